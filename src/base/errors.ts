@@ -1,0 +1,74 @@
+/**
+ * The one error that crid throws on purpose. Adapters (containerd, errno, CNI) translate into it; the CRI face
+ * turns it into a gRPC status, once, in middleware.
+ */
+
+/** gRPC status codes by name (https://grpc.github.io/grpc/core/md_doc_statuscodes.html), with their wire numbers. */
+export const Code = {
+  CANCELLED: 1,
+  UNKNOWN: 2,
+  INVALID_ARGUMENT: 3,
+  DEADLINE_EXCEEDED: 4,
+  NOT_FOUND: 5,
+  ALREADY_EXISTS: 6,
+  PERMISSION_DENIED: 7,
+  RESOURCE_EXHAUSTED: 8,
+  FAILED_PRECONDITION: 9,
+  ABORTED: 10,
+  OUT_OF_RANGE: 11,
+  UNIMPLEMENTED: 12,
+  INTERNAL: 13,
+  UNAVAILABLE: 14,
+  DATA_LOSS: 15,
+  UNAUTHENTICATED: 16,
+} as const;
+
+export type CodeName = keyof typeof Code;
+
+/** An error with a gRPC code. Messages are lower case, name the id, path or field, and end without a full stop. */
+export class CriError extends Error {
+  override readonly name = 'CriError';
+
+  constructor(
+    readonly code: CodeName,
+    message: string,
+    options?: { cause?: unknown },
+  ) {
+    super(message, options);
+  }
+
+  /** Makes a CriError of anything thrown: a CriError as it is, whatever else as `UNKNOWN` with its message. */
+  static from(thrown: unknown): CriError {
+    if (thrown instanceof CriError) return thrown;
+    if (thrown instanceof Error) return new CriError('UNKNOWN', thrown.message, { cause: thrown });
+    return new CriError('UNKNOWN', String(thrown));
+  }
+
+  /** The same error with a short verb phrase before its message: `prefixed('create task')` reads `create task: …`. */
+  prefixed(doing: string): CriError {
+    return new CriError(this.code, `${doing}: ${this.message}`, { cause: this });
+  }
+}
+
+/** A bad request: `field` is the CRI field by its path in the request, such as `config.metadata.name`. */
+export const invalidArgument = (field: string, problem: string): CriError =>
+  new CriError('INVALID_ARGUMENT', `${field}: ${problem}`);
+
+export const notFound = (kind: string, id: string): CriError => new CriError('NOT_FOUND', `${kind} "${id}" not found`);
+
+export const isCode = (thrown: unknown, code: CodeName): thrown is CriError =>
+  thrown instanceof CriError && thrown.code === code;
+
+/** Runs `work`; what it throws is rethrown as a CriError that says what was being done. */
+export async function doing<T>(what: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    throw CriError.from(thrown).prefixed(what);
+  }
+}
+
+/** For `switch` statements over closed unions: a missing case fails to compile, a foreign value fails at run time. */
+export function assertNever(value: never, what = 'value'): never {
+  throw new CriError('INTERNAL', `unexpected ${what}: ${String(value)}`);
+}

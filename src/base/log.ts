@@ -1,0 +1,21 @@
+import { pino, type Logger } from 'pino';
+import { currentContext } from './context.js';
+
+export type { Logger } from 'pino';
+export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
+
+/** The process's root logger: JSON lines on stderr, times in RFC 3339, credentials redacted wherever they appear. */
+export function createLogger(level: LogLevel): Logger {
+  return pino(
+    {
+      level,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      redact: { paths: ['auth', '*.auth', 'password', '*.password', '*.identity_token', '*.registry_token'], censor: '[redacted]' },
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    pino.destination({ fd: 2, sync: false }),
+  );
+}
+
+/** The logger of the request being served, else `root`. */
+export const logOf = (root: Logger): Logger => currentContext()?.log ?? root;
