@@ -1,0 +1,297 @@
+/**
+ * What the rooms above know of containerd: plain records and one port per service. No generated client, no gRPC
+ * type and no header shows here. Every failure is a CriError: NOT_FOUND, ALREADY_EXISTS, UNAVAILABLE, … as containerd
+ * answered, with the method in its message ("containers.get: container "x" not found").
+ */
+
+/** A google.protobuf.Any. Type URLs of containerd carry no `type.googleapis.com/` prefix. */
+export interface Any {
+  readonly type_url: string;
+  readonly value: Uint8Array;
+}
+
+export interface CallOptions {
+  /** Ends the call early with CANCELLED. */
+  readonly signal?: AbortSignal | undefined;
+  /** Time for this one call; the default of the client is used without it. 0 means no limit (Wait, streams). */
+  readonly timeoutMs?: number | undefined;
+  /** The lease that what this call makes belongs to (header `containerd-lease`). */
+  readonly lease?: string | undefined;
+}
+
+export type Labels = Readonly<Record<string, string>>;
+
+/** containerd.services.containers.v1.Container */
+export interface ContainerRecord {
+  readonly id: string;
+  readonly labels: Labels;
+  readonly image: string;
+  readonly runtime: { readonly name: string; readonly options?: Any | undefined };
+  readonly spec?: Any | undefined;
+  readonly snapshotter: string;
+  readonly snapshotKey: string;
+  /** Milliseconds since the epoch; set by containerd. */
+  readonly createdAtMs?: number;
+  readonly extensions: Readonly<Record<string, Any>>;
+  /** The sandbox that the container belongs to ("" for none). */
+  readonly sandbox: string;
+}
+
+export interface Containers {
+  get(id: string, options?: CallOptions): Promise<ContainerRecord>;
+  /** filters: containerd's filter syntax, ORed, such as `labels."io.cri-containerd.kind"==container`. */
+  list(filters: readonly string[], options?: CallOptions): Promise<ContainerRecord[]>;
+  create(record: ContainerRecord, options?: CallOptions): Promise<ContainerRecord>;
+  /** Changes only the named fields: `labels.x`, `extensions.x`, `spec`. */
+  update(record: Partial<ContainerRecord> & { id: string }, fields: readonly string[], options?: CallOptions): Promise<ContainerRecord>;
+  /** Succeeds when it is already gone. */
+  delete(id: string, options?: CallOptions): Promise<void>;
+}
+
+/** containerd.v1.types.Mount */
+export interface SnapshotMount {
+  readonly type: string;
+  readonly source: string;
+  readonly target: string;
+  readonly options: readonly string[];
+}
+
+export type TaskStatus = 'unknown' | 'created' | 'running' | 'stopped' | 'paused' | 'pausing';
+
+export interface Task {
+  readonly containerId: string;
+  readonly pid: number;
+  readonly status: TaskStatus;
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+  readonly exitStatus: number;
+  /** Nanoseconds since the epoch; 0n while it runs. */
+  readonly exitedAtNs: bigint;
+}
+
+export interface Exit {
+  readonly exitStatus: number;
+  /** Nanoseconds since the epoch. */
+  readonly exitedAtNs: bigint;
+}
+
+export interface TaskIo {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly terminal: boolean;
+}
+
+/** containerd.services.tasks.v1.Tasks. Without `execId` the container's own process is meant. */
+export interface Tasks {
+  create(request: { containerId: string; rootfs: readonly SnapshotMount[]; io: TaskIo; options?: Any | undefined; runtimePath?: string | undefined }, options?: CallOptions): Promise<{ pid: number }>;
+  start(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<{ pid: number }>;
+  /** Deletes a stopped task; its shim goes with the last one. Succeeds with undefined when it is already gone. */
+  delete(containerId: string, options?: CallOptions): Promise<Exit | undefined>;
+  deleteExec(target: { containerId: string; execId: string }, options?: CallOptions): Promise<Exit | undefined>;
+  get(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Task>;
+  list(options?: CallOptions): Promise<Task[]>;
+  /** `all` sends to every process of the container. NOT_FOUND when the process has ended. */
+  kill(target: { containerId: string; execId?: string | undefined; signal: number; all?: boolean }, options?: CallOptions): Promise<void>;
+  /** `spec`: the OCI process as JSON in an Any. */
+  exec(request: { containerId: string; execId: string; io: TaskIo; spec: Any }, options?: CallOptions): Promise<void>;
+  resizePty(target: { containerId: string; execId?: string | undefined; width: number; height: number }, options?: CallOptions): Promise<void>;
+  closeIo(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<void>;
+  update(request: { containerId: string; resources: Any; annotations?: Labels }, options?: CallOptions): Promise<void>;
+  /** Ends when the process has exited; no time limit of its own. */
+  wait(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Exit>;
+  pids(containerId: string, options?: CallOptions): Promise<number[]>;
+  checkpoint(request: { containerId: string; parentCheckpoint?: string; options?: Any }, options?: CallOptions): Promise<void>;
+  metrics(filters: readonly string[], options?: CallOptions): Promise<{ id: string; data: Any | undefined; timestampNs: bigint }[]>;
+}
+
+/** containerd.services.snapshots.v1.Snapshots, of one snapshotter. */
+export interface Snapshots {
+  /** A writable snapshot over `parent` (a chain id). ALREADY_EXISTS, NOT_FOUND (parent missing). */
+  prepare(key: string, parent: string, labels?: Labels, options?: CallOptions): Promise<SnapshotMount[]>;
+  view(key: string, parent: string, labels?: Labels, options?: CallOptions): Promise<SnapshotMount[]>;
+  mounts(key: string, options?: CallOptions): Promise<SnapshotMount[]>;
+  stat(key: string, options?: CallOptions): Promise<{ name: string; parent: string; kind: 'view' | 'active' | 'committed' | 'unknown'; labels: Labels }>;
+  list(filters: readonly string[], options?: CallOptions): Promise<{ name: string; parent: string; kind: string; labels: Labels }[]>;
+  /** Succeeds when it is already gone. */
+  remove(key: string, options?: CallOptions): Promise<void>;
+  usage(key: string, options?: CallOptions): Promise<{ bytes: bigint; inodes: bigint }>;
+}
+
+/** containerd.types.Descriptor */
+export interface Descriptor {
+  readonly media_type: string;
+  readonly digest: string;
+  readonly size: bigint;
+  readonly annotations: Labels;
+}
+
+export interface ImageRecord {
+  readonly name: string;
+  readonly labels: Labels;
+  readonly target: Descriptor;
+}
+
+export interface Images {
+  get(name: string, options?: CallOptions): Promise<ImageRecord>;
+  list(filters: readonly string[], options?: CallOptions): Promise<ImageRecord[]>;
+  create(image: ImageRecord, options?: CallOptions): Promise<ImageRecord>;
+  update(image: ImageRecord, fields: readonly string[], options?: CallOptions): Promise<ImageRecord>;
+  /** `sync`: returns once the garbage collector has run. Succeeds when it is already gone. */
+  delete(name: string, sync: boolean, options?: CallOptions): Promise<void>;
+}
+
+export interface Content {
+  /** The whole blob; refuses one larger than `maxBytes` with RESOURCE_EXHAUSTED. */
+  read(digest: string, maxBytes: number, options?: CallOptions): Promise<Uint8Array>;
+  info(digest: string, options?: CallOptions): Promise<{ digest: string; size: bigint; labels: Labels }>;
+}
+
+export interface Lease {
+  readonly id: string;
+  readonly createdAtMs: number;
+  readonly labels: Labels;
+}
+
+export interface Leases {
+  /** ALREADY_EXISTS when there is one of that id. */
+  create(id: string, labels: Labels, options?: CallOptions): Promise<Lease>;
+  /** Succeeds when it is already gone. */
+  delete(id: string, options?: CallOptions & { sync?: boolean }): Promise<void>;
+  list(filters: readonly string[], options?: CallOptions): Promise<Lease[]>;
+  /** What the lease protects: `type` such as `snapshots/overlayfs`, `content`. */
+  resources(id: string, options?: CallOptions): Promise<{ id: string; type: string }[]>;
+  addResource(id: string, resource: { id: string; type: string }, options?: CallOptions): Promise<void>;
+}
+
+export interface RegistryAuth {
+  readonly username?: string | undefined;
+  readonly password?: string | undefined;
+  /** Sent as a bearer token as it is. */
+  readonly registryToken?: string | undefined;
+  readonly identityToken?: string | undefined;
+}
+
+export interface PullProgress {
+  readonly event: string;
+  /** The layer's or manifest's name, as the transfer service tells it. */
+  readonly name: string;
+  readonly parents: readonly string[];
+  readonly progress: bigint;
+  readonly total: bigint;
+}
+
+export interface PullRequest {
+  /** A whole reference: `docker.io/library/busybox:latest`, or by digest. */
+  readonly reference: string;
+  /** Answers the registry's question for credentials of `host`; undefined: none. */
+  readonly credentials?: ((host: string) => RegistryAuth | undefined) | undefined;
+  /** The `certs.d` folder ("" for none). */
+  readonly hostDir: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly snapshotter: string;
+  readonly labels: Labels;
+  readonly onProgress: (progress: PullProgress) => void;
+}
+
+/** containerd.services.transfer.v1.Transfer with its streams (containerd.services.streaming.v1). */
+export interface Transfer {
+  /** Pulls and unpacks; the image record `request.reference` exists when it returns. */
+  pull(request: PullRequest, options?: CallOptions): Promise<void>;
+}
+
+/** containerd.types.Sandbox */
+export interface SandboxRecord {
+  readonly id: string;
+  readonly runtime: { readonly name: string; readonly options?: Any | undefined };
+  readonly spec?: Any | undefined;
+  readonly labels: Labels;
+  readonly extensions: Readonly<Record<string, Any>>;
+  readonly sandboxer: string;
+  readonly createdAtMs?: number;
+}
+
+export interface SandboxStore {
+  get(id: string, options?: CallOptions): Promise<SandboxRecord>;
+  list(filters: readonly string[], options?: CallOptions): Promise<SandboxRecord[]>;
+  create(record: SandboxRecord, options?: CallOptions): Promise<SandboxRecord>;
+  /** fields such as `extensions.metadata`, `labels.x`. */
+  update(record: SandboxRecord, fields: readonly string[], options?: CallOptions): Promise<SandboxRecord>;
+  /** Succeeds when it is already gone. */
+  delete(id: string, options?: CallOptions): Promise<void>;
+}
+
+export interface SandboxStatus {
+  readonly pid: number;
+  /** `SANDBOX_READY`, `SANDBOX_NOTREADY` as the controller says. */
+  readonly state: string;
+  readonly info: Readonly<Record<string, string>>;
+  readonly createdAtNs: bigint;
+  readonly exitedAtNs: bigint;
+}
+
+/** containerd.services.sandbox.v1.Controller, addressed to one sandboxer by name. */
+export interface SandboxController {
+  create(sandboxer: string, request: { sandbox: SandboxRecord; rootfs: readonly SnapshotMount[]; options?: Any | undefined; netnsPath: string; annotations: Labels }, options?: CallOptions): Promise<void>;
+  start(sandboxer: string, id: string, options?: CallOptions): Promise<{ pid: number; createdAtNs: bigint; labels: Labels; address: string; version: number }>;
+  wait(sandboxer: string, id: string, options?: CallOptions): Promise<Exit>;
+  status(sandboxer: string, id: string, verbose: boolean, options?: CallOptions): Promise<SandboxStatus>;
+  stop(sandboxer: string, id: string, timeoutSeconds: number, options?: CallOptions): Promise<void>;
+  shutdown(sandboxer: string, id: string, options?: CallOptions): Promise<void>;
+  update(sandboxer: string, sandbox: SandboxRecord, fields: readonly string[], options?: CallOptions): Promise<void>;
+}
+
+/** What crid reads out of containerd's event stream; every other topic is left out at the source. */
+export type ContainerdEvent =
+  | { readonly kind: 'task-exit'; readonly containerId: string; readonly execId: string; readonly pid: number; readonly exit: Exit }
+  | { readonly kind: 'task-oom'; readonly containerId: string }
+  | { readonly kind: 'image-changed'; readonly name: string; readonly deleted: boolean }
+  | { readonly kind: 'container-deleted'; readonly containerId: string };
+
+export interface Events {
+  /**
+   * Subscribes until `signal` aborts, and again each time containerd comes back. `onConnected` runs after each
+   * (re)subscription is in force and before its events, for what was missed meanwhile; while it runs, events queue
+   * (bounded).
+   */
+  subscribe(handlers: { onConnected: () => Promise<void>; onEvent: (event: ContainerdEvent) => void; onLost: (error: Error) => void }, signal: AbortSignal): void;
+}
+
+export interface PluginInfo {
+  readonly type: string;
+  readonly id: string;
+  readonly exports: Labels;
+  readonly capabilities: readonly string[];
+  /** "" when it is loaded; why not, otherwise. */
+  readonly initError: string;
+  /** gRPC code of the initError; 12/skip codes tell a disabled plugin from a broken one. */
+  readonly initCode: number;
+}
+
+export interface Introspection {
+  version(options?: CallOptions): Promise<{ version: string; revision: string }>;
+  plugins(filters: readonly string[], options?: CallOptions): Promise<PluginInfo[]>;
+  server(options?: CallOptions): Promise<{ uuid: string; deprecations: { id: string; message: string }[] }>;
+  /** Features of a runtime (containerd.services.introspection.v1 PluginInfo of `io.containerd.runtime.v2.task`), as its JSON. */
+  runtimeFeatures(runtime: { name: string; path?: string; options?: Any | undefined }, options?: CallOptions): Promise<unknown>;
+}
+
+/** The whole of containerd as crid uses it. One gRPC channel serves all of it. */
+export interface Containerd {
+  readonly address: string;
+  readonly namespace: string;
+  readonly containers: Containers;
+  readonly tasks: Tasks;
+  readonly images: Images;
+  readonly content: Content;
+  readonly leases: Leases;
+  readonly transfer: Transfer;
+  readonly sandboxes: SandboxStore;
+  readonly controller: SandboxController;
+  readonly events: Events;
+  readonly introspection: Introspection;
+  snapshots(snapshotter: string): Snapshots;
+  close(): void;
+}

@@ -1,0 +1,55 @@
+/** What the rooms above know of a container's streams: FIFOs are made, copied to the CRI log, fanned out, closed. */
+
+export interface ContainerIoRequest {
+  readonly containerId: string;
+  /** The directory for the FIFOs, made with mode 0700; removed with them by `remove`. */
+  readonly fifoDir: string;
+  readonly stdin: boolean;
+  readonly stdinOnce: boolean;
+  readonly terminal: boolean;
+  /** Absolute; undefined: no log file. */
+  readonly logPath: string | undefined;
+  /** Bytes; longer lines are split and tagged P; <= 0: no limit. */
+  readonly maxLineBytes: number;
+}
+
+/** Paths for Tasks.Create; "" where there is no such stream. */
+export interface FifoPaths {
+  readonly stdin: string;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ExecCapture {
+  readonly paths: FifoPaths;
+  /** Resolves when both streams have ended, or `drainTimeoutMs` after `stop` was called. Bytes past the limit are read and dropped. */
+  readonly output: Promise<{ stdout: Uint8Array; stderr: Uint8Array; truncated: boolean }>;
+  /** Says that the process has exited: the streams get `drainTimeoutMs` to end, then are closed (0: no limit). */
+  stop(drainTimeoutMs: number): void;
+  /** Closes at once and removes the FIFOs. Idempotent. */
+  remove(): Promise<void>;
+}
+
+export interface ContainerIo {
+  readonly containerId: string;
+  readonly paths: FifoPaths;
+  /** Opens the log file anew after a rotation by rename; no line is lost or doubled. */
+  reopenLog(): Promise<void>;
+  /** Resolves when stdout and stderr have ended and what they carried is in the log file; false after `timeoutMs`. */
+  drained(timeoutMs: number): Promise<boolean>;
+  /** Stops copying, closes every descriptor; FIFOs stay (the container may run on without crid). */
+  close(): Promise<void>;
+  /** close, then remove the FIFOs and their directory. Idempotent. */
+  remove(): Promise<void>;
+}
+
+export interface Stdio {
+  /** Makes the FIFOs (0600, pipes of 1 MiB) and begins to copy. */
+  open(request: ContainerIoRequest): Promise<ContainerIo>;
+  /** After a restart of crid: opens FIFOs that are there and goes on. NOT_FOUND when they are gone. */
+  reattach(request: Omit<ContainerIoRequest, 'fifoDir'>, paths: FifoPaths): Promise<ContainerIo>;
+  /** FIFOs for an ExecSync, both streams captured up to `maxBytes` each. */
+  capture(request: { fifoDir: string; name: string; maxBytes: number }): Promise<ExecCapture>;
+  /** Flushes and ends the worker; FIFOs stay. */
+  close(): Promise<void>;
+}
