@@ -10,7 +10,10 @@ export function createLogger(level: LogLevel): Logger {
     {
       level,
       timestamp: pino.stdTimeFunctions.isoTime,
-      redact: { paths: ['auth', '*.auth', 'password', '*.password', '*.identity_token', '*.registry_token'], censor: '[redacted]' },
+      redact: {
+        paths: ['auth', '*.auth', 'password', '*.password', '*.identity_token', '*.registry_token'],
+        censor: '[redacted]',
+      },
       formatters: { level: (label) => ({ level: label }) },
     },
     pino.destination({ fd: 2, sync: false }),

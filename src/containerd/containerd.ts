@@ -43,7 +43,11 @@ export interface Containers {
   list(filters: readonly string[], options?: CallOptions): Promise<ContainerRecord[]>;
   create(record: ContainerRecord, options?: CallOptions): Promise<ContainerRecord>;
   /** Changes only the named fields: `labels.x`, `extensions.x`, `spec`. */
-  update(record: Partial<ContainerRecord> & { id: string }, fields: readonly string[], options?: CallOptions): Promise<ContainerRecord>;
+  update(
+    record: Partial<ContainerRecord> & { id: string },
+    fields: readonly string[],
+    options?: CallOptions,
+  ): Promise<ContainerRecord>;
   /** Succeeds when it is already gone. */
   delete(id: string, options?: CallOptions): Promise<void>;
 }
@@ -86,7 +90,16 @@ export interface TaskIo {
 
 /** containerd.services.tasks.v1.Tasks. Without `execId` the container's own process is meant. */
 export interface Tasks {
-  create(request: { containerId: string; rootfs: readonly SnapshotMount[]; io: TaskIo; options?: Any | undefined; runtimePath?: string | undefined }, options?: CallOptions): Promise<{ pid: number }>;
+  create(
+    request: {
+      containerId: string;
+      rootfs: readonly SnapshotMount[];
+      io: TaskIo;
+      options?: Any | undefined;
+      runtimePath?: string | undefined;
+    },
+    options?: CallOptions,
+  ): Promise<{ pid: number }>;
   start(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<{ pid: number }>;
   /** Deletes a stopped task; its shim goes with the last one. Succeeds with undefined when it is already gone. */
   delete(containerId: string, options?: CallOptions): Promise<Exit | undefined>;
@@ -94,17 +107,29 @@ export interface Tasks {
   get(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Task>;
   list(options?: CallOptions): Promise<Task[]>;
   /** `all` sends to every process of the container. NOT_FOUND when the process has ended. */
-  kill(target: { containerId: string; execId?: string | undefined; signal: number; all?: boolean }, options?: CallOptions): Promise<void>;
+  kill(
+    target: { containerId: string; execId?: string | undefined; signal: number; all?: boolean },
+    options?: CallOptions,
+  ): Promise<void>;
   /** `spec`: the OCI process as JSON in an Any. */
   exec(request: { containerId: string; execId: string; io: TaskIo; spec: Any }, options?: CallOptions): Promise<void>;
-  resizePty(target: { containerId: string; execId?: string | undefined; width: number; height: number }, options?: CallOptions): Promise<void>;
+  resizePty(
+    target: { containerId: string; execId?: string | undefined; width: number; height: number },
+    options?: CallOptions,
+  ): Promise<void>;
   closeIo(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<void>;
   update(request: { containerId: string; resources: Any; annotations?: Labels }, options?: CallOptions): Promise<void>;
   /** Ends when the process has exited; no time limit of its own. */
   wait(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Exit>;
   pids(containerId: string, options?: CallOptions): Promise<number[]>;
-  checkpoint(request: { containerId: string; parentCheckpoint?: string; options?: Any }, options?: CallOptions): Promise<void>;
-  metrics(filters: readonly string[], options?: CallOptions): Promise<{ id: string; data: Any | undefined; timestampNs: bigint }[]>;
+  checkpoint(
+    request: { containerId: string; parentCheckpoint?: string; options?: Any },
+    options?: CallOptions,
+  ): Promise<void>;
+  metrics(
+    filters: readonly string[],
+    options?: CallOptions,
+  ): Promise<{ id: string; data: Any | undefined; timestampNs: bigint }[]>;
 }
 
 /** containerd.services.snapshots.v1.Snapshots, of one snapshotter. */
@@ -113,8 +138,14 @@ export interface Snapshots {
   prepare(key: string, parent: string, labels?: Labels, options?: CallOptions): Promise<SnapshotMount[]>;
   view(key: string, parent: string, labels?: Labels, options?: CallOptions): Promise<SnapshotMount[]>;
   mounts(key: string, options?: CallOptions): Promise<SnapshotMount[]>;
-  stat(key: string, options?: CallOptions): Promise<{ name: string; parent: string; kind: 'view' | 'active' | 'committed' | 'unknown'; labels: Labels }>;
-  list(filters: readonly string[], options?: CallOptions): Promise<{ name: string; parent: string; kind: string; labels: Labels }[]>;
+  stat(
+    key: string,
+    options?: CallOptions,
+  ): Promise<{ name: string; parent: string; kind: 'view' | 'active' | 'committed' | 'unknown'; labels: Labels }>;
+  list(
+    filters: readonly string[],
+    options?: CallOptions,
+  ): Promise<{ name: string; parent: string; kind: string; labels: Labels }[]>;
   /** Succeeds when it is already gone. */
   remove(key: string, options?: CallOptions): Promise<void>;
   usage(key: string, options?: CallOptions): Promise<{ bytes: bigint; inodes: bigint }>;
@@ -234,8 +265,22 @@ export interface SandboxStatus {
 
 /** containerd.services.sandbox.v1.Controller, addressed to one sandboxer by name. */
 export interface SandboxController {
-  create(sandboxer: string, request: { sandbox: SandboxRecord; rootfs: readonly SnapshotMount[]; options?: Any | undefined; netnsPath: string; annotations: Labels }, options?: CallOptions): Promise<void>;
-  start(sandboxer: string, id: string, options?: CallOptions): Promise<{ pid: number; createdAtNs: bigint; labels: Labels; address: string; version: number }>;
+  create(
+    sandboxer: string,
+    request: {
+      sandbox: SandboxRecord;
+      rootfs: readonly SnapshotMount[];
+      options?: Any | undefined;
+      netnsPath: string;
+      annotations: Labels;
+    },
+    options?: CallOptions,
+  ): Promise<void>;
+  start(
+    sandboxer: string,
+    id: string,
+    options?: CallOptions,
+  ): Promise<{ pid: number; createdAtNs: bigint; labels: Labels; address: string; version: number }>;
   wait(sandboxer: string, id: string, options?: CallOptions): Promise<Exit>;
   status(sandboxer: string, id: string, verbose: boolean, options?: CallOptions): Promise<SandboxStatus>;
   stop(sandboxer: string, id: string, timeoutSeconds: number, options?: CallOptions): Promise<void>;
@@ -245,7 +290,13 @@ export interface SandboxController {
 
 /** What crid reads out of containerd's event stream; every other topic is left out at the source. */
 export type ContainerdEvent =
-  | { readonly kind: 'task-exit'; readonly containerId: string; readonly execId: string; readonly pid: number; readonly exit: Exit }
+  | {
+      readonly kind: 'task-exit';
+      readonly containerId: string;
+      readonly execId: string;
+      readonly pid: number;
+      readonly exit: Exit;
+    }
   | { readonly kind: 'task-oom'; readonly containerId: string }
   | { readonly kind: 'image-changed'; readonly name: string; readonly deleted: boolean }
   | { readonly kind: 'container-deleted'; readonly containerId: string };
@@ -256,7 +307,14 @@ export interface Events {
    * (re)subscription is in force and before its events, for what was missed meanwhile; while it runs, events queue
    * (bounded).
    */
-  subscribe(handlers: { onConnected: () => Promise<void>; onEvent: (event: ContainerdEvent) => void; onLost: (error: Error) => void }, signal: AbortSignal): void;
+  subscribe(
+    handlers: {
+      onConnected: () => Promise<void>;
+      onEvent: (event: ContainerdEvent) => void;
+      onLost: (error: Error) => void;
+    },
+    signal: AbortSignal,
+  ): void;
 }
 
 export interface PluginInfo {
@@ -275,7 +333,10 @@ export interface Introspection {
   plugins(filters: readonly string[], options?: CallOptions): Promise<PluginInfo[]>;
   server(options?: CallOptions): Promise<{ uuid: string; deprecations: { id: string; message: string }[] }>;
   /** Features of a runtime (containerd.services.introspection.v1 PluginInfo of `io.containerd.runtime.v2.task`), as its JSON. */
-  runtimeFeatures(runtime: { name: string; path?: string; options?: Any | undefined }, options?: CallOptions): Promise<unknown>;
+  runtimeFeatures(
+    runtime: { name: string; path?: string; options?: Any | undefined },
+    options?: CallOptions,
+  ): Promise<unknown>;
 }
 
 /** The whole of containerd as crid uses it. One gRPC channel serves all of it. */

@@ -17,7 +17,9 @@ export interface NetworkPod {
   readonly netnsPath: string;
   readonly cgroupParent: string;
   readonly portMappings: readonly PortMapping[];
-  readonly dns?: { readonly servers: readonly string[]; readonly searches: readonly string[]; readonly options: readonly string[] } | undefined;
+  readonly dns?:
+    | { readonly servers: readonly string[]; readonly searches: readonly string[]; readonly options: readonly string[] }
+    | undefined;
 }
 
 /**
@@ -25,14 +27,26 @@ export interface NetworkPod {
  * (`IP`, `Gateway`), `Mac`, `Sandbox`; `DNS`; `Routes`. Kept as plain data so that both servers read each other's.
  */
 export interface CniResult {
-  readonly Interfaces: Readonly<Record<string, {
-    readonly IPConfigs: readonly { readonly IP: string; readonly Gateway: string }[] | null;
-    readonly Mac: string;
-    readonly Sandbox: string;
-    readonly PciID?: string;
-    readonly SocketPath?: string;
-  }>>;
-  readonly DNS: readonly { readonly nameservers?: readonly string[]; readonly domain?: string; readonly search?: readonly string[]; readonly options?: readonly string[] }[] | null;
+  readonly Interfaces: Readonly<
+    Record<
+      string,
+      {
+        readonly IPConfigs: readonly { readonly IP: string; readonly Gateway: string }[] | null;
+        readonly Mac: string;
+        readonly Sandbox: string;
+        readonly PciID?: string;
+        readonly SocketPath?: string;
+      }
+    >
+  >;
+  readonly DNS:
+    | readonly {
+        readonly nameservers?: readonly string[];
+        readonly domain?: string;
+        readonly search?: readonly string[];
+        readonly options?: readonly string[];
+      }[]
+    | null;
   readonly Routes: readonly { readonly dst: string; readonly gw?: string }[] | null;
 }
 

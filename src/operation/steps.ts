@@ -1,0 +1,197 @@
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+
+export interface StepOptions {
+  /** Time for the step itself; DEADLINE_EXCEEDED names it when it runs out. */
+  readonly timeoutMs?: number | undefined;
+  /** What it waits on right now, for whoever asks why: `plugin bridge`. */
+  readonly waitingOn?: (() => string | undefined) | undefined;
+}
+
+/** The named steps of one operation. */
+export interface Steps {
+  /** Aborts when the operation's limit has passed, or when one of its steps has failed. */
+  readonly signal: AbortSignal;
+  /**
+   * Runs one step. `undo` takes back whatever the step did, in whole or in part: it is run when the operation fails
+   * later, and also when the step itself fails or runs out of time, so it succeeds where there is nothing to undo.
+   */
+  step<T>(
+    name: string,
+    run: (signal: AbortSignal) => Promise<T>,
+    undo?: () => Promise<void>,
+    options?: StepOptions,
+  ): Promise<T>;
+  /** The steps that run now. */
+  running(): { name: string; sinceMs: number; waitingOn: string | undefined }[];
+  /** `add network: waiting 28 s for plugin bridge`, or undefined between two steps. */
+  describe(): string | undefined;
+  /** Undoes every step that was begun, last first; answers those whose undo failed. */
+  undo(): Promise<string[]>;
+  /** Releases the operation's timer. */
+  end(): void;
+}
+
+/** Sees every step as it begins and ends: metrics, spans, and the fault harness, which may throw, hang or kill here. */
+export interface StepHook {
+  before?(kind: string, step: string): Promise<void> | void;
+  after?(
+    kind: string,
+    step: string,
+    outcome: { durationMs: number; error: CriError | undefined },
+  ): Promise<void> | void;
+}
+
+/** Each undo gets this long, and is tried this often. */
+const UNDO_TIMEOUT_MS = 60_000;
+const UNDO_TRIES = 3;
+const UNDO_PAUSE_MS = 250;
+const STEP_TIMEOUT_MS = 5 * 60_000;
+
+interface Begun {
+  readonly name: string;
+  readonly undo: (() => Promise<void>) | undefined;
+  readonly settled: Promise<unknown>;
+}
+
+interface Running {
+  readonly name: string;
+  readonly sinceMs: number;
+  readonly waitingOn: (() => string | undefined) | undefined;
+}
+
+export function createSteps(options: {
+  kind: string;
+  limitMs: number;
+  log: Logger;
+  hook?: StepHook | undefined;
+}): Steps {
+  const { kind, log, hook } = options;
+  const abort = new AbortController();
+  const limit = setTimeout(() => {
+    abort.abort(new CriError('DEADLINE_EXCEEDED', `${kind}: not done within ${options.limitMs / 1000} s`));
+  }, options.limitMs);
+  const begun: Begun[] = [];
+  const running = new Set<Running>();
+
+  const runStep = async <T>(
+    name: string,
+    run: (signal: AbortSignal) => Promise<T>,
+    step: StepOptions | undefined,
+  ): Promise<T> => {
+    const now: Running = { name, sinceMs: Date.now(), waitingOn: step?.waitingOn };
+    running.add(now);
+    let error: CriError | undefined;
+    try {
+      await hook?.before?.(kind, name);
+      return await withinTime(name, run, step?.timeoutMs ?? STEP_TIMEOUT_MS, abort.signal, now);
+    } catch (thrown) {
+      error = CriError.from(thrown).prefixed(name);
+      abort.abort(error);
+      throw error;
+    } finally {
+      running.delete(now);
+      const durationMs = Date.now() - now.sinceMs;
+      log.debug(
+        { step: name, durationMs, ...(error ? { err: error.message } : {}) },
+        error ? 'step failed' : 'step done',
+      );
+      await hook?.after?.(kind, name, { durationMs, error });
+    }
+  };
+
+  return {
+    signal: abort.signal,
+    async step(name, run, undo, step) {
+      if (abort.signal.aborted) throw CriError.from(abort.signal.reason);
+      const work = runStep(name, run, step);
+      begun.push({ name, undo, settled: work.catch(() => undefined) });
+      return work;
+    },
+    running: () => [...running].map(({ name, sinceMs, waitingOn }) => ({ name, sinceMs, waitingOn: waitingOn?.() })),
+    describe() {
+      const texts = [...running].map(describeStep);
+      return texts.length > 0 ? texts.join('; ') : undefined;
+    },
+    async undo() {
+      abort.abort(new CriError('ABORTED', `${kind}: undone`));
+      await Promise.all(begun.map((step) => step.settled));
+      const failed: string[] = [];
+      for (const step of begun.splice(0).reverse()) {
+        if (step.undo && !(await undoOne(step.name, step.undo, log))) failed.push(step.name);
+      }
+      return failed;
+    },
+    end: () => clearTimeout(limit),
+  };
+}
+
+function describeStep(step: Running): string {
+  const seconds = Math.round((Date.now() - step.sinceMs) / 1000);
+  const on = step.waitingOn?.();
+  return `${step.name}: waiting ${seconds} s${on ? ` for ${on}` : ''}`;
+}
+
+/** The step's result, or an error when its time or the operation's has run out; the work is told by its signal. */
+async function withinTime<T>(
+  name: string,
+  run: (signal: AbortSignal) => Promise<T>,
+  timeoutMs: number,
+  operation: AbortSignal,
+  now: Running,
+): Promise<T> {
+  const own = new AbortController();
+  let stop: ((reason: unknown) => void) | undefined;
+  const stopped = new Promise<never>((_, reject) => {
+    stop = (reason) => {
+      own.abort(reason);
+      // What honours its signal says best what it was waiting for; what does not gets a moment, no more.
+      setTimeout(() => reject(CriError.from(reason)), 1000).unref();
+    };
+  });
+  const timer = setTimeout(() => {
+    const on = now.waitingOn?.();
+    stop?.(new CriError('DEADLINE_EXCEEDED', `no answer within ${timeoutMs / 1000} s${on ? ` from ${on}` : ''}`));
+  }, timeoutMs);
+  const onAbort = (): void => stop?.(operation.reason);
+  operation.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([run(own.signal), stopped]);
+  } finally {
+    clearTimeout(timer);
+    operation.removeEventListener('abort', onAbort);
+  }
+}
+
+async function undoOne(name: string, undo: () => Promise<void>, log: Logger): Promise<boolean> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await withTimeout(undo(), UNDO_TIMEOUT_MS);
+      log.debug({ step: name }, 'step undone');
+      return true;
+    } catch (thrown) {
+      const err = CriError.from(thrown).message;
+      if (attempt === UNDO_TRIES) {
+        log.error({ step: name, err }, 'undo failed');
+        return false;
+      }
+      log.warn({ step: name, err, attempt }, 'undo failed, trying again');
+      await new Promise((resolve) => setTimeout(resolve, UNDO_PAUSE_MS * 4 ** (attempt - 1)));
+    }
+  }
+}
+
+async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new CriError('DEADLINE_EXCEEDED', `not done within ${timeoutMs / 1000} s`)),
+      timeoutMs,
+    );
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
