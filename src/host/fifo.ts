@@ -1,0 +1,51 @@
+import { constants, closeSync, fstatSync, openSync } from 'node:fs';
+import { CriError } from '../base/errors.js';
+import { fsError } from './errno.js';
+import { call, systemCall } from './libc.js';
+
+/** Makes a FIFO with exactly `mode`, whatever the umask. ALREADY_EXISTS when the path is taken. */
+export function makeFifo(path: string, mode: number): void {
+  call(mkfifo, path, path, mode);
+  call(chmod, path, path, mode);
+}
+
+/** Opens a FIFO to read without waiting for a writer. NOT_FOUND; INVALID_ARGUMENT when it is not a FIFO. */
+export const openFifoRead = (path: string): number => openFifo(path, constants.O_RDONLY);
+
+/** Opens a FIFO to write; with no reader it fails at once, as FAILED_PRECONDITION (ENXIO). */
+export const openFifoWrite = (path: string): number => openFifo(path, constants.O_WRONLY);
+
+/**
+ * Asks for a pipe of `bytes`, best effort (an unprivileged user's pipes are limited by fs.pipe-user-pages-soft), and
+ * answers the size in force.
+ */
+export function setPipeSize(fd: number, bytes: number): number {
+  const set = fcntl.sync(fd, F_SETPIPE_SZ, bytes);
+  return set === -1 ? call(fcntl, `fd ${fd}`, fd, F_GETPIPE_SZ, 0) : set;
+}
+
+const F_SETPIPE_SZ = 1031;
+const F_GETPIPE_SZ = 1032;
+
+const mkfifo = systemCall('mkfifo', ['const char *', 'uint']);
+const chmod = systemCall('chmod', ['const char *', 'uint']);
+const fcntl = systemCall('fcntl', ['int', 'int', 'int']);
+
+function openFifo(path: string, access: number): number {
+  const fd = openNonblocking(path, access);
+  if (fstatSync(fd).isFIFO()) return fd;
+  closeSync(fd);
+  throw new CriError('INVALID_ARGUMENT', `open ${path}: not a fifo`);
+}
+
+function openNonblocking(path: string, access: number): number {
+  try {
+    // A link in place of the FIFO was put there by someone else.
+    return openSync(path, access | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code === 'ENXIO') {
+      throw new CriError('FAILED_PRECONDITION', `open ${path}: no reader (ENXIO)`, { cause: thrown });
+    }
+    throw fsError(thrown, path);
+  }
+}

@@ -1,0 +1,50 @@
+import koffi, { type LibraryHandle } from 'koffi';
+import { errnoError } from './errno.js';
+
+/** A C function that answers -1 and sets errno when it fails. */
+export interface SystemCall {
+  readonly name: string;
+  readonly sync: (...args: unknown[]) => number;
+  readonly async: (...args: unknown[]) => Promise<{ result: number; errno: number }>;
+}
+
+/** Declares a function of the C library the process already runs on (glibc or musl), such as `int umount2(str, int)`. */
+export function systemCall(name: string, args: readonly string[], symbol = name, result = 'int'): SystemCall {
+  const bound = library().func(symbol, result, [...args]);
+  return {
+    name,
+    sync: (...values) => Number(bound(...values)),
+    async: (...values) =>
+      new Promise((resolve, reject) => {
+        // errno is a thread's own; koffi restores the pool thread's value for the length of this callback.
+        bound.async(...values, (error: unknown, value: unknown) => {
+          if (error) reject(error instanceof Error ? error : new Error(String(error)));
+          else resolve({ result: Number(value), errno: koffi.errno() });
+        });
+      }),
+  };
+}
+
+/** A call that libc has no wrapper for. Numbers from 424 on are the same on every architecture. */
+export const numberedCall = (name: string, args: readonly string[]): SystemCall =>
+  systemCall(name, ['long', ...args], 'syscall', 'long');
+
+/** Calls on this thread; fails with a CriError that names the call and `subject`. */
+export function call(fn: SystemCall, subject: string, ...args: unknown[]): number {
+  const result = fn.sync(...args);
+  if (result === -1) throw errnoError(fn.name, subject, koffi.errno());
+  return result;
+}
+
+/** The same on a thread of libuv's pool, for what may hang on a user's path (NFS, FUSE). */
+export async function callAsync(fn: SystemCall, subject: string, ...args: unknown[]): Promise<number> {
+  const { result, errno } = await fn.async(...args);
+  if (result === -1) throw errnoError(fn.name, subject, errno);
+  return result;
+}
+
+/** errno of the last call on this thread. */
+export const lastErrno = (): number => koffi.errno();
+
+let handle: LibraryHandle | undefined;
+const library = (): LibraryHandle => (handle ??= koffi.load(null));

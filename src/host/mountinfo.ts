@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises';
+import { translated } from './errno.js';
+
+/** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes undone. */
+export interface MountInfo {
+  readonly id: number;
+  readonly parentId: number;
+  /** `major:minor` of st_dev. */
+  readonly device: string;
+  /** The directory of the file system that is the root of this mount. */
+  readonly root: string;
+  readonly mountPoint: string;
+  /** Per-mount options: `ro`, `nosuid`, … */
+  readonly options: readonly string[];
+  /** The peer group it shares events with; undefined: not shared. */
+  readonly sharedId: number | undefined;
+  /** The peer group it receives events from; undefined: not a slave. */
+  readonly masterId: number | undefined;
+  readonly unbindable: boolean;
+  readonly fstype: string;
+  readonly source: string;
+  readonly superOptions: readonly string[];
+}
+
+/** All mounts of this mount namespace, in the order in which they were made. */
+export async function readMountInfo(): Promise<MountInfo[]> {
+  const text = await translated('/proc/self/mountinfo', () => readFile('/proc/self/mountinfo', 'utf8'));
+  return parseMountInfo(text);
+}
+
+export const parseMountInfo = (text: string): MountInfo[] =>
+  text
+    .split('\n')
+    .filter((line) => line !== '')
+    .map(parseLine);
+
+/**
+ * The mount that an absolute, clean path lies on; undefined only when `infos` lacks the root. Of mounts stacked on one
+ * point the last is the visible one.
+ */
+export function mountOf(path: string, infos: readonly MountInfo[]): MountInfo | undefined {
+  let best: MountInfo | undefined;
+  for (const info of infos) {
+    if (!isWithin(path, info.mountPoint)) continue;
+    if (best === undefined || info.mountPoint.length >= best.mountPoint.length) best = info;
+  }
+  return best;
+}
+
+/** Whether `path` is `directory` or lies below it; both absolute and clean. */
+export const isWithin = (path: string, directory: string): boolean =>
+  path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
+
+function parseLine(line: string): MountInfo {
+  const fields = line.split(' ');
+  const dash = fields.indexOf('-', 6);
+  const optional = fields.slice(6, dash);
+  const field = (index: number): string => unescapeOctal(fields[index] ?? '');
+  return {
+    id: Number(fields[0]),
+    parentId: Number(fields[1]),
+    device: field(2),
+    root: field(3),
+    mountPoint: field(4),
+    options: field(5).split(','),
+    sharedId: peerGroup(optional, 'shared:'),
+    masterId: peerGroup(optional, 'master:'),
+    unbindable: optional.includes('unbindable'),
+    fstype: field(dash + 1),
+    source: field(dash + 2),
+    superOptions: field(dash + 3).split(','),
+  };
+}
+
+function peerGroup(optional: readonly string[], tag: string): number | undefined {
+  const found = optional.find((value) => value.startsWith(tag));
+  return found === undefined ? undefined : Number(found.slice(tag.length));
+}
+
+// The kernel escapes space, tab, newline and backslash, byte by byte: \040 \011 \012 \134.
+const unescapeOctal = (text: string): string =>
+  text.replaceAll(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));

@@ -1,0 +1,111 @@
+import { constants, closeSync, openSync, writeSync } from 'node:fs';
+import { mkdir, open, stat, unlink } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { CriError } from '../base/errors.js';
+import { errnoName, fsError, translated } from './errno.js';
+import { call, systemCall } from './libc.js';
+import { unmount } from './mounts.js';
+
+/**
+ * A new network namespace, kept open by a bind mount on `path`, which must not exist (ALREADY_EXISTS). Its directory is
+ * made with mode 0755 when missing. Loopback stays down: bringing it up is CNI's work. Nothing is left on failure.
+ */
+export async function createNetns(path: string): Promise<void> {
+  await translated(path, async () => {
+    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+    await (await open(path, 'wx', 0o444)).close();
+  });
+  try {
+    away(() => {
+      call(unshare, path, CLONE_NEWNET);
+      call(mount, path, OWN_NETNS, path, 'none', MS_BIND, null);
+    });
+  } catch (thrown) {
+    await removeNetns(path);
+    throw thrown;
+  }
+}
+
+/** Lets go of the namespace and removes its file. Succeeds when it is gone. */
+export async function removeNetns(path: string): Promise<void> {
+  // Mounts pile up on one file when its directory was bound onto itself in between (`ip netns add` does so).
+  for (let tries = 0; tries < MAX_STACKED && (await netnsIsOpen(path)); tries += 1)
+    await unmount(path, { detach: true });
+  await translated(path, async () => {
+    await unlink(path).catch((thrown: unknown) => {
+      if (errnoName(thrown) !== 'ENOENT') throw thrown;
+    });
+  });
+}
+
+/** Whether a network namespace is mounted at `path`: false for a plain file and for nothing at all. */
+export const netnsIsOpen = async (path: string): Promise<boolean> => (await netnsInode(path)) !== undefined;
+
+/** The namespace's number, as in `net:[4026531840]`; undefined when there is none at `path`. */
+export async function netnsInode(path: string): Promise<number | undefined> {
+  try {
+    const [at, home] = await Promise.all([stat(path), stat(OWN_NETNS)]);
+    // Every namespace lives on the one nsfs.
+    return at.dev === home.dev ? at.ino : undefined;
+  } catch (thrown) {
+    if (errnoName(thrown) === 'ENOENT') return undefined;
+    throw fsError(thrown, path);
+  }
+}
+
+/**
+ * Runs `work` inside the namespace at `path`, on this thread. `work` must be synchronous and must make its sockets by
+ * itself: what Node defers would run in the host's namespace. NOT_FOUND when there is none at `path`.
+ */
+export function inNetns<T>(path: string, work: () => T): T {
+  const target = openFd(path);
+  try {
+    return away(() => {
+      call(setns, path, target, CLONE_NEWNET);
+      const result = work();
+      if (result instanceof Promise) throw new CriError('INTERNAL', `netns ${path}: work must be synchronous`);
+      return result;
+    });
+  } finally {
+    closeSync(target);
+  }
+}
+
+// "thread-self": namespaces belong to threads, and crid's worker threads ask for their own.
+const OWN_NETNS = '/proc/thread-self/ns/net';
+const CLONE_NEWNET = 0x40000000;
+const MS_BIND = 0x1000;
+const MAX_STACKED = 16;
+
+const unshare = systemCall('unshare', ['int']);
+const setns = systemCall('setns', ['int', 'int']);
+const mount = systemCall('mount', ['const char *', 'const char *', 'const char *', 'ulong', 'const char *']);
+
+/** Runs `work`, which may change this thread's network namespace, and goes home whatever happens. */
+function away<T>(work: () => T): T {
+  const home = openFd(OWN_NETNS);
+  try {
+    return work();
+  } finally {
+    goHome(home);
+    closeSync(home);
+  }
+}
+
+function goHome(home: number): void {
+  try {
+    call(setns, OWN_NETNS, home, CLONE_NEWNET);
+  } catch (thrown) {
+    // Every later socket would be made in a pod's network. Dying is the only safe answer; a restart loses nothing.
+    writeSync(2, `crid: cannot return to its own network namespace: ${CriError.from(thrown).message}\n`);
+    process.abort();
+  }
+}
+
+function openFd(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY);
+  } catch (thrown) {
+    throw fsError(thrown, path);
+  }
+}

@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { constants } from 'node:os';
+import { invalidArgument } from '../base/errors.js';
+import { errnoName, fsError, translated } from './errno.js';
+
+/** Sends a signal by number. NOT_FOUND when there is no such process. A pid below 1 would mean a group: refused. */
+export function kill(pid: number, signal: number): void {
+  if (!Number.isInteger(pid) || pid < 1) throw invalidArgument('pid', `${pid} is not a process id`);
+  try {
+    process.kill(pid, signal);
+  } catch (thrown) {
+    if (errnoName(thrown) !== 'ESRCH') throw fsError(thrown, `pid ${pid}`);
+    const missing = Object.assign(new Error('no such process'), { code: 'ENOENT', syscall: 'kill' });
+    throw fsError(missing, `pid ${pid}`);
+  }
+}
+
+/** Whether the process exists, zombies included. */
+export function processExists(pid: number): boolean {
+  try {
+    kill(pid, 0);
+    return true;
+  } catch (thrown) {
+    return errnoName(thrown) === 'EPERM';
+  }
+}
+
+/** Clock ticks since boot when the process started: with the pid it names one process for ever. Undefined: it is gone. */
+export async function processStartTime(pid: number): Promise<number | undefined> {
+  try {
+    const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
+    // proc_pid_stat(5): field 22; the second field is a name in parentheses that may hold anything.
+    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
+  } catch (thrown) {
+    if (errnoName(thrown) === 'ENOENT' || errnoName(thrown) === 'ESRCH') return undefined;
+    throw fsError(thrown, `/proc/${pid}/stat`);
+  }
+}
+
+/** crid's own oom_score_adj, the lowest that it may give to others without CAP_SYS_RESOURCE. */
+export async function selfOomScoreAdj(): Promise<number> {
+  return Number(await translated('/proc/self/oom_score_adj', () => readFile('/proc/self/oom_score_adj', 'utf8')));
+}
+
+/** Whether crid may lower an oom_score_adj and raise hard rlimits (capabilities(7)). */
+export function hasCapSysResource(): boolean {
+  const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+  return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
+}
+
+/**
+ * The number of a signal as an image's STOPSIGNAL or a CRI request names it: `SIGTERM`, `term`, `15`, `SIGRTMIN+3`,
+ * `RTMAX-1`. INVALID_ARGUMENT for anything else.
+ */
+export function signalNumber(signal: string): number {
+  if (/^\d+$/.test(signal)) return checked(Number(signal), signal);
+  const name = signal.toUpperCase().replace(/^SIG/, '');
+  const realtime = /^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name);
+  if (realtime) return realtimeSignal(signal, realtime);
+  const number = (constants.signals as Readonly<Record<string, number>>)[`SIG${name}`];
+  return checked(number ?? 0, signal);
+}
+
+const CAP_SYS_RESOURCE = 24n;
+// What a C program sees: the two below it belong to the thread library.
+const SIGRTMIN = 34;
+const SIGRTMAX = 64;
+
+function realtimeSignal(signal: string, [, base, sign, offset]: RegExpExecArray): number {
+  const start = base === 'MIN' ? SIGRTMIN : SIGRTMAX;
+  const number = start + (sign === '-' ? -1 : 1) * Number(offset ?? 0);
+  return number < SIGRTMIN ? checked(0, signal) : checked(number, signal);
+}
+
+function checked(number: number, signal: string): number {
+  if (number < 1 || number > SIGRTMAX) throw invalidArgument('signal', `unknown signal "${signal}"`);
+  return number;
+}
