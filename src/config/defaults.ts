@@ -1,0 +1,109 @@
+import type { Config, RuntimeHandler } from './schema.js';
+import type { Tree } from './tree.js';
+
+/** Where containerd keeps its configuration unless it is told otherwise. */
+export const DEFAULT_CONTAINERD_CONFIG = '/etc/containerd/config.toml';
+
+/** Where crid looks for its own. */
+export const DEFAULT_CONFIG = '/etc/crid/config.toml';
+
+/** What containerd reads when neither `config_path` nor `mirrors` is set. */
+export const DEFAULT_REGISTRY_CONFIG_PATH = '/etc/containerd/certs.d:/etc/docker/certs.d';
+
+/** A runtime of which nothing but its name is known. */
+export const defaultRuntimeHandler = (): RuntimeHandler => ({
+  runtime_type: '',
+  runtime_path: '',
+  pod_annotations: [],
+  container_annotations: [],
+  options: {},
+  privileged_without_host_devices: false,
+  privileged_without_host_devices_all_devices_allowed: false,
+  cgroup_writable: false,
+  base_runtime_spec: '',
+  cni_conf_dir: '',
+  cni_max_conf_num: 0,
+  snapshotter: '',
+  sandboxer: 'pause',
+  io_type: '',
+});
+
+/** What is in force when no file and no command line says otherwise: containerd 2.x's own defaults on Linux. */
+export const defaultConfig = (): Config => ({
+  root: '/var/lib/containerd',
+  state: '/run/containerd',
+  grpc: { address: '/run/containerd/containerd.sock' },
+  runtime: {
+    containerd: {
+      default_runtime_name: 'runc',
+      ignore_blockio_not_enabled_errors: false,
+      ignore_rdt_not_enabled_errors: false,
+      runtimes: { runc: { ...defaultRuntimeHandler(), runtime_type: 'io.containerd.runc.v2' } },
+    },
+    cni: {
+      bin_dirs: ['/opt/cni/bin'],
+      conf_dir: '/etc/cni/net.d',
+      max_conf_num: 1,
+      setup_serially: false,
+      conf_template: '',
+      ip_pref: '',
+      use_internal_loopback: false,
+    },
+    enable_selinux: false,
+    selinux_category_range: 1024,
+    max_container_log_line_size: 16384,
+    disable_apparmor: false,
+    restrict_oom_score_adj: false,
+    disable_proc_mount: false,
+    unset_seccomp_profile: '',
+    tolerate_missing_hugetlb_controller: true,
+    disable_hugetlb_controller: true,
+    device_ownership_from_security_context: false,
+    ignore_image_defined_volumes: false,
+    netns_mounts_under_state_dir: false,
+    enable_unprivileged_ports: true,
+    enable_unprivileged_icmp: true,
+    enable_cdi: true,
+    cdi_spec_dirs: ['/etc/cdi', '/var/run/cdi'],
+    drain_exec_sync_io_timeout: '0s',
+    ignore_deprecation_warnings: [],
+    stats_collect_period: '1s',
+    stats_retention_period: '2m',
+    enable_criu: true,
+    enable_experimental_restore_via_create: false,
+  },
+  images: {
+    snapshotter: 'overlayfs',
+    disable_snapshot_annotations: true,
+    discard_unpacked_layers: false,
+    pinned_images: { sandbox: 'registry.k8s.io/pause:3.10.2' },
+    runtime_platforms: {},
+    registry: { config_path: DEFAULT_REGISTRY_CONFIG_PATH, headers: {}, mirrors: {}, configs: {}, auths: {} },
+    image_decryption: { key_model: 'node' },
+    max_concurrent_downloads: 3,
+    concurrent_layer_fetch_buffer: 0,
+    image_pull_progress_timeout: '5m0s',
+    image_pull_with_sync_fs: false,
+    stats_collect_period: 10,
+    use_local_image_pull: false,
+  },
+  streaming: {
+    stream_server_address: '127.0.0.1',
+    stream_server_port: '0',
+    stream_idle_timeout: '4h0m0s',
+    enable_tls_streaming: false,
+    x509_key_pair_streaming: { tls_cert_file: '', tls_key_file: '' },
+  },
+  crid: { listen: '/run/crid/crid.sock', socket_gid: 0, log_level: 'info', namespace: 'k8s.io' },
+});
+
+const emptyAuth = (): Tree => ({ username: '', password: '', auth: '', identitytoken: '' });
+
+/** What an entry of a table with names of the user's choosing starts from, by the path of that table. */
+export const entryDefaults: Readonly<Record<string, () => Tree>> = {
+  'runtime.containerd.runtimes': defaultRuntimeHandler,
+  'images.runtime_platforms': () => ({ platform: '', snapshotter: '' }),
+  'images.registry.mirrors': () => ({ endpoint: [] }),
+  'images.registry.configs': () => ({ auth: emptyAuth() }),
+  'images.registry.auths': emptyAuth,
+};
