@@ -1,0 +1,84 @@
+import { isInteger, parse, stringify } from 'lossless-json';
+import { ContainerConfig, ContainerResources, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+
+/**
+ * CRI messages in the JSON that Go's encoding/json makes of them, which is how containerd's CRI plugin stores them:
+ * the fields' names in the proto as keys, numbers for enums, bare numbers for 64-bit integers, and every empty field
+ * left out (`omitempty`).
+ */
+
+/** The plain values (null, boolean, number, bigint, string, array, object) of a message; maps sorted by key, as Go does. */
+export function toGoJson(message: object): unknown {
+  if (isKeyValue(message)) return toGoJson({ key: message.key, value: Buffer.from(message.value).toString('utf8') });
+  const members = Object.entries(message).map(([name, value]) => [name, plainMember(name, value)] as const);
+  return Object.fromEntries(members.filter(([, value]) => value !== undefined));
+}
+
+/** JSON text of plain values; a bigint becomes a bare number. */
+export const stringifyGoJson = (value: unknown): string => stringify(value) ?? 'null';
+
+/** Plain values of JSON text; an integer beyond 2^53 becomes a bigint. Throws a SyntaxError. */
+export const parseGoJson = (text: string): unknown => parse(text, undefined, { parseNumber });
+
+/** JSON text with every object's keys sorted: equal for equal values, whatever the order they were built in. */
+export const canonicalJson = (value: unknown): string => stringifyGoJson(sortKeys(value));
+
+export const podSandboxConfigFromGoJson = (value: unknown): PodSandboxConfig => PodSandboxConfig.fromJSON(value);
+
+export function containerConfigFromGoJson(value: unknown): ContainerConfig {
+  const { envs, ...rest } = value as { envs?: readonly { key?: string; value?: string }[] | null };
+  // Since CRI v0.34 the value is bytes in the proto, and still a plain string in Go's JSON.
+  const base64Envs = envs?.map((env) => ({ key: env.key, value: Buffer.from(env.value ?? '').toString('base64') }));
+  return ContainerConfig.fromJSON({ ...rest, envs: base64Envs });
+}
+
+export const containerResourcesFromGoJson = (value: unknown): ContainerResources => ContainerResources.fromJSON(value);
+
+/**
+ * The fields that are maps in the proto, in whichever message of a config they stand: in JavaScript a map looks like
+ * a message, but an empty map is left out where an empty message stays, and a map keeps its empty values.
+ */
+export const GO_MAP_FIELDS: ReadonlySet<string> = new Set(['annotations', 'labels', 'sysctls', 'unified']);
+
+function plainMember(name: string, value: unknown): unknown {
+  switch (typeof value) {
+    case 'string':
+      return value === '' ? undefined : value;
+    case 'number':
+      return value === 0 ? undefined : value;
+    case 'bigint':
+      return value === 0n ? undefined : value;
+    case 'boolean':
+      return value ? true : undefined;
+    case 'object':
+      if (value === null) return undefined;
+      if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(plainElement);
+      if (GO_MAP_FIELDS.has(name)) return Object.keys(value).length === 0 ? undefined : sortKeys(value);
+      if (value instanceof Uint8Array) return value.length === 0 ? undefined : plainElement(value);
+      return toGoJson(value);
+    default:
+      return undefined;
+  }
+}
+
+/** An element of an array stays even when it is empty. */
+function plainElement(value: unknown): unknown {
+  if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
+  return typeof value === 'object' && value !== null ? toGoJson(value) : value;
+}
+
+/** runtime.v1.KeyValue is the one message with a marshaller of its own in Go: its bytes are written as a string. */
+const isKeyValue = (message: object): message is { key: string; value: Uint8Array } =>
+  'key' in message && 'value' in message && message.value instanceof Uint8Array;
+
+function sortKeys(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sortKeys);
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([key, member]) => [key, sortKeys(member)]));
+}
+
+function parseNumber(text: string): number | bigint {
+  const number = Number(text);
+  return isInteger(text) && !Number.isSafeInteger(number) ? BigInt(text) : number;
+}
