@@ -139,3 +139,7 @@ export type ImagesConfig = z.infer<typeof imagesSchema>;
 export type StreamingConfig = z.infer<typeof streamingSchema>;
 export type CridConfig = z.infer<typeof cridSchema>;
 export type RegistryAuth = z.infer<typeof registryAuthSchema>;
+
+export { defaultConfig } from './defaults.js';
+export { durationMs } from './duration.js';
+export { runtimeHandler } from './runtime-handler.js';

@@ -57,6 +57,12 @@ export function leaves(tree: Tree, above: Path = []): Path[] {
   });
 }
 
-/** A path as TOML writes it: `runtime.cni.conf_dir`, `images.registry.mirrors."docker.io".endpoint`. */
-export const keyText = (path: Path): string =>
-  path.map((key) => (/^[A-Za-z0-9_-]+$/.test(key) ? key : JSON.stringify(key))).join('.');
+/** A path as TOML writes it: `runtime.cni.conf_dir`, `images.registry.mirrors."docker.io".endpoint[0]`. */
+export function keyText(path: readonly PropertyKey[]): string {
+  const parts = path.map((key) => {
+    if (typeof key === 'number') return `[${key}]`;
+    const name = String(key);
+    return `.${/^[A-Za-z0-9_-]+$/.test(name) ? name : JSON.stringify(name)}`;
+  });
+  return parts.join('').replace(/^\./, '');
+}

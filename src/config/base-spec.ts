@@ -1,0 +1,55 @@
+import { readFile } from 'node:fs/promises';
+import { isSafeNumber, parse } from 'lossless-json';
+import { z } from 'zod';
+import { CriError } from '../base/errors.js';
+import type { Config } from './schema.js';
+
+/** An OCI runtime spec as JSON. Whole numbers that a double cannot hold (an rlimit of 2^64-1) are bigints. */
+export type BaseSpec = { readonly ociVersion: string; readonly [key: string]: unknown };
+
+/** The specs that runtimes name as `base_runtime_spec`, by their paths: read once, at start. */
+export async function loadBaseSpecs({ runtime }: Config): Promise<ReadonlyMap<string, BaseSpec>> {
+  const paths = Object.values(runtime.containerd.runtimes).map((handler) => handler.base_runtime_spec);
+  const specs = new Map<string, BaseSpec>();
+  for (const path of new Set(paths)) if (path !== '') specs.set(path, await loadBaseSpec(path));
+  return specs;
+}
+
+/** Reads the OCI runtime spec at `path`. Throws FAILED_PRECONDITION, naming the file and the field, when it is none. */
+export async function loadBaseSpec(path: string): Promise<BaseSpec> {
+  const refused = (problem: string, cause?: unknown): CriError =>
+    new CriError('FAILED_PRECONDITION', `base_runtime_spec ${path}: ${problem}`, { cause });
+  let spec: unknown;
+  try {
+    spec = parse(await readFile(path, 'utf8'), undefined, toNumber);
+  } catch (thrown) {
+    if (thrown instanceof SyntaxError) throw refused(`not JSON: ${thrown.message}`, thrown);
+    throw refused(`cannot be read: ${(thrown as NodeJS.ErrnoException).code ?? String(thrown)}`, thrown);
+  }
+  const result = baseSpecSchema.safeParse(spec);
+  if (result.success) return result.data;
+  const problems = result.error.issues.map(
+    ({ path: field, message }) => `${field.join('.') || 'the file'}: ${message}`,
+  );
+  throw refused(problems.join('; '));
+}
+
+const object = z.looseObject({}, { error: 'expected an object' }).optional();
+const objects = z.array(z.looseObject({}, { error: 'expected an object' }), { error: 'expected a list' }).optional();
+
+/** As much of config.md of the OCI runtime spec as crid builds upon; the rest is the runtime's to judge. */
+const baseSpecSchema = z.looseObject(
+  {
+    ociVersion: z.string({ error: 'expected text' }),
+    root: object,
+    process: object,
+    mounts: objects,
+    hooks: object,
+    annotations: z.record(z.string(), z.string({ error: 'expected text' }), { error: 'expected an object' }).optional(),
+    linux: object,
+  },
+  { error: 'expected an object' },
+);
+
+const toNumber = (text: string): number | bigint =>
+  /^-?\d+$/.test(text) && !isSafeNumber(text) ? BigInt(text) : Number(text);

@@ -1,0 +1,67 @@
+import type { z } from 'zod';
+import { nearest } from './nearest.js';
+import { configSchema } from './schema.js';
+import { namesAt, optionPaths, partialOf } from './schema-walk.js';
+import { keyText, type Tree } from './tree.js';
+
+/** One thing wrong: where, in the layout of the Config, and a phrase that says what. */
+export interface Problem {
+  readonly path: readonly PropertyKey[];
+  readonly text: string;
+}
+
+export interface Checked {
+  /** Values of the wrong kind. */
+  readonly wrong: Problem[];
+  /** Keys that no option has. Whether that is an error is for the caller. */
+  readonly unknown: Problem[];
+}
+
+const partialSchema = partialOf(configSchema);
+
+/** Holds one file's options, in the layout of the Config, against the schema; nothing is required. */
+export function checkOptions(options: Tree): Checked {
+  const result = partialSchema.safeParse(options, { reportInput: true });
+  const issues = result.success ? [] : result.error.issues;
+  return {
+    wrong: issues.filter(({ code }) => code !== 'unrecognized_keys').map(wrongValue),
+    unknown: issues.flatMap((issue) => (issue.code === 'unrecognized_keys' ? unknownKeys(issue) : [])),
+  };
+}
+
+/** `expected a whole number, received "many"`. */
+export const expectedReceived = (expected: string, value: unknown): string => `${expected}, received ${shown(value)}`;
+
+function wrongValue({ path, message, input }: z.core.$ZodIssue): Problem {
+  return { path, text: isSecret(path) ? message : expectedReceived(message, input) };
+}
+
+function unknownKeys({ path, keys }: z.core.$ZodIssueUnrecognizedKeys): Problem[] {
+  return keys.map((key) => {
+    const suggestion = suggest(path, key);
+    return { path: [...path, key], text: `unknown option${suggestion ? `, did you mean ${suggestion}?` : ''}` };
+  });
+}
+
+/** A near name in the same table, else the same name in another. */
+function suggest(path: readonly PropertyKey[], key: string): string | undefined {
+  const near = nearest(key, namesAt(configSchema, path));
+  if (near !== undefined) return keyText([...path, near]);
+  const elsewhere = optionPaths(configSchema).find((option) => option.at(-1) === key);
+  return elsewhere && elsewhere.map((name) => (name === '*' ? 'NAME' : name)).join('.');
+}
+
+/** Credentials do not go into messages. */
+const isSecret = (path: readonly PropertyKey[]): boolean =>
+  path[0] === 'images' && path[1] === 'registry' && ['auths', 'configs', 'headers'].includes(String(path[2]));
+
+const SHOWN_CHARACTERS = 80;
+
+function shown(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  if (Array.isArray(value)) return 'a list';
+  if (value instanceof Date) return 'a date';
+  if (typeof value === 'object' && value !== null) return 'a table';
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+  return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;
+}

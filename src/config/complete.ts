@@ -1,0 +1,51 @@
+import { defaultConfig, DEFAULT_REGISTRY_CONFIG_PATH, entryDefaults } from './defaults.js';
+import type { Layer } from './layers.js';
+import type { Config } from './schema.js';
+import { get, isTree, merged, put, type Tree } from './tree.js';
+
+/** All layers upon the defaults, later ones winning, and every "as you think best" replaced by what it comes to. */
+export function complete(layers: readonly Layer[]): Config {
+  const defaults = defaultConfig();
+  const tree = layers.reduce<unknown>(
+    (under, { options }) => merged(under, options),
+    structuredClone(defaults),
+  ) as Tree;
+  fillEntries(tree);
+  // checked layer by layer: from here on the tree has the Config's shape
+  const config = tree as Config;
+  settle(config, defaults);
+  settleRegistry(config, layers);
+  return config;
+}
+
+function fillEntries(tree: Tree): void {
+  for (const [path, makeDefaults] of Object.entries(entryDefaults)) {
+    const at = path.split('.');
+    const entries = get(tree, at);
+    for (const [name, entry] of Object.entries(isTree(entries) ? entries : {})) {
+      put(tree, [...at, name], merged(makeDefaults(), entry));
+    }
+  }
+}
+
+function settle(config: Config, defaults: Config): void {
+  const { runtime, images, streaming } = config;
+  runtime.drain_exec_sync_io_timeout ||= defaults.runtime.drain_exec_sync_io_timeout;
+  runtime.stats_collect_period ||= defaults.runtime.stats_collect_period;
+  runtime.stats_retention_period ||= defaults.runtime.stats_retention_period;
+  runtime.selinux_category_range ||= defaults.runtime.selinux_category_range;
+  images.image_pull_progress_timeout ||= '0s'; // containerd: no time-out
+  streaming.stream_idle_timeout ||= defaults.streaming.stream_idle_timeout;
+  for (const handler of Object.values(runtime.containerd.runtimes)) handler.sandboxer ||= 'pause';
+  config.grpc.address = withoutScheme(config.grpc.address);
+  config.crid.listen = withoutScheme(config.crid.listen);
+}
+
+/** `config_path` has a default only as long as there are no `mirrors`, which exclude it. */
+function settleRegistry({ images: { registry } }: Config, layers: readonly Layer[]): void {
+  const isSet = layers.some(({ options }) => get(options, ['images', 'registry', 'config_path']) !== undefined);
+  if (Object.keys(registry.mirrors).length === 0) registry.config_path ||= DEFAULT_REGISTRY_CONFIG_PATH;
+  else if (!isSet) registry.config_path = '';
+}
+
+const withoutScheme = (socket: string): string => socket.replace(/^unix:\/\//, '');
