@@ -1,7 +1,90 @@
-import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import type { Stdio } from './stdio.js';
+import { createContainerIo, type OpenIo } from './container-io.js';
+import { createCopyThread } from './copy-thread.js';
+import { createExecCapture } from './exec-capture.js';
+import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './fifo-set.js';
+import type { NewCommand } from './messages.js';
+import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.js';
 
-export function createStdio(_options: { log: Logger }): Stdio {
-  throw new CriError('UNIMPLEMENTED', 'createStdio');
+/**
+ * FIFOs that are made here and copied on one thread of their own. stdin is only made: the runc shim opens it at both
+ * ends, so that a process with nobody attached waits rather than reads an end; a writer opens it
+ * (O_WRONLY | O_NONBLOCK) once the task exists, and CloseIO ends it.
+ */
+export function createStdio(options: { log: Logger; workerUrl?: URL }): Stdio {
+  const { log } = options;
+  const ios = new Map<number, OpenIo>();
+  // Until the copying thread has answered, a restart sends the opening command itself again.
+  const opened = new Set<number>();
+  let lastIo = 0;
+
+  const thread = createCopyThread({
+    log,
+    onReport: (report) => ios.get(report.io)?.onReport(report),
+    onRestart: () => [...opened].map((io) => ios.get(io)?.reopenCommand()).filter((command) => command !== undefined),
+    ...(options.workerUrl ? { workerUrl: options.workerUrl } : {}),
+  });
+
+  const forget = (io: number): void => {
+    ios.delete(io);
+    opened.delete(io);
+  };
+
+  const enter = async (io: number, entry: OpenIo, command: NewCommand): Promise<void> => {
+    ios.set(io, entry);
+    try {
+      await thread.send(command);
+      opened.add(io);
+    } catch (thrown) {
+      forget(io);
+      throw thrown;
+    }
+  };
+
+  const start = async (request: Omit<ContainerIoRequest, 'fifoDir'>, paths: FifoPaths): Promise<ContainerIo> => {
+    const io = (lastIo += 1);
+    const { containerId, logPath, maxLineBytes } = request;
+    const entry = createContainerIo({
+      io,
+      request,
+      paths,
+      thread,
+      onLogTrouble: (error, droppedBytes) =>
+        log.error({ containerId, logPath, droppedBytes }, `cannot write the container's log: ${error}`),
+      onStreamError: (stream, error) => log.error({ containerId, stream }, `cannot copy the stream: ${error}`),
+      onClosed: () => forget(io),
+    });
+    await enter(io, entry, { kind: 'open', io, streams: outputsOf(paths), logPath, maxLineBytes });
+    return entry.containerIo;
+  };
+
+  return {
+    async open(request) {
+      const { fifoDir, containerId, stdin, terminal } = request;
+      const paths = makeFifoSet({ directory: fifoDir, name: containerId, stdin, stderr: !terminal });
+      return removingOnFailure(paths, () => start(request, paths));
+    },
+    async reattach(request, paths) {
+      checkFifoSet(paths);
+      return start(request, paths);
+    },
+    async capture({ fifoDir, name, maxBytes }) {
+      const paths = makeFifoSet({ directory: fifoDir, name, stdin: false, stderr: true });
+      const io = (lastIo += 1);
+      const entry = createExecCapture({ io, paths, maxBytes, thread, onClosed: () => forget(io) });
+      const command: NewCommand = { kind: 'capture', io, streams: outputsOf(paths), maxBytes };
+      await removingOnFailure(paths, () => enter(io, entry, command));
+      return entry.capture;
+    },
+    close: () => thread.close(),
+  };
+}
+
+async function removingOnFailure<T>(paths: FifoPaths, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    removeFifoSet(paths);
+    throw thrown;
+  }
 }

@@ -1,0 +1,51 @@
+import { openFifoReader } from './fifo-reader.js';
+import type { Copy } from './log-copy.js';
+
+export interface CaptureCopy extends Copy {
+  readonly bytes: Uint8Array;
+  readonly truncated: boolean;
+}
+
+/** Begins to collect a FIFO's bytes, up to `maxBytes`; what comes after them is read and dropped. */
+export function startCaptureCopy(path: string, maxBytes: number, onEnd: (error?: Error) => void): CaptureCopy {
+  const fifo = openFifoReader(path, onReadable);
+  let buffer = Buffer.alloc(0);
+  let length = 0;
+  let truncated = false;
+
+  function onReadable(): void {
+    try {
+      const bytes = fifo.read();
+      if (bytes === undefined) return;
+      if (bytes.length > 0) return keep(bytes);
+      fifo.close();
+      onEnd();
+    } catch (thrown) {
+      fifo.close();
+      onEnd(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    }
+  }
+
+  function keep(bytes: Buffer): void {
+    const kept = Math.min(bytes.length, maxBytes - length);
+    if (kept < bytes.length) truncated = true;
+    if (length + kept > buffer.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(length + kept, buffer.length * 2, 4096)));
+      buffer.copy(grown, 0, 0, length);
+      buffer = grown;
+    }
+    bytes.copy(buffer, length, 0, kept);
+    length += kept;
+  }
+
+  fifo.resume();
+  return {
+    close: () => fifo.close(),
+    get bytes() {
+      return new Uint8Array(buffer.subarray(0, length));
+    },
+    get truncated() {
+      return truncated;
+    },
+  };
+}

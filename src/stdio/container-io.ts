@@ -1,0 +1,86 @@
+import type { CopyThread } from './copy-thread.js';
+import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
+import type { NewCommand, Notice, StreamName } from './messages.js';
+import type { ContainerIo, ContainerIoRequest, FifoPaths } from './stdio.js';
+
+/** One thing of which the copying thread holds the streams. */
+export interface OpenIo {
+  onReport(report: Notice): void;
+  /** The command that opens it in a new copying thread; undefined: there is nothing left to open. */
+  reopenCommand(): NewCommand | undefined;
+}
+
+export interface ContainerIoOptions {
+  readonly io: number;
+  readonly request: Omit<ContainerIoRequest, 'fifoDir'>;
+  readonly paths: FifoPaths;
+  readonly thread: CopyThread;
+  readonly onLogTrouble: (error: string, droppedBytes: number) => void;
+  readonly onStreamError: (stream: StreamName, error: string) => void;
+  readonly onClosed: () => void;
+}
+
+export function createContainerIo(options: ContainerIoOptions): OpenIo & { readonly containerIo: ContainerIo } {
+  const { io, request, paths, thread } = options;
+  const running = new Map(outputsOf(paths).map((source) => [source.name, source.path]));
+  const waiters = new Set<() => void>();
+  let closing: Promise<void> | undefined;
+
+  const ended = (stream: StreamName): void => {
+    running.delete(stream);
+    if (running.size > 0) return;
+    for (const wake of waiters) wake();
+  };
+
+  const close = (): Promise<void> =>
+    (closing ??= thread.send({ kind: 'close', io }).finally(() => {
+      options.onClosed();
+      for (const wake of waiters) wake();
+    }));
+
+  const containerIo: ContainerIo = {
+    containerId: request.containerId,
+    paths,
+    reopenLog: () => thread.send({ kind: 'reopen-log', io }),
+    async drained(timeoutMs) {
+      if (running.size > 0 && closing === undefined) {
+        for (const path of running.values()) nudge(path);
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(wake, timeoutMs);
+          function wake(): void {
+            clearTimeout(timer);
+            waiters.delete(wake);
+            resolve();
+          }
+          waiters.add(wake);
+        });
+      }
+      return running.size === 0;
+    },
+    close,
+    async remove() {
+      await close();
+      removeFifoSet(paths);
+    },
+  };
+
+  return {
+    containerIo,
+    onReport(report) {
+      if (report.kind === 'log-trouble') options.onLogTrouble(report.error, report.droppedBytes);
+      if (report.kind !== 'stream-ended') return;
+      if (report.error !== undefined) options.onStreamError(report.stream, report.error);
+      ended(report.stream);
+    },
+    reopenCommand: () =>
+      closing
+        ? undefined
+        : {
+            kind: 'open',
+            io,
+            streams: [...running].map(([name, path]) => ({ name, path })),
+            logPath: request.logPath,
+            maxLineBytes: request.maxLineBytes,
+          },
+  };
+}

@@ -1,0 +1,118 @@
+import { Worker } from 'node:worker_threads';
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import type { Command, NewCommand, Notice, Report } from './messages.js';
+
+/** The server's end of the copying thread, which is started when it is first needed and again when it dies. */
+export interface CopyThread {
+  /** Resolves when the thread has done it; a command that was on its way when the thread died is sent once more. */
+  send(command: NewCommand): Promise<void>;
+  /** Ends the thread; no command may follow. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface CopyThreadOptions {
+  readonly log: Logger;
+  readonly onReport: (report: Notice) => void;
+  /** A new thread stands in for one that died: what must be opened in it again, before anything else. */
+  readonly onRestart: () => readonly NewCommand[];
+  /** For tests. */
+  readonly workerUrl?: URL;
+}
+
+export function createCopyThread(options: CopyThreadOptions): CopyThread {
+  const pending = new Map<number, Pending>();
+  let worker: Worker | undefined;
+  let lastRequest = 0;
+  let lastStartMs = 0;
+  let restarting = false;
+  let closing: Promise<void> | undefined;
+
+  const post = (entry: Pending): void => {
+    pending.set(entry.command.request, entry);
+    // What comes before the streams are open again waits for `restart`.
+    if (restarting) return;
+    entry.attempts += 1;
+    running().postMessage(entry.command);
+  };
+
+  const submit = (command: NewCommand): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const numbered = { ...command, request: (lastRequest += 1) } as Command;
+      post({ command: numbered, resolve, reject, attempts: 0 });
+    });
+
+  const onMessage = (report: Report): void => {
+    if (report.kind !== 'done' && report.kind !== 'failed') return options.onReport(report);
+    const entry = pending.get(report.request);
+    pending.delete(report.request);
+    if (report.kind === 'done') entry?.resolve();
+    else entry?.reject(new CriError(report.code, report.message));
+  };
+
+  const running = (): Worker => {
+    if (worker) return worker;
+    const started = new Worker(options.workerUrl ?? new URL('./copy-worker.js', import.meta.url));
+    worker = started;
+    lastStartMs = Date.now();
+    started.on('message', onMessage);
+    started.on('error', (error: Error) => options.log.error({ err: error }, 'the log copying thread failed'));
+    started.on('exit', (code) => {
+      worker = undefined;
+      if (closing === undefined) onDeath(code);
+    });
+    return started;
+  };
+
+  const onDeath = (exitCode: number): void => {
+    restarting = true;
+    const delayMs = Date.now() - lastStartMs < SHORT_LIFE_MS ? RESTART_DELAY_MS : 0;
+    options.log.error({ exitCode, delayMs }, 'the log copying thread died, restarting it');
+    setTimeout(() => {
+      if (closing === undefined) restart();
+    }, delayMs);
+  };
+
+  const restart = (): void => {
+    restarting = false;
+    const unanswered = [...pending.values()];
+    pending.clear();
+    for (const command of options.onRestart()) {
+      submit(command).catch((error: unknown) =>
+        options.log.error({ err: error, io: command }, 'cannot reopen streams'),
+      );
+    }
+    for (const entry of unanswered) {
+      if (entry.attempts < MAX_ATTEMPTS) post(entry);
+      else entry.reject(new CriError('INTERNAL', `${entry.command.kind}: the log copying thread died`));
+    }
+  };
+
+  const endThread = async (): Promise<void> => {
+    const ending = worker;
+    if (ending !== undefined) {
+      const exited = new Promise((resolve) => ending.once('exit', resolve));
+      submit({ kind: 'shut-down' }).catch(() => undefined);
+      await exited;
+    }
+    for (const entry of pending.values()) entry.reject(new CriError('UNAVAILABLE', 'stdio is closed'));
+    pending.clear();
+  };
+
+  return {
+    send: (command) =>
+      closing ? Promise.reject(new CriError('UNAVAILABLE', `${command.kind}: stdio is closed`)) : submit(command),
+    close: () => (closing ??= endThread()),
+  };
+}
+
+interface Pending {
+  readonly command: Command;
+  readonly resolve: () => void;
+  readonly reject: (error: CriError) => void;
+  attempts: number;
+}
+
+const SHORT_LIFE_MS = 10_000;
+const RESTART_DELAY_MS = 200;
+const MAX_ATTEMPTS = 2;

@@ -1,0 +1,53 @@
+import type { CodeName } from '../base/errors.js';
+
+/** What the server's thread asks of the copying thread. `io` numbers one container's or one capture's streams. */
+export type Command =
+  | {
+      readonly kind: 'open';
+      readonly request: number;
+      readonly io: number;
+      readonly streams: readonly StreamSource[];
+      readonly logPath: string | undefined;
+      readonly maxLineBytes: number;
+    }
+  | { readonly kind: 'reopen-log'; readonly request: number; readonly io: number }
+  | {
+      readonly kind: 'capture';
+      readonly request: number;
+      readonly io: number;
+      readonly streams: readonly StreamSource[];
+      readonly maxBytes: number;
+    }
+  /** Ends a capture with what there is; answered by `captured`. */
+  | { readonly kind: 'finish-capture'; readonly request: number; readonly io: number }
+  | { readonly kind: 'close'; readonly request: number; readonly io: number }
+  | { readonly kind: 'shut-down'; readonly request: number };
+
+/** A command before it gets its number. */
+export type NewCommand = Command extends infer T ? (T extends Command ? Omit<T, 'request'> : never) : never;
+
+export type StreamName = 'stdout' | 'stderr';
+
+export interface StreamSource {
+  readonly name: StreamName;
+  readonly path: string;
+}
+
+/** What the copying thread tells of its own accord. */
+export type Notice = Exclude<Report, { kind: 'done' | 'failed' }>;
+
+/** What the copying thread tells. Every command is answered by one `done` or `failed` with its number. */
+export type Report =
+  | { readonly kind: 'done'; readonly request: number }
+  | { readonly kind: 'failed'; readonly request: number; readonly code: CodeName; readonly message: string }
+  /** The stream's last writer is gone and all it wrote is in the log; `error`: it was given up instead. */
+  | { readonly kind: 'stream-ended'; readonly io: number; readonly stream: StreamName; readonly error?: string }
+  | {
+      readonly kind: 'captured';
+      readonly io: number;
+      readonly stdout: Uint8Array;
+      readonly stderr: Uint8Array;
+      readonly truncated: boolean;
+    }
+  /** At most one a second for a log; bytes since the log was opened. */
+  | { readonly kind: 'log-trouble'; readonly io: number; readonly error: string; readonly droppedBytes: number };
