@@ -2,21 +2,22 @@ import { z } from 'zod';
 import type {
   ContainerConfig,
   ContainerMetadata as CriContainerMetadata,
-  ContainerResources,
   PodSandboxConfig,
   PodSandboxMetadata,
 } from '../../generated/runtime/v1/api.js';
-import { CriError } from '../base/errors.js';
 import type { Any } from '../containerd/containerd.js';
 import type { CniResult } from '../network/network.js';
-import {
-  containerConfigFromGoJson,
-  containerResourcesFromGoJson,
-  parseGoJson,
-  podSandboxConfigFromGoJson,
-  stringifyGoJson,
-  toGoJson,
-} from './go-json.js';
+import { containerConfigFromGoJson, podSandboxConfigFromGoJson, toGoJson } from './go-json.js';
+import { decode, object, text, textOf, toAny, VERSION } from './stored-json.js';
+
+export {
+  decodePluginStatus,
+  decodeStatus,
+  encodePluginStatus,
+  encodeStatus,
+  STATUS_EXTENSION,
+} from './stored-status.js';
+export type { StoredStatus } from './stored-status.js';
 
 /**
  * What is kept in containerd, in the form that containerd's own CRI plugin reads and writes: Go's JSON in an Any, in
@@ -27,14 +28,9 @@ import {
 /** Extension of the pause container, and `metadata` of the sandbox record. */
 export const SANDBOX_METADATA_EXTENSION = 'io.cri-containerd.sandbox.metadata';
 export const CONTAINER_METADATA_EXTENSION = 'io.cri-containerd.container.metadata';
-/** crid's own: what the plugin keeps in a file beside containerd. */
-export const STATUS_EXTENSION = 'io.crid.container.status';
 
 export const SANDBOX_METADATA_TYPE_URL = 'github.com/containerd/cri/pkg/store/sandbox/Metadata';
 export const CONTAINER_METADATA_TYPE_URL = 'github.com/containerd/cri/pkg/store/container/Metadata';
-export const STATUS_TYPE_URL = 'io.crid/container/Status';
-
-const VERSION = 'v1';
 
 export interface SandboxMetadata {
   readonly id: string;
@@ -59,20 +55,6 @@ export interface ContainerMetadata {
   readonly logPath: string;
   readonly stopSignal: string;
   readonly processLabel: string;
-}
-
-/** Times are nanoseconds since the epoch, 0n for what has not happened. */
-export interface StoredStatus {
-  readonly pid: number;
-  readonly createdAt: bigint;
-  readonly startedAt: bigint;
-  readonly finishedAt: bigint;
-  readonly exitCode: number;
-  readonly reason: string;
-  readonly message: string;
-  readonly resources?: ContainerResources | undefined;
-  /** The plugin's mark on a container that is to be restored from a checkpoint rather than started. */
-  readonly restore?: boolean | undefined;
 }
 
 export const sandboxName = (pod: PodSandboxMetadata): string =>
@@ -147,55 +129,6 @@ export function decodeContainerMetadata(any: Any, id?: string): ContainerMetadat
   };
 }
 
-/** The plugin's file `containers/ID/status`. */
-export const encodePluginStatus = (status: StoredStatus): string =>
-  stringifyGoJson({
-    Version: VERSION,
-    Pid: status.pid,
-    CreatedAt: status.createdAt,
-    StartedAt: status.startedAt,
-    FinishedAt: status.finishedAt,
-    ExitCode: status.exitCode,
-    Reason: status.reason,
-    Message: status.message,
-    Resources: status.resources ? toGoJson(status.resources) : null,
-    Restore: status.restore ?? false,
-  });
-
-/** `id`: whose status it is, for the error. */
-export function decodePluginStatus(text: string, id?: string): StoredStatus {
-  const s = decode(flatStatus, text, 'container status', id);
-  return {
-    pid: s.Pid,
-    createdAt: s.CreatedAt,
-    startedAt: s.StartedAt,
-    finishedAt: s.FinishedAt,
-    exitCode: s.ExitCode,
-    reason: s.Reason,
-    message: s.Message,
-    ...(s.Resources ? { resources: containerResourcesFromGoJson(s.Resources) } : {}),
-    ...(s.Restore ? { restore: true } : {}),
-  };
-}
-
-/** crid's own extension: the text of the plugin's file in an Any. */
-export const encodeStatus = (status: StoredStatus): Any => ({
-  type_url: STATUS_TYPE_URL,
-  value: Buffer.from(encodePluginStatus(status)),
-});
-
-/** `id`: whose status it is, for the error. */
-export const decodeStatus = (any: Any, id?: string): StoredStatus =>
-  decodePluginStatus(textOf(any, STATUS_TYPE_URL, id), id);
-
-const text = z.string().default('');
-const int = z.number().int().default(0);
-const nanoseconds = z
-  .union([z.bigint(), z.number().int()])
-  .default(0n)
-  .transform((value) => BigInt(value));
-const object = z.custom<object>((value) => typeof value === 'object' && value !== null && !Array.isArray(value));
-
 const sandboxEnvelope = z.object({
   Version: z.literal(VERSION),
   Metadata: z.object({
@@ -224,46 +157,3 @@ const containerEnvelope = z.object({
     ProcessLabel: text,
   }),
 });
-
-const flatStatus = z.object({
-  Version: z.literal(VERSION),
-  Pid: int,
-  CreatedAt: nanoseconds,
-  StartedAt: nanoseconds,
-  FinishedAt: nanoseconds,
-  ExitCode: int,
-  Reason: text,
-  Message: text,
-  Resources: object.nullish(),
-  Restore: z.boolean().default(false),
-});
-
-const toAny = (typeUrl: string, value: unknown): Any => ({
-  type_url: typeUrl,
-  value: Buffer.from(stringifyGoJson(value)),
-});
-
-function textOf(any: Any, typeUrl: string, id = 'unknown'): string {
-  if (any.type_url === typeUrl) return Buffer.from(any.value).toString('utf8');
-  throw new CriError('INTERNAL', `"${id}": stored as type "${any.type_url}", want "${typeUrl}"`);
-}
-
-function decode<T>(schema: z.ZodType<T>, json: string, what: string, id: string | undefined): T {
-  let value: unknown;
-  try {
-    value = parseGoJson(json);
-  } catch (cause) {
-    throw new CriError('INTERNAL', `${what} of "${id ?? 'unknown'}": not JSON`, { cause });
-  }
-  const owner = id ?? (value as { Metadata?: { ID?: string } } | null)?.Metadata?.ID ?? 'unknown';
-  const version = (value as { Version?: unknown } | null)?.Version;
-  if (version !== VERSION) {
-    throw new CriError('INTERNAL', `${what} of "${owner}": unsupported version "${String(version)}"`);
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new CriError('INTERNAL', `${what} of "${owner}": ${issue?.path.join('.')}: ${issue?.message}`, {
-    cause: result.error,
-  });
-}

@@ -1,0 +1,47 @@
+import { z } from 'zod';
+import { CriError } from '../base/errors.js';
+import type { Any } from '../containerd/containerd.js';
+import { parseGoJson, stringifyGoJson } from './go-json.js';
+
+/** The one version of everything that is stored so far. */
+export const VERSION = 'v1';
+
+/** Go writes every member; a default stands for what an older version did not know. */
+export const text = z.string().default('');
+export const int = z.number().int().default(0);
+export const nanoseconds = z
+  .union([z.bigint(), z.number().int()])
+  .default(0n)
+  .transform((value) => BigInt(value));
+export const object = z.custom<object>((value) => typeof value === 'object' && value !== null && !Array.isArray(value));
+
+export const toAny = (typeUrl: string, value: unknown): Any => ({
+  type_url: typeUrl,
+  value: Buffer.from(stringifyGoJson(value)),
+});
+
+export function textOf(any: Any, typeUrl: string, id = 'unknown'): string {
+  if (any.type_url === typeUrl) return Buffer.from(any.value).toString('utf8');
+  throw new CriError('INTERNAL', `"${id}": stored as type "${any.type_url}", want "${typeUrl}"`);
+}
+
+/** INTERNAL, naming `id` or else the id that the JSON itself tells, when it is not what `schema` says or of another version. */
+export function decode<T>(schema: z.ZodType<T>, json: string, what: string, id: string | undefined): T {
+  let value: unknown;
+  try {
+    value = parseGoJson(json);
+  } catch (cause) {
+    throw new CriError('INTERNAL', `${what} of "${id ?? 'unknown'}": not JSON`, { cause });
+  }
+  const owner = id ?? (value as { Metadata?: { ID?: string } } | null)?.Metadata?.ID ?? 'unknown';
+  const version = (value as { Version?: unknown } | null)?.Version;
+  if (version !== VERSION) {
+    throw new CriError('INTERNAL', `${what} of "${owner}": unsupported version "${String(version)}"`);
+  }
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw new CriError('INTERNAL', `${what} of "${owner}": ${issue?.path.join('.')}: ${issue?.message}`, {
+    cause: result.error,
+  });
+}

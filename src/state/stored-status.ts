@@ -1,0 +1,77 @@
+import { z } from 'zod';
+import type { ContainerResources } from '../../generated/runtime/v1/api.js';
+import type { Any } from '../containerd/containerd.js';
+import { containerResourcesFromGoJson, stringifyGoJson, toGoJson } from './go-json.js';
+import { decode, int, nanoseconds, object, text, textOf, VERSION } from './stored-json.js';
+
+/** crid's own: what the plugin keeps in a file beside containerd. */
+export const STATUS_EXTENSION = 'io.crid.container.status';
+export const STATUS_TYPE_URL = 'io.crid/container/Status';
+
+/** Times are nanoseconds since the epoch, 0n for what has not happened. */
+export interface StoredStatus {
+  readonly pid: number;
+  readonly createdAt: bigint;
+  readonly startedAt: bigint;
+  readonly finishedAt: bigint;
+  readonly exitCode: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly resources?: ContainerResources | undefined;
+  /** The plugin's mark on a container that is to be restored from a checkpoint rather than started. */
+  readonly restore?: boolean | undefined;
+}
+
+/** The plugin's file `containers/ID/status`. */
+export const encodePluginStatus = (status: StoredStatus): string =>
+  stringifyGoJson({
+    Version: VERSION,
+    Pid: status.pid,
+    CreatedAt: status.createdAt,
+    StartedAt: status.startedAt,
+    FinishedAt: status.finishedAt,
+    ExitCode: status.exitCode,
+    Reason: status.reason,
+    Message: status.message,
+    Resources: status.resources ? toGoJson(status.resources) : null,
+    Restore: status.restore ?? false,
+  });
+
+/** `id`: whose status it is, for the error. */
+export function decodePluginStatus(text: string, id?: string): StoredStatus {
+  const s = decode(flatStatus, text, 'container status', id);
+  return {
+    pid: s.Pid,
+    createdAt: s.CreatedAt,
+    startedAt: s.StartedAt,
+    finishedAt: s.FinishedAt,
+    exitCode: s.ExitCode,
+    reason: s.Reason,
+    message: s.Message,
+    ...(s.Resources ? { resources: containerResourcesFromGoJson(s.Resources) } : {}),
+    ...(s.Restore ? { restore: true } : {}),
+  };
+}
+
+/** crid's own extension: the text of the plugin's file in an Any. */
+export const encodeStatus = (status: StoredStatus): Any => ({
+  type_url: STATUS_TYPE_URL,
+  value: Buffer.from(encodePluginStatus(status)),
+});
+
+/** `id`: whose status it is, for the error. */
+export const decodeStatus = (any: Any, id?: string): StoredStatus =>
+  decodePluginStatus(textOf(any, STATUS_TYPE_URL, id), id);
+
+const flatStatus = z.object({
+  Version: z.literal(VERSION),
+  Pid: int,
+  CreatedAt: nanoseconds,
+  StartedAt: nanoseconds,
+  FinishedAt: nanoseconds,
+  ExitCode: int,
+  Reason: text,
+  Message: text,
+  Resources: object.nullish(),
+  Restore: z.boolean().default(false),
+});
