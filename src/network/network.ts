@@ -47,7 +47,17 @@ export interface CniResult {
         readonly options?: readonly string[];
       }[]
     | null;
-  readonly Routes: readonly { readonly dst: string; readonly gw?: string }[] | null;
+  readonly Routes:
+    | readonly {
+        readonly dst: string;
+        readonly gw?: string;
+        readonly mtu?: number;
+        readonly advmss?: number;
+        readonly priority?: number;
+        readonly table?: number;
+        readonly scope?: number;
+      }[]
+    | null;
 }
 
 export interface Attachment {

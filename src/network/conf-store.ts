@@ -1,0 +1,82 @@
+import { watch, type FSWatcher } from 'node:fs';
+import type { Logger } from '../base/log.js';
+import { hasChanged, loadConfDir, type LoadedConf } from './conf-dir.js';
+
+/** The configuration of one directory, always as it is on disk. */
+export interface ConfStore {
+  /** What the directory holds now: a few `stat`s, and a reload when they differ. Never throws. */
+  current(): Promise<LoadedConf>;
+  close(): void;
+}
+
+const DEBOUNCE_MS = 100;
+
+/**
+ * Reloads when the directory changes. Each use looks for itself, so nothing depends on the watch: it only makes
+ * a change seen, and logged, before somebody asks. A directory that is made later is watched from its first use.
+ */
+export function createConfStore(options: { dir: string; maxConfNum: number; log: Logger }): ConfStore {
+  const { dir, log } = options;
+  let loaded: LoadedConf | undefined;
+  let inFlight: Promise<LoadedConf> | undefined;
+  let watcher: { readonly handle: FSWatcher; readonly inode: string | undefined } | undefined;
+  let debounce: NodeJS.Timeout | undefined;
+  let closed = false;
+
+  const unwatch = (): void => {
+    watcher?.handle.close();
+    watcher = undefined;
+  };
+
+  const onChange = (): void => {
+    debounce ??= setTimeout(() => {
+      debounce = undefined;
+      if (!closed) void current();
+    }, DEBOUNCE_MS).unref();
+  };
+
+  /** A directory that was removed and made again is another one: its old watch stays silent for ever. */
+  const ensureWatch = (now: LoadedConf): void => {
+    const inode = now.stamps.get(dir)?.split(' ')[0];
+    if (closed || (watcher && watcher.inode === inode)) return;
+    unwatch();
+    try {
+      const handle = watch(dir, { persistent: false }, onChange);
+      handle.on('error', unwatch);
+      watcher = { handle, inode };
+    } catch (thrown) {
+      log.trace({ dir, err: String(thrown) }, 'cni config directory not watched');
+    }
+  };
+
+  const refresh = async (): Promise<LoadedConf> => {
+    if (loaded && !(await hasChanged(loaded))) return loaded;
+    const now = await loadConfDir(dir, options.maxConfNum);
+    ensureWatch(now);
+    if (now.error !== loaded?.error || now.error === '') report(now, dir, log);
+    loaded = now;
+    return now;
+  };
+
+  function current(): Promise<LoadedConf> {
+    inFlight ??= refresh().finally(() => {
+      inFlight = undefined;
+    });
+    return inFlight;
+  }
+
+  void current();
+  return {
+    current,
+    close() {
+      closed = true;
+      clearTimeout(debounce);
+      unwatch();
+    },
+  };
+}
+
+function report(loaded: LoadedConf, dir: string, log: Logger): void {
+  if (loaded.error === '') log.info({ dir, networks: loaded.networks.map(({ name }) => name) }, 'cni config loaded');
+  else log.warn({ dir, err: loaded.error }, 'cni config not loaded');
+}

@@ -1,0 +1,87 @@
+import { CriError } from '../base/errors.js';
+import { logOf, type Logger } from '../base/log.js';
+import { attachPod } from './attach.js';
+import { NOT_INITIALIZED } from './conf-dir.js';
+import { createConfStore } from './conf-store.js';
+import { configInfo } from './config-info.js';
+import { detachPod } from './detach.js';
+import type { Network } from './network.js';
+import { createPlugins, type PluginMetric } from './plugins.js';
+import type { IpPreference } from './pod-ips.js';
+import { createPodLocks } from './pod-locks.js';
+import { createReadiness } from './readiness.js';
+import { createResultCache } from './result-cache.js';
+import { podNetworks } from './target.js';
+
+export interface NetworkOptions {
+  readonly binDirs: readonly string[];
+  readonly confDir: string;
+  /** How many configuration files, in lexical order, are a pod's networks; 0 is all. */
+  readonly maxConfNum: number;
+  /** One network after the other rather than all at once. */
+  readonly setupSerially: boolean;
+  /** Bring `lo` up with `bringUpLoopback` instead of the loopback plugin; without that function the plugin serves. */
+  readonly useInternalLoopback: boolean;
+  readonly bringUpLoopback?: ((netnsPath: string) => void | Promise<void>) | undefined;
+  readonly ipPref: IpPreference;
+  /** libcni's; containerd's CRI uses the default, /var/lib/cni. */
+  readonly cacheDir?: string | undefined;
+  readonly addTimeoutMs?: number | undefined;
+  readonly delTimeoutMs?: number | undefined;
+  readonly statusTimeoutMs?: number | undefined;
+  /** How many plugins run at the same time, over all pods. */
+  readonly maxPlugins?: number | undefined;
+  readonly log: Logger;
+  readonly onPlugin?: ((metric: PluginMetric) => void) | undefined;
+}
+
+/** The networks of one configuration directory, by way of CNI plugins. */
+export function createNetwork(options: NetworkOptions): Network {
+  const { confDir, maxConfNum } = options;
+  const store = createConfStore({ dir: confDir, maxConfNum, log: options.log });
+  const cache = createResultCache(options.cacheDir ?? '/var/lib/cni', options.log);
+  const plugins = createPlugins({
+    binDirs: options.binDirs,
+    timeoutsMs: {
+      ADD: options.addTimeoutMs ?? 220_000,
+      DEL: options.delTimeoutMs ?? 60_000,
+      STATUS: options.statusTimeoutMs ?? 5_000,
+    },
+    maxAtOnce: options.maxPlugins ?? 64,
+    log: options.log,
+    onPlugin: options.onPlugin,
+  });
+  const locked = createPodLocks();
+  const readiness = createReadiness(plugins);
+  const bringUpLoopback = options.useInternalLoopback ? options.bringUpLoopback : undefined;
+  const networksOf = async () => {
+    const loaded = await store.current();
+    return { loaded, networks: podNetworks(loaded.networks, bringUpLoopback === undefined) };
+  };
+  const ports = () => ({ plugins, cache, log: logOf(options.log) });
+
+  return {
+    attach: (pod, signal) =>
+      locked(pod.id, signal, async () => {
+        const { loaded, networks } = await networksOf();
+        if (loaded.error !== '') throw new CriError('FAILED_PRECONDITION', notReady(loaded.error));
+        await bringUpLoopback?.(pod.netnsPath);
+        const how = { serially: options.setupSerially, ipPref: options.ipPref };
+        return attachPod(ports(), pod, networks, how, signal);
+      }),
+    detach: (pod, signal) =>
+      locked(pod.id, signal, async () => detachPod(ports(), pod, (await networksOf()).networks, signal)),
+    async status() {
+      const { loaded, networks } = await networksOf();
+      const message = loaded.error !== '' ? notReady(loaded.error) : await readiness(loaded.networks);
+      const lastLoadError =
+        loaded.error === '' ? '' : `cni config load failed: ${loaded.error}: failed to load cni config`;
+      return { ready: message === '', message, lastLoadError, config: configInfo(options, networks) };
+    },
+    waitingOn: (podId) => plugins.waitingOn(podId),
+    close: () => store.close(),
+  };
+}
+
+/** Ends in the words that containerd's CRI uses for any node without a network. */
+const notReady = (error: string): string => (error.endsWith(NOT_INITIALIZED) ? error : `${error}: ${NOT_INITIALIZED}`);

@@ -1,0 +1,65 @@
+import { CriError } from '../base/errors.js';
+import { netnsIsOpen } from '../host/netns.js';
+import type { AttachPorts } from './attach.js';
+import { delNetwork } from './del-network.js';
+import type { NetworkPod } from './network.js';
+import type { CachedAttachment } from './result-cache.js';
+import { bareTarget, LOOPBACK_INTERFACE, type PodNetwork } from './target.js';
+
+/**
+ * DEL of every network that the cache knows of the pod, with the configuration it was added with. A network of today's
+ * configuration whose interface the cache does not know is deleted too: the cache may be gone while an address is still
+ * held. Every network is tried; the first error is thrown.
+ */
+export async function detachPod(
+  ports: AttachPorts,
+  pod: NetworkPod,
+  configured: readonly PodNetwork[],
+  signal: AbortSignal,
+): Promise<void> {
+  const cached = (await ports.cache.ofContainer(pod.id)).map((attachment) => usable(attachment, configured));
+  const known = new Set(cached.map(({ target }) => target.ifName));
+  // CNI spec 1.1.0, "DEL": without a namespace CNI_NETNS is empty and plugins release what lies outside of it.
+  const netns = pod.netnsPath !== '' && (await netnsIsOpen(pod.netnsPath)) ? pod.netnsPath : '';
+  const unknown = await runnable(
+    ports,
+    configured.filter(({ ifName }) => !known.has(ifName) && ifName !== LOOPBACK_INTERFACE),
+  );
+  const todo: CachedAttachment[] = [
+    ...cached,
+    ...unknown.map(({ conf, ifName }) => ({ conf, target: { ...bareTarget(pod), ifName }, result: undefined })),
+  ];
+  let first: unknown;
+  for (const { conf, target, result } of todo.sort(lastFirst)) {
+    try {
+      await delNetwork(ports, conf, { ...target, netns }, result, signal);
+    } catch (thrown) {
+      first ??= thrown;
+      if (signal.aborted) break;
+    }
+  }
+  if (first) throw CriError.from(first);
+}
+
+/** eth2, eth1, eth0, and loopback at the end: the reverse of attach. */
+const lastFirst = (left: CachedAttachment, right: CachedAttachment): number =>
+  order(right.target.ifName) - order(left.target.ifName);
+
+const order = (ifName: string): number => (ifName === LOOPBACK_INTERFACE ? -1 : Number(/\d+$/.exec(ifName)?.[0] ?? 0));
+
+/** The cache holds the conflist alone: plugins that lived in a folder beside it are only in today's configuration. */
+function usable(cached: CachedAttachment, configured: readonly PodNetwork[]): CachedAttachment {
+  if (cached.conf.plugins.length > 0) return cached;
+  const today = configured.find(({ conf }) => conf.name === cached.conf.name);
+  return today ? { ...cached, conf: today.conf } : cached;
+}
+
+/** Nothing was ever added by a plugin that is not installed; attach checks that before it begins. */
+async function runnable(ports: AttachPorts, networks: readonly PodNetwork[]): Promise<PodNetwork[]> {
+  const kept: PodNetwork[] = [];
+  for (const network of networks) {
+    const found = await Promise.allSettled(network.conf.plugins.map(({ type }) => ports.plugins.find(type)));
+    if (found.every(({ status }) => status === 'fulfilled')) kept.push(network);
+  }
+  return kept;
+}

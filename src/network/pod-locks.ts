@@ -1,0 +1,38 @@
+import { CriError } from '../base/errors.js';
+
+/** Runs one thing at a time for each pod, in the order asked; waiting ends when `signal` aborts. */
+export type PodLocks = <T>(podId: string, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
+
+export function createPodLocks(): PodLocks {
+  const tails = new Map<string, Promise<void>>();
+  return async (podId, signal, work) => {
+    const before = tails.get(podId) ?? Promise.resolve();
+    let release!: () => void;
+    const mine = new Promise<void>((resolve) => (release = resolve));
+    const tail = before.then(() => mine);
+    tails.set(podId, tail);
+    void tail.then(() => {
+      if (tails.get(podId) === tail) tails.delete(podId);
+    });
+    try {
+      await unlessAborted(before, signal);
+      return await work();
+    } finally {
+      release();
+    }
+  };
+}
+
+async function unlessAborted(before: Promise<void>, signal: AbortSignal): Promise<void> {
+  let onAbort!: () => void;
+  const aborted = new Promise<never>((_, reject) => {
+    onAbort = () => reject(CriError.from(signal.reason));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    await Promise.race([before, aborted]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CriError, doing } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { errnoName } from '../host/errno.js';
+import { parseConfList, type NetworkConf } from './conf-list.js';
+import { isObject, type JsonObject } from './json.js';
+import type { Target } from './target.js';
+
+/** One network that a container has, as libcni's cache tells it. */
+export interface CachedAttachment {
+  readonly conf: NetworkConf;
+  readonly target: Target;
+  /** The last plugin's result; undefined when ADD had not ended. */
+  readonly result: JsonObject | undefined;
+}
+
+/**
+ * libcni's cache, `<dir>/results/NETWORK-CONTAINERID-IFNAME`, one JSON file (kind "cniCacheV1") for each attachment.
+ * containerd's CRI keeps the same one, so either server deletes what the other added.
+ */
+export interface ResultCache {
+  /** Replaces the file as a whole. Without `result` it says that an ADD was begun. */
+  write(conf: NetworkConf, target: Target, result?: JsonObject): Promise<void>;
+  /** All of a container's attachments; what cannot be read is logged and left out. */
+  ofContainer(containerId: string): Promise<CachedAttachment[]>;
+  remove(network: string, target: Pick<Target, 'containerId' | 'ifName'>): Promise<void>;
+}
+
+const KIND = 'cniCacheV1';
+
+export function createResultCache(cacheDir: string, log: Logger): ResultCache {
+  const dir = join(cacheDir, 'results');
+  const fileOf = (network: string, target: Pick<Target, 'containerId' | 'ifName'>): string =>
+    join(dir, `${network}-${target.containerId}-${target.ifName}`);
+
+  return {
+    write: (conf, target, result) =>
+      doing(`cache result of network ${conf.name}`, async () => {
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        // No container's id is in this name: a half-written file must not pass for an attachment.
+        const temporary = join(dir, `.${randomUUID()}`);
+        try {
+          await writeFile(temporary, JSON.stringify(encode(conf, target, result)), { mode: 0o600 });
+          await rename(temporary, fileOf(conf.name, target));
+        } catch (thrown) {
+          await rm(temporary, { force: true });
+          throw thrown;
+        }
+      }),
+    async ofContainer(containerId) {
+      const names = await readdir(dir).catch((thrown: unknown) => {
+        if (errnoName(thrown) === 'ENOENT') return [];
+        throw CriError.from(thrown);
+      });
+      const found: CachedAttachment[] = [];
+      for (const name of names.sort()) {
+        if (!name.includes(`-${containerId}-`)) continue;
+        const path = join(dir, name);
+        try {
+          const cached = decode(await readFile(path, 'utf8'));
+          if (cached.target.containerId === containerId) found.push(cached);
+        } catch (thrown) {
+          if (errnoName(thrown) === 'ENOENT') continue;
+          log.warn({ path, err: CriError.from(thrown).message }, 'cached cni result not readable');
+        }
+      }
+      return found;
+    },
+    remove: (network, target) => rm(fileOf(network, target), { force: true }),
+  };
+}
+
+/** Field for field what libcni writes; Go leaves out what is empty. */
+function encode(conf: NetworkConf, target: Target, result: JsonObject | undefined): JsonObject {
+  return {
+    kind: KIND,
+    containerId: target.containerId,
+    config: Buffer.from(conf.source).toString('base64'),
+    ifName: target.ifName,
+    networkName: conf.name,
+    ...(target.netns !== '' ? { netns: target.netns } : {}),
+    ...(target.args.length > 0 ? { cniArgs: target.args } : {}),
+    ...(Object.keys(target.capabilityArgs).length > 0 ? { capabilityArgs: target.capabilityArgs } : {}),
+    ...(result ? { result } : {}),
+  };
+}
+
+function decode(text: string): CachedAttachment {
+  const cached: unknown = JSON.parse(text);
+  if (!isObject(cached) || cached.kind !== KIND) throw new CriError('DATA_LOSS', `kind: expected ${KIND}`);
+  const field = (name: string): string => {
+    const value = cached[name];
+    if (typeof value === 'string' && value !== '') return value;
+    throw new CriError('DATA_LOSS', `${name}: missing`);
+  };
+  return {
+    conf: parseConfList(Buffer.from(field('config'), 'base64').toString('utf8')),
+    target: {
+      containerId: field('containerId'),
+      netns: typeof cached.netns === 'string' ? cached.netns : '',
+      ifName: field('ifName'),
+      args: Array.isArray(cached.cniArgs) ? cached.cniArgs.filter(isPair) : [],
+      capabilityArgs: isObject(cached.capabilityArgs) ? cached.capabilityArgs : {},
+    },
+    result: isObject(cached.result) ? cached.result : undefined,
+  };
+}
+
+const isPair = (value: unknown): value is [string, string] =>
+  Array.isArray(value) && value.length === 2 && value.every((part) => typeof part === 'string');
