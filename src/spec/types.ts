@@ -1,0 +1,166 @@
+import type { ContainerConfig, IDMapping, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import type { CdiEdits } from './cdi.js';
+import type { ImageConfig } from './image-config.js';
+import type { OciSpec } from './oci.js';
+
+/** What a spec depends on of the machine and of crid's own process; read once at start. */
+export interface HostFacts {
+  readonly cgroupVersion: 1 | 2;
+  readonly apparmor: boolean;
+  readonly seccomp: boolean;
+  readonly selinux: boolean;
+  /** Whether swap can be limited: `memory.memsw.limit_in_bytes` (v1) or `memory.swap.max` (v2) exists. */
+  readonly swapController: boolean;
+  readonly hugetlbController: boolean;
+  readonly hostname: string;
+  /** As `uname -m` or Node's `process.arch` names it: `x86_64` and `x64` alike. */
+  readonly machine: string;
+  /** crid's own, which an unprivileged process cannot go below. */
+  readonly oomScoreAdj: number;
+  /** Whether crid has CAP_SYS_RESOURCE in the initial user namespace. */
+  readonly mayLowerOomScore: boolean;
+  /** Whether the kernel has `net.ipv4.ip_unprivileged_port_start`. */
+  readonly unprivilegedPortSysctl: boolean;
+  /**
+   * What a container can be given at most: the permitted capabilities of crid's process, as `CAP_CHOWN`
+   * (see `parsePermittedCapabilities`). Unset: every capability that crid knows.
+   */
+  readonly capabilities?: readonly string[];
+}
+
+export interface ResolvedUser {
+  readonly uid: number;
+  readonly gid: number;
+  /** The primary gid first (CVE-2023-25173). */
+  readonly additionalGids: readonly number[];
+  /** Always "" in a spec for Linux. */
+  readonly username: string;
+}
+
+export type Propagation = 'rprivate' | 'rshared' | 'rslave';
+
+/** A CRI mount whose source is on the host by now: made if it was missing, links resolved. */
+export interface ResolvedMount {
+  readonly containerPath: string;
+  /** Links resolved; for an image mount, the directory where the image's snapshot is mounted, sub path applied. */
+  readonly hostPath: string;
+  readonly readonly: boolean;
+  readonly recursiveReadonly: boolean;
+  readonly propagation: Propagation;
+  readonly uidMappings: readonly IDMapping[];
+  readonly gidMappings: readonly IDMapping[];
+  readonly kind: 'bind' | 'image';
+}
+
+export interface ResolvedDevice {
+  /** Inside the container. */
+  readonly path: string;
+  /** `c`, `b`, `u` or `p`. */
+  readonly type: string;
+  readonly major: number;
+  readonly minor: number;
+  /** Permission bits. */
+  readonly fileMode: number;
+  readonly uid: number;
+  readonly gid: number;
+  /** Some of `rwm`. */
+  readonly access: string;
+}
+
+/** What of a runtime handler's configuration reaches the spec. */
+export interface SpecHandlerOptions {
+  /** Globs of annotations that pass through. */
+  readonly podAnnotations: readonly string[];
+  readonly containerAnnotations: readonly string[];
+  readonly privilegedWithoutHostDevices: boolean;
+  readonly privilegedWithoutHostDevicesAllDevicesAllowed: boolean;
+  readonly cgroupWritable: boolean;
+  readonly systemdCgroup: boolean;
+  /** Whether the runtime knows `rro` (OCI features, mountOptions). */
+  readonly recursiveReadOnlyMounts: boolean;
+  /** The parsed content of `base_runtime_spec`. */
+  readonly baseSpec?: OciSpec;
+}
+
+/** What of crid's configuration reaches every spec. */
+export interface SpecOptions {
+  /** containerd's namespace: the default parent of cgroups. */
+  readonly namespace: string;
+  readonly disableProcMount: boolean;
+  readonly disableApparmor: boolean;
+  /** "", `unconfined`, `runtime/default` or `localhost/PATH`. */
+  readonly unsetSeccompProfile: string;
+  readonly restrictOomScoreAdj: boolean;
+  readonly tolerateMissingHugetlbController: boolean;
+  readonly disableHugetlbController: boolean;
+  readonly deviceOwnershipFromSecurityContext: boolean;
+  readonly enableUnprivilegedPorts: boolean;
+  readonly enableUnprivilegedIcmp: boolean;
+}
+
+/** SELinux contexts, allocated by the caller; both empty or absent where SELinux is off. */
+export interface SelinuxLabels {
+  readonly processLabel: string;
+  readonly mountLabel: string;
+}
+
+export interface ContainerSpecInput {
+  readonly id: string;
+  readonly podId: string;
+  /** The pause process, whose namespaces are the pod's. */
+  readonly podPid: number;
+  /** "" or undefined on the host network. */
+  readonly netnsPath?: string | undefined;
+  readonly config: ContainerConfig;
+  readonly pod: PodSandboxConfig;
+  /** The reference that the annotation shows. */
+  readonly imageName: string;
+  readonly image: ImageConfig;
+  readonly user: ResolvedUser;
+  /** The CRI's mounts, in the order of the request. */
+  readonly mounts: readonly ResolvedMount[];
+  /** Files and directories of the pod; one whose source does not exist is left out. `shm` is the host's for IPC NODE. */
+  readonly podMounts: {
+    readonly hosts?: string | undefined;
+    readonly hostname?: string | undefined;
+    readonly resolvConf?: string | undefined;
+    readonly shm: string;
+  };
+  /** VOLUMEs of the image that are not mounted over by the request, already copied up. */
+  readonly volumes: readonly { readonly containerPath: string; readonly hostPath: string }[];
+  readonly devices: readonly ResolvedDevice[];
+  /** All devices of the host; used for a privileged container only. */
+  readonly privilegedDevices: readonly ResolvedDevice[];
+  /** The process of the container that NamespaceMode TARGET names. */
+  readonly targetPid?: number | undefined;
+  /** The parsed JSON of a Localhost seccomp profile. */
+  readonly seccompProfile?: unknown;
+  readonly selinux?: SelinuxLabels | undefined;
+  readonly handler: SpecHandlerOptions;
+  readonly options: SpecOptions;
+  readonly host: HostFacts;
+  readonly cdi?: readonly CdiEdits[];
+  /** Options of the host's own mount of /sys/fs/cgroup (super block), kept where the cgroup namespace is the host's. */
+  readonly hostCgroupMountOptions?: readonly string[];
+}
+
+export interface SandboxSpecInput {
+  readonly id: string;
+  readonly pod: PodSandboxConfig;
+  readonly image: ImageConfig;
+  readonly imageName: string;
+  /** Undefined on the host network. */
+  readonly netnsPath: string | undefined;
+  /** A pinned user namespace that owns the network namespace; unset: the runtime makes one. */
+  readonly usernsPath?: string | undefined;
+  readonly hostname: string;
+  /** The host's /dev/shm for IPC NODE. */
+  readonly shmPath: string;
+  readonly resolvConfPath: string;
+  readonly user: ResolvedUser;
+  readonly seccompProfile?: unknown;
+  readonly selinux?: SelinuxLabels | undefined;
+  readonly handler: SpecHandlerOptions;
+  readonly options: SpecOptions;
+  readonly host: HostFacts;
+}
