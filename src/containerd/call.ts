@@ -1,0 +1,126 @@
+import type { Channel } from '@grpc/grpc-js';
+import { Metadata, type CallOptions as GrpcOptions, type ClientMiddlewareCall } from 'nice-grpc';
+import { logOf, type Logger } from '../base/log.js';
+import { waitReady } from './channel.js';
+import type { CallOptions } from './containerd.js';
+import { isCutOff, isNeverSent, translateError, type Ended } from './errors.js';
+import { isRead, methodName, subjectOf } from './method-names.js';
+
+/** What the adapters pass with a call, besides its request. */
+export interface CallExtras {
+  readonly call?: CallOptions | undefined;
+  /** Named in messages when the request itself does not say what it is about. */
+  readonly subject?: string | undefined;
+}
+
+export interface CallSettings {
+  readonly channel: Channel;
+  readonly address: string;
+  readonly namespace: string;
+  readonly log: Logger;
+  readonly defaultTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** Ends the calls under way, and those to come, when the client closes. */
+  readonly endings: Endings;
+  readonly onCall: ((call: { method: string; code: string; durationMs: number }) => void) | undefined;
+}
+
+/** The calls under way, so that closing can end them. */
+export interface Endings {
+  readonly closed: boolean;
+  add(end: () => void): () => void;
+}
+
+/** A call that found no connection is sent again this often; each time it waits for the channel first. */
+const NEVER_SENT_ATTEMPTS = 5;
+const READ_ATTEMPTS = 2;
+
+/**
+ * The one middleware of every call: waits for the connection, sets the headers, bounds the time, retries what may be
+ * retried, translates errors, logs one line.
+ */
+export function callMiddleware(settings: CallSettings) {
+  return async function* middleware<Request, Response>(
+    call: ClientMiddlewareCall<Request, Response>,
+    options: GrpcOptions & CallExtras,
+  ): AsyncGenerator<Response, Response | void, undefined> {
+    const startedMs = performance.now();
+    const method = methodName(call.method.path);
+    const subject = options.subject ?? (call.requestStream ? '' : subjectOf(call.request));
+    const timeoutMs = options.call?.timeoutMs ?? settings.defaultTimeoutMs;
+    const limits = startLimits(timeoutMs, options.call?.signal, settings.endings);
+    let code: string = 'OK';
+    try {
+      return yield* attempts(call, method, settings, {
+        metadata: headers(settings.namespace, options.call?.lease),
+        signal: limits.signal,
+        connectTimeoutMs: timeoutMs > 0 ? Math.min(timeoutMs, settings.connectTimeoutMs) : settings.connectTimeoutMs,
+      });
+    } catch (thrown) {
+      const error = translateError(thrown, { method, subject, ended: limits.ended(), timeoutMs });
+      code = error.code;
+      throw error;
+    } finally {
+      limits.release();
+      const durationMs = Math.round((performance.now() - startedMs) * 100) / 100;
+      logOf(settings.log).debug({ method, subject, code, durationMs }, 'containerd call');
+      settings.onCall?.({ method, code, durationMs });
+    }
+  };
+}
+
+async function* attempts<Request, Response>(
+  call: ClientMiddlewareCall<Request, Response>,
+  method: string,
+  { channel, address }: CallSettings,
+  { metadata, signal, connectTimeoutMs }: { metadata: Metadata; signal: AbortSignal; connectTimeoutMs: number },
+): AsyncGenerator<Response, Response | void, undefined> {
+  for (let attempt = 1; ; attempt++) {
+    let delivered = false;
+    try {
+      await waitReady(channel, address, connectTimeoutMs, signal);
+      if (!call.responseStream) return yield* call.next(call.request, { metadata, signal });
+      for await (const message of call.next(call.request, { metadata, signal })) {
+        delivered = true;
+        yield message;
+      }
+      return;
+    } catch (thrown) {
+      const again =
+        (isNeverSent(thrown) && attempt < NEVER_SENT_ATTEMPTS) ||
+        (isCutOff(thrown) && isRead(method) && attempt < READ_ATTEMPTS);
+      if (!again || delivered || call.requestStream || signal.aborted) throw thrown;
+    }
+  }
+}
+
+function headers(namespace: string, lease: string | undefined): Metadata {
+  const metadata = Metadata({ 'containerd-namespace': namespace });
+  if (lease !== undefined && lease !== '') metadata.set('containerd-lease', lease);
+  return metadata;
+}
+
+/** One signal out of three reasons to stop; it remembers which came first. AbortSignal.any leaks in Node 20. */
+function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings: Endings) {
+  const controller = new AbortController();
+  let why: Ended | undefined;
+  const end = (reason: Ended) => (): void => {
+    why ??= reason;
+    controller.abort();
+  };
+  const onAbort = end('cancelled');
+  const timer = timeoutMs > 0 ? setTimeout(end('deadline'), timeoutMs) : undefined;
+  const forget = endings.add(end('closed'));
+  signal?.addEventListener('abort', onAbort, { once: true });
+  if (endings.closed) end('closed')();
+  else if (signal?.aborted === true) onAbort();
+  return {
+    signal: controller.signal,
+    ended: () => why,
+    release: (): void => {
+      clearTimeout(timer);
+      forget();
+      signal?.removeEventListener('abort', onAbort);
+    },
+  };
+}

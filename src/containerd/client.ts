@@ -1,0 +1,69 @@
+import type { Logger } from '../base/log.js';
+import { openChannel } from './channel.js';
+import { createConnection, createEndings } from './connection.js';
+import type { Containerd } from './containerd.js';
+import { createContainers } from './containers.js';
+import { createContent } from './content.js';
+import { createController } from './controller.js';
+import { createEvents } from './events.js';
+import { createImages } from './images.js';
+import { createIntrospection } from './introspection.js';
+import { createLeases } from './leases.js';
+import { createSandboxStore } from './sandboxes.js';
+import { createSnapshots } from './snapshots.js';
+import { createTasks } from './tasks.js';
+import { createTransfer } from './transfer.js';
+
+export interface ContainerdOptions {
+  /** The socket: `/run/containerd/containerd.sock`, with or without `unix://`. */
+  readonly address: string;
+  readonly namespace: string;
+  readonly log: Logger;
+  /** Time for a call that names none of its own; it covers the wait for the connection. */
+  readonly defaultTimeoutMs?: number;
+  /** How long a call waits for containerd to be reachable before it fails with UNAVAILABLE. */
+  readonly connectTimeoutMs?: number;
+  /** Told of every call when it ends. */
+  readonly onCall?: (call: { method: string; code: string; durationMs: number }) => void;
+}
+
+/** Twice what kubelet gives a request, so that callers' own limits come first. */
+const DEFAULT_TIMEOUT_MS = 240_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** Nothing is sent before the first call; a containerd that is not up yet is no error here. */
+export function createContainerd(options: ContainerdOptions): Containerd {
+  const { address, namespace, log } = options;
+  const channel = openChannel(address);
+  const endings = createEndings();
+  const clientOf = createConnection({
+    channel,
+    address,
+    namespace,
+    log,
+    defaultTimeoutMs: options.defaultTimeoutMs ?? DEFAULT_TIMEOUT_MS,
+    connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+    endings,
+    onCall: options.onCall,
+  });
+  const leases = createLeases(clientOf);
+  return {
+    address,
+    namespace,
+    containers: createContainers(clientOf),
+    tasks: createTasks(clientOf),
+    images: createImages(clientOf),
+    content: createContent(clientOf),
+    leases,
+    transfer: createTransfer(clientOf, leases, log),
+    sandboxes: createSandboxStore(clientOf),
+    controller: createController(clientOf),
+    events: createEvents(clientOf, { namespace, log, isClosed: () => endings.closed }),
+    introspection: createIntrospection(clientOf),
+    snapshots: createSnapshots(clientOf),
+    close: () => {
+      endings.endAll();
+      channel.close();
+    },
+  };
+}

@@ -1,0 +1,44 @@
+import { createClientFactory, type Client, type CompatServiceDefinition } from 'nice-grpc';
+import { callMiddleware, type CallExtras, type CallSettings, type Endings } from './call.js';
+import type { CallOptions } from './containerd.js';
+
+export type ServiceClient<Definition extends CompatServiceDefinition> = Client<Definition, CallExtras>;
+
+/** Makes the client of one service on the shared channel. */
+export type ClientOf = <Definition extends CompatServiceDefinition>(
+  definition: Definition,
+) => ServiceClient<Definition>;
+
+export function createConnection(settings: CallSettings): ClientOf {
+  const factory = createClientFactory().use(callMiddleware(settings));
+  return (definition) => factory.create(definition, settings.channel);
+}
+
+/** The extras of an ordinary call: the client's default time limit unless `options` has one. */
+export const withOptions = (options: CallOptions | undefined): CallExtras => ({ call: options });
+
+/** The extras of a call that lasts as long as what it waits for, unless `options` bounds it. */
+export const withoutLimit = (options: CallOptions | undefined): CallExtras => ({
+  call: { timeoutMs: 0, ...definedOnly(options) },
+});
+
+export function createEndings(): Endings & { endAll(): void } {
+  const running = new Set<() => void>();
+  let closed = false;
+  return {
+    get closed() {
+      return closed;
+    },
+    add: (end) => {
+      running.add(end);
+      return () => void running.delete(end);
+    },
+    endAll: () => {
+      closed = true;
+      for (const end of [...running]) end();
+    },
+  };
+}
+
+const definedOnly = (options: CallOptions | undefined): CallOptions =>
+  Object.fromEntries(Object.entries(options ?? {}).filter(([, value]) => value !== undefined));

@@ -1,0 +1,58 @@
+import { ClientError } from 'nice-grpc';
+import { Code, CriError, type CodeName } from '../base/errors.js';
+import { redact } from './redact.js';
+
+/** Why a call was ended from this side. */
+export type Ended = 'deadline' | 'cancelled' | 'closed';
+
+export interface FailedCall {
+  /** As the port names it: `tasks.start`. */
+  readonly method: string;
+  /** The id, key or name that the request was about; "" when there is none. */
+  readonly subject: string;
+  readonly ended: Ended | undefined;
+  readonly timeoutMs: number;
+}
+
+/** Whatever a call threw, as a CriError whose message begins with the method and keeps containerd's own text. */
+export function translateError(thrown: unknown, call: FailedCall): CriError {
+  const about = call.subject === '' ? call.method : `${call.method}: "${call.subject}"`;
+  switch (call.ended) {
+    case 'deadline':
+      return new CriError('DEADLINE_EXCEEDED', `${about}: no answer from containerd within ${call.timeoutMs} ms`);
+    case 'cancelled':
+      return new CriError('CANCELLED', `${about}: cancelled by the caller`);
+    case 'closed':
+      return new CriError('CANCELLED', `${about}: the containerd client is closed`);
+    case undefined:
+      break;
+  }
+  if (thrown instanceof CriError) return thrown.prefixed(call.method);
+  if (thrown instanceof ClientError) {
+    // No cause: it would carry the text that was just redacted.
+    return new CriError(codeOf(thrown), `${call.method}: ${redact(thrown.details)}`);
+  }
+  return CriError.from(thrown).prefixed(call.method);
+}
+
+/** The connection went away under the call: containerd may or may not have acted on it. */
+export const isCutOff = (thrown: unknown): boolean =>
+  thrown instanceof ClientError && codeOf(thrown) === 'UNAVAILABLE' && !isNeverSent(thrown);
+
+/** The call found no connection: containerd has not seen it, so even a write may be sent again. */
+export const isNeverSent = (thrown: unknown): boolean =>
+  thrown instanceof ClientError &&
+  Number(thrown.code) === Code.UNAVAILABLE &&
+  thrown.details.startsWith('No connection established');
+
+const names = new Map<number, CodeName>(Object.entries(Code).map(([name, number]) => [number, name as CodeName]));
+
+function codeOf({ code, details }: ClientError): CodeName {
+  const name = names.get(code) ?? 'UNKNOWN';
+  // This side did not cancel, so a stopping containerd did: its handlers see their contexts end.
+  if (name === 'CANCELLED') return 'UNAVAILABLE';
+  if (name === 'INTERNAL' && /RST_STREAM|ECONNRESET|EPIPE/.test(details)) return 'UNAVAILABLE';
+  // bbolt's answer once a stopping containerd has closed its metadata store.
+  if (name === 'UNKNOWN' && details.includes('database not open')) return 'UNAVAILABLE';
+  return name;
+}

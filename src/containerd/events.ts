@@ -1,0 +1,170 @@
+import { randomUUID } from 'node:crypto';
+import { EventsDefinition } from '../../generated/containerd/services/events/v1/events.js';
+import type { Envelope } from '../../generated/containerd/types/event.js';
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { sleep } from '../base/time.js';
+import { wireAny } from './any.js';
+import { withOptions, withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
+import type { ContainerdEvent, Events } from './containerd.js';
+import { decodeEvent, eventFilters } from './event-decode.js';
+
+type Handlers = Parameters<Events['subscribe']>[0];
+
+export interface EventSettings {
+  readonly namespace: string;
+  readonly log: Logger;
+  /** No resubscription once the client is closed. */
+  readonly isClosed: () => boolean;
+  /** Events kept while `onConnected` runs; one more and the subscription starts over. */
+  readonly queueLimit?: number;
+}
+
+const QUEUE_LIMIT = 10_000;
+const BACKOFF_MIN_MS = 100;
+const BACKOFF_MAX_MS = 5_000;
+const CONFIRM_INTERVAL_MS = 50;
+const CONFIRM_ATTEMPTS = 100;
+
+export function createEvents(clientOf: ClientOf, settings: EventSettings): Events {
+  const client = clientOf(EventsDefinition);
+  return {
+    subscribe: (handlers, signal) => {
+      void keepSubscribed(client, settings, handlers, signal).catch((thrown: unknown) => {
+        if (!signal.aborted) settings.log.error({ err: CriError.from(thrown) }, 'event subscription ended');
+      });
+    },
+  };
+}
+
+async function keepSubscribed(
+  client: ServiceClient<EventsDefinition>,
+  settings: EventSettings,
+  handlers: Handlers,
+  signal: AbortSignal,
+): Promise<void> {
+  let backoffMs = BACKOFF_MIN_MS;
+  while (!signal.aborted && !settings.isClosed()) {
+    const { lost, wasLive } = await runSession(client, settings, handlers, signal);
+    if (signal.aborted || settings.isClosed()) return;
+    handlers.onLost(lost);
+    backoffMs = wasLive ? BACKOFF_MIN_MS : Math.min(backoffMs * 2, BACKOFF_MAX_MS);
+    await sleep(backoffMs, signal);
+  }
+}
+
+/** One subscription, from subscribing to its loss. */
+async function runSession(
+  client: ServiceClient<EventsDefinition>,
+  settings: EventSettings,
+  handlers: Handlers,
+  outer: AbortSignal,
+): Promise<{ lost: Error; wasLive: boolean }> {
+  const session = new AbortController();
+  let lost: Error | undefined;
+  const end = (reason: unknown): void => {
+    lost ??= CriError.from(reason);
+    session.abort();
+  };
+  const onAbort = (): void => end(new CriError('CANCELLED', 'events.subscribe: ended by the subscriber'));
+  outer.addEventListener('abort', onAbort, { once: true });
+
+  const marker = `/crid/subscribed-${randomUUID()}`;
+  const feed = createFeed(handlers, settings, end);
+  const confirming = confirm(client, marker, session.signal, feed.confirmed).catch(end);
+  try {
+    const filters = eventFilters(settings.namespace, [marker]);
+    for await (const envelope of client.subscribe({ filters }, withoutLimit({ signal: session.signal }))) {
+      if (envelope.topic === marker) feed.confirm();
+      else feed.push(envelope);
+    }
+    end(new CriError('UNAVAILABLE', 'events.subscribe: containerd ended the stream'));
+  } catch (thrown) {
+    end(thrown);
+  } finally {
+    outer.removeEventListener('abort', onAbort);
+    session.abort();
+    await confirming;
+    // Two runs of onConnected must not overlap.
+    await feed.settled();
+  }
+  return { lost: lost ?? new CriError('UNAVAILABLE', 'events.subscribe: lost'), wasLive: feed.live };
+}
+
+/**
+ * containerd says nothing when a subscription takes effect, so an event of our own is published until it comes back:
+ * from then on nothing is missed.
+ */
+async function confirm(
+  client: ServiceClient<EventsDefinition>,
+  topic: string,
+  signal: AbortSignal,
+  isConfirmed: () => boolean,
+): Promise<void> {
+  const event = wireAny({ type_url: 'google.protobuf.Empty', value: new Uint8Array() });
+  for (let attempt = 0; attempt < CONFIRM_ATTEMPTS; attempt++) {
+    if (signal.aborted || isConfirmed()) return;
+    await client.publish({ topic, event }, withOptions({ signal }));
+    await sleep(CONFIRM_INTERVAL_MS, signal).catch(() => undefined);
+  }
+  if (!signal.aborted && !isConfirmed()) {
+    throw new CriError('UNAVAILABLE', 'events.subscribe: the subscription did not take effect');
+  }
+}
+
+/** Holds events back until the subscriber has caught up, then hands them on one by one. */
+function createFeed(
+  handlers: Handlers,
+  { namespace, log, queueLimit = QUEUE_LIMIT }: EventSettings,
+  end: (reason: unknown) => void,
+) {
+  const queue: ContainerdEvent[] = [];
+  let catchingUp: Promise<void> | undefined;
+  let live = false;
+
+  const deliver = (event: ContainerdEvent): void => {
+    try {
+      handlers.onEvent(event);
+    } catch (thrown) {
+      log.error({ err: CriError.from(thrown), kind: event.kind }, 'an event could not be handled');
+    }
+  };
+  const catchUp = async (): Promise<void> => {
+    try {
+      await handlers.onConnected();
+      for (const event of queue.splice(0)) deliver(event);
+      live = true;
+    } catch (thrown) {
+      end(CriError.from(thrown).prefixed('events.subscribe: onConnected'));
+    }
+  };
+
+  return {
+    get live() {
+      return live;
+    },
+    confirmed: () => catchingUp !== undefined,
+    confirm: (): void => {
+      catchingUp ??= catchUp();
+    },
+    push: (envelope: Envelope): void => {
+      const event = envelope.namespace === namespace ? decode(envelope, log) : undefined;
+      if (event === undefined) return;
+      if (live) return deliver(event);
+      queue.push(event);
+      if (queue.length > queueLimit) {
+        end(new CriError('RESOURCE_EXHAUSTED', `events.subscribe: more than ${queueLimit} events while catching up`));
+      }
+    },
+    settled: async (): Promise<void> => catchingUp,
+  };
+}
+
+function decode(envelope: Envelope, log: Logger): ContainerdEvent | undefined {
+  try {
+    return envelope.event && decodeEvent(envelope.event);
+  } catch (thrown) {
+    log.warn({ err: CriError.from(thrown), topic: envelope.topic }, 'an event could not be decoded');
+    return undefined;
+  }
+}

@@ -1,0 +1,52 @@
+/** Services whose port has another name than theirs. */
+const SERVICES: Readonly<Record<string, string>> = {
+  Store: 'sandboxes',
+  Version: 'introspection',
+};
+
+/** Methods whose port has another name than theirs. */
+const METHODS: Readonly<Record<string, string>> = {
+  'containers.listStream': 'containers.list',
+  'tasks.deleteProcess': 'tasks.deleteExec',
+  'tasks.closeIO': 'tasks.closeIo',
+  'tasks.listPids': 'tasks.pids',
+  'leases.listResources': 'leases.resources',
+  'transfer.transfer': 'transfer.pull',
+  'streaming.stream': 'transfer.stream',
+  'introspection.pluginInfo': 'introspection.runtimeFeatures',
+};
+
+/** Reads that may be sent again after a lost connection. Waits are not: who waits must look at the state first. */
+const READS: ReadonlySet<string> = new Set([
+  ...['containers.get', 'containers.list', 'images.get', 'images.list', 'content.read', 'content.info'],
+  ...['tasks.get', 'tasks.list', 'tasks.pids', 'tasks.metrics', 'leases.list', 'leases.resources'],
+  ...['snapshots.mounts', 'snapshots.stat', 'snapshots.list', 'snapshots.usage'],
+  ...['sandboxes.get', 'sandboxes.list', 'controller.status'],
+  ...['introspection.version', 'introspection.plugins', 'introspection.server', 'introspection.runtimeFeatures'],
+]);
+
+/** The name by which logs and errors call a gRPC path: `/containerd.services.tasks.v1.Tasks/Start` is `tasks.start`. */
+export function methodName(path: string): string {
+  const [service = '', method = ''] = path.slice(1).split('/');
+  const short = service.slice(service.lastIndexOf('.') + 1);
+  const name = `${SERVICES[short] ?? short.toLowerCase()}.${method.charAt(0).toLowerCase()}${method.slice(1)}`;
+  return METHODS[name] ?? name;
+}
+
+export const isRead = (method: string): boolean => READS.has(method);
+
+/** What a request is about, for messages: its id, key, name, digest or that of the record in it; "" when unknown. */
+export function subjectOf(request: unknown): string {
+  if (typeof request !== 'object' || request === null) return '';
+  const fields = request as Readonly<Record<string, unknown>>;
+  for (const key of ['container_id', 'sandbox_id', 'id', 'key', 'name', 'digest', 'topic']) {
+    const value = fields[key];
+    if (typeof value !== 'string' || value === '') continue;
+    const exec = fields['exec_id'];
+    return key === 'container_id' && typeof exec === 'string' && exec !== '' ? `${value}/${exec}` : value;
+  }
+  for (const key of ['container', 'sandbox', 'image']) {
+    if (fields[key] !== undefined) return subjectOf(fields[key]);
+  }
+  return '';
+}

@@ -1,0 +1,30 @@
+import { CriError, type CodeName } from '../base/errors.js';
+import { redact } from './redact.js';
+
+/** containerd knows these only as text, wrapped into UNKNOWN; the first match counts. */
+const PATTERNS: readonly (readonly [RegExp, CodeName])[] = [
+  [
+    /\b401\b|unauthorized|no basic auth credentials|missing username or secret|invalid authorization/i,
+    'UNAUTHENTICATED',
+  ],
+  [/\b403\b|forbidden|insufficient_scope|authorization failed|access denied/i, 'PERMISSION_DENIED'],
+  [/\b429\b|too many requests|toomanyrequests/i, 'RESOURCE_EXHAUSTED'],
+  [/connection refused|no such host|network is unreachable|no route to host|connection reset/i, 'UNAVAILABLE'],
+  [/i\/o timeout|TLS handshake timeout|server misbehaving|unexpected EOF|\b50[234]\b/i, 'UNAVAILABLE'],
+  [/: not found$|\b404\b|manifest unknown|name unknown/i, 'NOT_FOUND'],
+  [/invalid reference|could not parse reference|invalid digest/i, 'INVALID_ARGUMENT'],
+  [/no space left on device/i, 'RESOURCE_EXHAUSTED'],
+];
+
+/** containerd's answers that say no more than "something". */
+const VAGUE: ReadonlySet<CodeName> = new Set(['UNKNOWN', 'INTERNAL']);
+
+/** The error of a pull, with the reference in its message, the code that its text tells, and no secret in it. */
+export function pullError(thrown: unknown, reference: string, secrets: Iterable<string>): CriError {
+  const error = CriError.from(thrown);
+  const text = redact(error.message, secrets).replace(/^transfer\.pull: /, '');
+  const message = text.includes(reference) ? `transfer.pull: ${text}` : `transfer.pull: "${reference}": ${text}`;
+  return new CriError(VAGUE.has(error.code) ? codeOf(text) : error.code, message);
+}
+
+const codeOf = (text: string): CodeName => PATTERNS.find(([pattern]) => pattern.test(text))?.[1] ?? 'UNKNOWN';

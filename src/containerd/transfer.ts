@@ -1,0 +1,140 @@
+import { randomUUID } from 'node:crypto';
+import { StreamingDefinition } from '../../generated/containerd/services/streaming/v1/streaming.js';
+import { TransferDefinition } from '../../generated/containerd/services/transfer/v1/transfer.js';
+import { ImageStore } from '../../generated/containerd/types/transfer/imagestore.js';
+import { Progress } from '../../generated/containerd/types/transfer/progress.js';
+import { OCIRegistry } from '../../generated/containerd/types/transfer/registry.js';
+import { CriError } from '../base/errors.js';
+import { logOf, type Logger } from '../base/log.js';
+import { anyOf, wireAny } from './any.js';
+import { withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
+import type { Any, CallOptions, Leases, PullRequest, Transfer } from './containerd.js';
+import { hostPlatform } from './platform.js';
+import { pullError } from './pull-errors.js';
+import { answerAuth } from './registry-auth.js';
+import { registryTokenHeaders } from './registry-token.js';
+import { openStream, type WireStream } from './wire-stream.js';
+
+/** The lease of a pull that outlives its client: containerd lets it go after this. */
+const LEASE_EXPIRY_MS = 24 * 60 * 60 * 1000;
+const CLEANUP_TIMEOUT_MS = 10_000;
+const LAST_PROGRESS_TIMEOUT_MS = 1_000;
+
+export function createTransfer(clientOf: ClientOf, leases: Leases, log: Logger): Transfer {
+  const client = clientOf(TransferDefinition);
+  const streaming = clientOf(StreamingDefinition);
+  return {
+    pull: async (request, options) => {
+      const secrets = new Set<string>();
+      try {
+        await withLease(leases, options, log, (lease) =>
+          pullUnder(lease, { client, streaming, log }, request, options, secrets),
+        );
+      } catch (thrown) {
+        throw pullError(thrown, request.reference, secrets);
+      }
+    },
+  };
+}
+
+interface Clients {
+  readonly client: ServiceClient<TransferDefinition>;
+  readonly streaming: ServiceClient<StreamingDefinition>;
+  readonly log: Logger;
+}
+
+async function pullUnder(
+  lease: string,
+  { client, streaming, log }: Clients,
+  request: PullRequest,
+  options: CallOptions | undefined,
+  secrets: Set<string>,
+): Promise<void> {
+  const id = randomUUID();
+  const open: WireStream[] = [];
+  const stream = async (name: string): Promise<WireStream> => {
+    const opened = await openStream(streaming, name, lease);
+    open.push(opened);
+    return opened;
+  };
+  try {
+    const headers = { ...request.headers, ...(await registryTokenHeaders(request, secrets)) };
+    const progress = await stream(`progress-${id}`);
+    const reading = readProgress(progress, request.onProgress, log);
+    if (request.credentials) {
+      const auth = await stream(`auth-${id}`);
+      void answerAuth(auth, request.credentials, secrets, logOf(log)).catch(ignoreEnd);
+    }
+    await client.transfer(
+      {
+        source: wireAny(source(request, headers, request.credentials ? `auth-${id}` : '')),
+        destination: wireAny(destination(request)),
+        options: { progress_stream: `progress-${id}` },
+      },
+      { ...withoutLimit({ ...options, lease }), subject: request.reference },
+    );
+    await Promise.race([reading, timeout(LAST_PROGRESS_TIMEOUT_MS)]);
+  } finally {
+    for (const opened of open) opened.close();
+  }
+}
+
+function source(request: PullRequest, headers: Record<string, string>, authStream: string): Any {
+  const registry = OCIRegistry.fromPartial({
+    reference: request.reference,
+    resolver: { auth_stream: authStream, headers, host_dir: request.hostDir },
+  });
+  return anyOf('containerd.types.transfer.OCIRegistry', OCIRegistry.encode(registry).finish());
+}
+
+function destination(request: PullRequest): Any {
+  const platform = hostPlatform();
+  const store = ImageStore.fromPartial({
+    name: request.reference,
+    labels: request.labels,
+    platforms: [platform],
+    unpacks: [{ platform, snapshotter: request.snapshotter }],
+  });
+  return anyOf('containerd.types.transfer.ImageStore', ImageStore.encode(store).finish());
+}
+
+async function readProgress(stream: WireStream, onProgress: PullRequest['onProgress'], log: Logger): Promise<void> {
+  try {
+    for await (const message of stream.messages) {
+      if (message.type_url !== 'containerd.types.transfer.Progress') continue;
+      const { event, name, parents, progress, total } = Progress.decode(message.value);
+      onProgress({ event, name, parents, progress, total });
+    }
+  } catch (thrown) {
+    ignoreEnd(thrown);
+    logOf(log).debug({ err: CriError.from(thrown) }, 'progress of a pull ended early');
+  }
+}
+
+/**
+ * What a pull fetches must not be collected before its image record exists. The streams belong to the lease as well:
+ * containerd forgets an auth stream only when its lease goes.
+ */
+async function withLease(
+  leases: Leases,
+  options: CallOptions | undefined,
+  log: Logger,
+  work: (lease: string) => Promise<void>,
+): Promise<void> {
+  if (options?.lease) return work(options.lease);
+  const id = `crid-pull-${randomUUID()}`;
+  const expire = new Date(Date.now() + LEASE_EXPIRY_MS).toISOString();
+  await leases.create(id, { 'containerd.io/gc.expire': expire }, { signal: options?.signal });
+  try {
+    await work(id);
+  } finally {
+    await leases.delete(id, { timeoutMs: CLEANUP_TIMEOUT_MS }).catch((thrown: unknown) => {
+      logOf(log).warn({ err: CriError.from(thrown), lease: id }, 'the lease of a pull stays until it expires');
+    });
+  }
+}
+
+/** A stream ends with an error when it is closed from here; nobody waits for more. */
+const ignoreEnd = (_thrown: unknown): void => undefined;
+
+const timeout = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());

@@ -1,0 +1,58 @@
+import { StreamInit, type StreamingDefinition } from '../../generated/containerd/services/streaming/v1/streaming.js';
+import type { Any as WireAny } from '../../generated/google/protobuf/any.js';
+import { CriError } from '../base/errors.js';
+import { anyOf, wireAny } from './any.js';
+import { withoutLimit, type ServiceClient } from './connection.js';
+import type { Any } from './containerd.js';
+
+/** A stream that another call refers to by its id (containerd.services.streaming.v1). */
+export interface WireStream {
+  send(any: Any): void;
+  /** Ends when containerd closes the stream; to be iterated once. */
+  readonly messages: AsyncIterable<WireAny>;
+  close(): void;
+}
+
+/** Opens a stream under `id`, which is registered with containerd when this resolves. */
+export async function openStream(
+  client: ServiceClient<StreamingDefinition>,
+  id: string,
+  lease: string,
+): Promise<WireStream> {
+  const ending = new AbortController();
+  const outgoing = createOutgoing(ending.signal);
+  outgoing.send(anyOf('containerd.services.streaming.v1.StreamInit', StreamInit.encode({ id }).finish()));
+  const options = { ...withoutLimit({ signal: ending.signal, lease }), subject: id };
+  const incoming = client.stream(outgoing.messages, options)[Symbol.asyncIterator]();
+  // The empty first answer is the acknowledgement.
+  if ((await incoming.next()).done === true) {
+    throw new CriError('UNAVAILABLE', `transfer.stream: "${id}" was closed before it was acknowledged`);
+  }
+  return {
+    send: outgoing.send,
+    messages: { [Symbol.asyncIterator]: () => incoming },
+    // Half-closing would leave the stream registered, so the call itself is cancelled.
+    close: () => ending.abort(),
+  };
+}
+
+/** The request side: stays open until `signal` aborts, for containerd drops the stream with it. */
+function createOutgoing(signal: AbortSignal) {
+  const waiting: WireAny[] = [];
+  let wake = (): void => undefined;
+  signal.addEventListener('abort', () => wake(), { once: true });
+  async function* messages(): AsyncGenerator<WireAny> {
+    while (!signal.aborted) {
+      const next = waiting.shift();
+      if (next !== undefined) yield next;
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  }
+  return {
+    messages: messages(),
+    send: (any: Any): void => {
+      waiting.push(wireAny(any));
+      wake();
+    },
+  };
+}
