@@ -12,7 +12,7 @@ const PATTERNS: readonly (readonly [RegExp, CodeName])[] = [
   [/connection refused|no such host|network is unreachable|no route to host|connection reset/i, 'UNAVAILABLE'],
   [/i\/o timeout|TLS handshake timeout|server misbehaving|unexpected EOF|\b50[234]\b/i, 'UNAVAILABLE'],
   [/: not found$|\b404\b|manifest unknown|name unknown/i, 'NOT_FOUND'],
-  [/invalid reference|could not parse reference|invalid digest/i, 'INVALID_ARGUMENT'],
+  [/invalid reference|could not parse reference|invalid digest|parse "dummy:\/\/|object required/i, 'INVALID_ARGUMENT'],
   [/no space left on device/i, 'RESOURCE_EXHAUSTED'],
 ];
 

@@ -6,6 +6,8 @@ import { anyOf } from './any.js';
 import type { Any } from './containerd.js';
 
 export const RUNC_RUNTIME = 'io.containerd.runc.v2';
+const RUNC_OPTIONS = 'containerd.runc.v1.Options';
+const GENERIC_OPTIONS = 'runtimeoptions.v1.Options';
 
 /**
  * The TOML options of a runtime handler (`[...runtimes.<handler>.options]`, keys by their Go field names) as the Any
@@ -20,7 +22,7 @@ export function runtimeOptions(runtimeType: string, options: Readonly<Record<str
   if (Object.keys(options).length === 0) return undefined;
   if (runtimeType === RUNC_RUNTIME) {
     const message = RuncOptions.fromPartial(read(options, RUNC_KEYS));
-    return anyOf('containerd.runc.v1.Options', RuncOptions.encode(message).finish());
+    return anyOf(RUNC_OPTIONS, RuncOptions.encode(message).finish());
   }
   const inline = options['ConfigPath'] === undefined && options['ConfigBody'] === undefined;
   const message = inline
@@ -29,8 +31,30 @@ export function runtimeOptions(runtimeType: string, options: Readonly<Record<str
         config_body: Buffer.from(stringify(options)),
       })
     : GenericOptions.fromPartial(read(options, GENERIC_KEYS));
-  return anyOf('runtimeoptions.v1.Options', GenericOptions.encode(message).finish());
+  return anyOf(GENERIC_OPTIONS, GenericOptions.encode(message).finish());
 }
+
+/**
+ * What `runtimeOptions` made, for display: the fields that are set, by their names on the wire, bytes as base64. Of a
+ * type that is not known here, the type URL and the bytes.
+ */
+export function decodeRuntimeOptions(options: Any): Readonly<Record<string, unknown>> {
+  switch (options.type_url) {
+    case RUNC_OPTIONS:
+      return shown(RuncOptions.decode(options.value));
+    case GENERIC_OPTIONS:
+      return shown(GenericOptions.decode(options.value));
+    default:
+      return shown({ type_url: options.type_url, value: Buffer.from(options.value) });
+  }
+}
+
+const shown = (message: object): Record<string, unknown> =>
+  Object.fromEntries(
+    Object.entries(message)
+      .map(([key, value]): [string, unknown] => [key, Buffer.isBuffer(value) ? value.toString('base64') : value])
+      .filter(([, value]) => value !== '' && value !== 0 && value !== false),
+  );
 
 type Read = (value: unknown, key: string) => unknown;
 
