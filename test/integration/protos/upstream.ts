@@ -1,0 +1,134 @@
+import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir, tmpdir } from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { fromBinary } from '@bufbuild/protobuf';
+import { FileDescriptorSetSchema, type FileDescriptorSet } from '@bufbuild/protobuf/wkt';
+
+const run = promisify(execFile);
+const LIMIT_MS = 300_000;
+
+/** A Go module and where its protos import each other from, relative to the root of all protos. */
+interface Module {
+  readonly name: string;
+  readonly version: string;
+  readonly root: string;
+  /** What of it is wanted: folders and files. */
+  readonly paths: readonly string[];
+}
+
+/** Go modules whose protos are the ones that `protos/` declares again. */
+export interface Release {
+  readonly name: string;
+  readonly modules: readonly Module[];
+}
+
+const cri: Module = {
+  ...{ name: 'k8s.io/cri-api', version: 'v0.36.3' },
+  ...{ root: 'k8s.io/cri-api', paths: ['pkg/apis/runtime/v1'] },
+};
+const cgroups: Module = {
+  ...{ name: 'github.com/containerd/cgroups/v3', version: 'v3.1.3' },
+  ...{ root: 'github.com/containerd/cgroups', paths: ['cgroup1/stats', 'cgroup2/stats'] },
+};
+/** google/rpc/status.proto, which neither of the others carries. */
+const googleapis: Module = {
+  ...{ name: 'github.com/gogo/googleapis', version: 'v1.4.1' },
+  ...{ root: '', paths: ['google/rpc/status.proto'] },
+};
+const containerdApi = (version: string, root: string): Module => ({
+  ...{ name: 'github.com/containerd/containerd/api', version, root },
+  paths: ['events', 'services', 'types'],
+});
+
+export const RELEASES: readonly Release[] = [
+  {
+    name: 'CRI v0.36 and containerd 2.1 (API 1.9)',
+    modules: [cri, cgroups, googleapis, containerdApi('v1.9.0', 'github.com/containerd/containerd/api')],
+  },
+  {
+    name: 'CRI v0.36 and containerd 2.3 (API 1.11)',
+    modules: [cri, cgroups, googleapis, containerdApi('v1.11.1', '')],
+  },
+];
+
+/** The descriptors of this repository's protos. */
+export async function ownDescriptors(): Promise<FileDescriptorSet> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'crid-protos-'));
+  try {
+    return await build(repository(), path.join(folder, 'own.binpb'));
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+/** The descriptors of a release, from the cache (`$XDG_CACHE_HOME/crid/protos`) or else from its Go modules. */
+export async function upstreamDescriptors(release: Release): Promise<FileDescriptorSet> {
+  const key = createHash('sha256').update(JSON.stringify(release.modules)).digest('hex').slice(0, 16);
+  const cache = path.join(process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'), 'crid', 'protos');
+  const file = path.join(cache, `${key}.binpb`);
+  if (existsSync(file)) return read(file);
+
+  await mkdir(cache, { recursive: true });
+  const folder = await mkdtemp(path.join(cache, 'build-'));
+  try {
+    await layOut(release.modules, folder);
+    const built = path.join(folder, 'upstream.binpb');
+    const set = await build(folder, built);
+    await rename(built, file);
+    return set;
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+async function layOut(modules: readonly Module[], folder: string): Promise<void> {
+  await writeFile(path.join(folder, 'go.mod'), 'module upstream\n');
+  await writeFile(path.join(folder, 'buf.yaml'), 'version: v2\nmodules:\n  - path: protos\n');
+  for (const { name, version, root, paths } of modules) {
+    const source = await download(name, version, folder);
+    for (const wanted of paths) {
+      await cp(path.join(source, wanted), path.join(folder, 'protos', root, wanted), {
+        recursive: true,
+        filter: (from) => ['', '.proto'].includes(path.extname(from.replace(source, ''))),
+      });
+    }
+  }
+}
+
+/** The module's folder in Go's own cache. */
+async function download(name: string, version: string, cwd: string): Promise<string> {
+  const env = { ...process.env, GOFLAGS: '-mod=mod' };
+  const options = { cwd, env, timeout: LIMIT_MS };
+  const { stdout } = await run('go', ['mod', 'download', '-json', `${name}@${version}`], options).catch(
+    (cause: NodeJS.ErrnoException) => {
+      const hint = cause.code === 'ENOENT' ? ': needs go, once' : '';
+      throw new Error(`download ${name}@${version}${hint}`, { cause });
+    },
+  );
+  return (JSON.parse(stdout) as { Dir: string }).Dir;
+}
+
+async function build(folder: string, output: string): Promise<FileDescriptorSet> {
+  const buf = path.join(repository(), 'node_modules', '.bin', 'buf');
+  await run(buf, ['build', folder, '--output', output], { cwd: folder, timeout: LIMIT_MS });
+  return read(output);
+}
+
+const read = async (file: string): Promise<FileDescriptorSet> =>
+  fromBinary(FileDescriptorSetSchema, await readFile(file));
+
+/** The nearest folder above this file (or above what it was compiled to) that is the root of the protos. */
+function repository(): string {
+  let folder = path.dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(path.join(folder, 'buf.gen.yaml'))) {
+    const above = path.dirname(folder);
+    if (above === folder) throw new Error('no buf.gen.yaml above the tests');
+    folder = above;
+  }
+  return folder;
+}
