@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { isSafeNumber, parse } from 'lossless-json';
 import { z } from 'zod';
 import { CriError } from '../base/errors.js';
-import type { Config } from './schema.js';
+import type { Config } from './options.js';
 
 /** An OCI runtime spec as JSON. Whole numbers that a double cannot hold (an rlimit of 2^64-1) are bigints. */
 export type BaseSpec = { readonly ociVersion: string; readonly [key: string]: unknown };

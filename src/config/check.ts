@@ -1,6 +1,6 @@
 import type { z } from 'zod';
 import { nearest } from './nearest.js';
-import { configSchema } from './schema.js';
+import { configSchema } from './options.js';
 import { namesAt, optionPaths, partialOf } from './schema-walk.js';
 import { keyText, type Tree } from './tree.js';
 
@@ -60,7 +60,6 @@ const SHOWN_CHARACTERS = 80;
 function shown(value: unknown): string {
   if (value === undefined) return 'nothing';
   if (Array.isArray(value)) return 'a list';
-  if (value instanceof Date) return 'a date';
   if (typeof value === 'object' && value !== null) return 'a table';
   const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return text.length > SHOWN_CHARACTERS ? `${text.slice(0, SHOWN_CHARACTERS)}…` : text;

@@ -1,7 +1,7 @@
 import { defaultConfig, DEFAULT_REGISTRY_CONFIG_PATH, entryDefaults } from './defaults.js';
 import type { Layer } from './layers.js';
-import type { Config } from './schema.js';
-import { get, isTree, merged, put, type Tree } from './tree.js';
+import type { Config } from './options.js';
+import { get, isTree, merged, type Tree } from './tree.js';
 
 /** All layers upon the defaults, later ones winning, and every "as you think best" replaced by what it comes to. */
 export function complete(layers: readonly Layer[]): Config {
@@ -22,9 +22,8 @@ function fillEntries(tree: Tree): void {
   for (const [path, makeDefaults] of Object.entries(entryDefaults)) {
     const at = path.split('.');
     const entries = get(tree, at);
-    for (const [name, entry] of Object.entries(isTree(entries) ? entries : {})) {
-      put(tree, [...at, name], merged(makeDefaults(), entry));
-    }
+    if (!isTree(entries)) continue;
+    for (const [name, entry] of Object.entries(entries)) entries[name] = merged(makeDefaults(), entry);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Problem } from './check.js';
-import type { Config } from './schema.js';
+import type { Config } from './options.js';
 
 /** What no option can tell by itself. Runs on a whole Config. */
 export function crossCheck(config: Config): Problem[] {

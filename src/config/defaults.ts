@@ -1,4 +1,4 @@
-import type { Config, RuntimeHandler } from './schema.js';
+import type { Config, RuntimeHandler } from './options.js';
 import type { Tree } from './tree.js';
 
 /** Where containerd keeps its configuration unless it is told otherwise. */

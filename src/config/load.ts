@@ -6,7 +6,7 @@ import { crossCheck } from './cross-checks.js';
 import { DEFAULT_CONFIG, DEFAULT_CONTAINERD_CONFIG } from './defaults.js';
 import { addLayer, layerOf, noFindings, problemLine, type Findings } from './layers.js';
 import { arrange } from './layout.js';
-import type { Config } from './schema.js';
+import type { Config } from './options.js';
 import { readToml } from './toml-file.js';
 import { keyText, leaves, put, type Tree } from './tree.js';
 

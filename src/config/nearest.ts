@@ -1,7 +1,7 @@
 /** The candidate that `name` was most likely meant to be, or undefined when none is near. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let bestEdits = Math.max(2, Math.floor(name.length / 3)) + 1;
+  let bestEdits = Math.max(1, Math.floor(name.length / 3)) + 1;
   for (const candidate of candidates) {
     const edits = editsBetween(plain(name), plain(candidate));
     if (edits < bestEdits) [best, bestEdits] = [candidate, edits];

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../base/errors.js';
-import type { Config, RuntimeHandler } from './schema.js';
+import type { Config, RuntimeHandler } from './options.js';
 
 /**
  * The runtime that a pod's `runtime_handler` (RunPodSandboxRequest) names, "" being the default one. Throws

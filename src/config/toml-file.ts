@@ -1,13 +1,13 @@
 import { readFile } from 'node:fs/promises';
-import { parse, TomlError } from 'smol-toml';
-import type { Tree } from './tree.js';
+import { parse, TomlDate, TomlError } from 'smol-toml';
+import { isTree, type Tree } from './tree.js';
 
 export type TomlFile = { readonly tree: Tree } | { readonly problem: string } | { readonly missing: true };
 
 /** Reads one TOML file. What is wrong with it is told, not thrown, so that every file's faults can be told at once. */
 export async function readToml(file: string): Promise<TomlFile> {
   try {
-    return { tree: parse(await readFile(file, 'utf8')) };
+    return { tree: datesAsText(parse(await readFile(file, 'utf8'))) as Tree };
   } catch (thrown) {
     if (thrown instanceof TomlError) {
       const [reason] = thrown.message.split('\n');
@@ -17,4 +17,13 @@ export async function readToml(file: string): Promise<TomlFile> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return { missing: true };
     return { problem: `${file}: cannot be read: ${code ?? String(thrown)}` };
   }
+}
+
+/** No option is a date, and a Date would pass for a table. */
+function datesAsText(value: unknown): unknown {
+  if (value instanceof TomlDate) return value.toISOString();
+  if (Array.isArray(value)) return value.map(datesAsText);
+  if (!isTree(value)) return value;
+  for (const [key, inner] of Object.entries(value)) value[key] = datesAsText(inner);
+  return value;
 }

@@ -4,7 +4,7 @@ export type Tree = { [key: string]: unknown };
 export type Path = readonly string[];
 
 export const isTree = (value: unknown): value is Tree =>
-  typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date);
+  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** `over` upon `under`, table by table and key by key; lists and plain values are replaced whole. */
 export function merged(under: unknown, over: unknown): unknown {
