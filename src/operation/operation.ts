@@ -25,10 +25,10 @@ export interface OperationRequest<T> {
   readonly limitMs: number;
   readonly work: (steps: Steps) => Promise<T>;
   /**
-   * Decides what becomes of an object whose undo has failed in part. Called once, after every undo was tried,
-   * with the steps whose undo failed.
+   * Decides what becomes of the object of a failed operation. Called once, after every undo was tried, with the error
+   * and the steps whose undo failed.
    */
-  readonly afterFailedUndo?: ((failed: readonly string[]) => Promise<void>) | undefined;
+  readonly onFailed?: ((error: CriError, failedUndo: readonly string[]) => Promise<void> | void) | undefined;
 }
 
 /** A running operation as `Status` and `crid why` show it. */
@@ -142,7 +142,7 @@ async function runToEnd<T>(request: OperationRequest<T>, steps: Steps, log: Logg
     const error = CriError.from(thrown);
     const failed = await steps.undo();
     log.warn({ err: error.message, code: error.code, undoFailed: failed }, 'operation failed');
-    if (failed.length > 0) await request.afterFailedUndo?.(failed);
+    await request.onFailed?.(error, failed);
     throw error;
   } finally {
     steps.end();

@@ -1,0 +1,153 @@
+import { CriError } from './base/errors.js';
+import { createLogger, type Logger } from './base/log.js';
+import { loadBaseSpecs } from './config/base-spec.js';
+import type { LoadedConfig } from './config/load.js';
+import type { Config } from './config/schema.js';
+import { createContainerd } from './containerd/client.js';
+import type { Containerd } from './containerd/containerd.js';
+import type { ContainerDeps } from './containers/deps.js';
+import { removeContainer } from './containers/remove-container.js';
+import { createStop } from './containers/stop-container.js';
+import { imageService } from './cri/image-service.js';
+import { runtimeService } from './cri/runtime-service.js';
+import { serve } from './cri/server.js';
+import { createExits } from './events/exits.js';
+import { createExitHandler } from './events/handle-exit.js';
+import { followEvents } from './events/follow-events.js';
+import { ensureImage } from './images/ensure-image.js';
+import type { ImageDeps } from './images/deps.js';
+import { createOperations } from './operation/operation.js';
+import { faultHook } from './operation/faults.js';
+import type { PodDeps } from './pods/deps.js';
+import { recover } from './recovery/recover.js';
+import { handlerFeatures } from './runtime/features.js';
+import { createHandlers } from './runtime/handlers.js';
+import { hostFacts, runsSystemd } from './runtime/host-facts.js';
+import type { SpecOptions } from './spec/types.js';
+import { createDirectories } from './state/directories.js';
+import { createImageCache } from './state/images.js';
+import { createState } from './state/state.js';
+import { createStdio } from './stdio/create-stdio.js';
+import { VERSION } from './version.js';
+
+const SHUTDOWN_MS = 30_000;
+
+export interface App {
+  readonly path: string;
+  /** Answers no new call, finishes those that run, and leaves every pod as it is. */
+  stop(): Promise<void>;
+}
+
+/** Makes every adapter, wires it, rebuilds the state and serves. */
+export async function startApp(loaded: LoadedConfig): Promise<App> {
+  const { config } = loaded;
+  const log = createLogger(config.crid.log_level);
+  for (const warning of loaded.warnings) log.warn(warning);
+  const containerd = createContainerd({ address: config.grpc.address, namespace: config.crid.namespace, log });
+  const { version } = await containerd.introspection.version();
+  if (Number.parseInt(version.replace(/^v/, ''), 10) < 2) {
+    throw new CriError(
+      'FAILED_PRECONDITION',
+      `containerd at ${config.grpc.address} is ${version}; crid needs 2.0 or newer`,
+    );
+  }
+  const warnings = await conflicts(containerd, config, log);
+  const features = await handlerFeatures(config, containerd, log);
+  const runtimes = createHandlers({ config, containerd, log, features, baseSpecs: await loadBaseSpecs(config) });
+
+  const directories = createDirectories({
+    root: config.root,
+    state: config.state,
+    netnsUnderState: config.runtime.netns_mounts_under_state_dir,
+  });
+  const hook = faultHook(process.env['CRID_FAULT'], log);
+  const operations = createOperations({ log, ...(hook ? { hook } : {}) });
+  const state = createState(containerd);
+  const images = createImageCache({ containerd, config: config.images, log });
+  const stdio = createStdio({ log });
+  const ios: ContainerDeps['ios'] = new Map();
+  const exitHandler = createExitHandler({ log, containerd, state, ios });
+  const exits = createExits({ containerd, log, onExit: exitHandler.onExit });
+
+  const shared = {
+    log,
+    containerd,
+    operations,
+    state,
+    directories,
+    exits,
+    host: await hostFacts(),
+    specOptions: specOptions(config),
+    handlers: runtimes.handlers,
+  };
+  const containers: ContainerDeps = { ...shared, config, images, stdio, ios };
+  const imageDeps: ImageDeps = { containerd, config, operations, images, log, handlers: runtimes.handlers };
+  const stop = createStop(containers);
+  const remove = removeContainer(containers);
+  const pods: PodDeps = {
+    ...shared,
+    pauseImage: config.images.pinned_images['sandbox'] ?? '',
+    ensureImage: ensureImage(imageDeps),
+    killContainer: (id, caller) => stop(id, 0, caller),
+    removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
+  };
+
+  await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0 });
+  const following = followEvents({ containerd, log, images, exits, onOom: exitHandler.onOom });
+  const server = await serve({
+    listen: config.crid.listen,
+    socketGid: config.crid.socket_gid,
+    log,
+    services: [
+      runtimeService({
+        pods,
+        containers,
+        stop,
+        status: { config, containerd, network: runtimes.network, operations, features, warnings },
+        runtimeConfig: { config, systemd: await runsSystemd() },
+      }),
+      imageService(imageDeps),
+    ],
+  });
+  log.info({ version: VERSION, socket: server.path, containerd: version, address: config.grpc.address }, 'crid serves');
+
+  return {
+    path: server.path,
+    async stop() {
+      const finished = await server.stop(SHUTDOWN_MS);
+      const left = await operations.drain(finished ? SHUTDOWN_MS : 0);
+      if (left > 0) log.warn({ operations: operations.list() }, 'operations cut off, the next start undoes them');
+      following.abort();
+      exits.close();
+      runtimes.close();
+      await stdio.close();
+      containerd.close();
+      log.info('crid has stopped');
+    },
+  };
+}
+
+/** Two CRI servers in one namespace both handle every exit: it works, and nobody wants it. */
+async function conflicts(containerd: Containerd, config: Config, log: Logger): Promise<string[]> {
+  const plugins = await containerd.introspection.plugins(['type==io.containerd.grpc.v1,id==cri']);
+  const loaded = plugins.some(({ initError, initCode }) => initError === '' && initCode === NO_ERROR);
+  if (!loaded || config.crid.namespace !== 'k8s.io') return [];
+  const warning = `containerd's own CRI plugin works in the namespace ${config.crid.namespace} too: add "io.containerd.grpc.v1.cri" to disabled_plugins of its config.toml`;
+  log.warn(warning);
+  return [warning];
+}
+
+const NO_ERROR = 0;
+
+const specOptions = ({ runtime, crid }: Config): SpecOptions => ({
+  namespace: crid.namespace,
+  disableProcMount: runtime.disable_proc_mount,
+  disableApparmor: runtime.disable_apparmor,
+  unsetSeccompProfile: runtime.unset_seccomp_profile,
+  restrictOomScoreAdj: runtime.restrict_oom_score_adj,
+  tolerateMissingHugetlbController: runtime.tolerate_missing_hugetlb_controller,
+  disableHugetlbController: runtime.disable_hugetlb_controller,
+  deviceOwnershipFromSecurityContext: runtime.device_ownership_from_security_context,
+  enableUnprivilegedPorts: runtime.enable_unprivileged_ports,
+  enableUnprivilegedIcmp: runtime.enable_unprivileged_icmp,
+});

@@ -1,0 +1,186 @@
+import { randomBytes } from 'node:crypto';
+import type {
+  ContainerConfig,
+  CreateContainerRequest,
+  CreateContainerResponse,
+} from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument, notFound } from '../base/errors.js';
+import { nowNs } from '../base/time.js';
+import { ensureDirectory, removeTree } from '../host/paths.js';
+import type { Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import type { Handler } from '../sandboxer/handler.js';
+import { buildContainerSpec } from '../spec/container-spec.js';
+import { containerLabels } from '../spec/labels.js';
+import { containerLogPath } from '../spec/log-path.js';
+import { specAny } from '../spec/spec-json.js';
+import { stopSignalOf } from '../spec/stop-signal.js';
+import { validateContainerConfig } from '../spec/validate.js';
+import { canonicalJson, toGoJson } from '../state/go-json.js';
+import type { LocalImage } from '../state/images.js';
+import { KIND_LABEL } from '../state/rebuild.js';
+import type { Container, Pod } from '../state/records.js';
+import { toStoredStatus } from '../state/status.js';
+import {
+  CONTAINER_METADATA_EXTENSION,
+  STATUS_EXTENSION,
+  containerName,
+  encodeContainerMetadata,
+  encodeStatus,
+} from '../state/stored.js';
+import type { ContainerDeps } from './deps.js';
+import { specInput } from './spec-input.js';
+
+const LIMIT_MS = 5 * 60_000;
+
+/**
+ * Makes a container: its snapshot, its OCI spec and its record (CRI CreateContainer). A retry with an equal config
+ * joins, or gets the id of the created container. NOT_FOUND: no such pod, or no such image; FAILED_PRECONDITION: the
+ * pod is not ready; ALREADY_EXISTS: another container has the name; INVALID_ARGUMENT names a bad field.
+ */
+export const createContainer =
+  (deps: ContainerDeps) =>
+  async (request: CreateContainerRequest, caller: Caller): Promise<CreateContainerResponse> => {
+    const { config } = request;
+    if (!config) throw invalidArgument('config', 'must be given');
+    const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
+    if (!request.sandbox_config?.metadata) throw invalidArgument('sandbox_config.metadata', 'must be given');
+    validateContainerConfig(config, pod.config);
+    const name = containerName(config.metadata!, request.sandbox_config.metadata);
+    const fingerprint = canonicalJson(toGoJson(config));
+    const id = await deps.operations.run({
+      kind: 'create container',
+      subject: name,
+      key: `container-name:${name}`,
+      fingerprint: `${pod.id} ${fingerprint}`,
+      caller,
+      limitMs: LIMIT_MS,
+      work: (steps) => {
+        requireReady(deps, pod.id);
+        const taken = deps.state.containers.byName(name);
+        if (taken) return Promise.resolve(sameOrTaken(taken, fingerprint));
+        return create(deps, steps, pod, name, config, request.sandbox_config?.log_directory ?? '');
+      },
+    });
+    return { container_id: id };
+  };
+
+function requireReady(deps: ContainerDeps, podId: string): void {
+  if (deps.state.pods.find(podId, 'pod_sandbox_id')?.state.phase !== 'ready') {
+    throw new CriError('FAILED_PRECONDITION', `pod sandbox "${podId}" is not ready`);
+  }
+}
+
+function sameOrTaken(taken: Container, fingerprint: string): string {
+  const same = canonicalJson(toGoJson(taken.config)) === fingerprint;
+  if (same && taken.state.phase === 'created') return taken.id;
+  const why = same ? `which is ${taken.state.phase}` : 'which has another config';
+  throw new CriError('ALREADY_EXISTS', `container name "${taken.name}" is taken by "${taken.id}", ${why}`);
+}
+
+async function create(
+  deps: ContainerDeps,
+  steps: Steps,
+  pod: Pod,
+  name: string,
+  config: ContainerConfig,
+  logDirectory: string,
+): Promise<string> {
+  const id = randomBytes(32).toString('hex');
+  const handler = deps.handlers(pod.runtimeHandler);
+  const image = imageOf(deps, config);
+  const logPath = containerLogPath(logDirectory, config.log_path) ?? '';
+  await steps.step(
+    'make directories',
+    async () => {
+      await Promise.all([
+        ensureDirectory(deps.directories.containerRoot(id), 0o700),
+        ensureDirectory(deps.directories.containerState(id), 0o700),
+      ]);
+    },
+    async () => {
+      await Promise.all([
+        removeTree(deps.directories.containerRoot(id)),
+        removeTree(deps.directories.containerState(id)),
+      ]);
+    },
+  );
+  const rootfs = await prepareSnapshot(deps, steps, { id, pod, image, handler, config });
+  const input = await specInput(deps, steps, { id, pod, image, handler, config, rootfs });
+  const spec = buildContainerSpec(input);
+  const container: Container = {
+    id,
+    name,
+    podId: pod.id,
+    config,
+    imageId: image.id,
+    logPath,
+    stopSignal: stopSignalOf(config, image.config),
+    processLabel: spec.process?.selinuxLabel ?? '',
+    snapshotter: handler.snapshotter,
+    cgroupsPath: spec.linux?.cgroupsPath ?? '',
+    user: input.user,
+    createdAtNs: nowNs(),
+    resources: config.linux?.resources && { linux: config.linux.resources, windows: undefined },
+    state: { phase: 'created' },
+  };
+  await steps.step(
+    'record container',
+    (signal) =>
+      deps.containerd.containers.create(toRecord(container, handler, input.imageName, specAny(spec)), {
+        signal,
+        lease: pod.id,
+      }),
+    () => deps.containerd.containers.delete(id),
+  );
+  // The pod may have been stopped meanwhile; from here on, its removal sees this container.
+  requireReady(deps, pod.id);
+  deps.state.containers.put(container);
+  return id;
+}
+
+function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {
+  const reference = config.image?.image ?? '';
+  if (reference === '') throw invalidArgument('config.image.image', 'must not be empty');
+  const image = deps.images.get(reference);
+  if (!image) throw notFound('image', reference);
+  return image;
+}
+
+/** The writable layer. It is made writable even for a read-only rootfs: the runtime adds mount points first. */
+const prepareSnapshot = (
+  deps: ContainerDeps,
+  steps: Steps,
+  { id, pod, image, handler }: { id: string; pod: Pod; image: LocalImage; handler: Handler; config: ContainerConfig },
+) => {
+  const snapshots = deps.containerd.snapshots(handler.snapshotter);
+  return steps.step(
+    'prepare snapshot',
+    (signal) => snapshots.prepare(id, image.chainId, {}, { signal, lease: pod.id }),
+    () => snapshots.remove(id),
+  );
+};
+
+const toRecord = (container: Container, handler: Handler, imageName: string, spec: ReturnType<typeof specAny>) => ({
+  id: container.id,
+  labels: { ...containerLabels(container.config), [KIND_LABEL]: 'container' },
+  image: imageName,
+  runtime: handler.runtime,
+  spec,
+  snapshotter: handler.snapshotter,
+  snapshotKey: container.id,
+  extensions: {
+    [CONTAINER_METADATA_EXTENSION]: encodeContainerMetadata({
+      id: container.id,
+      name: container.name,
+      sandboxId: container.podId,
+      config: container.config,
+      imageRef: container.imageId,
+      logPath: container.logPath,
+      stopSignal: container.stopSignal,
+      processLabel: container.processLabel,
+    }),
+    [STATUS_EXTENSION]: encodeStatus(toStoredStatus(container)),
+  },
+  sandbox: container.podId,
+});

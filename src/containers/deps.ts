@@ -1,0 +1,29 @@
+import type { Logger } from '../base/log.js';
+import type { Config } from '../config/schema.js';
+import type { Containerd } from '../containerd/containerd.js';
+import type { Exits } from '../events/exits.js';
+import type { Operations } from '../operation/operation.js';
+import type { Handlers } from '../sandboxer/handler.js';
+import type { HostFacts, SpecOptions } from '../spec/types.js';
+import type { Directories } from '../state/directories.js';
+import type { ImageCache } from '../state/images.js';
+import type { State } from '../state/state.js';
+import type { ContainerIo, Stdio } from '../stdio/stdio.js';
+
+/** What the operations on containers work with; the composition root makes it once. */
+export interface ContainerDeps {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly containerd: Containerd;
+  readonly operations: Operations;
+  readonly state: State;
+  readonly images: ImageCache;
+  readonly directories: Directories;
+  readonly exits: Exits;
+  readonly stdio: Stdio;
+  /** The streams of every container that has a task, by container id. */
+  readonly ios: Map<string, ContainerIo>;
+  readonly host: HostFacts;
+  readonly specOptions: SpecOptions;
+  readonly handlers: Handlers;
+}

@@ -1,0 +1,51 @@
+import type { RemoveContainerRequest, RemoveContainerResponse } from '../../generated/runtime/v1/api.js';
+import { removeTree } from '../host/paths.js';
+import type { Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import type { ContainerDeps } from './deps.js';
+import { deleteTask } from './tasks.js';
+
+const LIMIT_MS = 5 * 60_000;
+
+/**
+ * Removes a container; one that runs is killed first (CRI RemoveContainer). Repeats join; an unknown container is a
+ * success. The record goes last: whatever fails, the container stays listed and the next try goes on from there.
+ */
+export const removeContainer =
+  (deps: ContainerDeps) =>
+  async (request: RemoveContainerRequest, caller: Caller): Promise<RemoveContainerResponse> => {
+    const container = deps.state.containers.find(request.container_id, 'container_id');
+    if (!container) return {};
+    await deps.operations.run({
+      kind: 'remove container',
+      subject: container.id,
+      key: `container:${container.id}`,
+      fingerprint: '',
+      caller,
+      limitMs: LIMIT_MS,
+      work: (steps) => remove(deps, steps, container.id),
+    });
+    return {};
+  };
+
+async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<void> {
+  const container = deps.state.containers.find(id, 'container_id');
+  if (!container) return;
+  await steps.step('delete task', (signal) => deleteTask(deps, id, signal));
+  deps.exits.forget(id);
+  await steps.step('close streams', async () => {
+    await deps.ios.get(id)?.remove();
+    deps.ios.delete(id);
+  });
+  await Promise.all([
+    steps.step('remove files', async () => {
+      await Promise.all([
+        removeTree(deps.directories.containerRoot(id)),
+        removeTree(deps.directories.containerState(id)),
+      ]);
+    }),
+    steps.step('remove snapshot', (signal) => deps.containerd.snapshots(container.snapshotter).remove(id, { signal })),
+  ]);
+  await steps.step('delete record', (signal) => deps.containerd.containers.delete(id, { signal }));
+  deps.state.containers.delete(id);
+}

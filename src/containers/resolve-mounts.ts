@@ -1,0 +1,55 @@
+import { mkdir, realpath, stat } from 'node:fs/promises';
+import type { Mount } from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import { mountOf, readMountInfo } from '../host/mounts.js';
+import { resolvedPropagation } from '../spec/propagation.js';
+import type { ResolvedMount } from '../spec/types.js';
+
+/**
+ * Brings the CRI's mounts down to the host: a missing source is made as a directory (0755), as other CRI servers do,
+ * links are resolved, and the propagation that is asked for is checked against the mount it lies on.
+ * INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be shared as asked.
+ */
+export async function resolveMounts(mounts: readonly Mount[]): Promise<ResolvedMount[]> {
+  const infos = mounts.some(({ propagation }) => propagation !== 0) ? await readMountInfo() : [];
+  return Promise.all(
+    mounts.map(async (mount, index) => {
+      const field = `config.mounts[${index}]`;
+      if (mount.image && mount.image.image !== '') {
+        throw new CriError('UNIMPLEMENTED', `${field}.image: image volumes are not supported yet`);
+      }
+      const hostPath = await resolveSource(mount.host_path, field);
+      return {
+        containerPath: mount.container_path,
+        hostPath,
+        readonly: mount.readonly,
+        recursiveReadonly: mount.recursive_read_only,
+        propagation: resolvedPropagation(mount.propagation, hostPath, mountOf(hostPath, infos)),
+        uidMappings: mount.uidMappings,
+        gidMappings: mount.gidMappings,
+        kind: 'bind' as const,
+      };
+    }),
+  );
+}
+
+async function resolveSource(path: string, field: string): Promise<string> {
+  if (!path.startsWith('/'))
+    throw invalidArgument(`${field}.host_path`, `expected an absolute path, received "${path}"`);
+  try {
+    await stat(path);
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw sourceError(field, path, thrown);
+    await mkdir(path, { recursive: true, mode: 0o755 }).catch((error: unknown) => {
+      throw sourceError(field, path, error);
+    });
+  }
+  return realpath(path).catch((error: unknown) => {
+    throw sourceError(field, path, error);
+  });
+}
+
+const sourceError = (field: string, path: string, thrown: unknown): CriError =>
+  new CriError('FAILED_PRECONDITION', `${field}.host_path: "${path}" cannot be used: ${(thrown as Error).message}`, {
+    cause: thrown,
+  });

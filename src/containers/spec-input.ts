@@ -1,0 +1,210 @@
+import { access, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  NamespaceMode,
+  SecurityProfile_ProfileType,
+  type ContainerConfig,
+  type Device,
+} from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import type { SnapshotMount } from '../containerd/containerd.js';
+import { listDevices, statDevice, type Device as HostDevice } from '../host/devices.js';
+import { openRootfs, type Rootfs } from '../host/rootfs.js';
+import type { Steps } from '../operation/steps.js';
+import type { Handler } from '../sandboxer/handler.js';
+import type { ContainerSpecInput, ResolvedDevice, ResolvedUser } from '../spec/types.js';
+import { needsUserLookup, parseGroup, parsePasswd, resolveUser } from '../spec/user.js';
+import { podFiles } from '../state/pod-view.js';
+import type { LocalImage } from '../state/images.js';
+import type { Pod } from '../state/records.js';
+import type { ContainerDeps } from './deps.js';
+import { resolveMounts } from './resolve-mounts.js';
+
+const MAX_ACCOUNT_FILE_BYTES = 16 * 1024 * 1024;
+
+interface Subject {
+  readonly id: string;
+  readonly pod: Pod;
+  readonly image: LocalImage;
+  readonly handler: Handler;
+  readonly config: ContainerConfig;
+  readonly rootfs: readonly SnapshotMount[];
+}
+
+/** Gathers what the spec must know of the host, the image and the rootfs, so that building it needs no I/O. */
+export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subject): Promise<ContainerSpecInput> {
+  const { id, pod, image, handler, config } = subject;
+  if (pod.state.phase !== 'ready') throw new CriError('FAILED_PRECONDITION', `pod sandbox "${pod.id}" is not ready`);
+  const files = podFiles(deps.directories, pod.id, pod.config);
+  const privileged = config.linux?.security_context?.privileged === true;
+  const [mounts, fromRootfs, devices, privilegedDevices, podMounts, seccompProfile] = await Promise.all([
+    steps.step('resolve mounts', () => resolveMounts(config.mounts), undefined, {
+      waitingOn: () => 'the sources of its mounts',
+    }),
+    steps.step('read rootfs', () => readRootfs(deps, subject)),
+    resolveDevices(config.devices),
+    privileged && !handler.spec.privilegedWithoutHostDevices ? hostDevices() : [],
+    existing({ hosts: files.hostsPath, hostname: files.hostnamePath, resolvConf: files.resolvConfPath }),
+    localhostSeccomp(config),
+  ]);
+  return {
+    id,
+    podId: pod.id,
+    podPid: pod.state.pid,
+    netnsPath: pod.netnsPath || undefined,
+    config,
+    pod: pod.config,
+    imageName: config.image?.user_specified_image || config.image?.image || '',
+    image: image.config,
+    user: fromRootfs.user,
+    mounts,
+    podMounts: { ...podMounts, shm: files.shmPath },
+    volumes: fromRootfs.volumes,
+    devices,
+    privilegedDevices,
+    targetPid: targetPid(deps, pod, config),
+    seccompProfile,
+    handler: handler.spec,
+    options: deps.specOptions,
+    host: deps.host,
+  };
+}
+
+/** The user by the rootfs's own passwd and group, and the VOLUMEs of the image copied out of it. */
+async function readRootfs(
+  deps: ContainerDeps,
+  subject: Subject,
+): Promise<{ user: ResolvedUser; volumes: ContainerSpecInput['volumes'] }> {
+  const { config, image } = subject;
+  const paths = deps.config.runtime.ignore_image_defined_volumes ? [] : volumePaths(config, image);
+  const request = userRequest(config, image);
+  if (paths.length === 0 && !needsUserLookup(request)) {
+    return { user: resolveUser({ ...request, passwd: undefined, group: undefined }), volumes: [] };
+  }
+  const rootfs = await openRootfs(subject.rootfs);
+  try {
+    const [passwd, group] = await Promise.all([readText(rootfs, '/etc/passwd'), readText(rootfs, '/etc/group')]);
+    const user = resolveUser({
+      ...request,
+      passwd: passwd === undefined ? undefined : parsePasswd(passwd),
+      group: group === undefined ? undefined : parseGroup(group),
+    });
+    return { user, volumes: await copyVolumes(deps, subject.id, rootfs, paths) };
+  } finally {
+    await rootfs.close();
+  }
+}
+
+function userRequest(config: ContainerConfig, image: LocalImage) {
+  const context = config.linux?.security_context;
+  return {
+    username: context?.run_as_username ?? '',
+    uid: context?.run_as_user?.value,
+    gid: context?.run_as_group?.value,
+    imageUser: image.config.config?.User ?? '',
+    supplementalGroups: context?.supplemental_groups ?? [],
+    policy: context?.supplemental_groups_policy ?? 0,
+  };
+}
+
+async function readText(rootfs: Rootfs, path: string): Promise<string | undefined> {
+  const bytes = await rootfs.readFile(path, MAX_ACCOUNT_FILE_BYTES);
+  return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+}
+
+/** VOLUMEs of the image that the request does not mount over. */
+function volumePaths(config: ContainerConfig, image: LocalImage): string[] {
+  const mounted = new Set(config.mounts.map(({ container_path }) => join('/', container_path)));
+  return Object.keys(image.config.config?.Volumes ?? {}).filter((path) => !mounted.has(join('/', path)));
+}
+
+async function copyVolumes(
+  deps: ContainerDeps,
+  id: string,
+  rootfs: Rootfs,
+  paths: readonly string[],
+): Promise<ContainerSpecInput['volumes']> {
+  const root = join(deps.directories.containerRoot(id), 'volumes');
+  return Promise.all(
+    paths.map(async (path, index) => {
+      const hostPath = join(root, String(index));
+      await rootfs.copyTree(path, hostPath);
+      return { containerPath: join('/', path), hostPath };
+    }),
+  );
+}
+
+async function resolveDevices(devices: readonly Device[]): Promise<ResolvedDevice[]> {
+  const resolved = await Promise.all(
+    devices.map(async (device, index) => {
+      const field = `config.devices[${index}]`;
+      const found = await statDevice(device.host_path);
+      if (!found) throw invalidArgument(`${field}.host_path`, `"${device.host_path}" is not a device`);
+      if (found !== 'directory')
+        return [resolvedDevice(found, device.container_path || device.host_path, device.permissions)];
+      const below = await listDevices(device.host_path);
+      return below.map((one) =>
+        resolvedDevice(
+          one,
+          join(device.container_path || device.host_path, one.path.slice(device.host_path.length)),
+          device.permissions,
+        ),
+      );
+    }),
+  );
+  return resolved.flat();
+}
+
+const hostDevices = async (): Promise<ResolvedDevice[]> =>
+  (await listDevices('/dev')).map((device) => resolvedDevice(device, device.path, 'rwm'));
+
+const resolvedDevice = (device: HostDevice, path: string, access: string): ResolvedDevice => ({
+  path,
+  type: device.type,
+  major: device.major,
+  minor: device.minor,
+  fileMode: device.mode & 0o7777,
+  uid: device.uid,
+  gid: device.gid,
+  access,
+});
+
+/** The files of the pod that are there: a pod of another CRI server may lack some. */
+async function existing<K extends string>(paths: Record<K, string>): Promise<Partial<Record<K, string>>> {
+  const found = await Promise.all(
+    (Object.entries(paths) as [K, string][]).map(async ([key, path]) => {
+      const there = await access(path).then(
+        () => true,
+        () => false,
+      );
+      return there ? [[key, path] as const] : [];
+    }),
+  );
+  return Object.fromEntries(found.flat()) as Partial<Record<K, string>>;
+}
+
+function targetPid(deps: ContainerDeps, pod: Pod, config: ContainerConfig): number | undefined {
+  const namespaces = config.linux?.security_context?.namespace_options;
+  if (namespaces?.pid !== NamespaceMode.TARGET) return undefined;
+  const field = 'config.linux.security_context.namespace_options.target_id';
+  const target = deps.state.containers.get(namespaces.target_id, field);
+  if (target.podId !== pod.id)
+    throw invalidArgument(field, `container "${target.id}" is not in pod sandbox "${pod.id}"`);
+  if (target.state.phase !== 'running')
+    throw new CriError(
+      'FAILED_PRECONDITION',
+      `${field}: container "${target.id}" is ${target.state.phase}, not running`,
+    );
+  return target.state.pid;
+}
+
+async function localhostSeccomp(config: ContainerConfig): Promise<unknown> {
+  const profile = config.linux?.security_context?.seccomp;
+  if (profile?.profile_type !== SecurityProfile_ProfileType.Localhost) return undefined;
+  const field = 'config.linux.security_context.seccomp.localhost_ref';
+  try {
+    return JSON.parse(await readFile(profile.localhost_ref, 'utf8')) as unknown;
+  } catch (thrown) {
+    throw invalidArgument(field, `"${profile.localhost_ref}" cannot be used: ${(thrown as Error).message}`);
+  }
+}

@@ -1,0 +1,117 @@
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import type { StartContainerRequest, StartContainerResponse } from '../../generated/runtime/v1/api.js';
+import { CriError } from '../base/errors.js';
+import { nowNs } from '../base/time.js';
+import type { Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import { transition, type Container } from '../state/records.js';
+import type { ContainerDeps } from './deps.js';
+import { deleteTask } from './tasks.js';
+
+const LIMIT_MS = 5 * 60_000;
+
+/**
+ * Starts a created container (CRI StartContainer). FAILED_PRECONDITION when it is not in the state CREATED or its pod
+ * is not ready; what fails after that leaves it EXITED with code 128 and the reason StartError.
+ */
+export const startContainer =
+  (deps: ContainerDeps) =>
+  async (request: StartContainerRequest, caller: Caller): Promise<StartContainerResponse> => {
+    const { id } = deps.state.containers.get(request.container_id, 'container_id');
+    let begun = false;
+    await deps.operations.run({
+      kind: 'start container',
+      subject: id,
+      key: `container:${id}`,
+      fingerprint: '',
+      caller,
+      limitMs: LIMIT_MS,
+      work: (steps) => {
+        const container = startable(deps, id);
+        begun = true;
+        return start(deps, steps, container);
+      },
+      onFailed: async (error) => {
+        if (begun) await recordFailure(deps, id, error);
+      },
+    });
+    return {};
+  };
+
+function startable(deps: ContainerDeps, id: string): Container {
+  const container = deps.state.containers.get(id, 'container_id');
+  if (container.state.phase !== 'created') {
+    throw new CriError('FAILED_PRECONDITION', `container "${id}" is ${container.state.phase}, not created`);
+  }
+  if (deps.state.pods.find(container.podId, 'pod_sandbox_id')?.state.phase !== 'ready') {
+    throw new CriError('FAILED_PRECONDITION', `pod sandbox "${container.podId}" of container "${id}" is not ready`);
+  }
+  return container;
+}
+
+async function start(deps: ContainerDeps, steps: Steps, container: Container): Promise<void> {
+  const { id, config } = container;
+  const { tasks } = deps.containerd;
+  const pod = deps.state.pods.get(container.podId, 'pod_sandbox_id');
+  const { runtimePath } = deps.handlers(pod.runtimeHandler);
+  const [io, rootfs] = await Promise.all([
+    steps.step(
+      'open streams',
+      () => openStreams(deps, container),
+      () => closeStreams(deps, id),
+    ),
+    steps.step('mount snapshot', (signal) => deps.containerd.snapshots(container.snapshotter).mounts(id, { signal })),
+  ]);
+  await steps.step(
+    'create task',
+    (signal) =>
+      tasks.create(
+        { containerId: id, rootfs, io: { ...io.paths, terminal: config.tty }, runtimePath: runtimePath || undefined },
+        { signal, timeoutMs: LIMIT_MS },
+      ),
+    () => deleteTask(deps, id),
+  );
+  const { pid } = await steps.step('start task', (signal) =>
+    tasks.start({ containerId: id }, { signal, timeoutMs: LIMIT_MS }),
+  );
+  const startedAtNs = nowNs();
+  await steps.step('record start', async () => {
+    await deps.state.updateContainer(id, (current) => {
+      const state = transition(current.state, { kind: 'started', pid, startedAtNs });
+      return state === current.state ? current : { ...current, state };
+    });
+  });
+  deps.exits.watch(id);
+}
+
+async function openStreams(
+  deps: ContainerDeps,
+  container: Container,
+): Promise<{ paths: { stdin: string; stdout: string; stderr: string } }> {
+  const { id, config } = container;
+  const io = await deps.stdio.open({
+    containerId: id,
+    fifoDir: join(deps.directories.containerState(id), 'io', randomBytes(5).toString('hex')),
+    stdin: config.stdin,
+    stdinOnce: config.stdin_once,
+    terminal: config.tty,
+    logPath: container.logPath || undefined,
+    maxLineBytes: deps.config.runtime.max_container_log_line_size,
+  });
+  deps.ios.set(id, io);
+  return io;
+}
+
+async function closeStreams(deps: ContainerDeps, id: string): Promise<void> {
+  const io = deps.ios.get(id);
+  deps.ios.delete(id);
+  await io?.remove();
+}
+
+async function recordFailure(deps: ContainerDeps, id: string, error: CriError): Promise<void> {
+  await deps.state.updateContainer(id, (current) => {
+    const state = transition(current.state, { kind: 'start-failed', atNs: nowNs(), message: error.message });
+    return state === current.state ? current : { ...current, state };
+  });
+}

@@ -1,0 +1,18 @@
+import { ImageServiceDefinition } from '../../generated/runtime/v1/api.js';
+import type { ImageDeps } from '../images/deps.js';
+import { imageFsInfo } from '../images/image-fs-info.js';
+import { imageStatus } from '../images/image-status.js';
+import { listImages } from '../images/list-images.js';
+import { pullImage } from '../images/pull-image.js';
+import { removeImage } from '../images/remove-image.js';
+import { implement } from './service.js';
+
+/** runtime.v1.ImageService: which function answers which RPC. */
+export const imageService = (deps: ImageDeps) =>
+  implement(ImageServiceDefinition, {
+    pullImage: pullImage(deps),
+    imageStatus: imageStatus(deps),
+    listImages: listImages(deps),
+    removeImage: removeImage(deps),
+    imageFsInfo: imageFsInfo(deps),
+  });

@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import { ServerError, type CallContext, type ServerMiddlewareCall } from 'nice-grpc';
+import { withContext } from '../base/context.js';
+import { Code, CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+
+/** Calls that change nothing, and that a kubelet makes all the time. */
+const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|\w+Status|\w+Stats|ImageFsInfo)$/;
+
+/** One answered call, for metrics. */
+export interface AnsweredCall {
+  readonly method: string;
+  readonly code: string;
+  readonly durationMs: number;
+}
+
+/**
+ * What every request goes through: an id that follows it down to each containerd call, one log line when it is
+ * answered, and the one place where an error becomes a gRPC status.
+ */
+export function requestMiddleware(options: { log: Logger; onCall?: (call: AnsweredCall) => void }) {
+  return async function* <Request, Response>(
+    call: ServerMiddlewareCall<Request, Response>,
+    context: CallContext,
+  ): AsyncGenerator<Response, Response | void, undefined> {
+    const requestId = randomUUID();
+    const rpc = call.method.path.slice(call.method.path.lastIndexOf('/') + 1);
+    const log = options.log.child({ requestId, rpc });
+    const startedMs = performance.now();
+    let failure: CriError | undefined;
+    try {
+      // A generator's body does not keep the asynchronous context of who iterates it: each step enters it anew.
+      const steps = withContext({ requestId, log }, () => call.next(call.request as never, context));
+      for (;;) {
+        const step = await withContext({ requestId, log }, () => steps.next());
+        if (step.done) return step.value as Response | void;
+        yield step.value;
+      }
+    } catch (thrown) {
+      failure = CriError.from(thrown);
+      throw new ServerError(Code[failure.code] as number, failure.message);
+    } finally {
+      const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
+      const code = failure?.code ?? 'OK';
+      options.onCall?.({ method: call.method.path, code, durationMs });
+      if (failure) log.warn({ durationMs, code, err: failure.message }, 'call failed');
+      else log[QUIET.test(call.method.path) ? 'debug' : 'info']({ durationMs }, 'call answered');
+    }
+  };
+}

@@ -1,0 +1,55 @@
+import { Container as CriContainer, PodSandbox, RuntimeServiceDefinition } from '../../generated/runtime/v1/api.js';
+import { containerStatus } from '../containers/container-status.js';
+import { createContainer } from '../containers/create-container.js';
+import type { ContainerDeps } from '../containers/deps.js';
+import { execSync } from '../containers/exec-sync.js';
+import { listContainers, toCriContainer } from '../containers/list-containers.js';
+import { removeContainer } from '../containers/remove-container.js';
+import { reopenContainerLog } from '../containers/reopen-container-log.js';
+import { startContainer } from '../containers/start-container.js';
+import { stopContainer, type Stop } from '../containers/stop-container.js';
+import type { PodDeps } from '../pods/deps.js';
+import { listPodSandbox, toPodSandbox } from '../pods/list-pod-sandbox.js';
+import { podSandboxStatus } from '../pods/pod-sandbox-status.js';
+import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
+import { runPodSandbox } from '../pods/run-pod-sandbox.js';
+import { stopPodSandbox } from '../pods/stop-pod-sandbox.js';
+import { runtimeConfig, type RuntimeConfigDeps } from '../runtime/runtime-config.js';
+import { status, type StatusDeps } from '../runtime/status.js';
+import { version } from '../runtime/version.js';
+import type { Container, Pod } from '../state/records.js';
+import { listCodec } from './list-codec.js';
+import { implement } from './service.js';
+
+/** runtime.v1.RuntimeService: which function answers which RPC. */
+export const runtimeService = (deps: {
+  pods: PodDeps;
+  containers: ContainerDeps;
+  stop: Stop;
+  status: StatusDeps;
+  runtimeConfig: RuntimeConfigDeps;
+}) =>
+  implement(RuntimeServiceDefinition, {
+    version,
+    status: status(deps.status),
+    runtimeConfig: runtimeConfig(deps.runtimeConfig),
+    runPodSandbox: runPodSandbox(deps.pods),
+    stopPodSandbox: stopPodSandbox(deps.pods),
+    removePodSandbox: removePodSandbox(deps.pods),
+    podSandboxStatus: podSandboxStatus({ ...deps.pods, images: deps.containers.images }),
+    listPodSandbox: {
+      handle: listPodSandbox(deps.pods),
+      codec: listCodec((pod: Pod) => PodSandbox.encode(toPodSandbox(pod)).finish()),
+    },
+    createContainer: createContainer(deps.containers),
+    startContainer: startContainer(deps.containers),
+    stopContainer: stopContainer(deps.containers, deps.stop),
+    removeContainer: removeContainer(deps.containers),
+    listContainers: {
+      handle: listContainers(deps.containers),
+      codec: listCodec((container: Container) => CriContainer.encode(toCriContainer(container)).finish()),
+    },
+    containerStatus: containerStatus(deps.containers),
+    reopenContainerLog: reopenContainerLog(deps.containers),
+    execSync: execSync(deps.containers),
+  });

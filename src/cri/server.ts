@@ -1,0 +1,56 @@
+import { createServer as createGrpcServer, type ServiceImplementation, type ServiceDefinition } from 'nice-grpc';
+import type { Logger } from '../base/log.js';
+import { deadlineInterceptor } from './deadline.js';
+import { requestMiddleware, type AnsweredCall } from './middleware.js';
+import type { implement } from './service.js';
+import { clearSocket, protectSocket, socketPath } from './socket.js';
+
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+export interface CriServer {
+  readonly path: string;
+  /** Takes no new call and waits for those that run, then ends the rest; answers whether all could finish. */
+  stop(timeoutMs: number): Promise<boolean>;
+}
+
+/** Serves the given services on a unix socket of mode 0660. */
+export async function serve(options: {
+  listen: string;
+  socketGid: number;
+  services: readonly ReturnType<typeof implement>[];
+  log: Logger;
+  onCall?: (call: AnsweredCall) => void;
+}): Promise<CriServer> {
+  const path = socketPath(options.listen);
+  const server = createGrpcServer({
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    interceptors: [deadlineInterceptor],
+  } as Parameters<typeof createGrpcServer>[0]).use(
+    requestMiddleware({ log: options.log, ...(options.onCall ? { onCall: options.onCall } : {}) }),
+  );
+  for (const { definition, implementation } of options.services) {
+    server.add(definition, implementation as ServiceImplementation<ServiceDefinition>);
+  }
+  await clearSocket(path);
+  // The socket is born with its final mode: there is no moment in which others could connect.
+  const umask = process.umask(0o117);
+  try {
+    await server.listen(`unix:${path}`);
+  } finally {
+    process.umask(umask);
+  }
+  await protectSocket(path, options.socketGid);
+  return { path, stop: (timeoutMs) => stop(server, timeoutMs) };
+}
+
+async function stop(server: { shutdown(): Promise<void>; forceShutdown(): void }, timeoutMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), timeoutMs);
+  });
+  const finished = await Promise.race([server.shutdown().then(() => true as const), late]);
+  clearTimeout(timer);
+  if (!finished) server.forceShutdown();
+  return finished;
+}

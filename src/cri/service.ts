@@ -1,0 +1,79 @@
+import type { ServiceDefinition, CallContext } from 'nice-grpc';
+import type { Caller } from '../operation/operation.js';
+import { deadlineOf } from './deadline.js';
+
+/** What encodes one response: a message of the generated code, or something quicker for long lists. */
+export interface Codec<T> {
+  encode(message: T): { finish(): Uint8Array };
+}
+
+interface GeneratedMethod {
+  readonly name: string;
+  readonly requestType: { decode(bytes: Uint8Array): unknown; encode(message: never): { finish(): Uint8Array } };
+  readonly responseType: { decode(bytes: Uint8Array): unknown; encode(message: never): { finish(): Uint8Array } };
+  readonly requestStream: boolean;
+  readonly responseStream: boolean;
+  readonly options: object;
+}
+
+interface GeneratedService {
+  readonly fullName: string;
+  readonly methods: Readonly<Record<string, GeneratedMethod>>;
+}
+
+type RequestOf<M extends GeneratedMethod> = ReturnType<M['requestType']['decode']>;
+type ResponseOf<M extends GeneratedMethod> = ReturnType<M['responseType']['decode']>;
+
+/** A handler of a unary RPC: the request, and who waits for the answer. */
+export type Handler<Request, Response> = (request: Request, caller: Caller) => Promise<Response> | Response;
+
+/** A handler that answers something else than the generated message, with what encodes it. */
+export interface Encoded<Request, Response> {
+  readonly handle: Handler<Request, Response>;
+  readonly codec: Codec<Response>;
+}
+
+/** The handlers of a service by method; a method that is left out answers UNIMPLEMENTED. */
+export type Handlers<S extends GeneratedService> = {
+  readonly [M in keyof S['methods']]?:
+    | Handler<RequestOf<S['methods'][M]>, ResponseOf<S['methods'][M]>>
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each handler has a response type of its own
+    | Encoded<RequestOf<S['methods'][M]>, any>;
+};
+
+/**
+ * A service with just the given methods. Responses are whole messages, so that the library's pass over every field
+ * (`fromPartial`), which costs some 10 ms for a list of 2,000, is left out.
+ */
+export function implement<S extends GeneratedService>(
+  service: S,
+  handlers: Handlers<S>,
+): {
+  definition: ServiceDefinition;
+  implementation: Record<string, (request: unknown, context: CallContext) => Promise<unknown>>;
+} {
+  const definition: Record<string, ServiceDefinition[string]> = {};
+  const implementation: Record<string, (request: unknown, context: CallContext) => Promise<unknown>> = {};
+  for (const [key, handler] of Object.entries(handlers) as [
+    string,
+    Handler<unknown, unknown> | Encoded<unknown, unknown>,
+  ][]) {
+    const method = service.methods[key];
+    if (!method || !handler) continue;
+    const { handle, codec } =
+      typeof handler === 'function' ? { handle: handler, codec: method.responseType as Codec<unknown> } : handler;
+    definition[key] = {
+      path: `/${service.fullName}/${method.name}`,
+      requestStream: method.requestStream,
+      responseStream: method.responseStream,
+      requestDeserialize: (bytes) => method.requestType.decode(bytes),
+      requestSerialize: (message: never) => method.requestType.encode(message).finish(),
+      responseDeserialize: (bytes) => method.responseType.decode(bytes),
+      responseSerialize: (message: unknown) => codec.encode(message).finish(),
+      options: method.options,
+    };
+    implementation[key] = async (request, context) =>
+      handle(request, { signal: context.signal, deadlineMs: deadlineOf(context.metadata) });
+  }
+  return { definition, implementation };
+}

@@ -1,0 +1,59 @@
+import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import { CriError } from '../base/errors.js';
+
+/** sun_path of unix(7) holds 107 bytes and a NUL. */
+const MAX_PATH_BYTES = 107;
+const PROBE_MS = 1_000;
+const SOCKET_MODE = 0o660;
+
+/** The path of `unix:///path`, `unix:/path` or `/path`. INVALID_ARGUMENT for anything else, and for paths the kernel cannot take. */
+export function socketPath(address: string): string {
+  const path = address.replace(/^unix:(\/\/)?/, '');
+  if (!path.startsWith('/')) {
+    throw new CriError('INVALID_ARGUMENT', `listen: expected unix:///PATH or an absolute path, received "${address}"`);
+  }
+  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+    throw new CriError(
+      'INVALID_ARGUMENT',
+      `listen: "${path}" is longer than the ${MAX_PATH_BYTES} bytes of a socket's path`,
+    );
+  }
+  return path;
+}
+
+/** Makes room for a socket: its directory, and no stale socket. ALREADY_EXISTS when a server answers there, or a file is in the way. */
+export async function clearSocket(path: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+  const there = await lstat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  if (!there) return;
+  if (!there.isSocket()) throw new CriError('ALREADY_EXISTS', `listen: "${path}" is there and is not a socket`);
+  if (await answers(path)) throw new CriError('ALREADY_EXISTS', `listen: another server answers on "${path}"`);
+  await unlink(path);
+}
+
+/** Readable and writable by its owner and its group alone. */
+export async function protectSocket(path: string, gid: number): Promise<void> {
+  await chown(path, 0, gid);
+  await chmod(path, SOCKET_MODE);
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    const finish = (answer: boolean): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.setTimeout(PROBE_MS, () => finish(true));
+    socket.once('connect', () => finish(true));
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ECONNREFUSED' || error.code === 'ENOENT') finish(false);
+      else reject(error);
+    });
+  });
+}

@@ -1,0 +1,90 @@
+import { CriError, isCode } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { sleep } from '../base/time.js';
+import type { Containerd, Exit } from '../containerd/containerd.js';
+
+/** Learns how tasks end, from a Wait on each and from the event stream, whichever is first. */
+export interface Exits {
+  /** Begins to watch the task of a container or of a pod's sandbox. */
+  watch(id: string): void;
+  /** Ends the watch, for one whose end is no longer of interest. */
+  forget(id: string): void;
+  /** What the event stream has said about the init process of `id`. */
+  report(id: string, exit: Exit): void;
+  /** Ends every watch. */
+  close(): void;
+}
+
+/** A task that is gone may still have its exit in the event stream. */
+const LATE_EVENT_MS = 2_000;
+const RETRY_FIRST_MS = 1_000;
+const RETRY_LAST_MS = 5 * 60_000;
+
+/**
+ * `onExit` gets each exit once, undefined where nobody saw it. When it fails it is called again, after 1 s and up to
+ * 5 min, until it succeeds or the watch is forgotten.
+ */
+export function createExits(options: {
+  containerd: Pick<Containerd, 'tasks'>;
+  log: Logger;
+  onExit: (id: string, exit: Exit | undefined) => Promise<void>;
+}): Exits {
+  const { log, onExit } = options;
+  const watches = new Map<string, AbortController>();
+
+  const ended = async (id: string, exit: Exit | undefined, watch: AbortController): Promise<void> => {
+    for (let pauseMs = RETRY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS)) {
+      try {
+        return await onExit(id, exit);
+      } catch (thrown) {
+        log.warn({ id, err: CriError.from(thrown).message, pauseMs }, 'exit not handled, trying again');
+        await sleep(pauseMs, watch.signal);
+      }
+    }
+  };
+
+  const settle = (id: string, exit: Exit | undefined): void => {
+    const watch = watches.get(id);
+    if (!watch) return;
+    watches.delete(id);
+    watch.abort(new CriError('CANCELLED', 'exit known'));
+    const handling = new AbortController();
+    void ended(id, exit, handling).catch(() => undefined);
+  };
+
+  const wait = async (id: string, signal: AbortSignal): Promise<void> => {
+    while (!signal.aborted) {
+      try {
+        settle(id, await options.containerd.tasks.wait({ containerId: id }, { signal }));
+        return;
+      } catch (thrown) {
+        if (signal.aborted) return;
+        if (isCode(thrown, 'NOT_FOUND')) {
+          await sleep(LATE_EVENT_MS, signal);
+          settle(id, undefined);
+          return;
+        }
+        log.debug({ id, err: CriError.from(thrown).message }, 'wait for exit interrupted');
+        await sleep(RETRY_FIRST_MS, signal);
+      }
+    }
+  };
+
+  return {
+    watch(id) {
+      if (watches.has(id)) return;
+      const watch = new AbortController();
+      watches.set(id, watch);
+      void wait(id, watch.signal).catch(() => undefined);
+    },
+    forget(id) {
+      watches.get(id)?.abort(new CriError('CANCELLED', 'no longer watched'));
+      watches.delete(id);
+    },
+    report: settle,
+    close() {
+      for (const watch of watches.values()) watch.abort(new CriError('CANCELLED', 'crid stops'));
+      watches.clear();
+    },
+  };
+}

@@ -1,0 +1,109 @@
+import { isCode } from '../base/errors.js';
+import { logOf, type Logger } from '../base/log.js';
+import { nowNs } from '../base/time.js';
+import type { Containerd, Exit } from '../containerd/containerd.js';
+import { oomKillCount } from '../host/cgroups.js';
+import { cgroupDirectory } from '../spec/cgroup-path.js';
+import { transition, type Container, type Pod } from '../state/records.js';
+import type { State } from '../state/state.js';
+import type { ContainerIo } from '../stdio/stdio.js';
+
+export interface ExitDeps {
+  readonly log: Logger;
+  readonly containerd: Pick<Containerd, 'tasks'>;
+  readonly state: State;
+  readonly ios: Map<string, ContainerIo>;
+}
+
+/** What a process wrote just before it ended gets this long to reach the log before the exit is published. */
+const DRAIN_MS = 1_000;
+const START_RECORDED_MS = 5_000;
+const SIGKILL_EXIT_CODE = 128 + 9;
+
+/** Turns exits and OOMs, however noticed, into states; the task is taken away only after the exit is published. */
+export function createExitHandler(deps: ExitDeps): {
+  onExit: (id: string, exit: Exit | undefined) => Promise<void>;
+  onOom: (id: string) => Promise<void>;
+} {
+  /** Containers that the kernel's OOM killer has visited while they still ran. */
+  const oomed = new Set<string>();
+  deps.state.containers.onChange((before, after) => {
+    if (before && !after) oomed.delete(before.id);
+  });
+
+  return {
+    async onExit(id, exit) {
+      const container = deps.state.containers.find(id, 'id');
+      if (container) return containerExited(deps, container, exit, oomed.has(id));
+      const pod = deps.state.pods.find(id, 'id');
+      if (pod) return sandboxExited(deps, pod);
+    },
+    async onOom(id) {
+      if (!deps.state.containers.find(id, 'id')) return;
+      oomed.add(id);
+      await deps.state.updateContainer(id, (container) =>
+        container.state.phase === 'exited' && container.state.exitCode === SIGKILL_EXIT_CODE
+          ? withState(
+              container,
+              transition(container.state, { kind: 'exited', atNs: 0n, exitCode: SIGKILL_EXIT_CODE, oomKilled: true }),
+            )
+          : container,
+      );
+    },
+  };
+}
+
+async function containerExited(
+  deps: ExitDeps,
+  container: Container,
+  exit: Exit | undefined,
+  oomed: boolean,
+): Promise<void> {
+  const { id } = container;
+  // An exit can be reported before the start has been written down.
+  await deps.state.containers
+    .until(id, ({ state }) => state.phase !== 'created', AbortSignal.timeout(START_RECORDED_MS))
+    .catch(() => undefined);
+  const io = deps.ios.get(id);
+  const [oomKilled] = await Promise.all([
+    exit && exit.exitStatus !== 0 ? wasOomKilled(container, exit.exitStatus, oomed) : false,
+    io?.drained(DRAIN_MS),
+  ]);
+  const published = await deps.state.updateContainer(id, (current) =>
+    withState(
+      current,
+      transition(
+        current.state,
+        exit
+          ? { kind: 'exited', atNs: exit.exitedAtNs || nowNs(), exitCode: exit.exitStatus, oomKilled }
+          : { kind: 'lost', atNs: nowNs() },
+      ),
+    ),
+  );
+  logOf(deps.log).info({ container: id, state: published.state }, 'container exited');
+  await deps.containerd.tasks.delete(id);
+  deps.ios.delete(id);
+  await io?.remove();
+}
+
+/** The event may be late or lost: the cgroup, which lives until the task is deleted, counts the kills too. */
+async function wasOomKilled(container: Container, exitCode: number, oomed: boolean): Promise<boolean> {
+  if (oomed) return true;
+  if (exitCode !== SIGKILL_EXIT_CODE) return false;
+  const count = await oomKillCount(cgroupDirectory(container.cgroupsPath)).catch(() => undefined);
+  return (count ?? 0) > 0;
+}
+
+async function sandboxExited(deps: ExitDeps, pod: Pod): Promise<void> {
+  const current = deps.state.pods.find(pod.id, 'id');
+  if (current?.state.phase === 'ready') {
+    logOf(deps.log).warn({ pod: pod.id }, 'sandbox exited');
+    deps.state.pods.put({ ...current, state: { phase: 'not-ready', released: false, failedDetaches: 0 } });
+  }
+  await deps.containerd.tasks.delete(pod.id).catch((thrown: unknown) => {
+    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+  });
+}
+
+const withState = (container: Container, state: Container['state']): Container =>
+  state === container.state ? container : { ...container, state };

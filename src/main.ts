@@ -1,0 +1,64 @@
+import { Command } from 'commander';
+import { startApp } from './app.js';
+import { CriError } from './base/errors.js';
+import { loadConfig } from './config/load.js';
+import { showConfig } from './config/show.js';
+import { VERSION } from './version.js';
+
+interface FileOptions {
+  readonly containerdConfig?: string;
+  readonly config?: string;
+}
+
+const program = new Command('crid')
+  .description('A Kubernetes CRI server over an existing containerd 2.x')
+  .version(VERSION, '--version', 'print the version');
+
+const withFiles = (command: Command): Command =>
+  command
+    .option(
+      '--containerd-config <file>',
+      "containerd's own config.toml (default: /etc/containerd/config.toml if it is there)",
+    )
+    .option(
+      '--config <file>',
+      "crid's config.toml, which overrides it key by key (default: /etc/crid/config.toml if it is there)",
+    );
+
+withFiles(program.command('serve').description('serve the CRI on a unix socket'))
+  .option('--listen <socket>', 'the socket, as unix:///PATH or /PATH')
+  .action(async (options: FileOptions & { listen?: string }) => {
+    const app = await startApp(await loadConfig(options));
+    await new Promise<void>((resolve) => {
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+    });
+    await app.stop();
+  });
+
+withFiles(
+  program
+    .command('config')
+    .description('look at the configuration')
+    .command('show')
+    .description('print what is in force and where each value came from'),
+).action(async (options: FileOptions) => {
+  process.stdout.write(showConfig(await loadConfig(options)));
+});
+
+program
+  .command('version')
+  .description('print the version')
+  .action(() => {
+    process.stdout.write(`crid ${VERSION}\n`);
+  });
+
+if (process.platform !== 'linux') fail(new CriError('FAILED_PRECONDITION', 'crid runs on Linux only'));
+program.parseAsync().then(
+  () => process.exit(0),
+  (thrown: unknown) => fail(thrown),
+);
+
+function fail(thrown: unknown): never {
+  process.stderr.write(`crid: ${CriError.from(thrown).message}\n`);
+  process.exit(1);
+}

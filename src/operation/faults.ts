@@ -1,0 +1,70 @@
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import type { StepHook } from './steps.js';
+
+/**
+ * The fault harness, for tests: `CRID_FAULT=KIND/STEP:PHASE=WHAT` makes one step of one kind of operation go wrong.
+ * PHASE is `before` or `after`; WHAT is `kill` (the process dies as by kill -9), `fail`, or `hang` (until the file
+ * that is named after a further `=` is there). Several are separated by commas.
+ */
+export function faultHook(text: string | undefined, log: Logger): StepHook | undefined {
+  if (!text) return undefined;
+  const faults = text.split(',').map(parseFault);
+  log.warn({ faults }, 'fault harness is on');
+  const strike = async (phase: string, kind: string, step: string): Promise<void> => {
+    for (const fault of faults) {
+      if (fault.kind === kind && fault.step === step && fault.phase === phase) await inflict(fault, `${kind}: ${step}`);
+    }
+  };
+  return {
+    before: (kind, step) => strike('before', kind, step),
+    after: (kind, step) => strike('after', kind, step),
+  };
+}
+
+interface Fault {
+  readonly kind: string;
+  readonly step: string;
+  readonly phase: string;
+  readonly what: string;
+  readonly until: string;
+}
+
+function parseFault(text: string): Fault {
+  const match = /^([^/]+)\/([^:]+):(before|after)=(kill|fail|hang)(?:=(.+))?$/.exec(text);
+  if (!match)
+    throw new CriError(
+      'INVALID_ARGUMENT',
+      `CRID_FAULT: expected KIND/STEP:before|after=kill|fail|hang, received "${text}"`,
+    );
+  const [, kind = '', step = '', phase = '', what = '', until = ''] = match;
+  return { kind, step, phase, what, until };
+}
+
+async function inflict(fault: Fault, where: string): Promise<void> {
+  switch (fault.what) {
+    case 'kill':
+      process.kill(process.pid, 'SIGKILL');
+      await new Promise(() => undefined);
+      return;
+    case 'fail':
+      throw new CriError('INTERNAL', `fault injected at ${where}`);
+    default:
+      await untilThere(fault.until);
+  }
+}
+
+async function untilThere(path: string): Promise<void> {
+  const { access } = await import('node:fs/promises');
+  for (;;) {
+    if (
+      path !== '' &&
+      (await access(path).then(
+        () => true,
+        () => false,
+      ))
+    )
+      return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

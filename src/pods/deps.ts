@@ -1,0 +1,31 @@
+import type { Logger } from '../base/log.js';
+import type { Containerd } from '../containerd/containerd.js';
+import type { Exits } from '../events/exits.js';
+import type { Caller, Operations } from '../operation/operation.js';
+import type { Handlers } from '../sandboxer/handler.js';
+import type { HostFacts, SpecOptions } from '../spec/types.js';
+import type { Directories } from '../state/directories.js';
+import type { LocalImage } from '../state/images.js';
+import type { State } from '../state/state.js';
+
+/** What the operations on pods work with; the composition root makes it once. */
+export interface PodDeps {
+  readonly log: Logger;
+  readonly containerd: Containerd;
+  readonly operations: Operations;
+  readonly state: State;
+  readonly directories: Directories;
+  readonly exits: Exits;
+  readonly host: HostFacts;
+  readonly specOptions: SpecOptions;
+  readonly handlers: Handlers;
+  /** The reference of the image of pause containers. */
+  readonly pauseImage: string;
+  readonly ensureImage: (
+    reference: string,
+    options: { snapshotter: string; signal: AbortSignal },
+  ) => Promise<LocalImage>;
+  /** The operations on a pod's containers, which another room has: kill and wait; remove. */
+  readonly killContainer: (id: string, caller: Caller) => Promise<void>;
+  readonly removeContainer: (id: string, caller: Caller) => Promise<void>;
+}

@@ -1,0 +1,61 @@
+import { readFile } from 'node:fs/promises';
+import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import { isMountPoint, mountTmpfs, unmount } from '../host/mounts.js';
+import { ensureDirectory, removeTree, writeFileAtomic } from '../host/paths.js';
+import type { Directories } from '../state/directories.js';
+import { podFiles, usesHostIpc } from '../state/pod-view.js';
+
+const SHM_BYTES = 64 * 1024 * 1024;
+
+/** Writes hostname, hosts and resolv.conf and mounts the pod's /dev/shm (64 MiB, the default of Docker and containerd). */
+export async function makePodFiles(directories: Directories, id: string, config: PodSandboxConfig): Promise<void> {
+  const files = podFiles(directories, id, config);
+  await Promise.all([
+    ensureDirectory(directories.podRoot(id), 0o700),
+    ensureDirectory(directories.podState(id), 0o700),
+  ]);
+  await Promise.all([
+    writeFileAtomic(files.hostnamePath, `${files.hostname}\n`, 0o644),
+    copyHostFile('/etc/hosts', files.hostsPath),
+    config.dns_config
+      ? writeFileAtomic(files.resolvConfPath, resolvConf(config.dns_config), 0o644)
+      : copyHostFile('/etc/resolv.conf', files.resolvConfPath),
+  ]);
+  if (!usesHostIpc(config)) {
+    await ensureDirectory(files.shmPath, 0o700);
+    await mountTmpfs(files.shmPath, { sizeBytes: SHM_BYTES, mode: 0o1777 });
+  }
+}
+
+/** Unmounts /dev/shm; the files stay for the pod's status until it is removed. */
+export async function unmountPodShm(directories: Directories, id: string): Promise<void> {
+  const path = directories.podShm(id);
+  if (await isMountPoint(path)) await unmount(path, { detach: false });
+}
+
+export async function removePodFiles(directories: Directories, id: string): Promise<void> {
+  await unmountPodShm(directories, id);
+  await Promise.all([removeTree(directories.podRoot(id)), removeTree(directories.podState(id))]);
+}
+
+/** resolv.conf(5) of a CRI DNSConfig: searches, servers, options, as far as they are given. */
+export function resolvConf(dns: {
+  readonly servers: readonly string[];
+  readonly searches: readonly string[];
+  readonly options: readonly string[];
+}): string {
+  const lines = [
+    ...(dns.searches.length > 0 ? [`search ${dns.searches.join(' ')}`] : []),
+    ...dns.servers.map((server) => `nameserver ${server}`),
+    ...(dns.options.length > 0 ? [`options ${dns.options.join(' ')}`] : []),
+  ];
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+async function copyHostFile(source: string, target: string): Promise<void> {
+  const content = await readFile(source).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  await writeFileAtomic(target, content, 0o644);
+}

@@ -1,0 +1,32 @@
+import type { SandboxRecord } from '../containerd/containerd.js';
+import type { Pod } from '../state/records.js';
+import { encodeSandboxMetadata, type SandboxMetadata } from '../state/stored.js';
+
+/** Stands on the leases that crid made. */
+export const LEASE_LABEL = 'io.crid.pod';
+/** How containerd's own CRI plugin names the sandboxer of a pod with a pause container. */
+const PAUSE_SANDBOXER = 'podsandbox';
+
+export function metadataOf(pod: Pod): SandboxMetadata {
+  const [ip = '', ...additionalIps] = pod.network?.ips ?? [];
+  return {
+    id: pod.id,
+    name: pod.name,
+    config: pod.config,
+    netnsPath: pod.netnsPath,
+    ip,
+    additionalIps,
+    runtimeHandler: pod.runtimeHandler,
+    cniResult: pod.network?.result,
+    processLabel: pod.processLabel,
+  };
+}
+
+/** The pod as the Sandbox Store keeps it, in the form that containerd's CRI plugin reads. */
+export const sandboxRecord = (pod: Pod, labels: Readonly<Record<string, string>>): SandboxRecord => ({
+  id: pod.id,
+  runtime: pod.runtime,
+  labels: { name: pod.name, ...labels },
+  extensions: { metadata: encodeSandboxMetadata(metadataOf(pod)) },
+  sandboxer: PAUSE_SANDBOXER,
+});

@@ -1,0 +1,78 @@
+import type {
+  PodSandboxStatus,
+  PodSandboxStatusRequest,
+  PodSandboxStatusResponse,
+} from '../../generated/runtime/v1/api.js';
+import { PodSandboxState } from '../../generated/runtime/v1/api.js';
+import { parseSpec } from '../spec/spec-json.js';
+import { isCode } from '../base/errors.js';
+import { nowNs } from '../base/time.js';
+import { stringifyGoJson, toGoJson } from '../state/go-json.js';
+import type { Pod } from '../state/records.js';
+import { decodeRuntimeOptions } from '../containerd/runtime-options.js';
+import type { ImageCache } from '../state/images.js';
+import { netnsIsOpen } from '../host/netns.js';
+import { usesHostNetwork } from '../state/pod-view.js';
+import { goSandboxMetadata } from '../state/stored.js';
+import { metadataOf } from './pod-records.js';
+import type { PodDeps } from './deps.js';
+import { containerStatusOf } from '../state/cri-view.js';
+
+/** The status of one pod from memory (CRI PodSandboxStatus); only `verbose` asks containerd. NOT_FOUND when it is unknown. */
+export const podSandboxStatus =
+  (deps: Pick<PodDeps, 'state' | 'containerd' | 'operations'> & { readonly images: Pick<ImageCache, 'get'> }) =>
+  async (request: PodSandboxStatusRequest): Promise<PodSandboxStatusResponse> => {
+    const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
+    return {
+      status: toStatus(pod),
+      info: request.verbose ? { info: await verboseInfo(deps, pod) } : {},
+      containers_statuses: deps.state
+        .containersOf(pod.id)
+        .map((container) => containerStatusOf(container, deps.images)),
+      timestamp: nowNs(),
+    };
+  };
+
+export const podState = (pod: Pod): PodSandboxState =>
+  pod.state.phase === 'ready' ? PodSandboxState.SANDBOX_READY : PodSandboxState.SANDBOX_NOTREADY;
+
+function toStatus(pod: Pod): PodSandboxStatus {
+  const shown = pod.state.phase === 'ready' || !pod.state.released;
+  const [ip = '', ...additional] = (shown && pod.network?.ips) || [];
+  return {
+    id: pod.id,
+    metadata: pod.config.metadata,
+    state: podState(pod),
+    created_at: pod.createdAtNs,
+    network: { ip, additional_ips: additional.map((address) => ({ ip: address })) },
+    linux: { namespaces: { options: pod.config.linux?.security_context?.namespace_options } },
+    labels: pod.config.labels,
+    annotations: pod.config.annotations,
+    runtime_handler: pod.runtimeHandler,
+  };
+}
+
+/** What `crictl inspectp` shows under `info`: the same keys as containerd's CRI plugin, and the running operations. */
+async function verboseInfo(deps: Pick<PodDeps, 'containerd' | 'operations'>, pod: Pod): Promise<string> {
+  const record = await deps.containerd.containers.get(pod.id).catch((thrown: unknown) => {
+    if (isCode(thrown, 'NOT_FOUND')) return undefined;
+    throw thrown;
+  });
+  const ready = pod.state.phase === 'ready';
+  return stringifyGoJson({
+    pid: pod.state.phase === 'ready' ? pod.state.pid : 0,
+    processStatus: ready ? 'running' : 'deleted',
+    netNamespaceClosed: usesHostNetwork(pod.config) ? false : !(await netnsIsOpen(pod.netnsPath)),
+    image: pod.image,
+    snapshotKey: pod.id,
+    snapshotter: pod.snapshotter,
+    runtimeHandler: pod.runtimeHandler,
+    runtimeType: pod.runtime.name,
+    runtimeOptions: pod.runtime.options ? decodeRuntimeOptions(pod.runtime.options) : null,
+    config: toGoJson(pod.config),
+    runtimeSpec: record?.spec ? parseSpec(record.spec) : null,
+    cniResult: pod.network?.result ?? null,
+    sandboxMetadata: goSandboxMetadata(metadataOf(pod)),
+    operations: deps.operations.list().filter(({ subject }) => subject === pod.id),
+  });
+}

@@ -1,0 +1,98 @@
+import type { StopPodSandboxRequest, StopPodSandboxResponse } from '../../generated/runtime/v1/api.js';
+import { CriError, isCode } from '../base/errors.js';
+import { logOf } from '../base/log.js';
+import { removeNetns } from '../host/netns.js';
+import type { Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import { RELEASED_LABEL } from '../state/rebuild.js';
+import type { Pod } from '../state/records.js';
+import type { PodDeps } from './deps.js';
+import { unmountPodShm } from './pod-files.js';
+import { networkPod } from './pod-network.js';
+import { sandboxRecord } from './pod-records.js';
+
+/** Long enough for every DEL and kill to use up its own time. */
+const LIMIT_MS = 10 * 60_000;
+export const DETACH_TIMEOUT_MS = 60_000;
+const MAX_FAILED_DETACHES = 5;
+
+/**
+ * Kills what runs in the pod and gives its network back (CRI StopPodSandbox). Repeats join; a pod that is unknown or
+ * already stopped is a success.
+ */
+export const stopPodSandbox =
+  (deps: PodDeps) =>
+  async (request: StopPodSandboxRequest, caller: Caller): Promise<StopPodSandboxResponse> => {
+    const pod = deps.state.pods.find(request.pod_sandbox_id, 'pod_sandbox_id');
+    if (!pod) return {};
+    await deps.operations.run({
+      kind: 'stop pod sandbox',
+      subject: pod.id,
+      key: `pod:${pod.id}`,
+      fingerprint: '',
+      caller,
+      limitMs: LIMIT_MS,
+      work: (steps) => stopPod(deps, steps, pod.id),
+    });
+    return {};
+  };
+
+/** The steps of a stop, which a removal begins with too. Nothing is undone: what is left is for the next try. */
+export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<void> {
+  const pod = deps.state.pods.find(id, 'pod_sandbox_id');
+  if (!pod || (pod.state.phase === 'not-ready' && pod.state.released)) return;
+  const failedDetaches = pod.state.phase === 'not-ready' ? pod.state.failedDetaches : 0;
+  await steps.step('kill containers', async (signal) => {
+    await Promise.all(deps.state.containersOf(id).map((container) => deps.killContainer(container.id, { signal })));
+  });
+  const { sandboxer, network } = deps.handlers(pod.runtimeHandler);
+  await steps.step('stop pause task', (signal) => sandboxer.stop(id, signal));
+  deps.exits.forget(id);
+  publish(deps, id, { phase: 'not-ready', released: false, failedDetaches });
+  if (pod.netnsPath !== '') {
+    await steps.step('delete network', (signal) => detach(deps, pod, failedDetaches, signal), undefined, {
+      timeoutMs: DETACH_TIMEOUT_MS,
+      waitingOn: () => network.waitingOn(id),
+    });
+    await steps.step('remove network namespace', () => removeNetns(pod.netnsPath));
+  }
+  await steps.step('unmount shm', () => unmountPodShm(deps.directories, id));
+  await steps.step('record release', (signal) => recordRelease(deps, pod, signal));
+  publish(deps, id, { phase: 'not-ready', released: true, failedDetaches: 0 });
+}
+
+/** After a restart nobody need ask the network again; a pod without a sandbox record is one that is being undone. */
+async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
+  try {
+    await deps.containerd.sandboxes.update(
+      sandboxRecord(pod, { [RELEASED_LABEL]: 'true' }),
+      [`labels.${RELEASED_LABEL}`],
+      { signal },
+    );
+  } catch (thrown) {
+    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+  }
+}
+
+/**
+ * A network that never goes must not keep its pod for ever: where no ADD had succeeded, or after several failed
+ * stops, the failure is logged and the namespace, with the interfaces in it, is removed all the same.
+ */
+async function detach(deps: PodDeps, pod: Pod, failedDetaches: number, signal: AbortSignal): Promise<void> {
+  try {
+    await deps.handlers(pod.runtimeHandler).network.detach(networkPod(pod), signal);
+  } catch (thrown) {
+    const failed = failedDetaches + 1;
+    publish(deps, pod.id, { phase: 'not-ready', released: false, failedDetaches: failed });
+    if (pod.network && failed < MAX_FAILED_DETACHES) throw thrown;
+    logOf(deps.log).error(
+      { pod: pod.id, failed, err: CriError.from(thrown).message },
+      'network not deleted, its addresses may be lost',
+    );
+  }
+}
+
+function publish(deps: PodDeps, id: string, state: Pod['state']): void {
+  const pod = deps.state.pods.find(id, 'id');
+  if (pod) deps.state.pods.put({ ...pod, state });
+}

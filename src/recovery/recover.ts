@@ -1,0 +1,134 @@
+import PQueue from 'p-queue';
+import { CriError, isCode } from '../base/errors.js';
+import { nowNs } from '../base/time.js';
+import type { Task } from '../containerd/containerd.js';
+import type { ContainerDeps } from '../containers/deps.js';
+import { deleteTask } from '../containers/tasks.js';
+import type { PodDeps } from '../pods/deps.js';
+import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
+import { readRecords } from '../state/rebuild.js';
+import { transition, type Container, type Pod } from '../state/records.js';
+import { sweep } from './sweep.js';
+
+/** One sick shim does not hold up the others: this many are asked at once, each for so long. */
+const CONCURRENCY = 16;
+const TASK_TIMEOUT_MS = 10_000;
+const UNDO_TIMEOUT_MS = 60_000;
+
+export interface RecoverDeps {
+  readonly pods: PodDeps;
+  readonly containers: ContainerDeps;
+  readonly onExit: (id: string, exit: { exitStatus: number; exitedAtNs: bigint } | undefined) => Promise<void>;
+  /** Whether containerd's own CRI plugin works in the same namespace: then nothing is swept. */
+  readonly shared: boolean;
+}
+
+/**
+ * What a start does before the first call is answered: memory is rebuilt from containerd, streams of running
+ * containers are opened again, exits that nobody saw are noticed, and what a kill has cut off is undone.
+ */
+export async function recover(deps: RecoverDeps): Promise<void> {
+  const { state, containerd, log } = deps.containers;
+  const startedMs = Date.now();
+  await deps.containers.images.rebuild();
+  const found = await readRecords(containerd, deps.containers.directories);
+  for (const { id, error } of found.unreadable)
+    log.error({ id, err: error.message }, 'record not readable, left alone');
+
+  const queue = new PQueue({ concurrency: CONCURRENCY });
+  const each = <T extends { readonly id: string }>(
+    records: readonly T[],
+    work: (record: T) => Promise<void>,
+  ): Promise<unknown> =>
+    Promise.all(
+      records.map((record) =>
+        queue.add(() =>
+          work(record).catch((thrown: unknown) =>
+            log.error({ id: record.id, err: CriError.from(thrown).message }, 'not recovered'),
+          ),
+        ),
+      ),
+    );
+  await each(found.pods, (pod) => recoverPod(deps.pods, pod));
+  await each(found.containers, (container) => recoverContainer(deps, container));
+
+  const halfMade = state.pods.list().filter(({ id }) => found.halfMade.has(id));
+  await each(halfMade, async ({ id }) => {
+    log.warn({ pod: id }, 'undoing a pod that was not finished');
+    await removePodSandbox(deps.pods)({ pod_sandbox_id: id }, { deadlineMs: Date.now() + UNDO_TIMEOUT_MS });
+  });
+  if (!deps.shared) await sweep(deps.containers);
+  log.info(
+    { pods: state.pods.list().length, containers: state.containers.list().length, durationMs: Date.now() - startedMs },
+    'state rebuilt',
+  );
+}
+
+async function recoverPod(deps: PodDeps, read: Pod): Promise<void> {
+  const snapshotter = read.snapshotter || deps.handlers(read.runtimeHandler).snapshotter;
+  deps.state.pods.put({ ...read, snapshotter });
+  const task = await taskOf(deps, read.id);
+  if (task?.status === 'running') {
+    deps.state.pods.put({ ...read, snapshotter, state: { phase: 'ready', pid: task.pid } });
+    deps.exits.watch(read.id);
+    return;
+  }
+  if (task) await deps.containerd.tasks.delete(read.id, { timeoutMs: TASK_TIMEOUT_MS });
+}
+
+async function recoverContainer(deps: RecoverDeps, read: Container): Promise<void> {
+  const { state, exits } = deps.containers;
+  state.containers.put(read);
+  if (read.state.phase === 'exited' && read.state.reason !== 'Unknown') {
+    await deleteTask(deps.containers, read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
+    return;
+  }
+  const task = await taskOf(deps.containers, read.id);
+  if (!task) {
+    if (read.state.phase === 'running') await deps.onExit(read.id, undefined);
+    return;
+  }
+  if (task.status === 'created') {
+    // The start was cut off before the process ran; the next StartContainer makes a task anew.
+    await deleteTask(deps.containers, read.id);
+    return;
+  }
+  await reattach(deps.containers, read, task);
+  await recordStart(deps.containers, read.id, task);
+  if (task.status === 'stopped') await deps.onExit(read.id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
+  else exits.watch(read.id);
+}
+
+async function taskOf(deps: Pick<PodDeps, 'containerd'>, id: string): Promise<Task | undefined> {
+  try {
+    return await deps.containerd.tasks.get({ containerId: id }, { timeoutMs: TASK_TIMEOUT_MS });
+  } catch (thrown) {
+    if (isCode(thrown, 'NOT_FOUND')) return undefined;
+    throw thrown;
+  }
+}
+
+/** A start may have been cut off after the process ran and before that was written down. */
+async function recordStart(deps: ContainerDeps, id: string, task: Task): Promise<void> {
+  await deps.state.updateContainer(id, (container) => {
+    const revived: Container['state'] = container.state.phase === 'exited' ? { phase: 'created' } : container.state;
+    const state = transition(revived, { kind: 'started', pid: task.pid, startedAtNs: nowNs() });
+    return state === container.state ? container : { ...container, state };
+  });
+}
+
+async function reattach(deps: ContainerDeps, container: Container, task: Task): Promise<void> {
+  if (task.stdin === '' && task.stdout === '' && task.stderr === '') return;
+  const io = await deps.stdio.reattach(
+    {
+      containerId: container.id,
+      stdin: container.config.stdin,
+      stdinOnce: container.config.stdin_once,
+      terminal: task.terminal,
+      logPath: container.logPath || undefined,
+      maxLineBytes: deps.config.runtime.max_container_log_line_size,
+    },
+    { stdin: task.stdin, stdout: task.stdout, stderr: task.stderr },
+  );
+  deps.ios.set(container.id, io);
+}

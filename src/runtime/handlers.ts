@@ -1,0 +1,101 @@
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import type { BaseSpec } from '../config/base-spec.js';
+import { runtimeHandler } from '../config/runtime-handler.js';
+import type { Config, RuntimeHandler } from '../config/schema.js';
+import type { Containerd } from '../containerd/containerd.js';
+import { runtimeOptions } from '../containerd/runtime-options.js';
+import { createNetwork } from '../network/create-network.js';
+import type { Network } from '../network/network.js';
+import type { Handler, Handlers } from '../sandboxer/handler.js';
+import { createPauseSandboxer } from '../sandboxer/pause.js';
+import type { Sandboxer } from '../sandboxer/sandboxer.js';
+import type { OciSpec } from '../spec/oci.js';
+import type { HandlerFeatures } from './features.js';
+
+/** Every runtime handler of the configuration, with its network, its sandboxer and its part of the specs. */
+export function createHandlers(options: {
+  config: Config;
+  containerd: Containerd;
+  log: Logger;
+  baseSpecs: ReadonlyMap<string, BaseSpec>;
+  features: ReadonlyMap<string, HandlerFeatures>;
+}): { handlers: Handlers; network: Network; close(): void } {
+  const { config, containerd, log } = options;
+  const networks = createNetworks(config, log);
+  const pause = createPauseSandboxer(containerd);
+  const made = new Map<string, Handler>();
+  for (const name of Object.keys(config.runtime.containerd.runtimes)) {
+    const handler = runtimeHandler(config, name);
+    made.set(name, {
+      name,
+      runtime: { name: handler.runtime_type, options: runtimeOptions(handler.runtime_type, handler.options) },
+      runtimePath: handler.runtime_path,
+      snapshotter: handler.snapshotter || config.images.snapshotter,
+      sandboxer: sandboxerOf(handler, name, pause),
+      network: networks.of(handler),
+      spec: {
+        podAnnotations: handler.pod_annotations,
+        containerAnnotations: handler.container_annotations,
+        privilegedWithoutHostDevices: handler.privileged_without_host_devices,
+        privilegedWithoutHostDevicesAllDevicesAllowed: handler.privileged_without_host_devices_all_devices_allowed,
+        cgroupWritable: handler.cgroup_writable,
+        systemdCgroup: handler.options['SystemdCgroup'] === true,
+        recursiveReadOnlyMounts: options.features.get(name)?.recursiveReadOnlyMounts ?? false,
+        ...baseSpec(options.baseSpecs.get(handler.base_runtime_spec)),
+      },
+    });
+  }
+  return {
+    handlers: (name) => {
+      runtimeHandler(config, name);
+      return made.get(name || config.runtime.containerd.default_runtime_name)!;
+    },
+    network: networks.of(runtimeHandler(config, '')),
+    close: networks.close,
+  };
+}
+
+const baseSpec = (spec: BaseSpec | undefined): { baseSpec?: OciSpec } =>
+  spec ? { baseSpec: spec as unknown as OciSpec } : {};
+
+/** A sandboxer that there is not fails when a pod asks for it, and says so; the other handlers work. */
+function sandboxerOf(handler: RuntimeHandler, name: string, pause: Sandboxer): Sandboxer {
+  if (handler.sandboxer === '' || handler.sandboxer === 'pause') return pause;
+  const refuse = (): never => {
+    throw new CriError(
+      'FAILED_PRECONDITION',
+      `runtime handler "${name}": sandboxer "${handler.sandboxer}" is not supported yet`,
+    );
+  };
+  return { ...pause, create: () => Promise.resolve().then(refuse) };
+}
+
+/** Handlers that read the same CNI configuration share one network. */
+function createNetworks(config: Config, log: Logger): { of(handler: RuntimeHandler): Network; close(): void } {
+  const { cni } = config.runtime;
+  const networks = new Map<string, Network>();
+  return {
+    of(handler) {
+      const confDir = handler.cni_conf_dir || cni.conf_dir;
+      const maxConfNum = handler.cni_conf_dir ? handler.cni_max_conf_num : cni.max_conf_num;
+      const key = `${confDir} ${maxConfNum}`;
+      const network =
+        networks.get(key) ??
+        createNetwork({
+          binDirs: cni.bin_dirs,
+          confDir,
+          maxConfNum,
+          setupSerially: cni.setup_serially,
+          useInternalLoopback: cni.use_internal_loopback,
+          ipPref: cni.ip_pref,
+          log,
+        });
+      networks.set(key, network);
+      return network;
+    },
+    close: () => {
+      for (const network of networks.values()) network.close();
+    },
+  };
+}

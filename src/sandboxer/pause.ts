@@ -1,0 +1,82 @@
+import { isCode } from '../base/errors.js';
+import type { Containerd } from '../containerd/containerd.js';
+import type { Steps } from '../operation/steps.js';
+import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
+import type { Sandboxer, SandboxPlan } from './sandboxer.js';
+
+const SIGKILL = 9;
+const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
+
+/** The sandbox as an ordinary container that sleeps: its namespaces are the pod's, its shim serves the whole pod. */
+export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' | 'tasks' | 'snapshots'>): Sandboxer {
+  const { containers, tasks, snapshots } = containerd;
+
+  const deleteTask = async (id: string, signal?: AbortSignal): Promise<void> => {
+    await killTask(containerd, id, signal);
+    await tasks.delete(id, { signal });
+  };
+
+  const create = async (steps: Steps, plan: SandboxPlan): Promise<{ pid: number }> => {
+    const { id } = plan;
+    const rootfs = await steps.step(
+      'prepare pause snapshot',
+      (signal) => snapshots(plan.snapshotter).prepare(id, plan.image.chainId, {}, { signal, lease: plan.lease }),
+      () => snapshots(plan.snapshotter).remove(id),
+    );
+    await steps.step(
+      'record pause container',
+      (signal) =>
+        containers.create(
+          {
+            id,
+            labels: plan.labels,
+            image: plan.image.name,
+            runtime: plan.runtime,
+            spec: plan.spec,
+            snapshotter: plan.snapshotter,
+            snapshotKey: id,
+            extensions: { [SANDBOX_METADATA_EXTENSION]: plan.metadata },
+            sandbox: id,
+          },
+          { signal, lease: plan.lease },
+        ),
+      () => containers.delete(id),
+    );
+    return steps.step(
+      'create pause task',
+      (signal) =>
+        tasks.create(
+          { containerId: id, rootfs, io: NO_IO, runtimePath: plan.runtimePath || undefined },
+          { signal, timeoutMs: 120_000 },
+        ),
+      () => deleteTask(id),
+    );
+  };
+
+  return {
+    create,
+    start: async (steps, id) => {
+      await steps.step('start pause task', (signal) => tasks.start({ containerId: id }, { signal, timeoutMs: 60_000 }));
+    },
+    stop: deleteTask,
+    async remove(id, snapshotter, signal) {
+      await snapshots(snapshotter).remove(id, { signal });
+      await containers.delete(id, { signal });
+    },
+  };
+}
+
+/** SIGKILL to a task and the wait for its end; succeeds when there is no task, or none that runs. */
+export async function killTask(containerd: Pick<Containerd, 'tasks'>, id: string, signal?: AbortSignal): Promise<void> {
+  try {
+    const { status } = await containerd.tasks.get({ containerId: id }, { signal });
+    if (status === 'stopped') return;
+    const exited = containerd.tasks.wait({ containerId: id }, { signal, timeoutMs: 60_000 });
+    exited.catch(() => undefined);
+    await containerd.tasks.kill({ containerId: id, signal: SIGKILL, all: true }, { signal });
+    // A task that was created and never started has no exit to wait for until it is deleted.
+    if (status !== 'created') await exited;
+  } catch (thrown) {
+    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+  }
+}

@@ -1,0 +1,38 @@
+import { join } from 'node:path';
+
+/**
+ * Where files of pods and containers lie: the same places as containerd's own CRI plugin uses, so that either can
+ * take over the other's pods. `root` survives a reboot, `state` does not.
+ */
+export interface Directories {
+  readonly root: string;
+  readonly state: string;
+  /** hostname, hosts, resolv.conf */
+  podRoot(podId: string): string;
+  /** shm */
+  podState(podId: string): string;
+  podShm(podId: string): string;
+  /** volumes of the image */
+  containerRoot(containerId: string): string;
+  /** io/… : the FIFOs */
+  containerState(containerId: string): string;
+  /** Where network namespaces are bound. */
+  readonly netns: string;
+}
+
+const PLUGIN = 'io.containerd.grpc.v1.cri';
+
+export function createDirectories(options: { root: string; state: string; netnsUnderState: boolean }): Directories {
+  const root = join(options.root, PLUGIN);
+  const state = join(options.state, PLUGIN);
+  return {
+    root,
+    state,
+    podRoot: (id) => join(root, 'sandboxes', id),
+    podState: (id) => join(state, 'sandboxes', id),
+    podShm: (id) => join(state, 'sandboxes', id, 'shm'),
+    containerRoot: (id) => join(root, 'containers', id),
+    containerState: (id) => join(state, 'containers', id),
+    netns: options.netnsUnderState ? join(state, 'netns') : '/var/run/netns',
+  };
+}

@@ -1,0 +1,143 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CriError } from '../base/errors.js';
+import { msToNs, nowNs } from '../base/time.js';
+import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
+import { parseSpec } from '../spec/spec-json.js';
+import type { Directories } from './directories.js';
+import type { Container, Pod } from './records.js';
+import { fromStoredStatus } from './status.js';
+import {
+  CONTAINER_METADATA_EXTENSION,
+  SANDBOX_METADATA_EXTENSION,
+  STATUS_EXTENSION,
+  decodeContainerMetadata,
+  decodePluginStatus,
+  decodeSandboxMetadata,
+  decodeStatus,
+  type StoredStatus,
+} from './stored.js';
+
+/** The label that tells pods and containers of Kubernetes from what else lives in the namespace. */
+export const KIND_LABEL = 'io.cri-containerd.kind';
+/** Stands on the sandbox record until the pod is whole; a restart undoes a pod that still has it. */
+export const CREATING_LABEL = 'io.crid.creating';
+
+/** Stands on the sandbox record once the pod's network has been given back. */
+export const RELEASED_LABEL = 'io.crid.released';
+
+/** What containerd's records say, before anybody has asked its tasks. */
+export interface Rebuilt {
+  readonly pods: readonly Pod[];
+  readonly containers: readonly Container[];
+  /** Pods whose making was cut off. */
+  readonly halfMade: ReadonlySet<string>;
+  /** Records that could not be read, with why; they are left alone. */
+  readonly unreadable: readonly { readonly id: string; readonly error: CriError }[];
+}
+
+/**
+ * Reads pods and containers back from containerd: those that crid made and those of containerd's own CRI plugin. Pods
+ * come as not ready, containers in the state that was last written down.
+ */
+export async function readRecords(
+  containerd: Pick<Containerd, 'containers' | 'sandboxes'>,
+  directories: Directories,
+): Promise<Rebuilt> {
+  const [sandboxContainers, containers, sandboxes] = await Promise.all([
+    containerd.containers.list([`labels."${KIND_LABEL}"==sandbox`]),
+    containerd.containers.list([`labels."${KIND_LABEL}"==container`]),
+    containerd.sandboxes.list([]),
+  ]);
+  const unreadable: { id: string; error: CriError }[] = [];
+  const readable = async <T>(id: string, read: () => Promise<T> | T): Promise<T[]> => {
+    try {
+      return [await read()];
+    } catch (thrown) {
+      unreadable.push({ id, error: CriError.from(thrown) });
+      return [];
+    }
+  };
+  const byId = new Map(sandboxContainers.map((record) => [record.id, record]));
+  const stored = new Map(
+    sandboxes.filter((sandbox) => sandbox.extensions['metadata']).map((sandbox) => [sandbox.id, sandbox]),
+  );
+  const ids = [...new Set([...byId.keys(), ...stored.keys()])];
+  return {
+    pods: (await Promise.all(ids.map((id) => readable(id, () => toPod(id, byId.get(id), stored.get(id)))))).flat(),
+    containers: (
+      await Promise.all(containers.map((record) => readable(record.id, () => toContainer(record, directories))))
+    ).flat(),
+    halfMade: new Set(sandboxes.filter(({ labels }) => labels[CREATING_LABEL] !== undefined).map(({ id }) => id)),
+    unreadable,
+  };
+}
+
+/** The container's extension is authoritative; a pod that has lost its container still has the sandbox record. */
+function toPod(id: string, container: ContainerRecord | undefined, sandbox: SandboxRecord | undefined): Pod {
+  const extension = container?.extensions[SANDBOX_METADATA_EXTENSION] ?? sandbox?.extensions['metadata'];
+  if (!extension) throw new CriError('INTERNAL', `pod sandbox "${id}" has no metadata extension`);
+  const metadata = decodeSandboxMetadata(extension, id);
+  const runtime = container?.runtime ?? sandbox?.runtime ?? { name: '' };
+  return {
+    id,
+    name: metadata.name,
+    config: metadata.config,
+    runtimeHandler: metadata.runtimeHandler,
+    runtime,
+    snapshotter: container?.snapshotter ?? '',
+    createdAtNs: msToNs(container?.createdAtMs ?? sandbox?.createdAtMs ?? Date.now()),
+    netnsPath: metadata.netnsPath,
+    network: metadata.cniResult && {
+      ips: [metadata.ip, ...metadata.additionalIps].filter((ip) => ip !== ''),
+      result: metadata.cniResult,
+    },
+    processLabel: metadata.processLabel,
+    image: container?.image ?? '',
+    state: { phase: 'not-ready', released: sandbox?.labels[RELEASED_LABEL] !== undefined, failedDetaches: 0 },
+  };
+}
+
+async function toContainer(record: ContainerRecord, directories: Directories): Promise<Container> {
+  const extension = record.extensions[CONTAINER_METADATA_EXTENSION];
+  if (!extension) throw new CriError('INTERNAL', `container "${record.id}" has no metadata extension`);
+  const metadata = decodeContainerMetadata(extension, record.id);
+  const spec = record.spec ? parseSpec(record.spec) : undefined;
+  const status = await readStatus(record, directories);
+  return {
+    id: record.id,
+    name: metadata.name,
+    podId: metadata.sandboxId,
+    config: metadata.config,
+    imageId: metadata.imageRef,
+    logPath: metadata.logPath,
+    stopSignal: metadata.stopSignal || 'SIGTERM',
+    processLabel: metadata.processLabel,
+    snapshotter: record.snapshotter,
+    cgroupsPath: spec?.linux?.cgroupsPath ?? '',
+    user: {
+      uid: spec?.process?.user.uid ?? 0,
+      gid: spec?.process?.user.gid ?? 0,
+      additionalGids: spec?.process?.user.additionalGids ?? [],
+    },
+    createdAtNs: status?.createdAt || msToNs(record.createdAtMs ?? Date.now()),
+    resources: status?.resources,
+    // Without any status nobody knows whether it ever ran: it counts as ended, not as about to be started again.
+    state: status
+      ? fromStoredStatus(status)
+      : { phase: 'exited', startedAtNs: 0n, finishedAtNs: nowNs(), exitCode: 255, reason: 'Unknown', message: '' },
+  };
+}
+
+/** crid's own extension, or the file that containerd's plugin keeps. */
+async function readStatus(record: ContainerRecord, directories: Directories): Promise<StoredStatus | undefined> {
+  const extension = record.extensions[STATUS_EXTENSION];
+  if (extension) return decodeStatus(extension, record.id);
+  const text = await readFile(join(directories.containerRoot(record.id), 'status'), 'utf8').catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    },
+  );
+  return text === undefined ? undefined : decodePluginStatus(text, record.id);
+}

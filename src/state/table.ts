@@ -1,0 +1,95 @@
+import { CriError, invalidArgument, notFound } from '../base/errors.js';
+
+/** Records by id and by name, in memory. */
+export interface Table<T extends { readonly id: string; readonly name: string }> {
+  /** By whole id or a unique prefix of it. INVALID_ARGUMENT when it is empty or ambiguous, naming `field`. */
+  find(idOrPrefix: string, field: string): T | undefined;
+  /** As `find`; NOT_FOUND when there is none. */
+  get(idOrPrefix: string, field: string): T;
+  byName(name: string): T | undefined;
+  list(): readonly T[];
+  put(record: T): void;
+  delete(id: string): void;
+  /** Called after each change, with what was and what is; answers how to stop it. */
+  onChange(listener: (before: T | undefined, after: T | undefined) => void): () => void;
+  /** Resolves with the record, or undefined when it is deleted, as soon as `predicate` holds; rejects when `signal` aborts. */
+  until(id: string, predicate: (record: T) => boolean, signal: AbortSignal): Promise<T | undefined>;
+}
+
+export function createTable<T extends { readonly id: string; readonly name: string }>(kind: string): Table<T> {
+  const byId = new Map<string, T>();
+  const ids = new Map<string, string>();
+  const listeners = new Set<(before: T | undefined, after: T | undefined) => void>();
+  let all: readonly T[] | undefined;
+
+  const changed = (before: T | undefined, after: T | undefined): void => {
+    all = undefined;
+    for (const listener of [...listeners]) listener(before, after);
+  };
+
+  const find = (idOrPrefix: string, field: string): T | undefined => {
+    if (idOrPrefix === '') throw invalidArgument(field, `${kind} id must not be empty`);
+    const exact = byId.get(idOrPrefix);
+    if (exact) return exact;
+    const matches = [...byId.values()].filter((record) => record.id.startsWith(idOrPrefix));
+    if (matches.length > 1)
+      throw invalidArgument(field, `"${idOrPrefix}" is the beginning of ${matches.length} ${kind} ids`);
+    return matches[0];
+  };
+
+  return {
+    find,
+    get(idOrPrefix, field) {
+      const record = find(idOrPrefix, field);
+      if (!record) throw notFound(kind, idOrPrefix);
+      return record;
+    },
+    byName(name) {
+      const id = ids.get(name);
+      return id === undefined ? undefined : byId.get(id);
+    },
+    list: () => (all ??= [...byId.values()]),
+    put(record) {
+      const holder = ids.get(record.name);
+      if (holder !== undefined && holder !== record.id) {
+        throw new CriError('ALREADY_EXISTS', `${kind} name "${record.name}" is taken by "${holder}"`);
+      }
+      const before = byId.get(record.id);
+      byId.set(record.id, record);
+      ids.set(record.name, record.id);
+      changed(before, record);
+    },
+    delete(id) {
+      const before = byId.get(id);
+      if (!before) return;
+      byId.delete(id);
+      ids.delete(before.name);
+      changed(before, undefined);
+    },
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    until(id, predicate, signal) {
+      return new Promise((resolve, reject) => {
+        const finish = (settle: () => void): void => {
+          listeners.delete(listener);
+          signal.removeEventListener('abort', onAbort);
+          settle();
+        };
+        const check = (): void => {
+          const record = byId.get(id);
+          if (!record || predicate(record)) finish(() => resolve(record));
+        };
+        const listener = (before: T | undefined, after: T | undefined): void => {
+          if ((after ?? before)?.id === id) check();
+        };
+        const onAbort = (): void => finish(() => reject(CriError.from(signal.reason)));
+        if (signal.aborted) return reject(CriError.from(signal.reason));
+        signal.addEventListener('abort', onAbort, { once: true });
+        listeners.add(listener);
+        check();
+      });
+    },
+  };
+}
