@@ -9,7 +9,9 @@ export interface CgroupControllers {
   /** `cpu`, `cpuset`, `memory`, `pids`, `hugetlb`, `blkio` (v1), `io` (v2), … */
   readonly names: ReadonlySet<string>;
   /** Whether swap is accounted, so that a swap limit can be set. */
-  readonly memorySwap: boolean;
+  readonly swap: boolean;
+  /** Whether huge pages can be limited. On the hybrid layout only what is on v1 counts, as for the OCI runtimes. */
+  readonly hugetlb: boolean;
 }
 
 /** 2 where /sys/fs/cgroup is the unified hierarchy; 1 for the legacy and the hybrid layout. */
@@ -48,21 +50,27 @@ export async function oomKillCount(of: number | string): Promise<number | undefi
 }
 
 export async function cgroupControllers(): Promise<CgroupControllers> {
-  if (cgroupVersion() === 2) {
-    const names = await translated(ROOT, () => readFile(join(ROOT, 'cgroup.controllers'), 'utf8'));
-    return { names: new Set(names.split(/\s+/).filter(Boolean)), memorySwap: await unifiedSwap() };
-  }
-  const mounts = await legacyMounts();
-  const memory = mounts.find((mount) => mount.superOptions.includes('memory'));
-  return {
-    names: new Set(mounts.flatMap((mount) => mount.superOptions).filter((option) => !NOT_CONTROLLERS.test(option))),
-    memorySwap: memory !== undefined && (await isThere(join(memory.mountPoint, 'memory.memsw.limit_in_bytes'))),
-  };
+  const { names, swap } = await (cgroupVersion() === 2 ? unifiedControllers() : legacyControllers());
+  return { names, swap, hugetlb: names.has('hugetlb') };
 }
 
 const ROOT = '/sys/fs/cgroup';
 const CGROUP2_SUPER_MAGIC = 0x63677270;
 const NOT_CONTROLLERS = /^(rw|ro|xattr|noprefix|clone_children|release_agent=.*|name=.*)$/;
+
+async function unifiedControllers(): Promise<{ names: Set<string>; swap: boolean }> {
+  const names = await translated(ROOT, () => readFile(join(ROOT, 'cgroup.controllers'), 'utf8'));
+  return { names: new Set(names.split(/\s+/).filter(Boolean)), swap: await unifiedSwap() };
+}
+
+async function legacyControllers(): Promise<{ names: Set<string>; swap: boolean }> {
+  const mounts = await legacyMounts();
+  const memory = mounts.find((mount) => mount.superOptions.includes('memory'));
+  return {
+    names: new Set(mounts.flatMap((mount) => mount.superOptions).filter((option) => !NOT_CONTROLLERS.test(option))),
+    swap: memory !== undefined && (await isThere(join(memory.mountPoint, 'memory.memsw.limit_in_bytes'))),
+  };
+}
 
 const legacyMounts = async (): Promise<MountInfo[]> =>
   (await readMountInfo()).filter((mount) => mount.fstype === 'cgroup');

@@ -1,37 +1,130 @@
+import { close, closeSync, constants, fstatSync, type Stats } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { CriError } from '../base/errors.js';
+import { copyTreeInto } from './copy-tree.js';
+import { openDetached, type RootfsMount } from './detached-mount.js';
+import { errnoName, translated } from './errno.js';
+import { callAsync, numberedCall } from './libc.js';
 
-/** One mount of a snapshot, as containerd's Snapshots service gives it (containerd.v1.types.Mount). */
-export interface RootfsMount {
-  readonly type: string;
-  readonly source: string;
-  readonly target: string;
-  readonly options: readonly string[];
-}
+export type { RootfsMount } from './detached-mount.js';
 
 export interface RootfsStat {
   readonly kind: 'file' | 'directory' | 'symlink' | 'other';
+  /** Permission bits. */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Bytes. */
   readonly size: number;
 }
 
-/** A container's root file system, opened without a mount anyone else sees; every link in it is resolved inside it. */
+/**
+ * A container's root file system, read-only, without a mount that anyone else sees or that could be left behind. Every
+ * link in it, absolute or with `..`, is resolved inside it.
+ */
 export interface Rootfs {
   /** Undefined when missing or not a regular file; RESOURCE_EXHAUSTED when larger than `maxBytes`. */
   readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
-  /** Follows links inside the rootfs; undefined when missing. */
+  /** Follows links; undefined when missing. */
   stat(path: string): Promise<RootfsStat | undefined>;
   /** Does not follow a link in the last component; undefined when missing. */
   lstat(path: string): Promise<RootfsStat | undefined>;
-  /** Whether the path leads to something inside the rootfs. */
+  /** Whether the path leads to something. */
   exists(path: string): Promise<boolean>;
-  /** Copies the content of the directory `path` into the existing directory `destination`; false when it is not there. */
+  /**
+   * Copies the content of the directory `path`, and its owner and mode, into the existing, empty directory
+   * `destination`; false when it is not in the rootfs, or no directory.
+   */
   copyTree(path: string, destination: string): Promise<boolean>;
   /** Idempotent. */
   close(): void;
 }
 
-export async function openRootfs(_mounts: readonly RootfsMount[]): Promise<Rootfs> {
-  throw new CriError('UNIMPLEMENTED', 'openRootfs');
+/** `mounts` as the snapshotter gives them: one overlay, one bind, or one file system on a device. */
+export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs> {
+  const root = await openDetached(mounts);
+  let closed = false;
+
+  /** Runs `work` with an O_PATH descriptor of what the path leads to; undefined when it leads nowhere. */
+  const at = async <T>(path: string, flags: number, work: (fd: number) => T | Promise<T>): Promise<T | undefined> => {
+    if (closed) throw new CriError('INTERNAL', `rootfs: ${path}: already closed`);
+    const fd = await openInRoot(root, path, O_PATH | flags);
+    if (fd === undefined) return undefined;
+    try {
+      return await work(fd);
+    } finally {
+      closeSync(fd);
+    }
+  };
+
+  return {
+    readFile: (path, maxBytes) =>
+      // First a descriptor that opens nothing: to open a device or a FIFO of an image can hang, or act.
+      at(path, 0, (fd) => (fstatSync(fd).isFile() ? readWhole(fd, path, maxBytes) : undefined)),
+    stat: (path) => at(path, 0, (fd) => describe(fstatSync(fd))),
+    lstat: (path) => at(path, constants.O_NOFOLLOW, (fd) => describe(fstatSync(fd))),
+    exists: async (path) => (await at(path, 0, () => true)) ?? false,
+    copyTree: async (path, destination) =>
+      (await at(path, constants.O_DIRECTORY, async (fd) => {
+        await copyTreeInto(`/proc/self/fd/${fd}`, destination);
+        return true;
+      })) ?? false,
+    close() {
+      if (closed) return;
+      closed = true;
+      // Dissolving a mount may wait for its file system: not on this thread.
+      close(root, () => undefined);
+    },
+  };
 }
+
+const SYS_OPENAT2 = 437;
+const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_IN_ROOT = 0x10n;
+const O_PATH = 0o10000000;
+const O_CLOEXEC = 0o2000000;
+const MAX_TRIES = 32;
+
+const openat2 = numberedCall('openat2', ['int', 'const char *', 'uint64_t *', 'size_t']);
+
+async function openInRoot(root: number, path: string, flags: number): Promise<number | undefined> {
+  if (path.includes('\0')) return undefined;
+  const how = new BigUint64Array([BigInt(flags | O_CLOEXEC), 0n, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS]);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await callAsync(openat2, path, SYS_OPENAT2, root, path, how, how.byteLength);
+    } catch (thrown) {
+      const name = errnoName(thrown) ?? '';
+      if (NOWHERE.has(name)) return undefined;
+      // openat2(2): a rename anywhere in the system makes `..` in a confined lookup uncertain.
+      if (name !== 'EAGAIN' || tries === MAX_TRIES) throw thrown;
+    }
+  }
+}
+
+const NOWHERE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
+
+function readWhole(fd: number, path: string, maxBytes: number): Promise<Uint8Array> {
+  return translated(path, async () => {
+    const file = await open(`/proc/self/fd/${fd}`, 'r');
+    try {
+      const buffer = Buffer.alloc(Math.min((await file.stat()).size, maxBytes) + 1);
+      let length = 0;
+      for (let count = -1; count !== 0 && length < buffer.length; length += count) {
+        ({ bytesRead: count } = await file.read(buffer, length, buffer.length - length, length));
+      }
+      if (length > maxBytes) throw new CriError('RESOURCE_EXHAUSTED', `read ${path}: larger than ${maxBytes} bytes`);
+      return buffer.subarray(0, length);
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+const describe = (stats: Stats): RootfsStat => ({
+  kind: stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : stats.isSymbolicLink() ? 'symlink' : 'other',
+  mode: stats.mode & 0o7777,
+  uid: stats.uid,
+  gid: stats.gid,
+  size: stats.size,
+});

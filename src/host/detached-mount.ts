@@ -1,0 +1,149 @@
+import { closeSync, constants, openSync } from 'node:fs';
+import { CriError } from '../base/errors.js';
+import { errnoName, fsError } from './errno.js';
+import { callAsync, numberedCall } from './libc.js';
+
+/** One mount of a snapshot, as containerd's Snapshots service gives it (containerd.v1.types.Mount). */
+export interface RootfsMount {
+  readonly type: string;
+  readonly source: string;
+  readonly target: string;
+  readonly options: readonly string[];
+}
+
+/**
+ * Mounts a snapshot read-only without attaching it anywhere, and answers a descriptor of its root: closing it, or dying,
+ * is what unmounts it. UNIMPLEMENTED for a chain of several mounts.
+ */
+export async function openDetached(mounts: readonly RootfsMount[]): Promise<number> {
+  const [mount, ...more] = mounts;
+  if (mount === undefined || more.length > 0) {
+    throw new CriError('UNIMPLEMENTED', `open rootfs: ${mounts.length} mounts where one is expected`);
+  }
+  if (mount.type === 'overlay') return openOverlay(mount);
+  if (mount.type === 'bind' || /^r?bind$/.test(mount.options[0] ?? '')) return openBind(mount);
+  const options = mount.options.filter((option) => option !== 'rw' && option !== 'ro');
+  return mountNew(mount.type, [`source=${mount.source}`, ...options, 'ro']);
+}
+
+/** Most layers that are tried in one string: fsconfig(2) takes 255 bytes, an open layer's path up to 20. */
+export const LAYERS_PER_STRING = 12;
+
+/** `manyLowers`: whether the kernel takes layers one by one (`lowerdir+`, since 6.5); asked when it is not given. */
+export async function openOverlay(mount: RootfsMount, manyLowers?: boolean): Promise<number> {
+  const value = (key: string): string | undefined =>
+    mount.options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
+  const upper = value('upperdir');
+  // The writable layer is read as the topmost lower one: nothing is written, and a task may have it mounted.
+  const layers = [...(upper === undefined ? [] : [upper]), ...splitLayers(value('lowerdir') ?? '')];
+  const options = mount.options.filter((option) => !NOT_PASSED_ON.test(option));
+  const opened = openAll(layers);
+  try {
+    return await stack(opened.map(pathOf), options, manyLowers);
+  } finally {
+    for (const fd of opened) closeSync(fd);
+  }
+}
+
+const SYS_OPEN_TREE = 428;
+const SYS_FSOPEN = 430;
+const SYS_FSCONFIG = 431;
+const SYS_FSMOUNT = 432;
+const SYS_MOUNT_SETATTR = 442;
+
+const OPEN_TREE_CLONE = 1;
+const O_CLOEXEC = 0o2000000;
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const CLOEXEC = 1;
+const SET_FLAG = 0;
+const SET_STRING = 1;
+const CREATE = 6;
+// rdonly, nosuid, nodev, noexec (MOUNT_ATTR_*).
+const ATTRIBUTES = 0xf;
+const NOT_PASSED_ON = /^(?:(?:upperdir|workdir|lowerdir|uidmap|gidmap)=|(?:rw|ro|volatile)$)/;
+
+const openTree = numberedCall('open_tree', ['int', 'const char *', 'uint']);
+const fsopen = numberedCall('fsopen', ['const char *', 'uint']);
+const fsconfig = numberedCall('fsconfig', ['int', 'uint', 'const char *', 'const char *', 'int']);
+const fsmount = numberedCall('fsmount', ['int', 'uint', 'uint']);
+const mountSetattr = numberedCall('mount_setattr', ['int', 'const char *', 'uint', 'uint64_t *', 'size_t']);
+
+async function openBind({ source }: RootfsMount): Promise<number> {
+  // Not recursive: what the host may have mounted below is no part of a snapshot.
+  const fd = await callAsync(openTree, source, SYS_OPEN_TREE, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC);
+  try {
+    const attributes = new BigUint64Array([BigInt(ATTRIBUTES), 0n, 0n, 0n]);
+    await callAsync(mountSetattr, source, SYS_MOUNT_SETATTR, fd, '', AT_EMPTY_PATH, attributes, attributes.byteLength);
+    return fd;
+  } catch (thrown) {
+    closeSync(fd);
+    throw thrown;
+  }
+}
+
+async function stack(layers: readonly string[], options: readonly string[], manyLowers?: boolean): Promise<number> {
+  if (manyLowers !== false) {
+    try {
+      return await mountNew('overlay', [...layers.map((layer) => `lowerdir+=${layer}`), ...options, 'ro']);
+    } catch (thrown) {
+      if (manyLowers || errnoName(thrown) !== 'EINVAL') throw thrown;
+    }
+  }
+  if (layers.length <= LAYERS_PER_STRING) {
+    return mountNew('overlay', [`lowerdir=${layers.join(':')}`, ...options, 'ro']);
+  }
+  return stackOfStacks(layers, options);
+}
+
+/** Too many layers for one string: overlays of some of them each, and an overlay of those (two levels are allowed). */
+async function stackOfStacks(layers: readonly string[], options: readonly string[]): Promise<number> {
+  const size = Math.max(LAYERS_PER_STRING, Math.ceil(layers.length / LAYERS_PER_STRING));
+  const groups: number[] = [];
+  const paths: string[] = [];
+  try {
+    for (let at = 0; at < layers.length; at += size) {
+      const group = layers.slice(at, at + size);
+      // An overlay needs two layers; a last one alone stands for itself.
+      if (group.length === 1) paths.push(...group);
+      else paths.push(pathOf(groups[groups.push(await stack(group, options, false)) - 1] ?? -1));
+    }
+    return await mountNew('overlay', [`lowerdir=${paths.join(':')}`, ...options, 'ro']);
+  } finally {
+    for (const fd of groups) closeSync(fd);
+  }
+}
+
+async function mountNew(type: string, options: readonly string[]): Promise<number> {
+  const context = await callAsync(fsopen, type, SYS_FSOPEN, type, CLOEXEC);
+  try {
+    for (const option of options) {
+      const [key = '', ...rest] = option.split('=');
+      const [command, value] = rest.length === 0 ? [SET_FLAG, null] : [SET_STRING, rest.join('=')];
+      await callAsync(fsconfig, `${type} ${option}`, SYS_FSCONFIG, context, command, key, value, 0);
+    }
+    await callAsync(fsconfig, type, SYS_FSCONFIG, context, CREATE, null, null, 0);
+    return await callAsync(fsmount, type, SYS_FSMOUNT, context, CLOEXEC, ATTRIBUTES);
+  } finally {
+    closeSync(context);
+  }
+}
+
+const pathOf = (fd: number): string => `/proc/self/fd/${fd}`;
+
+/** `a:b`, in which a backslash makes the next character plain. */
+const splitLayers = (text: string): string[] =>
+  (text.match(/(?:\\.|[^:\\])+/gs) ?? []).map((layer) => layer.replaceAll(/\\(.)/gs, '$1'));
+
+function openAll(paths: readonly string[]): number[] {
+  const opened: number[] = [];
+  try {
+    for (const path of paths) opened.push(openSync(path, O_PATH | constants.O_DIRECTORY));
+    return opened;
+  } catch (thrown) {
+    for (const fd of opened) closeSync(fd);
+    throw fsError(thrown, 'overlay');
+  }
+}
+
+const O_PATH = 0o10000000;

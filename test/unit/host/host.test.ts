@@ -1,0 +1,171 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { isCode } from '../../../src/base/errors.js';
+import {
+  cgroupControllers,
+  cgroupPathsOf,
+  cgroupVersion,
+  oomKillCount,
+  parseCgroupPaths,
+} from '../../../src/host/cgroups.js';
+import { listDevices, statDevice } from '../../../src/host/devices.js';
+import { makeFifo, openFifoRead, openFifoWrite, setPipeSize } from '../../../src/host/fifo.js';
+import { mountTmpfs, unmount } from '../../../src/host/mounts.js';
+import { ensureDirectory, removeTree, writeFileAtomic } from '../../../src/host/paths.js';
+import { kill, processExists, processStartTime, signalNumber } from '../../../src/host/process.js';
+import { folderFor } from './helpers.js';
+import { closeSync } from 'node:fs';
+
+test('signals by name and number', () => {
+  const names = ['SIGTERM', 'term', '15', 'SIGKILL', 'SIGRTMIN', 'RTMIN+3', 'sigrtmax', 'SIGRTMAX-1', '64'];
+  assert.deepEqual(names.map(signalNumber), [15, 15, 15, 9, 34, 37, 64, 63, 64]);
+  for (const bad of ['', '0', '65', 'SIGNOPE', 'RTMIN-1', 'RTMAX+1', '-1', '1x', 'SIGRTMIN+31']) {
+    assert.throws(
+      () => signalNumber(bad),
+      (thrown) => isCode(thrown, 'INVALID_ARGUMENT'),
+      bad,
+    );
+  }
+});
+
+test('a process is told from one that is gone', async () => {
+  const child = spawn('sleep', ['60']);
+  const pid = child.pid ?? 0;
+  const alive = [processExists(pid), ((await processStartTime(pid)) ?? 0) > 0];
+  kill(pid, 9);
+  await new Promise((resolve) => child.once('exit', resolve));
+  assert.deepEqual([alive, processExists(pid), await processStartTime(pid)], [[true, true], false, undefined]);
+  assert.throws(
+    () => kill(pid, 15),
+    (thrown) => isCode(thrown, 'NOT_FOUND'),
+  );
+  for (const group of [0, -1])
+    assert.throws(
+      () => kill(group, 0),
+      (thrown) => isCode(thrown, 'INVALID_ARGUMENT'),
+    );
+});
+
+test('modes are exact whatever the umask', async (t) => {
+  const folder = folderFor(t);
+  const umask = process.umask(0o077);
+  t.after(() => process.umask(umask));
+  const mode = (path: string): number => statSync(join(folder, path)).mode & 0o7777;
+  await ensureDirectory(join(folder, 'a', 'b'), 0o755);
+  process.umask(0);
+  await ensureDirectory(join(folder, 'c', 'd'));
+  mkdirSync(join(folder, 'loose'), 0o777);
+  await ensureDirectory(join(folder, 'loose'));
+  await writeFileAtomic(join(folder, 'file'), 'one', 0o644);
+  await writeFileAtomic(join(folder, 'file'), 'two', 0o600);
+  assert.deepEqual(
+    {
+      modes: ['a', 'a/b', 'c', 'c/d', 'loose', 'file'].map(mode),
+      text: readFileSync(join(folder, 'file'), 'utf8'),
+      names: readdirSync(folder).sort(),
+    },
+    { modes: [0o755, 0o755, 0o700, 0o700, 0o700, 0o600], text: 'two', names: ['a', 'c', 'file', 'loose'] },
+  );
+});
+
+test('a tree is removed without following links or crossing a mount', async (t) => {
+  const folder = folderFor(t);
+  const [tree, other] = [join(folder, 'tree'), join(folder, 'other')];
+  mkdirSync(join(tree, 'mnt'), { recursive: true });
+  mkdirSync(other);
+  writeFileSync(join(other, 'kept'), '');
+  symlinkSync(other, join(tree, 'link'));
+  await mountTmpfs(join(tree, 'mnt'), { sizeBytes: 4096, mode: 0o700 });
+  await assert.rejects(removeTree(tree), {
+    code: 'FAILED_PRECONDITION',
+    message: `remove ${tree}: tmpfs is mounted at ${tree}/mnt`,
+  });
+  assert.equal(existsSync(join(tree, 'link')), true);
+  await unmount(join(tree, 'mnt'), { detach: false });
+  for (let turn = 0; turn < 2; turn += 1) await removeTree(tree);
+  await removeTree(join(folder, 'none', 'below'));
+  assert.deepEqual([existsSync(tree), existsSync(join(other, 'kept'))], [false, true]);
+});
+
+test('devices are described and listed', async (t) => {
+  const folder = folderFor(t);
+  symlinkSync('/dev', join(folder, 'dev'));
+  symlinkSync('/dev/null', join(folder, 'null'));
+  const listed = (await listDevices(join(folder, 'dev'))).map((device) => device.path);
+  const isOwn = /\/dev\/(pts|shm|fd|mqueue|console)(\/|$)/;
+  const device = await statDevice(join(folder, 'null'));
+  assert.deepEqual(
+    {
+      device: typeof device === 'object' && { ...device, mode: 0 },
+      others: await Promise.all([folder, join(folder, 'none'), import.meta.filename ?? '/etc/hosts'].map(statDevice)),
+      hasNull: listed.includes(join(folder, 'dev', 'null')),
+      unwanted: listed.filter((path) => isOwn.test(path)),
+    },
+    {
+      device: { path: join(folder, 'null'), type: 'c', major: 1, minor: 3, mode: 0, uid: 0, gid: 0 },
+      others: ['directory', undefined, undefined],
+      hasNull: true,
+      unwanted: [],
+    },
+  );
+});
+
+test('a FIFO opens without waiting, and only a FIFO', (t) => {
+  const folder = folderFor(t);
+  const path = join(folder, 'fifo');
+  makeFifo(path, 0o600);
+  assert.throws(
+    () => openFifoWrite(path),
+    (thrown) => isCode(thrown, 'FAILED_PRECONDITION'),
+  );
+  const reader = openFifoRead(path);
+  const writer = openFifoWrite(path);
+  assert.equal(setPipeSize(reader, 1024 * 1024), 1024 * 1024);
+  closeSync(reader);
+  closeSync(writer);
+  symlinkSync(path, join(folder, 'link'));
+  writeFileSync(join(folder, 'file'), '');
+  assert.throws(
+    () => openFifoRead(join(folder, 'link')),
+    (thrown) => isCode(thrown, 'INTERNAL'),
+  );
+  assert.throws(
+    () => openFifoRead(join(folder, 'file')),
+    (thrown) => isCode(thrown, 'INVALID_ARGUMENT'),
+  );
+  assert.throws(
+    () => openFifoRead(join(folder, 'none')),
+    (thrown) => isCode(thrown, 'NOT_FOUND'),
+  );
+  assert.throws(
+    () => makeFifo(path, 0o600),
+    (thrown) => isCode(thrown, 'ALREADY_EXISTS'),
+  );
+});
+
+test('cgroups are found by process', async () => {
+  assert.deepEqual(
+    [...parseCgroupPaths('4:cpu,cpuacct:/a:b\n1:name=systemd:/\n0::/u\n')],
+    [
+      ['cpu', '/a:b'],
+      ['cpuacct', '/a:b'],
+      ['name=systemd', '/'],
+      ['', '/u'],
+    ],
+  );
+  const paths = await cgroupPathsOf(process.pid);
+  const { names } = await cgroupControllers();
+  const count = await oomKillCount(process.pid);
+  assert.deepEqual(
+    {
+      found: paths?.has(cgroupVersion() === 2 ? '' : 'memory'),
+      foreign: [...names].filter((name) => !/^[a-z_]+$/.test(name)),
+      counted: count === undefined || count >= 0,
+      gone: [await cgroupPathsOf(2 ** 30), await oomKillCount(2 ** 30), await oomKillCount('/no/such/cgroup')],
+    },
+    { found: true, foreign: [], counted: true, gone: [undefined, undefined, undefined] },
+  );
+});
