@@ -4,7 +4,8 @@ import { atLeast } from './cni-version.js';
 import type { NetworkConf } from './conf-list.js';
 import type { JsonObject } from './json.js';
 import { pluginConf } from './plugin-conf.js';
-import { PluginFailure, type Plugins } from './plugins.js';
+import { PluginFailure } from './plugin-call.js';
+import type { Plugins } from './plugins.js';
 import type { ResultCache } from './result-cache.js';
 import type { Target } from './target.js';
 
