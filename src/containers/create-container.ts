@@ -87,7 +87,7 @@ async function create(
   logDirectory: string,
 ): Promise<string> {
   const id = randomBytes(32).toString('hex');
-  const handler = deps.handlers(pod.runtimeHandler);
+  const handler = deps.handlers.of(pod);
   const image = imageOf(deps, config);
   const logPath = containerLogPath(logDirectory, config.log_path) ?? '';
   await steps.step(

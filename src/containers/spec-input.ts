@@ -13,7 +13,7 @@ import { openRootfs, type Rootfs } from '../host/rootfs.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import type { ContainerSpecInput, ResolvedDevice, ResolvedUser } from '../spec/types.js';
-import { needsUserLookup, parseGroup, parsePasswd, resolveUser } from '../spec/user.js';
+import { needsUserLookup, resolveUser, userRequest } from '../spec/user.js';
 import { podFiles } from '../state/pod-view.js';
 import type { LocalImage } from '../state/images.js';
 import type { Pod } from '../state/records.js';
@@ -77,34 +77,17 @@ async function readRootfs(
 ): Promise<{ user: ResolvedUser; volumes: ContainerSpecInput['volumes'] }> {
   const { config, image } = subject;
   const paths = deps.config.runtime.ignore_image_defined_volumes ? [] : volumePaths(config, image);
-  const request = userRequest(config, image);
+  const request = userRequest(config.linux?.security_context, image.config.config?.User ?? '');
   if (paths.length === 0 && !needsUserLookup(request)) {
     return { user: resolveUser({ ...request, passwd: undefined, group: undefined }), volumes: [] };
   }
   const rootfs = await openRootfs(subject.rootfs);
   try {
     const [passwd, group] = await Promise.all([readText(rootfs, '/etc/passwd'), readText(rootfs, '/etc/group')]);
-    const user = resolveUser({
-      ...request,
-      passwd: passwd === undefined ? undefined : parsePasswd(passwd),
-      group: group === undefined ? undefined : parseGroup(group),
-    });
-    return { user, volumes: await copyVolumes(deps, subject.id, rootfs, paths) };
+    return { user: resolveUser({ ...request, passwd, group }), volumes: await copyVolumes(deps, subject.id, rootfs, paths) };
   } finally {
     await rootfs.close();
   }
-}
-
-function userRequest(config: ContainerConfig, image: LocalImage) {
-  const context = config.linux?.security_context;
-  return {
-    username: context?.run_as_username ?? '',
-    uid: context?.run_as_user?.value,
-    gid: context?.run_as_group?.value,
-    imageUser: image.config.config?.User ?? '',
-    supplementalGroups: context?.supplemental_groups ?? [],
-    policy: context?.supplemental_groups_policy ?? 0,
-  };
 }
 
 async function readText(rootfs: Rootfs, path: string): Promise<string | undefined> {

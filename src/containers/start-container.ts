@@ -54,7 +54,7 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
   const { id, config } = container;
   const { tasks } = deps.containerd;
   const pod = deps.state.pods.get(container.podId, 'pod_sandbox_id');
-  const { runtimePath } = deps.handlers(pod.runtimeHandler);
+  const { runtimePath } = deps.handlers.of(pod);
   const [io, rootfs] = await Promise.all([
     steps.step(
       'open streams',

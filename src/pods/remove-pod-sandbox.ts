@@ -38,7 +38,7 @@ async function remove(deps: PodDeps, steps: Steps, id: string): Promise<void> {
     await Promise.all(deps.state.containersOf(id).map((container) => deps.removeContainer(container.id, { signal })));
   });
   await steps.step('remove pod files', () => removePodFiles(deps.directories, id));
-  const { sandboxer } = deps.handlers(pod.runtimeHandler);
+  const { sandboxer } = deps.handlers.of(pod);
   await steps.step('remove pause container', (signal) => sandboxer.remove(id, pod.snapshotter, signal));
   await steps.step('delete sandbox record', async (signal) => {
     await Promise.all([

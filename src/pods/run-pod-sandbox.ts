@@ -1,6 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import type { PodSandboxConfig, RunPodSandboxRequest, RunPodSandboxResponse } from '../../generated/runtime/v1/api.js';
+import {
+  LinuxContainerSecurityContext,
+  type PodSandboxConfig,
+  type RunPodSandboxRequest,
+  type RunPodSandboxResponse,
+} from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
 import { createNetns, removeNetns } from '../host/netns.js';
@@ -8,11 +13,9 @@ import type { Attachment } from '../network/network.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
-import type { ImageConfig } from '../spec/image-config.js';
 import { buildSandboxSpec } from '../spec/sandbox-spec.js';
 import { specAny } from '../spec/spec-json.js';
-import type { ResolvedUser } from '../spec/types.js';
-import { resolveUser } from '../spec/user.js';
+import { resolveUser, userRequest } from '../spec/user.js';
 import { validateSandboxConfig } from '../spec/validate.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { podFiles, usesHostNetwork } from '../state/pod-view.js';
@@ -40,7 +43,7 @@ export const runPodSandbox =
     if (!config) throw invalidArgument('config', 'must be given');
     validateSandboxConfig(config);
     const metadata = config.metadata!;
-    const handler = deps.handlers(request.runtime_handler);
+    const handler = deps.handlers.get(request.runtime_handler);
     const name = sandboxName(metadata);
     const fingerprint = canonicalJson(toGoJson({ config, runtime_handler: request.runtime_handler }));
     const failed: { pod?: Pod } = {};
@@ -165,6 +168,11 @@ async function createSandbox(
     ),
   ]);
   const files = podFiles(directories, pod.id, pod.config);
+  const context = pod.config.linux?.security_context;
+  const user = userRequest(
+    context && LinuxContainerSecurityContext.fromPartial({ ...context, run_as_username: '' }),
+    image.config.config?.User ?? '',
+  );
   const spec = buildSandboxSpec({
     id: pod.id,
     pod: pod.config,
@@ -174,7 +182,8 @@ async function createSandbox(
     hostname: files.hostname,
     shmPath: files.shmPath,
     resolvConfPath: files.resolvConfPath,
-    user: pauseUser(pod.config, image.config),
+    // A pause image has no passwd: its user, like the pod's, is a number.
+    user: resolveUser({ ...user, passwd: undefined, group: undefined }),
     handler: handler.spec,
     options: deps.specOptions,
     host: deps.host,
@@ -204,17 +213,3 @@ const complete = (deps: PodDeps, steps: Steps, pod: Pod): Promise<void> =>
       deps.containerd.sandboxes.update(sandboxRecord(pod, {}), ['labels', 'extensions.metadata'], { signal }),
     ]);
   });
-
-function pauseUser(config: PodSandboxConfig, image: ImageConfig): ResolvedUser {
-  const context = config.linux?.security_context;
-  return resolveUser({
-    username: '',
-    uid: context?.run_as_user?.value,
-    gid: context?.run_as_group?.value,
-    imageUser: image.config?.User ?? '',
-    passwd: undefined,
-    group: undefined,
-    supplementalGroups: context?.supplemental_groups ?? [],
-    policy: context?.supplemental_groups_policy ?? 0,
-  });
-}

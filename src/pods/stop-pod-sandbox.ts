@@ -45,7 +45,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
   await steps.step('kill containers', async (signal) => {
     await Promise.all(deps.state.containersOf(id).map((container) => deps.killContainer(container.id, { signal })));
   });
-  const { sandboxer, network } = deps.handlers(pod.runtimeHandler);
+  const { sandboxer, network } = deps.handlers.of(pod);
   await steps.step('stop pause task', (signal) => sandboxer.stop(id, signal));
   deps.exits.forget(id);
   publish(deps, id, { phase: 'not-ready', released: false, failedDetaches });
@@ -80,7 +80,7 @@ async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Prom
  */
 async function detach(deps: PodDeps, pod: Pod, failedDetaches: number, signal: AbortSignal): Promise<void> {
   try {
-    await deps.handlers(pod.runtimeHandler).network.detach(networkPod(pod), signal);
+    await deps.handlers.of(pod).network.detach(networkPod(pod), signal);
   } catch (thrown) {
     const failed = failedDetaches + 1;
     publish(deps, pod.id, { phase: 'not-ready', released: false, failedDetaches: failed });

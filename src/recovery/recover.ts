@@ -65,7 +65,7 @@ export async function recover(deps: RecoverDeps): Promise<void> {
 }
 
 async function recoverPod(deps: PodDeps, read: Pod): Promise<void> {
-  const snapshotter = read.snapshotter || deps.handlers(read.runtimeHandler).snapshotter;
+  const snapshotter = read.snapshotter || deps.handlers.of(read).snapshotter;
   deps.state.pods.put({ ...read, snapshotter });
   const task = await taskOf(deps, read.id);
   if (task?.status === 'running') {

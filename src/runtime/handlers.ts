@@ -46,10 +46,14 @@ export function createHandlers(options: {
       },
     });
   }
+  const fallback = config.runtime.containerd.default_runtime_name;
   return {
-    handlers: (name) => {
-      runtimeHandler(config, name);
-      return made.get(name || config.runtime.containerd.default_runtime_name)!;
+    handlers: {
+      get: (name) => {
+        runtimeHandler(config, name);
+        return made.get(name || fallback)!;
+      },
+      of: (pod) => made.get(pod.runtimeHandler || fallback) ?? made.get(fallback)!,
     },
     network: networks.of(runtimeHandler(config, '')),
     close: networks.close,

@@ -15,5 +15,9 @@ export interface Handler {
   readonly spec: SpecHandlerOptions;
 }
 
-/** The handler of that name, "" for the default one; INVALID_ARGUMENT (`runtime_handler`) when none is configured. */
-export type Handlers = (name: string) => Handler;
+export interface Handlers {
+  /** The handler of that name, "" for the default one; INVALID_ARGUMENT (`runtime_handler`) when none is configured. */
+  get(name: string): Handler;
+  /** That of a pod which is there already: the default one where the configuration has lost its own, so that it can still be removed. */
+  of(pod: { readonly runtimeHandler: string }): Handler;
+}

@@ -1,4 +1,4 @@
-import { ContainerState, Signal, type ContainerStatus } from '../../generated/runtime/v1/api.js';
+import { ContainerState, ImageSpec, Signal, type ContainerStatus } from '../../generated/runtime/v1/api.js';
 import type { ImageCache } from './images.js';
 import type { Container } from './records.js';
 
@@ -37,7 +37,7 @@ export function containerStatusOf(container: Container, images: Pick<ImageCache,
     finished_at: state.phase === 'exited' ? state.finishedAtNs : 0n,
     exit_code: state.phase === 'exited' ? state.exitCode : 0,
     image:
-      tag === undefined ? config.image : { image: tag, annotations: {}, user_specified_image: '', runtime_handler: '' },
+      tag === undefined ? config.image : ImageSpec.fromPartial({ image: tag }),
     image_ref: image?.repoDigests[0] ?? container.imageId,
     image_id: container.imageId,
     reason: state.phase === 'exited' ? state.reason : '',
