@@ -27,21 +27,22 @@ export function textOf(any: Any, typeUrl: string, id = 'unknown'): string {
 
 /** INTERNAL, naming `id` or else the id that the JSON itself tells, when it is not what `schema` says or of another version. */
 export function decode<T>(schema: z.ZodType<T>, json: string, what: string, id: string | undefined): T {
-  let value: unknown;
+  let owner = id ?? 'unknown';
   try {
-    value = parseGoJson(json);
+    const value = parseGoJson(json) as { Version?: unknown; Metadata?: { ID?: string } } | null;
+    owner = id ?? value?.Metadata?.ID ?? 'unknown';
+    if (value?.Version !== VERSION) {
+      throw new CriError('INTERNAL', `${what} of "${owner}": unsupported version "${String(value?.Version)}"`);
+    }
+    return schema.parse(value);
   } catch (cause) {
-    throw new CriError('INTERNAL', `${what} of "${id ?? 'unknown'}": not JSON`, { cause });
+    if (cause instanceof CriError) throw cause;
+    throw new CriError('INTERNAL', `${what} of "${owner}": ${problem(cause)}`, { cause });
   }
-  const owner = id ?? (value as { Metadata?: { ID?: string } } | null)?.Metadata?.ID ?? 'unknown';
-  const version = (value as { Version?: unknown } | null)?.Version;
-  if (version !== VERSION) {
-    throw new CriError('INTERNAL', `${what} of "${owner}": unsupported version "${String(version)}"`);
-  }
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new CriError('INTERNAL', `${what} of "${owner}": ${issue?.path.join('.')}: ${issue?.message}`, {
-    cause: result.error,
-  });
+}
+
+function problem(thrown: unknown): string {
+  if (!(thrown instanceof z.ZodError)) return String(thrown);
+  const [issue] = thrown.issues;
+  return `${issue?.path.join('.')}: ${issue?.message}`;
 }

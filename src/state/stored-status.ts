@@ -48,7 +48,7 @@ export function decodePluginStatus(text: string, id?: string): StoredStatus {
     exitCode: s.ExitCode,
     reason: s.Reason,
     message: s.Message,
-    ...(s.Resources ? { resources: containerResourcesFromGoJson(s.Resources) } : {}),
+    ...(s.Resources ? { resources: s.Resources } : {}),
     ...(s.Restore ? { restore: true } : {}),
   };
 }
@@ -72,6 +72,6 @@ const flatStatus = z.object({
   ExitCode: int,
   Reason: text,
   Message: text,
-  Resources: object.nullish(),
+  Resources: object.transform(containerResourcesFromGoJson).nullish(),
   Restore: z.boolean().default(false),
 });

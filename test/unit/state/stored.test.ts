@@ -130,7 +130,14 @@ test('what something else wrote is refused by the name of its owner', () => {
     () => decodeSandboxMetadata(any('example/Other', SANDBOX_METADATA), 'aaaa'),
     internal(`"aaaa": stored as type "example/Other", want "${SANDBOX_METADATA_TYPE_URL}"`),
   );
-  assert.throws(() => decodeSandboxMetadata(sandbox('{'), 'aaaa'), internal('sandbox metadata of "aaaa": not JSON'));
+  assert.throws(() => decodeSandboxMetadata(sandbox('{'), 'aaaa'), {
+    code: 'INTERNAL',
+    message: /^sandbox metadata of "aaaa": SyntaxError: /,
+  });
+  assert.throws(() => decodeSandboxMetadata(sandbox(SANDBOX_METADATA.replace(':9007199254740993', ':"many"'))), {
+    code: 'INTERNAL',
+    message: /^sandbox metadata of "aaaa": SyntaxError: .*many/,
+  });
   assert.throws(
     () => decodeSandboxMetadata(sandbox('null'), 'aaaa'),
     internal('sandbox metadata of "aaaa": unsupported version "undefined"'),
