@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { CriError } from '../../../src/base/errors.js';
+import { clearSocket, socketPath } from '../../../src/cri/socket.js';
+
+let dir = '';
+before(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'crid-socket-'));
+});
+after(() => rm(dir, { recursive: true }));
+
+const code = (thrown: unknown) => thrown instanceof CriError && thrown.code;
+
+test('addresses are unix paths that the kernel can take', () => {
+  assert.deepEqual(
+    ['unix:///run/a.sock', 'unix:/run/a.sock', '/run/a.sock'].map(socketPath),
+    Array(3).fill('/run/a.sock'),
+  );
+  assert.throws(() => socketPath('tcp://127.0.0.1:1'), { message: /^listen: expected unix/ });
+  assert.throws(() => socketPath('@abstract'), { message: /^listen: expected unix/ });
+  assert.throws(() => socketPath(`/${'x'.repeat(107)}`), { message: /longer than the 107 bytes/ });
+});
+
+test('missing directories are made and a stale socket is replaced', async () => {
+  const path = join(dir, 'deep/er/crid.sock');
+  await clearSocket(path);
+  // A socket whose server was killed stays behind.
+  const script = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
+  await new Promise((resolve) => spawn(process.execPath, ['-e', script, path]).once('exit', resolve));
+  assert.ok((await stat(path)).isSocket());
+  await clearSocket(path);
+  await assert.rejects(stat(path), { code: 'ENOENT' });
+});
+
+test('a live socket and a file that is no socket are left alone', async () => {
+  const live = join(dir, 'live.sock');
+  const server = createServer().listen(live);
+  await new Promise((resolve) => server.once('listening', resolve));
+  await assert.rejects(clearSocket(live), (thrown) => code(thrown) === 'ALREADY_EXISTS');
+  await new Promise((resolve) => server.close(resolve));
+  const file = join(dir, 'file');
+  await writeFile(file, 'kept');
+  await assert.rejects(clearSocket(file), (thrown) => code(thrown) === 'ALREADY_EXISTS');
+});

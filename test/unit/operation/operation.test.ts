@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { CriError, type CodeName } from '../../../src/base/errors.js';
+import { createOperations, type OperationRequest } from '../../../src/operation/operation.js';
+import type { StepHook } from '../../../src/operation/steps.js';
+
+const log = pino({ level: 'silent' });
+const operations = (hook?: StepHook) => createOperations({ log, ...(hook ? { hook } : {}) });
+
+const request = <T>(
+  work: OperationRequest<T>['work'],
+  more: Partial<OperationRequest<T>> = {},
+): OperationRequest<T> => ({
+  kind: 'run pod sandbox',
+  subject: 'default/web',
+  key: 'pod-name:web',
+  fingerprint: 'a',
+  caller: {},
+  limitMs: 60_000,
+  work,
+  ...more,
+});
+
+/** A promise and what settles it. */
+function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((settle) => (resolve = settle));
+  return { promise, resolve };
+}
+
+const refused = (code: CodeName, message: RegExp) => (thrown: unknown) => {
+  assert.ok(thrown instanceof CriError);
+  assert.equal(thrown.code, code);
+  assert.match(thrown.message, message);
+  return true;
+};
+
+test('fifty equal retries of a hung operation join one worker, and all get its answer', async () => {
+  const ops = operations();
+  const release = deferred();
+  let workers = 0;
+  const call = () =>
+    ops.run(
+      request(async (steps) => {
+        workers++;
+        await steps.step('add network', () => release.promise);
+        return 'id';
+      }),
+    );
+  const calls = Array.from({ length: 50 }, call);
+  assert.equal(ops.list()[0]?.waiters, 50);
+  release.resolve();
+  assert.deepEqual(new Set(await Promise.all(calls)), new Set(['id']));
+  assert.equal(workers, 1);
+  assert.deepEqual(ops.list(), []);
+});
+
+test('a caller whose deadline passes reads which step is waited on; the operation goes on and a retry joins it', async () => {
+  const ops = operations();
+  const release = deferred();
+  const work: OperationRequest<string>['work'] = async (steps) => {
+    await steps.step('add network', () => release.promise, undefined, { waitingOn: () => 'plugin bridge' });
+    return 'id';
+  };
+  await assert.rejects(
+    ops.run(request(work, { caller: { deadlineMs: Date.now() + 30 } })),
+    refused(
+      'DEADLINE_EXCEEDED',
+      /^run pod sandbox default\/web: add network: waiting 0 s for plugin bridge; it goes on/,
+    ),
+  );
+  const retry = ops.run(request(() => Promise.reject(new Error('a second worker'))));
+  release.resolve();
+  assert.equal(await retry, 'id');
+});
+
+test('a failed step undoes every step that was begun, last first, its own too, and frees the key', async () => {
+  const ops = operations();
+  const order: string[] = [];
+  const undo = (name: string) => async () => void order.push(name);
+  await assert.rejects(
+    ops.run(
+      request(async (steps) => {
+        await steps.step('one', () => Promise.resolve(), undo('one'));
+        await steps.step('two', () => Promise.resolve(), undo('two'));
+        await steps.step(
+          'three',
+          () => Promise.reject(new CriError('NOT_FOUND', 'image "x" not found')),
+          undo('three'),
+        );
+      }),
+    ),
+    refused('NOT_FOUND', /^three: image "x" not found$/),
+  );
+  assert.deepEqual(order, ['three', 'two', 'one']);
+  assert.equal(await ops.run(request(() => Promise.resolve('again'))), 'again');
+});
+
+test('a step that runs beside the failed one is told to stop, and undone only once it has ended', async () => {
+  const ops = operations();
+  const order: string[] = [];
+  await assert.rejects(
+    ops.run(
+      request(async (steps) => {
+        await Promise.all([
+          steps.step(
+            'add network',
+            (signal) =>
+              new Promise((_, reject) => {
+                signal.addEventListener('abort', () => {
+                  order.push('told');
+                  setTimeout(() => {
+                    order.push('ended');
+                    reject(new Error('stopped'));
+                  }, 10);
+                });
+              }),
+            async () => void order.push('undone'),
+          ),
+          steps.step('create task', () => Promise.reject(new CriError('INTERNAL', 'no'))),
+        ]);
+      }),
+    ),
+    refused('INTERNAL', /^create task: no$/),
+  );
+  assert.deepEqual(order, ['told', 'ended', 'undone']);
+});
+
+test('an undo that fails is tried again; what stays undone is told to the one who decides', async () => {
+  const ops = operations();
+  let flaky = 0;
+  let told: readonly string[] = [];
+  await assert.rejects(
+    ops.run(
+      request(
+        async (steps) => {
+          await steps.step(
+            'flaky',
+            () => Promise.resolve(),
+            async () => {
+              if (++flaky < 2) throw new Error('busy');
+            },
+          );
+          await steps.step(
+            'stuck',
+            () => Promise.resolve(),
+            () => Promise.reject(new Error('never')),
+          );
+          throw new CriError('INTERNAL', 'no');
+        },
+        { onFailed: (_error, failedUndo) => void (told = failedUndo) },
+      ),
+    ),
+  );
+  assert.deepEqual({ flaky, told }, { flaky: 2, told: ['stuck'] });
+});
+
+test('another kind on the same key waits for its turn; another key does not', async () => {
+  const ops = operations();
+  const release = deferred();
+  const order: string[] = [];
+  const first = ops.run(
+    request(async (steps) => steps.step('hang', () => release.promise).then(() => void order.push('stop'))),
+  );
+  const second = ops.run(request(async () => void order.push('remove'), { kind: 'remove pod sandbox' }));
+  await ops.run(request(async () => void order.push('other'), { key: 'pod-name:other' }));
+  release.resolve();
+  await Promise.all([first, second]);
+  assert.deepEqual(order, ['other', 'stop', 'remove']);
+});
+
+test('equal key and kind with another fingerprint does not join', async () => {
+  const ops = operations();
+  const calls = [
+    ops.run(request(() => Promise.resolve(1))),
+    ops.run(request(() => Promise.resolve(2), { fingerprint: 'b' })),
+  ];
+  assert.deepEqual(await Promise.all(calls), [1, 2]);
+});
+
+test('a step that does not end within its time fails by its name, and is undone', async () => {
+  const ops = operations();
+  let undone = false;
+  await assert.rejects(
+    ops.run(
+      request(async (steps) => {
+        await steps.step(
+          'hang',
+          (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+          async () => void (undone = true),
+          {
+            timeoutMs: 20,
+            waitingOn: () => 'shim 42',
+          },
+        );
+      }),
+    ),
+    refused('DEADLINE_EXCEEDED', /^hang: no answer within 0\.02 s from shim 42$/),
+  );
+  assert.ok(undone);
+});
+
+test('the hook sees each step begin and end, and may make it fail', async () => {
+  const seen: string[] = [];
+  const ops = operations({
+    before: (kind, step) => {
+      seen.push(`before ${kind}/${step}`);
+      if (step === 'two') throw new CriError('INTERNAL', 'injected');
+    },
+    after: (kind, step, { error }) => void seen.push(`after ${kind}/${step} ${error?.code ?? 'OK'}`),
+  });
+  await assert.rejects(
+    ops.run(
+      request(async (steps) => {
+        await steps.step('one', () => Promise.resolve());
+        await steps.step('two', () => Promise.resolve());
+      }),
+    ),
+    refused('INTERNAL', /^two: injected$/),
+  );
+  assert.deepEqual(seen, [
+    'before run pod sandbox/one',
+    'after run pod sandbox/one OK',
+    'before run pod sandbox/two',
+    'after run pod sandbox/two INTERNAL',
+  ]);
+});
+
+test('drain answers how many operations still run', async () => {
+  const ops = operations();
+  const release = deferred();
+  const running = ops.run(request(async (steps) => steps.step('hang', () => release.promise)));
+  assert.equal(await ops.drain(10), 1);
+  release.resolve();
+  await running;
+  assert.equal(await ops.drain(1000), 0);
+});

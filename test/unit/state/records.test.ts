@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { transition, type ContainerEvent, type ContainerState } from '../../../src/state/records.js';
+
+const created: ContainerState = { phase: 'created' };
+const running: ContainerState = { phase: 'running', pid: 7, startedAtNs: 10n };
+const after = (state: ContainerState, ...events: ContainerEvent[]): ContainerState => events.reduce(transition, state);
+const exited = (exitCode: number, reason: string, startedAtNs = 10n): ContainerState => ({
+  phase: 'exited',
+  startedAtNs,
+  finishedAtNs: 20n,
+  exitCode,
+  reason,
+  message: '',
+});
+
+test('a container runs once it has started, and keeps its first exit', () => {
+  assert.deepEqual(after(created, { kind: 'started', pid: 7, startedAtNs: 10n }), running);
+  assert.deepEqual(
+    after(
+      running,
+      { kind: 'exited', atNs: 20n, exitCode: 0, oomKilled: false },
+      { kind: 'exited', atNs: 30n, exitCode: 9, oomKilled: false },
+    ),
+    exited(0, 'Completed'),
+  );
+  assert.deepEqual(after(running, { kind: 'exited', atNs: 20n, exitCode: 3, oomKilled: false }), exited(3, 'Error'));
+});
+
+test('an OOM is the reason whether it is noticed before or after the exit', () => {
+  const before = after(running, { kind: 'exited', atNs: 20n, exitCode: 137, oomKilled: true });
+  const late = after(
+    running,
+    { kind: 'exited', atNs: 20n, exitCode: 137, oomKilled: false },
+    { kind: 'exited', atNs: 0n, exitCode: 137, oomKilled: true },
+  );
+  assert.deepEqual([before, late], [exited(137, 'OOMKilled'), exited(137, 'OOMKilled')]);
+});
+
+test('an exit that is seen before the start was recorded ends a container that never showed as running', () => {
+  assert.deepEqual(
+    after(
+      created,
+      { kind: 'exited', atNs: 20n, exitCode: 1, oomKilled: false },
+      { kind: 'started', pid: 7, startedAtNs: 10n },
+    ),
+    exited(1, 'Error', 20n),
+  );
+});
+
+test('a start that failed is exit code 128 with its message; a task that is gone is 255', () => {
+  assert.deepEqual(after(created, { kind: 'start-failed', atNs: 20n, message: 'no such file' }), {
+    ...exited(128, 'StartError', 20n),
+    message: 'no such file',
+  });
+  assert.deepEqual(after(running, { kind: 'lost', atNs: 20n }), exited(255, 'Unknown'));
+  assert.deepEqual(after(running, { kind: 'start-failed', atNs: 20n, message: 'late' }), running);
+});
