@@ -19,8 +19,6 @@ export async function detachPod(
 ): Promise<void> {
   const cached = (await ports.cache.ofContainer(pod.id)).map((attachment) => usable(attachment, configured));
   const known = new Set(cached.map(({ target }) => target.ifName));
-  // CNI spec 1.1.0, "DEL": without a namespace CNI_NETNS is empty and plugins release what lies outside of it.
-  const netns = pod.netnsPath !== '' && (await netnsIsOpen(pod.netnsPath)) ? pod.netnsPath : '';
   const unknown = await runnable(
     ports,
     configured.filter(({ ifName }) => !known.has(ifName) && ifName !== LOOPBACK_INTERFACE),
@@ -32,6 +30,7 @@ export async function detachPod(
   let first: unknown;
   for (const { conf, target, result } of todo.sort(lastFirst)) {
     try {
+      const netns = await openNetns(pod.netnsPath || target.netns);
       await delNetwork(ports, conf, { ...target, netns }, result, signal);
     } catch (thrown) {
       first ??= thrown;
@@ -46,6 +45,9 @@ const lastFirst = (left: CachedAttachment, right: CachedAttachment): number =>
   order(right.target.ifName) - order(left.target.ifName);
 
 const order = (ifName: string): number => (ifName === LOOPBACK_INTERFACE ? -1 : Number(/\d+$/.exec(ifName)?.[0] ?? 0));
+
+/** CNI spec 1.1.0, "DEL": without a namespace CNI_NETNS is empty, and plugins release what lies outside of it. */
+const openNetns = async (path: string): Promise<string> => (path !== '' && (await netnsIsOpen(path)) ? path : '');
 
 /** The cache holds the conflist alone: plugins that lived in a folder beside it are only in today's configuration. */
 function usable(cached: CachedAttachment, configured: readonly PodNetwork[]): CachedAttachment {

@@ -1,4 +1,4 @@
-import { CriError } from '../base/errors.js';
+import { stopReason } from './plugin-call.js';
 
 /** Runs one thing at a time for each pod, in the order asked; waiting ends when `signal` aborts. */
 export type PodLocks = <T>(podId: string, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
@@ -15,7 +15,7 @@ export function createPodLocks(): PodLocks {
       if (tails.get(podId) === tail) tails.delete(podId);
     });
     try {
-      await unlessAborted(before, signal);
+      await unlessAborted(before, podId, signal);
       return await work();
     } finally {
       release();
@@ -23,10 +23,11 @@ export function createPodLocks(): PodLocks {
   };
 }
 
-async function unlessAborted(before: Promise<void>, signal: AbortSignal): Promise<void> {
+async function unlessAborted(before: Promise<void>, podId: string, signal: AbortSignal): Promise<void> {
   let onAbort!: () => void;
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(CriError.from(signal.reason));
+    onAbort = () =>
+      reject(stopReason(signal.reason).prefixed(`pod ${podId}: waiting for its network's last operation`));
     if (signal.aborted) onAbort();
     else signal.addEventListener('abort', onAbort, { once: true });
   });

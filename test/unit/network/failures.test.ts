@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
 import type { PluginMetric } from '../../../src/network/plugins.js';
-import { createLab, fail, never, pod, type Lab } from './fake-plugins.js';
+import { createLab, fail, never, oneAddress, pod, type Lab } from './fake-plugins.js';
 
 const LIST = { cniVersion: '1.0.0', name: 'net', plugins: [{ type: 'first' }, { type: 'second' }] };
 
@@ -137,6 +137,15 @@ test('a plugin has a time-out of its own', async (t) => {
       ['first', 'DEL', true],
     ],
   );
+});
+
+test('a daemon that a plugin leaves behind does not hold up its answer', async (t) => {
+  const lab = await createLab(t);
+  await lab.plugin('first', { add: `sleep 600 & echo $! > ${lab.dir}/daemon; ${oneAddress}` });
+  await lab.conf('1.conf', { cniVersion: '1.0.0', name: 'net', type: 'first' });
+  const { ips } = await lab.network().attach(pod(), AbortSignal.timeout(20_000));
+  const daemon = Number(await readFile(join(lab.dir, 'daemon'), 'utf8'));
+  assert.deepEqual([ips, process.kill(daemon)], [['10.9.0.2'], true]);
 });
 
 test('a missing binary is found before anything runs, and detach has nothing to undo', async (t) => {
