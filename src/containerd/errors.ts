@@ -54,5 +54,7 @@ function codeOf({ code, details }: ClientError): CodeName {
   if (name === 'INTERNAL' && /RST_STREAM|ECONNRESET|EPIPE/.test(details)) return 'UNAVAILABLE';
   // bbolt's answer once a stopping containerd has closed its metadata store.
   if (name === 'UNKNOWN' && details.includes('database not open')) return 'UNAVAILABLE';
+  // runc's shim gives its refusal no code.
+  if (name === 'UNKNOWN' && /cannot delete a (running|paused) process/.test(details)) return 'FAILED_PRECONDITION';
   return name;
 }

@@ -12,7 +12,7 @@ const PATTERNS: readonly (readonly [RegExp, CodeName])[] = [
   [/connection refused|no such host|network is unreachable|no route to host|connection reset/i, 'UNAVAILABLE'],
   [/i\/o timeout|TLS handshake timeout|server misbehaving|unexpected EOF|\b50[234]\b/i, 'UNAVAILABLE'],
   [/: not found$|\b404\b|manifest unknown|name unknown/i, 'NOT_FOUND'],
-  [/invalid reference|could not parse reference|invalid digest|parse "dummy:\/\/|object required/i, 'INVALID_ARGUMENT'],
+  [/invalid reference|could not parse reference|invalid digest|parse "dummy:|object required/i, 'INVALID_ARGUMENT'],
   [/no space left on device/i, 'RESOURCE_EXHAUSTED'],
 ];
 
@@ -24,7 +24,11 @@ export function pullError(thrown: unknown, reference: string, secrets: Iterable<
   const error = CriError.from(thrown);
   const text = redact(error.message, secrets).replace(/^transfer\.pull: /, '');
   const message = text.includes(reference) ? `transfer.pull: ${text}` : `transfer.pull: "${reference}": ${text}`;
-  return new CriError(VAGUE.has(error.code) ? codeOf(text) : error.code, message);
+  return new CriError(VAGUE.has(error.code) ? codeOf(text, reference) : error.code, message);
 }
 
-const codeOf = (text: string): CodeName => PATTERNS.find(([pattern]) => pattern.test(text))?.[1] ?? 'UNKNOWN';
+/** The reference and URLs are left out: a repository may be called `team/403`. */
+function codeOf(text: string, reference: string): CodeName {
+  const words = text.replaceAll(reference, '').replace(/\bhttps?:\/\/\S+/g, '');
+  return PATTERNS.find(([pattern]) => pattern.test(words))?.[1] ?? 'UNKNOWN';
+}

@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { ContainerdEvent } from '../../../src/containerd/containerd.js';
+import { busybox, connect, empty, pullBusybox } from './lab.js';
+
+const containerd = connect('crid-test-events');
+const elsewhere = connect('crid-test-events-elsewhere');
+
+before(async () => {
+  await empty(containerd);
+  await empty(elsewhere);
+  await pullBusybox(containerd);
+});
+after(async () => {
+  await empty(containerd);
+  await empty(elsewhere);
+  containerd.close();
+  elsewhere.close();
+});
+
+const record = {
+  id: 'x',
+  labels: {},
+  image: '',
+  runtime: { name: 'io.containerd.runc.v2' },
+  snapshotter: '',
+  snapshotKey: '',
+  extensions: {},
+  sandbox: '',
+};
+
+test('events of this namespace arrive after onConnected, in order; the end of the signal ends them', async () => {
+  const abort = new AbortController();
+  const order: (string | ContainerdEvent)[] = [];
+  const { target } = await containerd.images.get(busybox);
+  await new Promise<void>((resolve, reject) => {
+    containerd.events.subscribe(
+      {
+        onConnected: async () => {
+          // Both happen while onConnected runs: the event waits in the queue.
+          await containerd.images.create({ name: 'early', labels: {}, target });
+          order.push('connected');
+          void change().catch(reject);
+        },
+        onEvent: (event) => {
+          order.push(event);
+          if (event.kind === 'container-deleted') resolve();
+        },
+        onLost: reject,
+      },
+      abort.signal,
+    );
+  });
+  abort.abort();
+  assert.deepEqual(order, [
+    'connected',
+    { kind: 'image-changed', name: 'early', deleted: false },
+    { kind: 'image-changed', name: 'early', deleted: false },
+    { kind: 'image-changed', name: 'early', deleted: true },
+    { kind: 'container-deleted', containerId: 'x' },
+  ]);
+
+  async function change(): Promise<void> {
+    await elsewhere.containers.create(record);
+    await elsewhere.containers.delete('x');
+    await containerd.images.update({ name: 'early', labels: { a: '1' }, target }, ['labels']);
+    await containerd.images.delete('early', false);
+    await containerd.containers.create(record);
+    await containerd.containers.delete('x');
+  }
+});
