@@ -63,7 +63,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   const hook = faultHook(process.env['CRID_FAULT'], log);
   const operations = createOperations({ log, ...(hook ? { hook } : {}) });
   const state = createState(containerd);
-  const images = createImageCache({ containerd, config: config.images, log });
+  const images = createImageCache({ containerd, log });
   const stdio = createStdio({ log });
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });
@@ -81,7 +81,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     handlers: runtimes.handlers,
   };
   const containers: ContainerDeps = { ...shared, config, images, stdio, ios };
-  const imageDeps: ImageDeps = { containerd, config, operations, images, log, handlers: runtimes.handlers };
+  const imageDeps: ImageDeps = { containerd, config, operations, images, log, state, handlers: runtimes.handlers };
   const stop = createStop(containers);
   const remove = removeContainer(containers);
   const pods: PodDeps = {

@@ -2,7 +2,7 @@ import { mkdir, realpath, stat } from 'node:fs/promises';
 import type { Mount } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { mountOf, readMountInfo } from '../host/mounts.js';
-import { resolvedPropagation } from '../spec/propagation.js';
+import { propagationCheck } from '../spec/propagation.js';
 import type { ResolvedMount } from '../spec/types.js';
 
 /**
@@ -24,7 +24,7 @@ export async function resolveMounts(mounts: readonly Mount[]): Promise<ResolvedM
         hostPath,
         readonly: mount.readonly,
         recursiveReadonly: mount.recursive_read_only,
-        propagation: resolvedPropagation(mount.propagation, hostPath, mountOf(hostPath, infos)),
+        propagation: propagationCheck({ hostPath, propagation: mount.propagation }, mountOf(hostPath, infos)),
         uidMappings: mount.uidMappings,
         gidMappings: mount.gidMappings,
         kind: 'bind' as const,

@@ -1,0 +1,18 @@
+import type { Logger } from '../base/log.js';
+import type { Config } from '../config/schema.js';
+import type { Containerd } from '../containerd/containerd.js';
+import type { Operations } from '../operation/operation.js';
+import type { Handlers } from '../sandboxer/handler.js';
+import type { ImageCache } from '../state/images.js';
+import type { State } from '../state/state.js';
+
+/** What the operations on images work with; the composition root makes it once. */
+export interface ImageDeps {
+  readonly log: Logger;
+  readonly config: Config;
+  readonly containerd: Containerd;
+  readonly operations: Operations;
+  readonly images: ImageCache;
+  readonly handlers: Handlers;
+  readonly state: State;
+}
