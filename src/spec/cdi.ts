@@ -1,3 +1,8 @@
+import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
+import { mergedEnv } from './env.js';
+import type { OciDevice, OciDeviceRule, OciHookName, OciSpec } from './oci.js';
+
 /** Edits of a Container Device Interface spec (CDI 1.0, containerEdits), its devices' numbers filled in by the caller. */
 export interface CdiEdits {
   readonly env?: readonly string[];
@@ -18,6 +23,7 @@ export interface CdiDeviceNode {
   readonly major?: number;
   readonly minor?: number;
   readonly fileMode?: number;
+  /** Some of `rwm`; all when unset. */
   readonly permissions?: string;
   readonly uid?: number;
   readonly gid?: number;
@@ -37,4 +43,118 @@ export interface CdiHook {
   readonly args?: readonly string[];
   readonly env?: readonly string[];
   readonly timeout?: number;
+}
+
+/**
+ * The qualified names (`vendor/class=device`) of the devices that a request asks for: the field's, then those of its
+ * `cdi.k8s.io/` annotations, each once. Nothing in an image is asked (CVE-2026-53492). INVALID_ARGUMENT for a name
+ * that is not qualified.
+ */
+export function cdiDeviceNames(config: Pick<ContainerConfig, 'CDI_devices' | 'annotations'>): string[] {
+  const fromField = config.CDI_devices.map(({ name }, index) => qualified(name, `config.CDI_devices[${index}].name`));
+  const fromAnnotations = Object.entries(config.annotations)
+    .filter(([key]) => key.startsWith('cdi.k8s.io/'))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([key, value]) => value.split(',').map((name) => qualified(name, `config.annotations[${key}]`)));
+  return [...new Set([...fromField, ...fromAnnotations])];
+}
+
+/** The spec with the edits of every device applied, in order. Neither is changed. */
+export const withCdiEdits = (spec: OciSpec, edits: readonly CdiEdits[]): OciSpec => edits.reduce(withEdits, spec);
+
+function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
+  const { process, linux } = spec;
+  const nodes = edits.deviceNodes ?? [];
+  const paths = new Set(nodes.map(({ path }) => path));
+  const targets = new Set((edits.mounts ?? []).map(({ containerPath }) => containerPath));
+  const gids = [...(process.user.additionalGids ?? []), ...(edits.additionalGids ?? [])];
+  const rules = nodes.filter(({ type }) => type === 'b' || type === 'c').map(nodeRule);
+  return {
+    ...spec,
+    process: {
+      ...process,
+      env: mergedEnv([...process.env, ...(edits.env ?? [])]),
+      user: { ...process.user, ...(gids.length > 0 && { additionalGids: [...new Set(gids)] }) },
+    },
+    mounts: [
+      ...spec.mounts.filter(({ destination }) => !targets.has(destination)),
+      ...(edits.mounts ?? []).map(({ hostPath, containerPath, options, type }) => ({
+        destination: containerPath,
+        source: hostPath,
+        ...(type && { type }),
+        options: [...(options ?? ['rbind'])],
+      })),
+    ],
+    ...(edits.hooks && { hooks: withHooks(spec.hooks ?? {}, edits.hooks) }),
+    linux: {
+      ...linux,
+      devices: [
+        ...(linux.devices ?? []).filter(({ path }) => !paths.has(path)),
+        ...nodes.map((node) => nodeDevice(node, process.user)),
+      ],
+      resources: { ...linux.resources, devices: [...(linux.resources.devices ?? []), ...rules] },
+      ...(edits.netDevices && { netDevices: { ...linux.netDevices, ...netDevices(edits.netDevices) } }),
+      ...(edits.intelRdt && { intelRdt: { ...edits.intelRdt } }),
+    },
+  };
+}
+
+/** A node without an owner belongs to the container's user, unless that is root. */
+function nodeDevice(node: CdiDeviceNode, user: { readonly uid: number; readonly gid: number }): OciDevice {
+  const { path, type, major, minor, fileMode } = node;
+  if (type === undefined) throw invalidArgument('config.CDI_devices', `device node ${path} has no type`);
+  const uid = node.uid ?? (user.uid || undefined);
+  const gid = node.gid ?? (user.gid || undefined);
+  return {
+    path,
+    type,
+    major: major ?? 0,
+    minor: minor ?? 0,
+    ...(fileMode !== undefined && { fileMode }),
+    ...(uid !== undefined && { uid }),
+    ...(gid !== undefined && { gid }),
+  };
+}
+
+const nodeRule = ({ type, major, minor, permissions }: CdiDeviceNode): OciDeviceRule => ({
+  allow: true,
+  ...(type !== undefined && { type }),
+  ...(major !== undefined && { major }),
+  ...(minor !== undefined && { minor }),
+  access: permissions || 'rwm',
+});
+
+const HOOK_NAMES: readonly string[] = [
+  'prestart',
+  'createRuntime',
+  'createContainer',
+  'startContainer',
+  'poststart',
+  'poststop',
+];
+
+function withHooks(hooks: NonNullable<OciSpec['hooks']>, added: readonly CdiHook[]): NonNullable<OciSpec['hooks']> {
+  const result = { ...hooks };
+  for (const { hookName, path, args, env, timeout } of added) {
+    if (!HOOK_NAMES.includes(hookName)) throw invalidArgument('config.CDI_devices', `unknown hook "${hookName}"`);
+    const name = hookName as OciHookName;
+    const hook = {
+      path,
+      ...(args && { args: [...args] }),
+      ...(env && { env: [...env] }),
+      ...(timeout !== undefined && { timeout }),
+    };
+    result[name] = [...(result[name] ?? []), hook];
+  }
+  return result;
+}
+
+const netDevices = (devices: NonNullable<CdiEdits['netDevices']>): Record<string, { name: string }> =>
+  Object.fromEntries(devices.map(({ hostInterfaceName, name }) => [hostInterfaceName, { name }]));
+
+function qualified(name: string, field: string): string {
+  if (!/^[A-Za-z][A-Za-z0-9._-]*\/[A-Za-z][A-Za-z0-9_-]*=[A-Za-z0-9][A-Za-z0-9._:-]*$/.test(name)) {
+    throw invalidArgument(field, `"${name}" is not a qualified device name (vendor/class=device)`);
+  }
+  return name;
 }

@@ -1,18 +1,13 @@
 import type { OciProcess, OciSpec } from './oci.js';
+import { mergedEnv } from './env.js';
 
-/**
- * The OCI process of a command in a running container: the container's own process (user, capabilities, limits,
- * environment, working directory) with other arguments. A terminal gets TERM unless the container sets it.
- */
-export function execProcess(spec: OciSpec, args: readonly string[], terminal: boolean): OciProcess {
-  const own = spec.process;
-  const env = own?.env ?? [];
+/** The OCI process of a command in a container: the container's own user, environment and limits, another command. */
+export function execProcess(spec: OciSpec, command: readonly string[], tty: boolean): OciProcess {
+  const { terminal: _terminal, consoleSize: _consoleSize, ...process } = spec.process;
   return {
-    ...own,
-    cwd: own?.cwd ?? '/',
-    user: own?.user ?? { uid: 0, gid: 0 },
-    args: [...args],
-    env: terminal && !env.some((entry) => entry.startsWith('TERM=')) ? [...env, 'TERM=xterm'] : [...env],
-    terminal,
+    ...process,
+    ...(tty && { terminal: true }),
+    args: [...command],
+    env: tty ? mergedEnv([...(process.env ?? []), 'TERM=xterm']) : (process.env ?? []),
   };
 }

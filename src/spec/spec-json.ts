@@ -1,30 +1,47 @@
-import { parse, stringify } from 'lossless-json';
-import { PROCESS_TYPE_URL, SPEC_TYPE_URL } from '../containerd/any.js';
-import { CriError } from '../base/errors.js';
+import { isInteger, parse, stringify } from 'lossless-json';
+import { anyOf, PROCESS_TYPE_URL, RESOURCES_TYPE_URL, SPEC_TYPE_URL } from '../containerd/any.js';
 import type { Any } from '../containerd/containerd.js';
-import type { OciProcess, OciSpec } from './oci.js';
+import type { OciProcess, OciResources, OciSpec } from './oci.js';
 
-/** The JSON forms in which containerd keeps OCI specs and processes; 64-bit numbers stay exact. */
+/** A spec, or a part of one, as JSON; a bigint becomes a bare number, undefined members are left out. */
+export const specToJson = (spec: object): string => stringify(spec) ?? 'null';
 
-export const specAny = (spec: OciSpec): Any => ({ type_url: SPEC_TYPE_URL, value: Buffer.from(specToJson(spec)) });
+/** The spec in the form in which containerd keeps it with a container. */
+export const specAny = (spec: OciSpec): Any => jsonAny(SPEC_TYPE_URL, spec);
 
-export const processAny = (process: OciProcess): Any => ({
-  type_url: PROCESS_TYPE_URL,
-  value: Buffer.from(specToJson(process)),
-});
+/** The process of an exec, for Tasks.Exec. */
+export const processAny = (process: OciProcess): Any => jsonAny(PROCESS_TYPE_URL, process);
 
-/** Whole numbers that a double cannot hold come as bigints. INTERNAL when it is no JSON. */
-export function parseSpec(any: Any): OciSpec {
-  try {
-    return parse(Buffer.from(any.value).toString('utf8'), undefined, parseNumber) as OciSpec;
-  } catch (thrown) {
-    throw new CriError('INTERNAL', `spec of type "${any.type_url}" is not JSON: ${(thrown as Error).message}`);
-  }
+/** The resources of an update, for Tasks.Update. */
+export const resourcesAny = (resources: OciResources): Any => jsonAny(RESOURCES_TYPE_URL, resources);
+
+/** The spec that containerd keeps with a container. Throws a SyntaxError. */
+export const parseSpec = (any: Pick<Any, 'value'>): OciSpec => specFromJson(new TextDecoder().decode(any.value));
+
+/** Integers beyond 2^53, and the fields that the types say are bigint, become bigint. Throws a SyntaxError. */
+export function specFromJson(text: string): OciSpec {
+  const spec = parse(text, undefined, { parseNumber }) as OciSpec;
+  if (spec.linux?.resources) spec.linux.resources = exactResources(spec.linux.resources);
+  return spec;
 }
 
-export const specToJson = (value: OciSpec | OciProcess): string => stringify(value) ?? '{}';
+const jsonAny = (typeUrl: string, value: object): Any => anyOf(typeUrl, new TextEncoder().encode(specToJson(value)));
 
 function parseNumber(text: string): number | bigint {
-  const value = Number(text);
-  return Number.isInteger(value) && !Number.isSafeInteger(value) ? BigInt(text) : value;
+  const number = Number(text);
+  return isInteger(text) && !Number.isSafeInteger(number) ? BigInt(text) : number;
+}
+
+function exactResources(resources: OciResources): OciResources {
+  const exact = <T extends object>(part: T, names: readonly string[]): T =>
+    Object.fromEntries(
+      Object.entries(part).map(([name, value]) => [name, names.includes(name) ? BigInt(value as number) : value]),
+    ) as T;
+  const { cpu, memory, hugepageLimits } = resources;
+  return {
+    ...resources,
+    ...(cpu && { cpu: exact(cpu, ['shares', 'quota', 'period']) }),
+    ...(memory && { memory: exact(memory, ['limit', 'swap']) }),
+    ...(hugepageLimits && { hugepageLimits: hugepageLimits.map((limit) => exact(limit, ['limit'])) }),
+  };
 }

@@ -1,0 +1,100 @@
+import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+
+const PREFIX = 'io.kubernetes.cri.';
+
+/** The annotation of every spec of a pod: containerd's runc shim groups the tasks of one pod by it. */
+export const SANDBOX_ID_ANNOTATION = `${PREFIX}sandbox-id`;
+
+/** What the spec of a container says about it; the passed-through ones first, so that none can pose as ours. */
+export function containerAnnotations(input: {
+  readonly podId: string;
+  readonly pod: PodSandboxConfig;
+  readonly containerName: string;
+  readonly imageName: string;
+  readonly passed: Readonly<Record<string, string>>;
+}): Record<string, string> {
+  return {
+    ...input.passed,
+    ...podAnnotations(input.podId, input.pod),
+    [`${PREFIX}container-name`]: input.containerName,
+    [`${PREFIX}image-name`]: input.imageName,
+    [`${PREFIX}container-type`]: 'container',
+  };
+}
+
+/** What the spec of the pause container says; the pod's resources too, from which VM runtimes size their machine. */
+export function sandboxAnnotations(input: {
+  readonly podId: string;
+  readonly pod: PodSandboxConfig;
+  readonly imageName: string;
+  readonly passed: Readonly<Record<string, string>>;
+}): Record<string, string> {
+  const resources = input.pod.linux?.resources;
+  return {
+    ...(resources && {
+      [`${PREFIX}sandbox-cpu-period`]: resources.cpu_period.toString(),
+      [`${PREFIX}sandbox-cpu-quota`]: resources.cpu_quota.toString(),
+      [`${PREFIX}sandbox-cpu-shares`]: resources.cpu_shares.toString(),
+      [`${PREFIX}sandbox-memory`]: resources.memory_limit_in_bytes.toString(),
+    }),
+    ...input.passed,
+    ...podAnnotations(input.podId, input.pod),
+    [`${PREFIX}sandbox-log-directory`]: input.pod.log_directory,
+    [`${PREFIX}podsandbox.image-name`]: input.imageName,
+    [`${PREFIX}container-type`]: 'sandbox',
+  };
+}
+
+/**
+ * The annotations whose name one of a handler's patterns matches. Those that runc makes properties of the systemd unit
+ * pass only by a pattern that spells their prefix out: no wildcard reaches them (CVE-2024-3154).
+ */
+export function passedAnnotations(
+  annotations: Readonly<Record<string, string>>,
+  patterns: readonly string[],
+): Record<string, string> {
+  const matchers = patterns.map((pattern) => ({ pattern, expression: globExpression(pattern) }));
+  const passes = (name: string): boolean =>
+    matchers.some(
+      ({ pattern, expression }) =>
+        expression?.test(name) === true && (!name.startsWith(SYSTEMD) || pattern.startsWith(SYSTEMD)),
+    );
+  return Object.fromEntries(Object.entries(annotations).filter(([name]) => passes(name)));
+}
+
+const SYSTEMD = 'org.systemd.property.';
+
+function podAnnotations(podId: string, pod: PodSandboxConfig): Record<string, string> {
+  return {
+    [SANDBOX_ID_ANNOTATION]: podId,
+    [`${PREFIX}sandbox-namespace`]: pod.metadata?.namespace ?? '',
+    [`${PREFIX}sandbox-uid`]: pod.metadata?.uid ?? '',
+    [`${PREFIX}sandbox-name`]: pod.metadata?.name ?? '',
+  };
+}
+
+/** A glob as Go's path.Match has it: `*` and `?` stop at `/`; `[a-z]`, `[^a]`, `\x`. Undefined when it is malformed. */
+function globExpression(pattern: string): RegExp | undefined {
+  let source = '';
+  for (let index = 0; index < pattern.length; index += 1) {
+    const char = pattern.charAt(index);
+    if (char === '*') source += '[^/]*';
+    else if (char === '?') source += '[^/]';
+    else if (char === '\\') source += escaped(pattern.charAt((index += 1)));
+    else if (char === '[') {
+      const end = pattern.indexOf(']', index + 2);
+      if (end < 0) return undefined;
+      const negated = pattern.charAt(index + 1) === '^';
+      const members = pattern.slice(index + (negated ? 2 : 1), end).replaceAll(/[\\\]^[]/g, '\\$&');
+      source += negated ? `(?!/)[^${members}]` : `(?!/)[${members}]`;
+      index = end;
+    } else source += escaped(char);
+  }
+  try {
+    return new RegExp(`^${source}$`, 'su');
+  } catch {
+    return undefined;
+  }
+}
+
+const escaped = (char: string): string => (/[\^$.*+?()[\]{}|/\\-]/.test(char) ? `\\${char}` : char);

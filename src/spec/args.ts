@@ -1,0 +1,38 @@
+import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import type { ImageConfig } from './image-config.js';
+
+/**
+ * The command of a container (CRI ContainerConfig.command and .args): `command` replaces the image's entrypoint, and
+ * with it the image's Cmd; `args` replace Cmd alone. INVALID_ARGUMENT when nothing is left.
+ */
+export function containerArgs(config: Pick<ContainerConfig, 'command' | 'args'>, image: ImageConfig): string[] {
+  const { command, args } = config;
+  const chosen =
+    command.length > 0
+      ? [...command, ...args]
+      : [...entrypointOf(image), ...(args.length > 0 ? args : (image.config?.Cmd ?? []))];
+  if (chosen.length === 0) throw invalidArgument('config.command', 'neither the request nor the image names a command');
+  return chosen;
+}
+
+/** The command of the pause image; FAILED_PRECONDITION when it has none. */
+export function pauseArgs(image: ImageConfig, imageName: string): string[] {
+  const args = [...(image.config?.Entrypoint ?? []), ...(image.config?.Cmd ?? [])];
+  if (args.length === 0) {
+    throw new CriError('FAILED_PRECONDITION', `pause image ${imageName}: neither an entrypoint nor a command`);
+  }
+  return args;
+}
+
+/** The request's working directory, else the image's, else `/`; always absolute. */
+export function workingDirectory(workingDir: string, image: ImageConfig): string {
+  const chosen = workingDir || image.config?.WorkingDir || '/';
+  return chosen.startsWith('/') ? chosen : `/${chosen}`;
+}
+
+/** `ENTRYPOINT [""]` is how a Dockerfile takes an inherited entrypoint away. */
+function entrypointOf(image: ImageConfig): readonly string[] {
+  const entrypoint = image.config?.Entrypoint ?? [];
+  return entrypoint.length === 1 && entrypoint[0] === '' ? [] : entrypoint;
+}

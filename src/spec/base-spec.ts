@@ -1,0 +1,38 @@
+import { defaultCapabilities } from './capabilities.js';
+import { defaultMounts, MASKED_PATHS, READONLY_PATHS } from './default-mounts.js';
+import { DENY_ALL } from './devices.js';
+import type { OciSpec } from './oci.js';
+
+/** The version of the runtime spec that these specs need: mounts with id mappings. */
+export const OCI_VERSION = '1.2.0';
+
+/** Where a task's rootfs lies, below its bundle. */
+export const ROOTFS_PATH = 'rootfs';
+
+/**
+ * What a container's spec starts from: a handler's `base_runtime_spec`, whatever of it is missing filled in, or
+ * nothing but defaults. Seccomp, AppArmor and rlimits only ever come from a base spec.
+ */
+export function baseSpec(base: OciSpec | undefined): OciSpec {
+  return {
+    ...base,
+    ociVersion: base?.ociVersion || OCI_VERSION,
+    process: {
+      ...base?.process,
+      user: base?.process?.user ?? { uid: 0, gid: 0 },
+      args: base?.process?.args ?? [],
+      env: base?.process?.env ?? [],
+      cwd: base?.process?.cwd || '/',
+      capabilities: base?.process?.capabilities ?? defaultCapabilities(),
+    },
+    root: { ...base?.root, path: ROOTFS_PATH },
+    mounts: base?.mounts ?? defaultMounts(),
+    linux: {
+      ...base?.linux,
+      maskedPaths: base?.linux?.maskedPaths ?? [...MASKED_PATHS],
+      readonlyPaths: base?.linux?.readonlyPaths ?? [...READONLY_PATHS],
+      resources: base?.linux?.resources ?? { devices: [DENY_ALL] },
+      namespaces: base?.linux?.namespaces ?? [],
+    },
+  };
+}

@@ -1,0 +1,22 @@
+import { posix } from 'node:path';
+import { invalidArgument } from '../base/errors.js';
+
+/**
+ * The log file of a container: the pod's log directory and the container's path below it; undefined when either is
+ * empty, which turns the log off. INVALID_ARGUMENT for a directory that is not absolute and for a path that leaves it
+ * (CVE-2025-0750).
+ */
+export function containerLogPath(directory: string, path: string): string | undefined {
+  if (directory === '' || path === '') return undefined;
+  if (!posix.isAbsolute(directory)) throw invalidArgument('sandbox_config.log_directory', 'must be absolute');
+  checkInside(directory, 'sandbox_config.log_directory');
+  checkInside(path, 'config.log_path');
+  const joined = posix.join(directory, path);
+  if (joined === posix.join(directory, '.')) throw invalidArgument('config.log_path', `"${path}" names no file`);
+  return joined;
+}
+
+function checkInside(path: string, field: string): void {
+  if (path.includes('\0')) throw invalidArgument(field, 'a NUL byte');
+  if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" climbs with ".."`);
+}

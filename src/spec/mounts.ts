@@ -1,0 +1,141 @@
+import { posix } from 'node:path';
+import { invalidArgument } from '../base/errors.js';
+import { defaultMounts, HOST_SYS_MOUNT } from './default-mounts.js';
+import type { OciMount } from './oci.js';
+import type { ContainerSpecInput, ResolvedMount } from './types.js';
+import { ociMapping, type UserNamespaceMappings } from './user-namespace.js';
+
+export interface ContainerMountsInput {
+  /** The CRI's own, in the order of the request. */
+  readonly requested: readonly ResolvedMount[];
+  readonly podMounts: ContainerSpecInput['podMounts'];
+  readonly volumes: ContainerSpecInput['volumes'];
+  readonly readonlyRootfs: boolean;
+  readonly privileged: boolean;
+  readonly cgroupWritable: boolean;
+  /** Kept on a cgroup mount that shares its super block with the host's, which would lose them otherwise. */
+  readonly cgroupOptions: readonly string[];
+  readonly userNamespace: UserNamespaceMappings | undefined;
+  /** Whether /sys is the host's, bound read-only: a user namespace on the host's network. */
+  readonly hostSys: boolean;
+  readonly recursiveReadOnlySupported: boolean;
+  /** The mounts of a base spec in place of the default ones. */
+  readonly base?: readonly OciMount[] | undefined;
+}
+
+export interface ContainerMounts {
+  readonly mounts: OciMount[];
+  /** `linux.rootfsPropagation`; undefined leaves the runtime's own, which is private. */
+  readonly rootfsPropagation: 'rshared' | 'rslave' | undefined;
+}
+
+/**
+ * All mounts of a container: the default ones, the cgroups, and then, sorted by depth so that none hides another, the
+ * request's and the pod's own files. The request's take the place of whatever else is mounted at their path; one at
+ * /dev also drops what lies below /dev.
+ */
+export function containerMounts(input: ContainerMountsInput): ContainerMounts {
+  const taken = new Set(input.requested.map(({ containerPath }) => posix.normalize(containerPath)));
+  const extra = extraMounts(input).filter(({ destination }) => !taken.has(posix.normalize(destination)));
+  const bound = [...input.requested.map((mount) => requestedMount(mount, input)), ...extra];
+  const destinations = new Set(bound.map(({ destination }) => posix.normalize(destination)));
+  const system = systemMounts(input).filter(({ destination }) => {
+    const path = posix.normalize(destination);
+    return !destinations.has(path) && !(destinations.has('/dev') && path.startsWith('/dev/'));
+  });
+  return {
+    mounts: [...system, ...bound.sort((a, b) => depthOf(a.destination) - depthOf(b.destination))],
+    rootfsPropagation: rootfsPropagation(input.requested),
+  };
+}
+
+/** The mounts of the pause container: its shm and resolv.conf read-only, and no cgroups. */
+export function sandboxMounts(input: {
+  readonly shmPath: string;
+  readonly resolvConfPath: string;
+  readonly hostSys: boolean;
+}): OciMount[] {
+  const defaults = defaultMounts().filter(({ destination }) => destination !== '/dev/shm');
+  // With a user namespace a remount without these flags fails with EPERM.
+  const options = ['rbind', 'ro', 'nosuid', 'nodev', 'noexec'];
+  return [
+    ...defaults.map((mount) => (mount.destination === '/sys' && input.hostSys ? HOST_SYS_MOUNT : mount)),
+    { destination: '/dev/shm', type: 'bind', source: input.shmPath, options },
+    { destination: '/etc/resolv.conf', type: 'bind', source: input.resolvConfPath, options },
+  ];
+}
+
+function systemMounts(input: ContainerMountsInput): OciMount[] {
+  const mounts = (input.base ?? defaultMounts()).filter(({ destination }) => destination !== '/run');
+  const cgroup: OciMount = {
+    destination: '/sys/fs/cgroup',
+    type: 'cgroup',
+    source: 'cgroup',
+    options: ['nosuid', 'noexec', 'nodev', 'relatime', input.cgroupWritable ? 'rw' : 'ro', ...input.cgroupOptions],
+  };
+  const withCgroup = [...mounts.filter(({ destination }) => destination !== '/sys/fs/cgroup'), cgroup];
+  return withCgroup.map((mount) => {
+    if (mount.type === 'sysfs' && input.hostSys) return HOST_SYS_MOUNT;
+    return input.privileged && (mount.type === 'sysfs' || mount.type === 'cgroup') ? writable(mount) : mount;
+  });
+}
+
+const writable = (mount: OciMount): OciMount => ({
+  ...mount,
+  options: (mount.options ?? []).map((option) => (option === 'ro' ? 'rw' : option)),
+});
+
+/** The pod's files and the image's volumes. */
+function extraMounts(input: ContainerMountsInput): OciMount[] {
+  const { podMounts, volumes, readonlyRootfs, userNamespace } = input;
+  const bind = (destination: string, source: string, readonly: boolean, mapped: boolean): OciMount => ({
+    destination,
+    type: 'bind',
+    source,
+    options: ['rbind', 'rprivate', readonly ? 'ro' : 'rw'],
+    ...(mapped && userNamespace && { uidMappings: userNamespace.uids, gidMappings: userNamespace.gids }),
+  });
+  const files = [
+    ['/etc/hostname', podMounts.hostname],
+    ['/etc/hosts', podMounts.hosts],
+    ['/etc/resolv.conf', podMounts.resolvConf],
+  ] as const;
+  return [
+    ...files.flatMap(([path, source]) => (source ? [bind(path, source, readonlyRootfs, true)] : [])),
+    // Not mapped: tmpfs cannot be before Linux 6.3, and the pod's shm belongs to the pod's root anyway.
+    ...(podMounts.shm === '' ? [] : [bind('/dev/shm', podMounts.shm, false, false)]),
+    ...volumes.map(({ containerPath, hostPath }) => bind(absolute(containerPath), hostPath, false, true)),
+  ];
+}
+
+function requestedMount(mount: ResolvedMount, input: ContainerMountsInput): OciMount {
+  const mapped = mount.kind === 'bind';
+  return {
+    destination: mount.containerPath,
+    type: 'bind',
+    source: mount.hostPath,
+    options: ['rbind', mount.propagation, accessOption(mount, input.recursiveReadOnlySupported)],
+    // The files of an image are mapped by its snapshot, not by the bind of them.
+    ...(mapped && mount.uidMappings.length > 0 && { uidMappings: mount.uidMappings.map(ociMapping) }),
+    ...(mapped && mount.gidMappings.length > 0 && { gidMappings: mount.gidMappings.map(ociMapping) }),
+  };
+}
+
+function accessOption(mount: ResolvedMount, supported: boolean): string {
+  if (!mount.recursiveReadonly) return mount.readonly || mount.kind === 'image' ? 'ro' : 'rw';
+  const field = `config.mounts[${mount.containerPath}].recursive_read_only`;
+  if (!mount.readonly) throw invalidArgument(field, 'the mount is not readonly');
+  if (mount.propagation !== 'rprivate') throw invalidArgument(field, 'needs private propagation');
+  if (!supported) throw invalidArgument(field, 'the runtime handler does not support recursive read-only mounts');
+  return 'rro';
+}
+
+function rootfsPropagation(mounts: readonly ResolvedMount[]): 'rshared' | 'rslave' | undefined {
+  if (mounts.some(({ propagation }) => propagation === 'rshared')) return 'rshared';
+  if (mounts.some(({ propagation }) => propagation === 'rslave')) return 'rslave';
+  return undefined;
+}
+
+const absolute = (path: string): string => (path.startsWith('/') ? path : `/${path}`);
+
+const depthOf = (path: string): number => posix.normalize(path).split('/').filter(Boolean).length;

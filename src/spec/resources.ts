@@ -1,0 +1,79 @@
+import type { LinuxContainerResources } from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import type { OciResources } from './oci.js';
+import type { HostFacts, SpecOptions } from './types.js';
+
+export type ResourceHost = Pick<HostFacts, 'cgroupVersion' | 'swapController' | 'hugetlbController'>;
+export type ResourceOptions = Pick<SpecOptions, 'disableHugetlbController' | 'tolerateMissingHugetlbController'>;
+
+/**
+ * `current` with what a request sets (CRI LinuxContainerResources; 0 and "" mean "as it is"). The same function makes
+ * a container's resources and an update's. Memory without a swap limit may not swap: swap = limit, where the host can
+ * limit it. INVALID_ARGUMENT for `unified` on cgroup v1; FAILED_PRECONDITION for huge pages that the host cannot limit,
+ * unless that is tolerated.
+ */
+export function withResources(
+  current: OciResources,
+  requested: LinuxContainerResources | undefined,
+  host: ResourceHost,
+  options: ResourceOptions,
+): OciResources {
+  if (requested === undefined) return current;
+  const cpu = { ...current.cpu, ...cpuOf(requested) };
+  const memory = { ...current.memory, ...memoryOf(requested, host) };
+  const hugepageLimits = [...(current.hugepageLimits ?? []), ...hugepagesOf(requested, host, options)];
+  const unified = { ...current.unified, ...requested.unified };
+  if (Object.keys(requested.unified).length > 0 && host.cgroupVersion === 1) {
+    throw invalidArgument('config.linux.resources.unified', 'this host has cgroup v1, which has no unified resources');
+  }
+  return {
+    ...current,
+    cpu,
+    memory,
+    ...(hugepageLimits.length > 0 && { hugepageLimits: lastOfEach(hugepageLimits) }),
+    ...(Object.keys(unified).length > 0 && { unified }),
+  };
+}
+
+/** What the pause process may use: next to nothing. */
+export const PAUSE_CPU_SHARES = 2n;
+
+function cpuOf(requested: LinuxContainerResources): NonNullable<OciResources['cpu']> {
+  return {
+    ...(requested.cpu_shares !== 0n && { shares: requested.cpu_shares }),
+    ...(requested.cpu_quota !== 0n && { quota: requested.cpu_quota }),
+    ...(requested.cpu_period !== 0n && { period: requested.cpu_period }),
+    ...(requested.cpuset_cpus !== '' && { cpus: requested.cpuset_cpus }),
+    ...(requested.cpuset_mems !== '' && { mems: requested.cpuset_mems }),
+  };
+}
+
+function memoryOf(requested: LinuxContainerResources, host: ResourceHost): NonNullable<OciResources['memory']> {
+  const limit = requested.memory_limit_in_bytes;
+  const swap = requested.memory_swap_limit_in_bytes || limit;
+  return {
+    ...(limit !== 0n && { limit }),
+    ...(swap !== 0n && host.swapController && { swap }),
+  };
+}
+
+function hugepagesOf(
+  requested: LinuxContainerResources,
+  host: ResourceHost,
+  options: ResourceOptions,
+): NonNullable<OciResources['hugepageLimits']> {
+  if (options.disableHugetlbController || requested.hugepage_limits.length === 0) return [];
+  if (!host.hugetlbController) {
+    if (options.tolerateMissingHugetlbController) return [];
+    throw new CriError(
+      'FAILED_PRECONDITION',
+      'config.linux.resources.hugepage_limits: this host has no hugetlb cgroup controller',
+    );
+  }
+  return requested.hugepage_limits.map(({ page_size, limit }) => ({ pageSize: page_size, limit }));
+}
+
+/** A later limit of one page size replaces an earlier one. */
+const lastOfEach = (limits: NonNullable<OciResources['hugepageLimits']>): typeof limits => [
+  ...new Map(limits.map((limit) => [limit.pageSize, limit])).values(),
+];

@@ -1,0 +1,69 @@
+import { NamespaceMode, type NamespaceOption } from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
+import type { HostFacts, SpecOptions } from './types.js';
+
+/**
+ * The sysctls of a pod's namespaces: the request's, and where the network is the pod's own what lets an unprivileged
+ * process bind low ports and send pings. Pings need a group range, which a user namespace may not set.
+ */
+export function sandboxSysctls(input: {
+  readonly requested: Readonly<Record<string, string>>;
+  readonly hostNetwork: boolean;
+  readonly userNamespace: boolean;
+  readonly options: Pick<SpecOptions, 'enableUnprivilegedPorts' | 'enableUnprivilegedIcmp'>;
+  readonly host: Pick<HostFacts, 'unprivilegedPortSysctl'>;
+}): Record<string, string> {
+  const { requested, hostNetwork, userNamespace, options, host } = input;
+  const ports = !hostNetwork && options.enableUnprivilegedPorts && host.unprivilegedPortSysctl;
+  const pings = !hostNetwork && options.enableUnprivilegedIcmp && !userNamespace;
+  return {
+    ...(ports && { 'net.ipv4.ip_unprivileged_port_start': '0' }),
+    ...(pings && { 'net.ipv4.ping_group_range': '0 2147483647' }),
+    ...requested,
+  };
+}
+
+/**
+ * INVALID_ARGUMENT for a sysctl that no namespace of the pod's own has, or that is not one clean name and value
+ * (CVE-2022-0811). Names may use `/` in place of `.`, as sysctl(8) allows.
+ */
+export function checkSysctls(
+  sysctls: Readonly<Record<string, string>>,
+  namespaces: NamespaceOption | undefined,
+  field: string,
+): void {
+  for (const [name, value] of Object.entries(sysctls)) {
+    const where = `${field}[${JSON.stringify(name)}]`;
+    if (!NAME.test(name) || name.includes('..')) throw invalidArgument(where, 'not the name of a sysctl');
+    // eslint-disable-next-line no-control-regex
+    if (/[\u0000\r\n]/.test(value)) throw invalidArgument(where, 'a line break or NUL in the value');
+    const namespace = namespaceOf(dotted(name));
+    if (namespace === undefined) throw invalidArgument(where, 'is not a namespaced sysctl');
+    const host = namespace === 'network' ? namespaces?.network : namespaces?.ipc;
+    if (host === NamespaceMode.NODE) throw invalidArgument(where, `the pod's ${namespace} namespace is the host's`);
+  }
+}
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_\-./]*$/;
+
+const IPC_SYSCTLS: ReadonlySet<string> = new Set([
+  'kernel.msgmax',
+  'kernel.msgmnb',
+  'kernel.msgmni',
+  'kernel.sem',
+  'kernel.shmall',
+  'kernel.shmmax',
+  'kernel.shmmni',
+  'kernel.shm_rmid_forced',
+]);
+
+function namespaceOf(name: string): 'network' | 'ipc' | undefined {
+  if (name.startsWith('net.')) return 'network';
+  return IPC_SYSCTLS.has(name) || name.startsWith('fs.mqueue.') ? 'ipc' : undefined;
+}
+
+/** `net.ipv4.conf.eth0/1.x` for `net/ipv4/conf/eth0.1/x`: the first separator says which of the two is meant. */
+function dotted(name: string): string {
+  if (/[./]/.exec(name)?.[0] !== '/') return name;
+  return name.replaceAll(/[./]/g, (separator) => (separator === '/' ? '.' : '/'));
+}

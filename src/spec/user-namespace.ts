@@ -1,0 +1,69 @@
+import {
+  NamespaceMode,
+  type IDMapping,
+  type NamespaceOption,
+  type UserNamespace,
+} from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
+import type { OciIdMapping } from './oci.js';
+
+export interface UserNamespaceMappings {
+  readonly uids: OciIdMapping[];
+  readonly gids: OciIdMapping[];
+}
+
+/**
+ * The mappings of a pod or container with a user namespace of its own; undefined when it uses the host's. One line
+ * for uids and one for gids, since a snapshot can be remapped by one only. INVALID_ARGUMENT names what is wrong.
+ */
+export function userNamespaceMappings(
+  options: UserNamespace | undefined,
+  field: string,
+): UserNamespaceMappings | undefined {
+  if (options === undefined) return undefined;
+  const uids = mappingsOf(options.uids, `${field}.uids`);
+  const gids = mappingsOf(options.gids, `${field}.gids`);
+  switch (options.mode) {
+    case NamespaceMode.NODE:
+      if (uids.length + gids.length > 0) throw invalidArgument(field, 'mappings are given with mode NODE');
+      return undefined;
+    case NamespaceMode.POD:
+      if (uids.length === 0 || gids.length === 0) {
+        throw invalidArgument(field, 'mode POD needs one mapping of uids and one of gids');
+      }
+      return { uids, gids };
+    default:
+      throw invalidArgument(`${field}.mode`, `unsupported user namespace mode ${options.mode}`);
+  }
+}
+
+/** INVALID_ARGUMENT unless a container's user namespace is the one of its pod. */
+export function checkSameUserNamespace(pod: NamespaceOption | undefined, container: NamespaceOption | undefined): void {
+  const field = 'config.linux.security_context.namespace_options.userns_options';
+  const ofPod = userNamespaceMappings(pod?.userns_options, `sandbox_${field}`);
+  const ofContainer = userNamespaceMappings(container?.userns_options, field);
+  if (JSON.stringify(ofPod) !== JSON.stringify(ofContainer)) {
+    throw invalidArgument(field, "differs from the pod's");
+  }
+}
+
+/** A mapping in the form of the OCI spec. */
+export const ociMapping = ({ host_id, container_id, length }: IDMapping): OciIdMapping => ({
+  containerID: container_id,
+  hostID: host_id,
+  size: length,
+});
+
+/** Ids are 32 bits wide and the last one means "none". */
+const ID_LIMIT = 2 ** 32 - 1;
+
+function mappingsOf(mappings: readonly IDMapping[], field: string): OciIdMapping[] {
+  if (mappings.length > 1) throw invalidArgument(field, `expected one mapping, received ${mappings.length}`);
+  for (const { host_id, container_id, length } of mappings) {
+    if (length < 1) throw invalidArgument(`${field}[0].length`, `expected 1 or more, received ${length}`);
+    if (host_id + length > ID_LIMIT || container_id + length > ID_LIMIT) {
+      throw invalidArgument(`${field}[0]`, `ids pass ${ID_LIMIT}`);
+    }
+  }
+  return mappings.map(ociMapping);
+}

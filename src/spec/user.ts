@@ -1,0 +1,134 @@
+import {
+  SupplementalGroupsPolicy,
+  type Int64Value,
+  type LinuxContainerSecurityContext,
+} from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import { parseGroup, parsePasswd } from './passwd.js';
+import type { ResolvedUser } from './types.js';
+
+export interface UserRequest {
+  /** CRI run_as_username; "" when it is not given. */
+  readonly username: string;
+  /** CRI run_as_user and run_as_group; undefined when they are not given, which is not the same as 0. */
+  readonly uid: bigint | undefined;
+  readonly gid: bigint | undefined;
+  /** USER of the image; "" when there is none. */
+  readonly imageUser: string;
+  /** The contents of the rootfs's /etc/passwd and /etc/group; undefined when they are missing. */
+  readonly passwd: string | undefined;
+  readonly group: string | undefined;
+  readonly supplementalGroups: readonly bigint[];
+  readonly policy: SupplementalGroupsPolicy;
+}
+
+/** runc takes ids up to this one; past it they would wrap to negative ones, and some to root (CVE-2024-40635). */
+export const MAX_ID = 2 ** 31 - 1;
+
+/**
+ * Who a container's process is. The user is the request's name, else its uid, else the image's USER (`user`, `uid`,
+ * `user:group`, `uid:gid` and mixtures), else root. A uid without a group takes the group of its passwd entry, else 0.
+ * Merge adds the groups that /etc/group lists the user in; Strict does not. INVALID_ARGUMENT for an id out of range
+ * and for a group without a user; NOT_FOUND for a name that the rootfs does not know.
+ */
+export function resolveUser(request: UserRequest): ResolvedUser {
+  const chosen = chooseUser(request);
+  const passwd = parsePasswd(request.passwd);
+  const group = parseGroup(request.group);
+  const id = toId(chosen.user, chosen.userField);
+  const entry =
+    id === undefined ? passwd.find(({ name }) => name === chosen.user) : passwd.find(({ uid }) => uid === id);
+  if (id === undefined && entry === undefined) throw unknown('user', chosen.user, chosen.userField, '/etc/passwd');
+  const uid = inRange(id ?? entry!.uid, chosen.userField);
+  const gid =
+    chosen.group === undefined ? inRange(entry?.gid ?? 0, chosen.userField) : groupId(chosen, chosen.group, group);
+  const listed =
+    request.policy === SupplementalGroupsPolicy.Strict ? [] : memberships(entry?.name ?? chosen.user, group);
+  return { uid, gid, additionalGids: mergedGids(gid, listed, request.supplementalGroups), username: '' };
+}
+
+/** Whether `resolveUser` has to see /etc/passwd or /etc/group of the rootfs: everywhere but for Strict with both ids. */
+export function needsUserLookup(request: Omit<UserRequest, 'passwd' | 'group'>): boolean {
+  const chosen = chooseUser(request);
+  const named = toId(chosen.user, chosen.userField) === undefined;
+  const groupNamed = chosen.group !== undefined && toId(chosen.group, chosen.groupField) === undefined;
+  return named || groupNamed || chosen.group === undefined || request.policy !== SupplementalGroupsPolicy.Strict;
+}
+
+/** The part of a request that a container's security context and image give. */
+export function userRequest(
+  context: LinuxContainerSecurityContext | undefined,
+  imageUser: string,
+): Omit<UserRequest, 'passwd' | 'group'> {
+  const valueOf = (value: Int64Value | undefined): bigint | undefined => value?.value;
+  return {
+    username: context?.run_as_username ?? '',
+    uid: valueOf(context?.run_as_user),
+    gid: valueOf(context?.run_as_group),
+    imageUser,
+    supplementalGroups: context?.supplemental_groups ?? [],
+    policy: context?.supplemental_groups_policy ?? SupplementalGroupsPolicy.Merge,
+  };
+}
+
+const CONTEXT = 'config.linux.security_context';
+
+interface ChosenUser {
+  readonly user: string;
+  readonly userField: string;
+  readonly group: string | undefined;
+  readonly groupField: string;
+}
+
+function chooseUser({ username, uid, gid, imageUser }: Omit<UserRequest, 'passwd' | 'group'>): ChosenUser {
+  const group = gid?.toString();
+  const groupField = `${CONTEXT}.run_as_group`;
+  if (username !== '') return { user: username, userField: `${CONTEXT}.run_as_username`, group, groupField };
+  if (uid !== undefined) return { user: uid.toString(), userField: `${CONTEXT}.run_as_user`, group, groupField };
+  if (group !== undefined) throw invalidArgument(groupField, `group ${group} is given without a user`);
+  const field = `USER "${imageUser}" of the image`;
+  const [name = '', groupName, ...more] = imageUser.split(':');
+  if (more.length > 0) throw invalidArgument(field, 'more than one colon');
+  // An empty half of `:group` or `user:` means root, as it does in containerd.
+  const half = (text: string): string => (text === '' ? '0' : text);
+  return {
+    user: half(name),
+    userField: field,
+    group: groupName === undefined ? undefined : half(groupName),
+    groupField: field,
+  };
+}
+
+function groupId(chosen: ChosenUser, group: string, groups: ReturnType<typeof parseGroup>): number {
+  const id = toId(group, chosen.groupField);
+  if (id !== undefined) return id;
+  const entry = groups.find(({ name }) => name === group);
+  if (entry === undefined) throw unknown('group', group, chosen.groupField, '/etc/group');
+  return inRange(entry.gid, chosen.groupField);
+}
+
+/** The number that a text is, in range; undefined for a name. */
+function toId(text: string, field: string): number | undefined {
+  if (!/^[+-]?\d+$/.test(text)) return undefined;
+  return inRange(Number(text), field);
+}
+
+function inRange(id: number, field: string): number {
+  if (id < 0 || id > MAX_ID) throw invalidArgument(field, `id ${id} is not in 0 to ${MAX_ID}`);
+  return id;
+}
+
+const unknown = (kind: string, name: string, field: string, file: string): CriError =>
+  new CriError('NOT_FOUND', `${field}: ${kind} "${name}" is not in the image's ${file}`);
+
+/** A group of the user's own name is its primary one, whatever the file says of its members. */
+const memberships = (username: string, groups: ReturnType<typeof parseGroup>): number[] =>
+  groups.filter(({ name, members }) => name !== username && members.includes(username)).map(({ gid }) => gid);
+
+/** The primary gid first, so that dropping a supplementary group cannot take it away (CVE-2023-25173). */
+function mergedGids(primary: number, listed: readonly number[], requested: readonly bigint[]): number[] {
+  const field = `${CONTEXT}.supplemental_groups`;
+  const others = [...listed, ...requested.map(Number)].map((gid) => inRange(gid, field));
+  const sorted = [...new Set(others)].filter((gid) => gid !== primary).sort((a, b) => a - b);
+  return [primary, ...sorted];
+}
