@@ -1,0 +1,25 @@
+import type { SELinuxOption } from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
+import { checkNoControl } from './text.js';
+
+/** INVALID_ARGUMENT for a part that would break out of a context (`user:role:type:level`), or a level of another form. */
+export function checkSelinuxOptions(options: SELinuxOption | undefined, field: string): void {
+  if (options === undefined) return;
+  for (const part of ['user', 'role', 'type'] as const) {
+    checkNoControl(options[part], `${field}.${part}`);
+    if (options[part].includes(':')) throw invalidArgument(`${field}.${part}`, 'a colon');
+  }
+  if (!LEVEL.test(options.level))
+    throw invalidArgument(`${field}.level`, `"${options.level}" is not a level such as s0:c1,c2`);
+}
+
+/** The options that take effect: the container's, or where it has none the pod's. */
+export function effectiveSelinuxOptions(
+  container: SELinuxOption | undefined,
+  pod: SELinuxOption | undefined,
+): SELinuxOption | undefined {
+  const given = container && (container.user || container.role || container.type || container.level);
+  return given ? container : pod;
+}
+
+const LEVEL = /^(s\d(-s\d)?(:c\d{1,4}(\.c\d{1,4})?(,c\d{1,4}(\.c\d{1,4})?)*)?)?$/;

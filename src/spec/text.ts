@@ -1,0 +1,65 @@
+import { invalidArgument } from '../base/errors.js';
+
+/** Checks of texts that a request carries. Each throws INVALID_ARGUMENT with the field's path. */
+
+/** No NUL byte in any text of a message, keys of maps included: the kernel would cut a path or a value off there. */
+export function checkNoNul(message: unknown, field: string): void {
+  if (typeof message === 'string') {
+    if (message.includes('\0')) throw invalidArgument(field, 'a NUL byte');
+  } else if (message instanceof Uint8Array) {
+    if (message.includes(0)) throw invalidArgument(field, 'a NUL byte');
+  } else if (Array.isArray(message)) {
+    for (const [index, element] of message.entries()) checkNoNul(element, `${field}[${index}]`);
+  } else if (typeof message === 'object' && message !== null) {
+    for (const [key, value] of Object.entries(message)) {
+      checkNoNul(key, `key of ${field}`);
+      checkNoNul(value, `${field}.${key}`);
+    }
+  }
+}
+
+export function checkNoControl(text: string, field: string): void {
+  // eslint-disable-next-line no-control-regex
+  if (/[\u0000-\u001f\u007f]/.test(text)) throw invalidArgument(field, 'a control character');
+}
+
+/** One word of a line-based file: neither control characters nor blanks. */
+export function checkWord(text: string, field: string): void {
+  checkNoControl(text, field);
+  if (text === '' || /\s/.test(text)) throw invalidArgument(field, 'must be one word');
+}
+
+/** Absolute, and without `..`: what that means depends on links, so that no two readers agree. */
+export function checkAbsolutePath(path: string, field: string): void {
+  if (!path.startsWith('/')) throw invalidArgument(field, `"${path}" is not an absolute path`);
+  checkNoClimb(path, field);
+}
+
+export function checkNoClimb(path: string, field: string): void {
+  if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" climbs with ".."`);
+}
+
+/** `values` is the enum's object, which maps numbers to names; ts-proto adds -1 for what it does not know. */
+export function checkEnum(value: number, values: Readonly<Record<number, string>>, field: string): void {
+  if (value < 0 || values[value] === undefined) throw invalidArgument(field, `unknown value ${value}`);
+}
+
+export function checkRange(value: bigint | number, lowest: number, highest: number, field: string): void {
+  if (value < lowest || value > highest) {
+    throw invalidArgument(field, `expected ${lowest} to ${highest}, received ${value}`);
+  }
+}
+
+/** Kubernetes allows 256 KiB for a pod's annotations, to which the kubelet adds a few. */
+const MAX_ANNOTATION_BYTES = 512 * 1024;
+
+export function checkAnnotations(annotations: Readonly<Record<string, string>>, field: string): void {
+  let bytes = 0;
+  for (const [key, value] of Object.entries(annotations)) {
+    if (key === '') throw invalidArgument(field, 'an empty key');
+    bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
+  }
+  if (bytes > MAX_ANNOTATION_BYTES) {
+    throw invalidArgument(field, `${bytes} bytes in all, more than ${MAX_ANNOTATION_BYTES}`);
+  }
+}

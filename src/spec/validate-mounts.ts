@@ -1,0 +1,52 @@
+import { MountPropagation, type Device, type IDMapping, type Mount } from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
+import { checkAbsolutePath, checkEnum, checkNoClimb } from './text.js';
+
+/** INVALID_ARGUMENT for a mount that contradicts itself or whose paths are not absolute and clean. */
+export function checkMounts(mounts: readonly Mount[], field: string): void {
+  for (const [index, mount] of mounts.entries()) {
+    const where = `${field}[${index}]`;
+    checkAbsolutePath(mount.container_path, `${where}.container_path`);
+    checkEnum(mount.propagation, MountPropagation, `${where}.propagation`);
+    checkMappings(mount.uidMappings, `${where}.uidMappings`);
+    checkMappings(mount.gidMappings, `${where}.gidMappings`);
+    if (mount.image) checkImageMount(mount, where);
+    else checkHostMount(mount, where);
+    if (mount.recursive_read_only && !mount.readonly) {
+      throw invalidArgument(`${where}.recursive_read_only`, 'the mount is not readonly');
+    }
+    if (mount.recursive_read_only && mount.propagation !== MountPropagation.PROPAGATION_PRIVATE) {
+      throw invalidArgument(`${where}.recursive_read_only`, 'needs private propagation');
+    }
+  }
+}
+
+/** INVALID_ARGUMENT for a device with paths that are not absolute, or permissions other than some of `rwm`. */
+export function checkDevices(devices: readonly Device[], field: string): void {
+  for (const [index, device] of devices.entries()) {
+    const where = `${field}[${index}]`;
+    checkAbsolutePath(device.container_path, `${where}.container_path`);
+    checkAbsolutePath(device.host_path, `${where}.host_path`);
+    if (!/^[rwm]{1,3}$/.test(device.permissions)) {
+      throw invalidArgument(`${where}.permissions`, `expected some of "rwm", received "${device.permissions}"`);
+    }
+  }
+}
+
+function checkHostMount(mount: Mount, where: string): void {
+  checkAbsolutePath(mount.host_path, `${where}.host_path`);
+  if (mount.image_sub_path !== '') throw invalidArgument(`${where}.image_sub_path`, 'the mount names no image');
+}
+
+function checkImageMount(mount: Mount, where: string): void {
+  if (mount.host_path !== '') throw invalidArgument(`${where}.host_path`, 'must be empty for a mount of an image');
+  if (mount.image?.image === '') throw invalidArgument(`${where}.image.image`, 'must not be empty');
+  if (mount.image_sub_path.startsWith('/')) throw invalidArgument(`${where}.image_sub_path`, 'must be relative');
+  checkNoClimb(mount.image_sub_path, `${where}.image_sub_path`);
+}
+
+function checkMappings(mappings: readonly IDMapping[], field: string): void {
+  for (const [index, { length }] of mappings.entries()) {
+    if (length < 1) throw invalidArgument(`${field}[${index}].length`, `expected 1 or more, received ${length}`);
+  }
+}

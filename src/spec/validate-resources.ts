@@ -1,0 +1,39 @@
+import type { LinuxContainerResources } from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
+import { checkNoControl, checkRange } from './text.js';
+
+/** INVALID_ARGUMENT for a number or a list that no cgroup takes. -1 is "without a limit" where the kernel has it so. */
+export function checkResources(resources: LinuxContainerResources | undefined, field: string): void {
+  if (resources === undefined) return;
+  checkRange(resources.cpu_shares, 0, MAX, `${field}.cpu_shares`);
+  checkRange(resources.cpu_period, 0, MAX, `${field}.cpu_period`);
+  checkRange(resources.cpu_quota, -1, MAX, `${field}.cpu_quota`);
+  checkRange(resources.memory_limit_in_bytes, -1, MAX, `${field}.memory_limit_in_bytes`);
+  checkRange(resources.memory_swap_limit_in_bytes, -1, MAX, `${field}.memory_swap_limit_in_bytes`);
+  checkRange(resources.oom_score_adj, -1000, 1000, `${field}.oom_score_adj`);
+  checkCpuList(resources.cpuset_cpus, `${field}.cpuset_cpus`);
+  checkCpuList(resources.cpuset_mems, `${field}.cpuset_mems`);
+  for (const [index, { page_size }] of resources.hugepage_limits.entries()) {
+    // It becomes part of a file's name: hugetlb.2MB.max.
+    if (!/^\d+[KMG]B$/.test(page_size)) {
+      throw invalidArgument(
+        `${field}.hugepage_limits[${index}].page_size`,
+        `expected such as 2MB, received "${page_size}"`,
+      );
+    }
+  }
+  for (const [key, value] of Object.entries(resources.unified)) {
+    const where = `${field}.unified[${JSON.stringify(key)}]`;
+    if (!/^[a-z0-9_]+(\.[A-Za-z0-9_]+)+$/.test(key)) throw invalidArgument(where, 'not the name of a cgroup file');
+    checkNoControl(value.replaceAll('\n', ' '), where);
+  }
+}
+
+const MAX = Number.MAX_SAFE_INTEGER * 1024;
+
+/** The list format of cpuset(7): `0-3,7`. */
+function checkCpuList(list: string, field: string): void {
+  if (!/^(\d+(-\d+(:\d+\/\d+)?)?(,\d+(-\d+(:\d+\/\d+)?)?)*)?$/.test(list)) {
+    throw invalidArgument(field, `expected a list such as 0-3,7, received "${list}"`);
+  }
+}

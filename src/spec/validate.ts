@@ -1,0 +1,96 @@
+import { isIP } from 'node:net';
+import {
+  Protocol,
+  Signal,
+  type ContainerConfig,
+  type DNSConfig,
+  type PodSandboxConfig,
+  type PortMapping,
+} from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
+import { cdiDeviceNames } from './cdi.js';
+import { checkCgroupParent } from './cgroup-path.js';
+import { checkLabels } from './labels.js';
+import { containerLogPath } from './log-path.js';
+import { checkSysctls } from './sysctls.js';
+import { checkAbsolutePath, checkAnnotations, checkEnum, checkNoNul, checkRange, checkWord } from './text.js';
+import { checkEnvs } from './validate-env.js';
+import { checkDevices, checkMounts } from './validate-mounts.js';
+import { checkResources } from './validate-resources.js';
+import { checkContainerSecurityContext, checkSandboxSecurityContext } from './validate-security.js';
+
+/**
+ * Refuses, before anything is made, a pod that cannot be: INVALID_ARGUMENT with the path of the field, as
+ * `config.linux.sysctls["kernel.core_pattern"]`. What depends on the host is checked where it is known.
+ */
+export function validateSandboxConfig(config: PodSandboxConfig): void {
+  if (config.metadata === undefined) throw invalidArgument('config.metadata', 'must be given');
+  if (config.metadata.name === '') throw invalidArgument('config.metadata.name', 'must not be empty');
+  if (config.windows !== undefined) throw invalidArgument('config.windows', 'this is Linux');
+  checkNoNul(config, 'config');
+  checkHostname(config.hostname);
+  if (config.log_directory !== '') checkAbsolutePath(config.log_directory, 'config.log_directory');
+  checkLabels(config.labels, 'config.labels');
+  checkAnnotations(config.annotations, 'config.annotations');
+  checkDns(config.dns_config);
+  checkPortMappings(config.port_mappings);
+  const { linux } = config;
+  if (linux === undefined) return;
+  checkCgroupParent(linux.cgroup_parent, 'config.linux.cgroup_parent');
+  checkSysctls(linux.sysctls, linux.security_context?.namespace_options, 'config.linux.sysctls');
+  checkSandboxSecurityContext(linux.security_context, 'config.linux.security_context');
+  checkResources(linux.overhead, 'config.linux.overhead');
+  checkResources(linux.resources, 'config.linux.resources');
+}
+
+/** Refuses, before anything is made, a container that cannot be: INVALID_ARGUMENT with the path of the field. */
+export function validateContainerConfig(config: ContainerConfig): void {
+  if (config.metadata === undefined) throw invalidArgument('config.metadata', 'must be given');
+  if (config.metadata.name === '') throw invalidArgument('config.metadata.name', 'must not be empty');
+  if (config.windows !== undefined) throw invalidArgument('config.windows', 'this is Linux');
+  if (!config.image?.image) throw invalidArgument('config.image.image', 'must be given');
+  checkNoNul(config, 'config');
+  if (config.working_dir !== '') checkAbsolutePath(config.working_dir, 'config.working_dir');
+  checkEnvs(config.envs, 'config.envs');
+  checkMounts(config.mounts, 'config.mounts');
+  checkDevices(config.devices, 'config.devices');
+  checkLabels(config.labels, 'config.labels');
+  checkAnnotations(config.annotations, 'config.annotations');
+  containerLogPath('/', config.log_path);
+  checkEnum(config.stop_signal, Signal, 'config.stop_signal');
+  cdiDeviceNames(config);
+  checkResources(config.linux?.resources, 'config.linux.resources');
+  checkContainerSecurityContext(config.linux?.security_context, 'config.linux.security_context');
+}
+
+/** What sethostname(2) takes. */
+const MAX_HOSTNAME_BYTES = 64;
+
+function checkHostname(hostname: string): void {
+  if (hostname === '') return;
+  checkWord(hostname, 'config.hostname');
+  if (Buffer.byteLength(hostname) > MAX_HOSTNAME_BYTES) {
+    throw invalidArgument('config.hostname', `longer than ${MAX_HOSTNAME_BYTES} bytes`);
+  }
+}
+
+/** Each becomes a word of a line of resolv.conf: a line break would add a line. */
+function checkDns(dns: DNSConfig | undefined): void {
+  for (const list of ['servers', 'searches', 'options'] as const) {
+    for (const [index, word] of (dns?.[list] ?? []).entries()) checkWord(word, `config.dns_config.${list}[${index}]`);
+  }
+}
+
+const MAX_PORT = 65_535;
+
+function checkPortMappings(mappings: readonly PortMapping[]): void {
+  for (const [index, mapping] of mappings.entries()) {
+    const field = `config.port_mappings[${index}]`;
+    checkEnum(mapping.protocol, Protocol, `${field}.protocol`);
+    checkRange(mapping.container_port, 0, MAX_PORT, `${field}.container_port`);
+    checkRange(mapping.host_port, 0, MAX_PORT, `${field}.host_port`);
+    if (mapping.host_ip !== '' && isIP(mapping.host_ip) === 0) {
+      throw invalidArgument(`${field}.host_ip`, `"${mapping.host_ip}" is not an IP address`);
+    }
+  }
+}
