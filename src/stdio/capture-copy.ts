@@ -1,14 +1,20 @@
 import { openFifoReader } from './fifo-reader.js';
 import type { Copy } from './log-copy.js';
+import type { Readiness } from './readiness.js';
 
 export interface CaptureCopy extends Copy {
-  readonly bytes: Uint8Array;
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly truncated: boolean;
 }
 
 /** Begins to collect a FIFO's bytes, up to `maxBytes`; what comes after them is read and dropped. */
-export function startCaptureCopy(path: string, maxBytes: number, onEnd: (error?: Error) => void): CaptureCopy {
-  const fifo = openFifoReader(path, onReadable);
+export function startCaptureCopy(
+  path: string,
+  readiness: Readiness,
+  maxBytes: number,
+  onEnd: (error?: Error) => void,
+): CaptureCopy {
+  const fifo = openFifoReader(path, readiness, onReadable);
   let buffer = Buffer.alloc(0);
   let length = 0;
   let truncated = false;

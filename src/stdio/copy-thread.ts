@@ -1,6 +1,6 @@
-import { Worker } from 'node:worker_threads';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { startWorker, type RunningWorker } from './copy-worker-handle.js';
 import type { Command, NewCommand, Notice, Report } from './messages.js';
 
 /** The server's end of the copying thread, which is started when it is first needed and again when it dies. */
@@ -22,9 +22,8 @@ export interface CopyThreadOptions {
 
 export function createCopyThread(options: CopyThreadOptions): CopyThread {
   const pending = new Map<number, Pending>();
-  let worker: Worker | undefined;
+  let worker: RunningWorker | undefined;
   let lastRequest = 0;
-  let lastStartMs = 0;
   let restarting = false;
   let closing: Promise<void> | undefined;
 
@@ -33,7 +32,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
     // What comes before the streams are open again waits for `restart`.
     if (restarting) return;
     entry.attempts += 1;
-    running().postMessage(entry.command);
+    running().post(entry.command);
   };
 
   const submit = (command: NewCommand): Promise<void> =>
@@ -50,23 +49,19 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
     else entry?.reject(new CriError(report.code, report.message));
   };
 
-  const running = (): Worker => {
-    if (worker) return worker;
-    const started = new Worker(options.workerUrl ?? new URL('./copy-worker.js', import.meta.url));
-    worker = started;
-    lastStartMs = Date.now();
-    started.on('message', onMessage);
-    started.on('error', (error: Error) => options.log.error({ err: error }, 'the log copying thread failed'));
-    started.on('exit', (code) => {
-      worker = undefined;
-      if (closing === undefined) onDeath(code);
-    });
-    return started;
-  };
+  const running = (): RunningWorker =>
+    (worker ??= startWorker(options.workerUrl ?? new URL('./copy-worker.js', import.meta.url), {
+      onMessage,
+      onError: (error) => options.log.error({ err: error }, 'the log copying thread failed'),
+      onExit(exitCode, livedMs) {
+        worker = undefined;
+        if (closing === undefined) onDeath(exitCode, livedMs);
+      },
+    }));
 
-  const onDeath = (exitCode: number): void => {
+  const onDeath = (exitCode: number, livedMs: number): void => {
     restarting = true;
-    const delayMs = Date.now() - lastStartMs < SHORT_LIFE_MS ? RESTART_DELAY_MS : 0;
+    const delayMs = livedMs < SHORT_LIFE_MS ? RESTART_DELAY_MS : 0;
     options.log.error({ exitCode, delayMs }, 'the log copying thread died, restarting it');
     setTimeout(() => {
       if (closing === undefined) restart();
@@ -91,9 +86,8 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
   const endThread = async (): Promise<void> => {
     const ending = worker;
     if (ending !== undefined) {
-      const exited = new Promise((resolve) => ending.once('exit', resolve));
       submit({ kind: 'shut-down' }).catch(() => undefined);
-      await exited;
+      await ending.exited;
     }
     for (const entry of pending.values()) entry.reject(new CriError('UNAVAILABLE', 'stdio is closed'));
     pending.clear();

@@ -56,6 +56,8 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
     onReport(report) {
       if (report.kind !== 'captured' || settled) return;
       settle();
+      // The copying thread forgets it as well; that it is gone already is no matter.
+      thread.send({ kind: 'close', io }).catch(() => undefined);
       resolve({ stdout: report.stdout, stderr: report.stderr, truncated: report.truncated || restarted });
     },
     reopenCommand() {

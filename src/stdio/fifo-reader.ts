@@ -1,8 +1,8 @@
-import koffi from 'koffi';
 import { closeSync, constants, openSync, readSync } from 'node:fs';
 import { errnoError } from '../host/errno.js';
 import { openFifoRead, setPipeSize } from '../host/fifo.js';
 import { call, lastErrno, systemCall } from '../host/libc.js';
+import type { Readiness } from './readiness.js';
 
 /** A FIFO that is read when it has something to read, without a thread that waits. */
 export interface FifoReader {
@@ -28,24 +28,16 @@ export interface FifoReader {
  * Why peek and discard: what a process has read and not yet written dies with it. tee(2) copies the pipe's content into
  * a private pipe; it is taken from the FIFO only once it is in the log, so that a kill at any point loses no line.
  */
-export function openFifoReader(path: string, onReadable: () => void): FifoReader {
+export function openFifoReader(path: string, readiness: Readiness, onReadable: () => void): FifoReader {
   const fd = openFifoRead(path);
   const pipeBytes = setPipeSize(fd, PIPE_BYTES);
-  let polling = false;
+  let stopWatching: (() => void) | undefined;
   let closed = false;
 
-  const onPoll = (): void => {
-    try {
-      if (polling) onReadable();
-    } catch (thrown) {
-      // koffi aborts the process when its callback throws: let it fail as any other exception of this thread.
-      setImmediate(() => {
-        throw thrown;
-      });
-    }
+  const pause = (): void => {
+    stopWatching?.();
+    stopWatching = undefined;
   };
-  const poll = koffi.node.poll(fd, { readable: true }, onPoll);
-  poll.stop();
 
   return {
     pipeBytes,
@@ -68,20 +60,13 @@ export function openFifoReader(path: string, onReadable: () => void): FifoReader
       return count === undefined ? undefined : buffer.subarray(0, count);
     },
     resume() {
-      if (polling || closed) return;
-      polling = true;
-      poll.start({ readable: true }, onPoll);
+      if (!closed) stopWatching ??= readiness.watch(fd, onReadable);
     },
-    pause() {
-      if (!polling) return;
-      polling = false;
-      poll.stop();
-    },
+    pause,
     close() {
       if (closed) return;
       closed = true;
-      polling = false;
-      poll.close();
+      pause();
       closeSync(fd);
     },
   };

@@ -2,6 +2,7 @@ import { openFifoReader } from './fifo-reader.js';
 import { createLogLines } from './log-lines.js';
 import type { LogFile } from './log-file.js';
 import type { StreamSource } from './messages.js';
+import type { Readiness } from './readiness.js';
 import { readClock } from './timestamp.js';
 
 /** One stream being copied into the log. */
@@ -12,6 +13,7 @@ export interface Copy {
 
 export interface LogCopyOptions {
   readonly source: StreamSource;
+  readonly readiness: Readiness;
   /** Undefined: the stream is read and thrown away. */
   readonly log: LogFile | undefined;
   readonly maxLineBytes: number;
@@ -23,16 +25,16 @@ export interface LogCopyOptions {
  * Begins to copy a FIFO into the log. Whole lines leave the pipe once they are written. An unfinished line waits in the
  * pipe, out of harm's way, for 10 ms; a slow one is then taken into memory.
  */
-export function startLogCopy({ source, log, maxLineBytes, onEnd }: LogCopyOptions): Copy {
+export function startLogCopy({ source, readiness, log, maxLineBytes, onEnd }: LogCopyOptions): Copy {
   const lines = createLogLines(source.name, maxLineBytes, readClock, (bytes) => log?.write(bytes));
-  const fifo = openFifoReader(source.path, () => guarded(onReadable));
+  const fifo = openFifoReader(source.path, readiness, () => guarded(onReadable));
   const waitingMaxBytes = Math.min(fifo.pipeBytes / 4, 64 * 1024);
-  let timer: NodeJS.Timeout | undefined;
+  let stopWaiting: (() => void) | undefined;
   // Bytes at the front of the pipe that are known to be an unfinished line.
   let waiting = 0;
 
   const close = (): void => {
-    clearTimeout(timer);
+    stopWaiting?.();
     fifo.close();
     lines.end();
   };
@@ -54,7 +56,7 @@ export function startLogCopy({ source, log, maxLineBytes, onEnd }: LogCopyOption
       onEnd();
     } else if (bytes.length === waiting) {
       fifo.pause();
-      timer = setTimeout(() => guarded(onWaited), UNFINISHED_WAIT_MS);
+      stopWaiting = readiness.after(UNFINISHED_WAIT_MS, () => guarded(onWaited));
     } else {
       copy(bytes, waitingMaxBytes);
     }

@@ -51,3 +51,12 @@ export type Report =
     }
   /** At most one a second for a log; bytes since the log was opened. */
   | { readonly kind: 'log-trouble'; readonly io: number; readonly error: string; readonly droppedBytes: number };
+
+/** What the copying thread is born with; the descriptors belong to the server's thread, which closes them. */
+export interface CopyWorkerData {
+  readonly epoll: number;
+  /** An eventfd, rung after each message. */
+  readonly bell: number;
+  /** One cell, shared: not 0 ends the thread at its next turn. */
+  readonly stopped: Int32Array;
+}

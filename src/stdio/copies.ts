@@ -1,0 +1,140 @@
+import { assertNever, CriError, notFound } from '../base/errors.js';
+import { startCaptureCopy, type CaptureCopy } from './capture-copy.js';
+import { startLogCopy, type Copy } from './log-copy.js';
+import { openLogFile } from './log-file.js';
+import type { Command, Notice, StreamName } from './messages.js';
+import type { Readiness } from './readiness.js';
+
+/** Tells the server's thread; `transfer`: buffers that go over instead of being copied. */
+export type Tell = (notice: Notice, transfer?: readonly ArrayBuffer[]) => void;
+
+/** All streams that the copying thread has in hand. */
+export interface Copies {
+  /** Carries out one command; throws a CriError. */
+  obey(command: Exclude<Command, { kind: 'shut-down' }>): void;
+  /** Closes everything; what was read is in the logs then. */
+  close(): void;
+}
+
+export function createCopies(readiness: Readiness, tell: Tell): Copies {
+  const ios = new Map<number, Io>();
+
+  const close = (id: number): void => {
+    const io = ios.get(id);
+    ios.delete(id);
+    io?.close();
+  };
+
+  return {
+    obey(command) {
+      switch (command.kind) {
+        case 'open':
+          ios.set(command.io, openLogs(command, readiness, tell));
+          return;
+        case 'capture':
+          ios.set(command.io, openCapture(command, readiness, tell));
+          return;
+        case 'reopen-log': {
+          const io = ios.get(command.io);
+          if (io === undefined) throw notFound('io', String(command.io));
+          return io.reopenLog();
+        }
+        case 'finish-capture':
+          return ios.get(command.io)?.finish();
+        case 'close':
+          return close(command.io);
+        default:
+          return assertNever(command, 'command');
+      }
+    },
+    close() {
+      for (const id of [...ios.keys()]) close(id);
+    },
+  };
+}
+
+interface Io {
+  reopenLog(): void;
+  finish(): void;
+  close(): void;
+}
+
+function openLogs(
+  { io, streams, logPath, maxLineBytes }: Extract<Command, { kind: 'open' }>,
+  readiness: Readiness,
+  tell: Tell,
+): Io {
+  const onTrouble = (error: string, droppedBytes: number): void =>
+    tell({ kind: 'log-trouble', io, error, droppedBytes });
+  const log = logPath === undefined ? undefined : openLogFile(logPath, onTrouble);
+  const copies: Copy[] = [];
+  const close = (): void => {
+    for (const copy of copies) copy.close();
+    log?.close();
+  };
+  return closingOnFailure(close, () => {
+    for (const source of streams) {
+      const onEnd = (error?: Error): void => tell(streamEnded(io, source.name, error));
+      copies.push(startLogCopy({ source, readiness, log, maxLineBytes, onEnd }));
+    }
+    return { reopenLog: () => log?.reopen(), finish: () => undefined, close };
+  });
+}
+
+function openCapture(
+  { io, streams, maxBytes }: Extract<Command, { kind: 'capture' }>,
+  readiness: Readiness,
+  tell: Tell,
+): Io {
+  const copies = new Map<StreamName, CaptureCopy>();
+  const running = new Set(streams.map((stream) => stream.name));
+  let finished = false;
+
+  const close = (): void => {
+    for (const copy of copies.values()) copy.close();
+  };
+  const finish = (): void => {
+    if (finished) return;
+    finished = true;
+    close();
+    const stdout = copies.get('stdout')?.bytes ?? new Uint8Array();
+    const stderr = copies.get('stderr')?.bytes ?? new Uint8Array();
+    const truncated = [...copies.values()].some((copy) => copy.truncated);
+    tell({ kind: 'captured', io, stdout, stderr, truncated }, [stdout.buffer, stderr.buffer]);
+    copies.clear();
+  };
+
+  return closingOnFailure(close, () => {
+    for (const { name, path } of streams) {
+      const onEnd = (error?: Error): void => {
+        tell(streamEnded(io, name, error));
+        running.delete(name);
+        if (running.size === 0) finish();
+      };
+      copies.set(name, startCaptureCopy(path, readiness, maxBytes, onEnd));
+    }
+    return {
+      reopenLog() {
+        throw new CriError('INTERNAL', `reopen log: io ${io} has none`);
+      },
+      finish,
+      close,
+    };
+  });
+}
+
+const streamEnded = (io: number, stream: StreamName, error: Error | undefined): Notice => ({
+  kind: 'stream-ended',
+  io,
+  stream,
+  ...(error ? { error: error.message } : {}),
+});
+
+function closingOnFailure<T>(close: () => void, start: () => T): T {
+  try {
+    return start();
+  } catch (thrown) {
+    close();
+    throw thrown;
+  }
+}

@@ -1,0 +1,50 @@
+import { closeSync } from 'node:fs';
+import { Worker } from 'node:worker_threads';
+import { createEpoll, createEventFd, signalEventFd } from '../host/epoll.js';
+import type { Command, CopyWorkerData, Report } from './messages.js';
+
+export interface RunningWorker {
+  post(command: Command): void;
+  readonly exited: Promise<void>;
+}
+
+export interface WorkerEvents {
+  onMessage(report: Report): void;
+  onError(error: Error): void;
+  onExit(exitCode: number, livedMs: number): void;
+}
+
+/** Starts one copying thread. Its epoll and its bell are made here, so that they are closed even when it crashes. */
+export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
+  const startedMs = performance.now();
+  const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  const workerData: CopyWorkerData = { epoll: createEpoll(), bell: createEventFd(), stopped };
+  const worker = new Worker(url, { workerData });
+
+  // `process.exit` joins its threads, and this one would come out of its wait only after a second.
+  const stopNow = (): void => {
+    Atomics.store(stopped, 0, 1);
+    signalEventFd(workerData.bell);
+  };
+  process.once('exit', stopNow);
+
+  worker.on('message', (report: Report) => events.onMessage(report));
+  worker.on('error', (error: Error) => events.onError(error));
+  const exited = new Promise<void>((resolve) => {
+    worker.once('exit', (exitCode) => {
+      process.removeListener('exit', stopNow);
+      closeSync(workerData.epoll);
+      closeSync(workerData.bell);
+      events.onExit(exitCode, performance.now() - startedMs);
+      resolve();
+    });
+  });
+
+  return {
+    post(command) {
+      worker.postMessage(command);
+      signalEventFd(workerData.bell);
+    },
+    exited,
+  };
+}

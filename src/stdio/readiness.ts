@@ -1,0 +1,58 @@
+import { epollAdd, epollRemove, epollWait } from '../host/epoll.js';
+
+/** The copying thread's own event loop: descriptors that can be read, and short delays. */
+export interface Readiness {
+  /** Calls `onReadable` each turn that `fd` has input or has come to its end; answers what stops that. */
+  watch(fd: number, onReadable: () => void): () => void;
+  /** Calls `work` once; answers what takes it back. */
+  after(delayMs: number, work: () => void): () => void;
+  /** Blocks this thread for one turn: waits, at most `MAX_WAIT_MS`, and calls what is due. */
+  turn(): void;
+}
+
+/**
+ * Why not libuv's loop: it has no way to watch a FIFO without reading it (see fifo-reader.ts), and koffi's poll handle
+ * aborts the whole process when its worker dies while the handle is active (3.3.4).
+ */
+export function createReadiness(epoll: number): Readiness {
+  const watched = new Map<number, () => void>();
+  const delayed = new Set<{ readonly atMs: number; readonly work: () => void }>();
+
+  const runDelayed = (): void => {
+    const nowMs = performance.now();
+    for (const entry of delayed) {
+      if (entry.atMs > nowMs) continue;
+      delayed.delete(entry);
+      entry.work();
+    }
+  };
+
+  const waitMs = (): number => {
+    let soonestMs = performance.now() + MAX_WAIT_MS;
+    for (const { atMs } of delayed) soonestMs = Math.min(soonestMs, atMs);
+    return Math.max(0, Math.ceil(soonestMs - performance.now()));
+  };
+
+  return {
+    watch(fd, onReadable) {
+      epollAdd(epoll, fd);
+      watched.set(fd, onReadable);
+      return () => {
+        if (!watched.delete(fd)) return;
+        epollRemove(epoll, fd);
+      };
+    },
+    after(delayMs, work) {
+      const entry = { atMs: performance.now() + delayMs, work };
+      delayed.add(entry);
+      return () => void delayed.delete(entry);
+    },
+    turn() {
+      // One whose watch was stopped earlier in this turn is not called any more.
+      for (const fd of epollWait(epoll, waitMs())) watched.get(fd)?.();
+      runDelayed();
+    },
+  };
+}
+
+const MAX_WAIT_MS = 1000;
