@@ -45,7 +45,7 @@ export const createContainer =
     if (!config) throw invalidArgument('config', 'must be given');
     const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
     if (!request.sandbox_config?.metadata) throw invalidArgument('sandbox_config.metadata', 'must be given');
-    validateContainerConfig(config, pod.config);
+    validateContainerConfig(config);
     const name = containerName(config.metadata!, request.sandbox_config.metadata);
     const fingerprint = canonicalJson(toGoJson(config));
     const id = await deps.operations.run({

@@ -36,7 +36,8 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
             snapshotter: plan.snapshotter,
             snapshotKey: id,
             extensions: { [SANDBOX_METADATA_EXTENSION]: plan.metadata },
-            sandbox: id,
+            // It belongs to no sandbox: its shim is the one that the pod's containers will look for by its id.
+            sandbox: '',
           },
           { signal, lease: plan.lease },
         ),
