@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { connectivityState, type Channel } from '@grpc/grpc-js';
-import { createChannel, waitForChannelReady } from 'nice-grpc';
+import { createChannel } from 'nice-grpc';
 import { CriError } from '../base/errors.js';
 
 /** containerd refuses larger messages either way. */
@@ -29,12 +29,24 @@ export async function waitReady(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<void> {
+  signal.throwIfAborted();
   if (channel.getConnectivityState(true) === connectivityState.READY) return;
   try {
-    await unlessAborted(waitForChannelReady(channel, new Date(Date.now() + timeoutMs)), signal);
+    await unlessAborted(connected(channel, new Date(Date.now() + timeoutMs), signal), signal);
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     throw new CriError('UNAVAILABLE', `containerd at ${address} is not reachable: ${await probe(address)}`);
+  }
+}
+
+async function connected(channel: Channel, deadline: Date, signal: AbortSignal): Promise<void> {
+  // A closed channel that is asked to connect comes back to life, so the signal is looked at first.
+  while (!signal.aborted) {
+    const state = channel.getConnectivityState(true);
+    if (state === connectivityState.READY) return;
+    await new Promise<void>((resolve, reject) => {
+      channel.watchConnectivityState(state, deadline, (error) => (error ? reject(error) : resolve()));
+    });
   }
 }
 

@@ -4,37 +4,30 @@ import { TaskExit, TaskOOM } from '../../generated/containerd/events/task.js';
 import type { Any, ContainerdEvent } from './containerd.js';
 import { timestampNs } from './wire-time.js';
 
-/** containerd's filters for the topics that are read, of one namespace only. They are ORed. */
+/** By topic, for the type URLs of image events differ from the others' (containerd.services.images.v1.ImageCreate). */
+const DECODERS: Readonly<Record<string, (value: Uint8Array) => ContainerdEvent>> = {
+  '/tasks/exit': (value) => {
+    const { container_id, id, pid, exit_status, exited_at } = TaskExit.decode(value);
+    return {
+      kind: 'task-exit',
+      containerId: container_id,
+      execId: id === container_id ? '' : id,
+      pid,
+      exit: { exitStatus: exit_status, exitedAtNs: timestampNs(exited_at) },
+    };
+  },
+  '/tasks/oom': (value) => ({ kind: 'task-oom', containerId: TaskOOM.decode(value).container_id }),
+  '/containers/delete': (value) => ({ kind: 'container-deleted', containerId: ContainerDelete.decode(value).id }),
+  '/images/create': (value) => ({ kind: 'image-changed', name: ImageCreate.decode(value).name, deleted: false }),
+  '/images/update': (value) => ({ kind: 'image-changed', name: ImageUpdate.decode(value).name, deleted: false }),
+  '/images/delete': (value) => ({ kind: 'image-changed', name: ImageDelete.decode(value).name, deleted: true }),
+};
+
+/** containerd's filters for the topics that are read, and `topics`, of one namespace only. They are ORed. */
 export const eventFilters = (namespace: string, topics: readonly string[] = []): string[] =>
-  [
-    ...['/tasks/exit', '/tasks/oom', '/containers/delete', '/images/create', '/images/update', '/images/delete'],
-    ...topics,
-  ].map((topic) => `topic==${JSON.stringify(topic)},namespace==${JSON.stringify(namespace)}`);
+  [...Object.keys(DECODERS), ...topics].map(
+    (topic) => `topic==${JSON.stringify(topic)},namespace==${JSON.stringify(namespace)}`,
+  );
 
 /** undefined for an event that crid does not read. `execId` is "" for the container's own process. */
-export function decodeEvent(event: Any): ContainerdEvent | undefined {
-  switch (event.type_url) {
-    case 'containerd.events.TaskExit': {
-      const { container_id, id, pid, exit_status, exited_at } = TaskExit.decode(event.value);
-      return {
-        kind: 'task-exit',
-        containerId: container_id,
-        execId: id === container_id ? '' : id,
-        pid,
-        exit: { exitStatus: exit_status, exitedAtNs: timestampNs(exited_at) },
-      };
-    }
-    case 'containerd.events.TaskOOM':
-      return { kind: 'task-oom', containerId: TaskOOM.decode(event.value).container_id };
-    case 'containerd.events.ContainerDelete':
-      return { kind: 'container-deleted', containerId: ContainerDelete.decode(event.value).id };
-    case 'containerd.events.ImageCreate':
-      return { kind: 'image-changed', name: ImageCreate.decode(event.value).name, deleted: false };
-    case 'containerd.events.ImageUpdate':
-      return { kind: 'image-changed', name: ImageUpdate.decode(event.value).name, deleted: false };
-    case 'containerd.events.ImageDelete':
-      return { kind: 'image-changed', name: ImageDelete.decode(event.value).name, deleted: true };
-    default:
-      return undefined;
-  }
-}
+export const decodeEvent = (topic: string, event: Any): ContainerdEvent | undefined => DECODERS[topic]?.(event.value);

@@ -162,7 +162,7 @@ function createFeed(
 
 function decode(envelope: Envelope, log: Logger): ContainerdEvent | undefined {
   try {
-    return envelope.event && decodeEvent(envelope.event);
+    return envelope.event && decodeEvent(envelope.topic, envelope.event);
   } catch (thrown) {
     log.warn({ err: CriError.from(thrown), topic: envelope.topic }, 'an event could not be decoded');
     return undefined;

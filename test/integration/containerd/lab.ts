@@ -60,7 +60,7 @@ export const specOf = (id: string, ...args: string[]) =>
     root: { path: 'rootfs' },
     mounts: [{ destination: '/proc', type: 'proc', source: 'proc' }],
     linux: {
-      cgroupsPath: `/crid-test/${id}`,
+      cgroupsPath: `/crid-test-${id}`,
       namespaces: ['pid', 'mount', 'ipc', 'uts', 'network'].map((type) => ({ type })),
     },
   });
