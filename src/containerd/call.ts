@@ -34,6 +34,8 @@ export interface Endings {
 /** A call that found no connection is sent again this often; each time it waits for the channel first. */
 const NEVER_SENT_ATTEMPTS = 5;
 const READ_ATTEMPTS = 2;
+/** Node fires a timer at once when it is asked for more. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * The one middleware of every call: waits for the connection, sets the headers, bounds the time, retries what may be
@@ -109,7 +111,7 @@ function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings
     controller.abort();
   };
   const onAbort = end('cancelled');
-  const timer = timeoutMs > 0 ? setTimeout(end('deadline'), timeoutMs) : undefined;
+  const timer = timeoutMs > 0 ? setTimeout(end('deadline'), Math.min(timeoutMs, MAX_TIMER_MS)) : undefined;
   const forget = endings.add(end('closed'));
   signal?.addEventListener('abort', onAbort, { once: true });
   if (endings.closed) end('closed')();

@@ -22,7 +22,7 @@ export interface EventSettings {
 
 const QUEUE_LIMIT = 10_000;
 const BACKOFF_MIN_MS = 100;
-const BACKOFF_MAX_MS = 5_000;
+const BACKOFF_MAX_MS = 1_000;
 const CONFIRM_INTERVAL_MS = 50;
 const CONFIRM_ATTEMPTS = 100;
 
@@ -47,7 +47,7 @@ async function keepSubscribed(
   while (!signal.aborted && !settings.isClosed()) {
     const { lost, wasLive } = await runSession(client, settings, handlers, signal);
     if (signal.aborted || settings.isClosed()) return;
-    handlers.onLost(lost);
+    tellLost(handlers, lost, settings.log);
     backoffMs = wasLive ? BACKOFF_MIN_MS : Math.min(backoffMs * 2, BACKOFF_MAX_MS);
     await sleep(backoffMs, signal);
   }
@@ -70,7 +70,7 @@ async function runSession(
   outer.addEventListener('abort', onAbort, { once: true });
 
   const marker = `/crid/subscribed-${randomUUID()}`;
-  const feed = createFeed(handlers, settings, end);
+  const feed = createFeed(handlers, settings, end, session.signal);
   const confirming = confirm(client, marker, session.signal, feed.confirmed).catch(end);
   try {
     const filters = eventFilters(settings.namespace, [marker]);
@@ -86,7 +86,7 @@ async function runSession(
     session.abort();
     await confirming;
     // Two runs of onConnected must not overlap.
-    await feed.settled();
+    await Promise.race([feed.settled(), aborted(outer)]);
   }
   return { lost: lost ?? new CriError('UNAVAILABLE', 'events.subscribe: lost'), wasLive: feed.live };
 }
@@ -117,6 +117,7 @@ function createFeed(
   handlers: Handlers,
   { namespace, log, queueLimit = QUEUE_LIMIT }: EventSettings,
   end: (reason: unknown) => void,
+  ended: AbortSignal,
 ) {
   const queue: ContainerdEvent[] = [];
   let catchingUp: Promise<void> | undefined;
@@ -132,6 +133,7 @@ function createFeed(
   const catchUp = async (): Promise<void> => {
     try {
       await handlers.onConnected();
+      if (ended.aborted) return;
       for (const event of queue.splice(0)) deliver(event);
       live = true;
     } catch (thrown) {
@@ -158,6 +160,21 @@ function createFeed(
     },
     settled: async (): Promise<void> => catchingUp,
   };
+}
+
+function tellLost(handlers: Handlers, lost: Error, log: Logger): void {
+  try {
+    handlers.onLost(lost);
+  } catch (thrown) {
+    log.error({ err: CriError.from(thrown) }, 'the loss of the event subscription could not be handled');
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
 }
 
 function decode(envelope: Envelope, log: Logger): ContainerdEvent | undefined {

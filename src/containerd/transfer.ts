@@ -53,7 +53,7 @@ async function pullUnder(
   const id = randomUUID();
   const open: WireStream[] = [];
   const stream = async (name: string): Promise<WireStream> => {
-    const opened = await openStream(streaming, name, lease);
+    const opened = await openStream(streaming, name, lease, options?.signal);
     open.push(opened);
     return opened;
   };

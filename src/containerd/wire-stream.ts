@@ -13,27 +13,41 @@ export interface WireStream {
   close(): void;
 }
 
-/** Opens a stream under `id`, which is registered with containerd when this resolves. */
+const OPEN_TIMEOUT_MS = 10_000;
+
+/** Opens a stream under `id`, which is registered with containerd when this resolves. `signal` closes it. */
 export async function openStream(
   client: ServiceClient<StreamingDefinition>,
   id: string,
   lease: string,
+  signal: AbortSignal | undefined,
 ): Promise<WireStream> {
   const ending = new AbortController();
+  // Half-closing would leave the stream registered, so the call itself is cancelled.
+  const close = (): void => {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', close);
+    ending.abort();
+  };
+  const timer = setTimeout(close, OPEN_TIMEOUT_MS);
+  if (signal?.aborted === true) close();
+  else signal?.addEventListener('abort', close, { once: true });
+
   const outgoing = createOutgoing(ending.signal);
   outgoing.send(anyOf('containerd.services.streaming.v1.StreamInit', StreamInit.encode({ id }).finish()));
   const options = { ...withoutLimit({ signal: ending.signal, lease }), subject: id };
   const incoming = client.stream(outgoing.messages, options)[Symbol.asyncIterator]();
-  // The empty first answer is the acknowledgement.
-  if ((await incoming.next()).done === true) {
-    throw new CriError('UNAVAILABLE', `transfer.stream: "${id}" was closed before it was acknowledged`);
+  try {
+    // The empty first answer is the acknowledgement.
+    if ((await incoming.next()).done === true) {
+      throw new CriError('UNAVAILABLE', `transfer.stream: "${id}" was closed before it was acknowledged`);
+    }
+  } catch (thrown) {
+    close();
+    throw thrown;
   }
-  return {
-    send: outgoing.send,
-    messages: { [Symbol.asyncIterator]: () => incoming },
-    // Half-closing would leave the stream registered, so the call itself is cancelled.
-    close: () => ending.abort(),
-  };
+  clearTimeout(timer);
+  return { send: outgoing.send, messages: { [Symbol.asyncIterator]: () => incoming }, close };
 }
 
 /** The request side: stays open until `signal` aborts, for containerd drops the stream with it. */

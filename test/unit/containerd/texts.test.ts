@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CriError } from '../../../src/base/errors.js';
+import { isRead, methodName, subjectOf } from '../../../src/containerd/method-names.js';
+import { hostPlatform } from '../../../src/containerd/platform.js';
+import { pullError } from '../../../src/containerd/pull-errors.js';
+import { redact } from '../../../src/containerd/redact.js';
+import { timestampNs } from '../../../src/containerd/wire-time.js';
+
+test('secrets leave a text, the rest stays', () => {
+  assert.deepEqual(
+    [
+      'HEAD https://host:5000/v2/x/manifests/1: 401',
+      'Get "https://jo:pw@host/v2/?a=b&c=d": EOF',
+      'sent Authorization: Bearer abcdef123456==',
+      'challenge Bearer realm="x"',
+      'password hunter22 was wrong',
+    ].map((text) => redact(text, ['hunter22', 'was'])),
+    [
+      'HEAD https://host:5000/v2/x/manifests/1: 401',
+      'Get "https://[redacted]@host/v2/?[redacted]": EOF',
+      'sent Authorization: Bearer [redacted]',
+      'challenge Bearer realm="x"',
+      'password [redacted] was wrong',
+    ],
+  );
+});
+
+test('the text of a pull tells its code, unless the reference does', () => {
+  const code = (text: string, given: CriError['code'] = 'UNKNOWN'): string =>
+    pullError(new CriError(given, `transfer.pull: ${text}`), 'host/team/401:404', []).code;
+  assert.deepEqual(
+    [
+      code('failed to resolve host/team/401:404: surprise'),
+      code('HEAD request to https://host/v2/team/403/manifests/x: 401 Unauthorized'),
+      code('pull access denied, insufficient_scope: authorization failed'),
+      code('dial tcp 127.0.0.1:443: connect: connection refused'),
+      code('write /x: no space left on device'),
+      code('401 Unauthorized', 'DEADLINE_EXCEEDED'),
+    ],
+    ['UNKNOWN', 'UNAUTHENTICATED', 'PERMISSION_DENIED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'DEADLINE_EXCEEDED'],
+  );
+  assert.equal(
+    pullError(new CriError('UNKNOWN', 'transfer.pull: boom'), 'host/a', []).message,
+    'transfer.pull: "host/a": boom',
+  );
+});
+
+test('methods are called as the port calls them', () => {
+  assert.deepEqual(
+    [
+      '/containerd.services.tasks.v1.Tasks/Start',
+      '/containerd.services.tasks.v1.Tasks/DeleteProcess',
+      '/containerd.services.sandbox.v1.Store/Get',
+      '/containerd.services.sandbox.v1.Controller/Status',
+      '/containerd.services.containers.v1.Containers/ListStream',
+    ].map((path) => [methodName(path), isRead(methodName(path))]),
+    [
+      ['tasks.start', false],
+      ['tasks.deleteExec', false],
+      ['sandboxes.get', true],
+      ['controller.status', true],
+      ['containers.list', true],
+    ],
+  );
+});
+
+test('a request says what it is about', () => {
+  assert.deepEqual(
+    [
+      { container_id: 'c', exec_id: 'e' },
+      { container_id: 'c', exec_id: '' },
+      { snapshotter: 'overlayfs', key: 'k' },
+      { container: { id: 'new' } },
+      { image: { name: 'n' } },
+      { filters: [] },
+    ].map(subjectOf),
+    ['c/e', 'c', 'k', 'new', 'n', ''],
+  );
+});
+
+test('no time and the zero time of Go are 0n', () => {
+  assert.deepEqual([undefined, { seconds: -62135596800n, nanos: 0 }, { seconds: 1n, nanos: 5 }].map(timestampNs), [
+    0n,
+    0n,
+    1_000_000_005n,
+  ]);
+});
+
+test('platforms have their OCI names', () => {
+  assert.deepEqual(hostPlatform('x64'), { os: 'linux', architecture: 'amd64', variant: '' });
+  assert.throws(() => hostPlatform('mips'), { code: 'UNIMPLEMENTED', message: /mips/ });
+});
