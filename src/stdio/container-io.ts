@@ -1,3 +1,4 @@
+import { isCode } from '../base/errors.js';
 import type { CopyThread } from './copy-thread.js';
 import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
 import type { NewCommand, Notice, StreamName } from './messages.js';
@@ -33,10 +34,13 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
   };
 
   const close = (): Promise<void> =>
-    (closing ??= thread.send({ kind: 'close', io }).finally(() => {
-      options.onClosed();
-      for (const wake of waiters) wake();
-    }));
+    (closing ??= thread
+      .send({ kind: 'close', io })
+      .catch(ignoreClosed)
+      .finally(() => {
+        options.onClosed();
+        for (const wake of waiters) wake();
+      }));
 
   const containerIo: ContainerIo = {
     containerId: request.containerId,
@@ -83,4 +87,9 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
             maxLineBytes: request.maxLineBytes,
           },
   };
+}
+
+/** When all of stdio is closed, so is this. */
+function ignoreClosed(thrown: unknown): void {
+  if (!isCode(thrown, 'UNAVAILABLE')) throw thrown;
 }

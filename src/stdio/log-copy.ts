@@ -1,9 +1,9 @@
+import { readClock } from '../host/clock.js';
 import { openFifoReader } from './fifo-reader.js';
 import { createLogLines } from './log-lines.js';
 import type { LogFile } from './log-file.js';
 import type { StreamSource } from './messages.js';
 import type { Readiness } from './readiness.js';
-import { readClock } from './timestamp.js';
 
 /** One stream being copied into the log. */
 export interface Copy {

@@ -1,5 +1,6 @@
-import { createTimestampWriter, TIMESTAMP_MAX_BYTES, type Instant } from './timestamp.js';
+import type { Instant } from '../host/clock.js';
 import type { StreamName } from './messages.js';
+import { createTimestampWriter, TIMESTAMP_MAX_BYTES } from './timestamp.js';
 
 /** Where formatted lines go: called with whole lines, or with a part of one longer than the buffer; kept nowhere. */
 export type LineSink = (bytes: Buffer) => void;

@@ -1,23 +1,10 @@
-import { systemCall } from '../host/libc.js';
-
-/** A point in time that a writer keeps and overwrites, so that no line allocates one. */
-export interface Instant {
-  seconds: number;
-  nanos: number;
-}
+import type { Instant } from '../host/clock.js';
 
 /** Writes an instant as RFC 3339 with nanoseconds, trailing zeros dropped, in local time; answers the new end. */
 export type TimestampWriter = (target: Buffer, at: number, instant: Instant) => number;
 
 /** Room for the longest form: `2026-11-24T02:07:33.123456789+02:00`. */
 export const TIMESTAMP_MAX_BYTES = 35;
-
-/** Reads the real-time clock into `instant`. Date has milliseconds only. */
-export function readClock(instant: Instant): void {
-  clockGettime.sync(CLOCK_REALTIME, timespec);
-  instant.seconds = Number(timespec[0]);
-  instant.nanos = Number(timespec[1]);
-}
 
 /**
  * The log format's times (CRI `LogDirectory`: RFC3339Nano): `.5` for half a second, no fraction for a whole one, `Z` for
@@ -41,10 +28,6 @@ export function createTimestampWriter(): TimestampWriter {
     return end + tail.length;
   };
 }
-
-const CLOCK_REALTIME = 0;
-const timespec = new BigInt64Array(2);
-const clockGettime = systemCall('clock_gettime', ['int', 'int64_t *']);
 
 function writeFraction(target: Buffer, at: number, nanos: number): number {
   if (nanos === 0) return at;
