@@ -4,7 +4,7 @@ import { DENY_ALL } from './devices.js';
 import type { OciSpec } from './oci.js';
 
 /** The version of the runtime spec that these specs need: mounts with id mappings. */
-export const OCI_VERSION = '1.2.0';
+export const OCI_VERSION = '1.2.1';
 
 /** Where a task's rootfs lies, below its bundle. */
 export const ROOTFS_PATH = 'rootfs';

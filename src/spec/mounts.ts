@@ -49,17 +49,25 @@ export function containerMounts(input: ContainerMountsInput): ContainerMounts {
   };
 }
 
-/** The mounts of the pause container: its shm and resolv.conf read-only, and no cgroups. */
+/**
+ * The mounts of the pause container: its shm and resolv.conf read-only, and no cgroups. The first mount of a network
+ * namespace's sysfs decides whether any can write: a privileged pod's is writable here already.
+ */
 export function sandboxMounts(input: {
   readonly shmPath: string;
   readonly resolvConfPath: string;
   readonly hostSys: boolean;
+  readonly privileged: boolean;
 }): OciMount[] {
   const defaults = defaultMounts().filter(({ destination }) => destination !== '/dev/shm');
+  const sysOf = (mount: OciMount): OciMount => {
+    if (input.hostSys) return HOST_SYS_MOUNT;
+    return input.privileged ? writable(mount) : mount;
+  };
   // With a user namespace a remount without these flags fails with EPERM.
   const options = ['rbind', 'ro', 'nosuid', 'nodev', 'noexec'];
   return [
-    ...defaults.map((mount) => (mount.destination === '/sys' && input.hostSys ? HOST_SYS_MOUNT : mount)),
+    ...defaults.map((mount) => (mount.destination === '/sys' ? sysOf(mount) : mount)),
     { destination: '/dev/shm', type: 'bind', source: input.shmPath, options },
     { destination: '/etc/resolv.conf', type: 'bind', source: input.resolvConfPath, options },
   ];

@@ -38,6 +38,7 @@ export function buildSandboxSpec(input: SandboxSpecInput): OciSpec {
       shmPath: input.shmPath,
       resolvConfPath: input.resolvConfPath,
       hostSys: facts.hostNetwork && facts.userNamespace !== undefined,
+      privileged: context?.privileged ?? false,
     }),
     annotations: sandboxAnnotations({
       podId: input.id,
@@ -72,7 +73,8 @@ interface Facts {
 
 function processOf(input: SandboxSpecInput): OciProcess {
   const { image, user, host, options } = input;
-  const label = input.selinux?.processLabel ?? '';
+  const privileged = input.pod.linux?.security_context?.privileged ?? false;
+  const label = privileged ? '' : (input.selinux?.processLabel ?? '');
   return {
     user: { uid: user.uid, gid: user.gid, additionalGids: [...user.additionalGids] },
     args: pauseArgs(image, input.imageName),

@@ -61,6 +61,7 @@ function mappingsOf(mappings: readonly IDMapping[], field: string): OciIdMapping
   if (mappings.length > 1) throw invalidArgument(field, `expected one mapping, received ${mappings.length}`);
   for (const { host_id, container_id, length } of mappings) {
     if (length < 1) throw invalidArgument(`${field}[0].length`, `expected 1 or more, received ${length}`);
+    if (container_id !== 0) throw invalidArgument(`${field}[0].container_id`, 'root (0) is not mapped');
     if (host_id + length > ID_LIMIT || container_id + length > ID_LIMIT) {
       throw invalidArgument(`${field}[0]`, `ids pass ${ID_LIMIT}`);
     }
