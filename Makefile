@@ -1,44 +1,57 @@
-# What each target does: docs/testing.md.
-.PHONY: build check test unit integration conformance conformance-reference bench run generate clean
+# make help lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
 
-TSC = npx --no-install tsc
+NODE := node --enable-source-maps
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-build: node_modules/.package-lock.json
-	$(TSC) -p .
+.PHONY: help build check test unit integration conformance conformance-reference bench run generate format clean
 
-node_modules/.package-lock.json: package-lock.json
-	npm ci --no-audit --no-fund
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
+
+# npm writes this file last, so it is newer than the lock when node_modules is whole.
+node_modules/.package-lock.json: package.json package-lock.json
+	npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-check: build
-	npx --no-install eslint .
-	npx --no-install prettier --check --log-level warn .
-	npx --no-install depcruise --config .dependency-cruiser.cjs src
+build: node_modules/.package-lock.json ## compile to build/
+	tsc -p tsconfig.json
+
+check: node_modules/.package-lock.json ## types, lint, format, direction of the layers, generated/
+	tsc -p tsconfig.json --noEmit --incremental false
+	eslint --max-warnings 0 .
+	prettier --check --log-level warn .
+	depcruise --config .dependency-cruiser.cjs --output-type err src
 	tools/check-generated.sh
 
-test: build
-	node --enable-source-maps build/tools/test.js unit integration
+test: build ## unit and integration tests (the latter need root and Linux)
+	@$(NODE) build/tools/test.js unit integration
 
-unit: build
-	node --enable-source-maps build/tools/test.js unit
+unit: build ## tests that need nothing
+	@$(NODE) build/tools/test.js unit
 
-integration: build
-	node --enable-source-maps build/tools/test.js integration
+integration: build ## tests on a private containerd and a registry on loopback
+	@$(NODE) build/tools/test.js integration
 
-conformance: build
-	node --enable-source-maps build/test/conformance/main.js crid
+conformance: build ## critest against crid
+	@$(NODE) build/test/conformance/main.js crid
 
-conformance-reference: build
-	node --enable-source-maps build/test/conformance/main.js reference
+conformance-reference: build ## critest against containerd's own CRI plugin
+	@$(NODE) build/test/conformance/main.js reference
 
-bench: build
-	node --enable-source-maps build/test/bench/main.js
+bench: build ## each RPC against containerd's own CRI plugin
+	@$(NODE) build/test/bench/main.js
 
-run: build
-	@node --enable-source-maps build/tools/run.js
+run: build ## a first pod on crid; stays up until Ctrl-C
+	@$(NODE) build/tools/run.js
 
-generate: node_modules/.package-lock.json
+generate: node_modules/.package-lock.json ## make generated/ of protos/
 	tools/generate.sh
 
-clean:
-	rm -rf build
+format: node_modules/.package-lock.json ## write what prettier wants
+	prettier --write --log-level warn .
+
+clean: ## remove what was built
+	rm -rf build .work
