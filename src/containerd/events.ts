@@ -1,26 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { EventsDefinition } from '../../generated/containerd/services/events/v1/events.js';
-import type { Envelope } from '../../generated/containerd/types/event.js';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
 import { wireAny } from './any.js';
 import { withOptions, withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
-import type { ContainerdEvent, Events } from './containerd.js';
-import { decodeEvent, eventFilters } from './event-decode.js';
+import type { Events } from './containerd.js';
+import { eventFilters } from './event-decode.js';
+import { createFeed, type FeedSettings } from './event-feed.js';
 
 type Handlers = Parameters<Events['subscribe']>[0];
 
-export interface EventSettings {
-  readonly namespace: string;
-  readonly log: Logger;
+export interface EventSettings extends FeedSettings {
   /** No resubscription once the client is closed. */
   readonly isClosed: () => boolean;
-  /** Events kept while `onConnected` runs; one more and the subscription starts over. */
-  readonly queueLimit?: number;
 }
 
-const QUEUE_LIMIT = 10_000;
 const BACKOFF_MIN_MS = 100;
 const BACKOFF_MAX_MS = 1_000;
 const CONFIRM_INTERVAL_MS = 50;
@@ -66,7 +61,12 @@ async function runSession(
     lost ??= CriError.from(reason);
     session.abort();
   };
-  const onAbort = (): void => end(new CriError('CANCELLED', 'events.subscribe: ended by the subscriber'));
+  let release = (): void => undefined;
+  const aborted = new Promise<void>((resolve) => (release = resolve));
+  const onAbort = (): void => {
+    end(new CriError('CANCELLED', 'events.subscribe: ended by the subscriber'));
+    release();
+  };
   outer.addEventListener('abort', onAbort, { once: true });
 
   const marker = `/crid/subscribed-${randomUUID()}`;
@@ -82,11 +82,11 @@ async function runSession(
   } catch (thrown) {
     end(thrown);
   } finally {
-    outer.removeEventListener('abort', onAbort);
     session.abort();
     await confirming;
     // Two runs of onConnected must not overlap.
-    await Promise.race([feed.settled(), aborted(outer)]);
+    await Promise.race([feed.settled(), aborted]);
+    outer.removeEventListener('abort', onAbort);
   }
   return { lost: lost ?? new CriError('UNAVAILABLE', 'events.subscribe: lost'), wasLive: feed.live };
 }
@@ -112,76 +112,10 @@ async function confirm(
   }
 }
 
-/** Holds events back until the subscriber has caught up, then hands them on one by one. */
-function createFeed(
-  handlers: Handlers,
-  { namespace, log, queueLimit = QUEUE_LIMIT }: EventSettings,
-  end: (reason: unknown) => void,
-  ended: AbortSignal,
-) {
-  const queue: ContainerdEvent[] = [];
-  let catchingUp: Promise<void> | undefined;
-  let live = false;
-
-  const deliver = (event: ContainerdEvent): void => {
-    try {
-      handlers.onEvent(event);
-    } catch (thrown) {
-      log.error({ err: CriError.from(thrown), kind: event.kind }, 'an event could not be handled');
-    }
-  };
-  const catchUp = async (): Promise<void> => {
-    try {
-      await handlers.onConnected();
-      if (ended.aborted) return;
-      for (const event of queue.splice(0)) deliver(event);
-      live = true;
-    } catch (thrown) {
-      end(CriError.from(thrown).prefixed('events.subscribe: onConnected'));
-    }
-  };
-
-  return {
-    get live() {
-      return live;
-    },
-    confirmed: () => catchingUp !== undefined,
-    confirm: (): void => {
-      catchingUp ??= catchUp();
-    },
-    push: (envelope: Envelope): void => {
-      const event = envelope.namespace === namespace ? decode(envelope, log) : undefined;
-      if (event === undefined) return;
-      if (live) return deliver(event);
-      queue.push(event);
-      if (queue.length > queueLimit) {
-        end(new CriError('RESOURCE_EXHAUSTED', `events.subscribe: more than ${queueLimit} events while catching up`));
-      }
-    },
-    settled: async (): Promise<void> => catchingUp,
-  };
-}
-
 function tellLost(handlers: Handlers, lost: Error, log: Logger): void {
   try {
     handlers.onLost(lost);
   } catch (thrown) {
     log.error({ err: CriError.from(thrown) }, 'the loss of the event subscription could not be handled');
-  }
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener('abort', () => resolve(), { once: true });
-  });
-}
-
-function decode(envelope: Envelope, log: Logger): ContainerdEvent | undefined {
-  try {
-    return envelope.event && decodeEvent(envelope.topic, envelope.event);
-  } catch (thrown) {
-    log.warn({ err: CriError.from(thrown), topic: envelope.topic }, 'an event could not be decoded');
-    return undefined;
   }
 }

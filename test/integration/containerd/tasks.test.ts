@@ -73,6 +73,42 @@ test('a task runs, is inspected, executes, is killed and goes', async () => {
   assert.equal(await tasks.delete('long'), undefined);
 });
 
+test('exits come as events, of the container and of what ran in it', async () => {
+  const { tasks } = containerd;
+  const abort = new AbortController();
+  const exits: { containerId: string; execId: string; exitStatus: number }[] = [];
+  let both = (): void => undefined;
+  const seenBoth = new Promise<void>((resolve) => (both = resolve));
+  await new Promise<void>((resolve, reject) => {
+    containerd.events.subscribe(
+      {
+        onConnected: async () => resolve(),
+        onEvent: (event) => {
+          if (event.kind !== 'task-exit') return;
+          const { containerId, execId, exit } = event;
+          exits.push({ containerId, execId, exitStatus: exit.exitStatus });
+          if (exits.length === 2) both();
+        },
+        onLost: reject,
+      },
+      abort.signal,
+    );
+  });
+  await createTask('told', 'sleep', '1000');
+  await tasks.start({ containerId: 'told' });
+  const exec = { containerId: 'told', execId: 'five' };
+  await tasks.exec({ ...exec, io: noIo, spec: jsonAny(PROCESS_TYPE_URL, busyboxProcess('sh', '-c', 'exit 5')) });
+  await tasks.start(exec);
+  await tasks.wait(exec);
+  await tasks.kill({ containerId: 'told', signal: 9 });
+  await seenBoth;
+  abort.abort();
+  assert.deepEqual(exits, [
+    { containerId: 'told', execId: 'five', exitStatus: 5 },
+    { containerId: 'told', execId: '', exitStatus: 137 },
+  ]);
+});
+
 test('a wait ends with its signal or its time, and the process lives on', async () => {
   const { tasks } = containerd;
   await createTask('patient', 'sleep', '1000');
