@@ -31,8 +31,10 @@ export const removeContainer =
 async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<void> {
   const container = deps.state.containers.find(id, 'container_id');
   if (!container) return;
-  await steps.step('delete task', (signal) => deleteTask(deps, id, signal));
+  // An exit that is being handled takes the task away itself.
+  await steps.step('wait for exit handling', () => deps.exits.handled(id));
   deps.exits.forget(id);
+  await steps.step('delete task', (signal) => deleteTask(deps, id, signal));
   await steps.step('close streams', async () => {
     await deps.ios.get(id)?.remove();
     deps.ios.delete(id);

@@ -1,17 +1,15 @@
-import { access, readFile } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  NamespaceMode,
-  SecurityProfile_ProfileType,
-  type ContainerConfig,
-  type Device,
-} from '../../generated/runtime/v1/api.js';
+import { NamespaceMode, type ContainerConfig, type Device } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import type { SnapshotMount } from '../containerd/containerd.js';
 import { listDevices, statDevice, type Device as HostDevice } from '../host/devices.js';
 import { openRootfs, type Rootfs } from '../host/rootfs.js';
+import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
+import { containerSeccompRequest } from '../spec/container-spec.js';
+import { localhostSeccompPath } from '../spec/seccomp.js';
 import type { ContainerSpecInput, ResolvedDevice, ResolvedUser } from '../spec/types.js';
 import { needsUserLookup, resolveUser, userRequest } from '../spec/user.js';
 import { podFiles } from '../state/pod-view.js';
@@ -45,7 +43,10 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
     resolveDevices(config.devices),
     privileged && !handler.spec.privilegedWithoutHostDevices ? hostDevices() : [],
     existing({ hosts: files.hostsPath, hostname: files.hostnamePath, resolvConf: files.resolvConfPath }),
-    localhostSeccomp(config),
+    readSeccompProfile(
+      localhostSeccompPath(containerSeccompRequest(config.linux?.security_context, deps.host, deps.specOptions)),
+      'config.linux.security_context.seccomp.localhost_ref',
+    ),
   ]);
   return {
     id,
@@ -84,7 +85,10 @@ async function readRootfs(
   const rootfs = await openRootfs(subject.rootfs);
   try {
     const [passwd, group] = await Promise.all([readText(rootfs, '/etc/passwd'), readText(rootfs, '/etc/group')]);
-    return { user: resolveUser({ ...request, passwd, group }), volumes: await copyVolumes(deps, subject.id, rootfs, paths) };
+    return {
+      user: resolveUser({ ...request, passwd, group }),
+      volumes: await copyVolumes(deps, subject.id, rootfs, paths),
+    };
   } finally {
     await rootfs.close();
   }
@@ -179,15 +183,4 @@ function targetPid(deps: ContainerDeps, pod: Pod, config: ContainerConfig): numb
       `${field}: container "${target.id}" is ${target.state.phase}, not running`,
     );
   return target.state.pid;
-}
-
-async function localhostSeccomp(config: ContainerConfig): Promise<unknown> {
-  const profile = config.linux?.security_context?.seccomp;
-  if (profile?.profile_type !== SecurityProfile_ProfileType.Localhost) return undefined;
-  const field = 'config.linux.security_context.seccomp.localhost_ref';
-  try {
-    return JSON.parse(await readFile(profile.localhost_ref, 'utf8')) as unknown;
-  } catch (thrown) {
-    throw invalidArgument(field, `"${profile.localhost_ref}" cannot be used: ${(thrown as Error).message}`);
-  }
 }

@@ -11,6 +11,8 @@ export interface Exits {
   forget(id: string): void;
   /** What the event stream has said about the init process of `id`. */
   report(id: string, exit: Exit): void;
+  /** Resolves when no exit of `id` is being handled: its task has been taken away. */
+  handled(id: string): Promise<void>;
   /** Ends every watch. */
   close(): void;
 }
@@ -22,7 +24,7 @@ const RETRY_LAST_MS = 5 * 60_000;
 
 /**
  * `onExit` gets each exit once, undefined where nobody saw it. When it fails it is called again, after 1 s and up to
- * 5 min, until it succeeds or the watch is forgotten.
+ * 5 min, until it succeeds.
  */
 export function createExits(options: {
   containerd: Pick<Containerd, 'tasks'>;
@@ -31,14 +33,16 @@ export function createExits(options: {
 }): Exits {
   const { log, onExit } = options;
   const watches = new Map<string, AbortController>();
+  const closing = new AbortController();
+  const handling = new Map<string, Promise<void>>();
 
-  const ended = async (id: string, exit: Exit | undefined, watch: AbortController): Promise<void> => {
+  const handle = async (id: string, exit: Exit | undefined): Promise<void> => {
     for (let pauseMs = RETRY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS)) {
       try {
         return await onExit(id, exit);
       } catch (thrown) {
         log.warn({ id, err: CriError.from(thrown).message, pauseMs }, 'exit not handled, trying again');
-        await sleep(pauseMs, watch.signal);
+        await sleep(pauseMs, closing.signal);
       }
     }
   };
@@ -48,8 +52,10 @@ export function createExits(options: {
     if (!watch) return;
     watches.delete(id);
     watch.abort(new CriError('CANCELLED', 'exit known'));
-    const handling = new AbortController();
-    void ended(id, exit, handling).catch(() => undefined);
+    const work = handle(id, exit)
+      .catch(() => undefined)
+      .finally(() => handling.delete(id));
+    handling.set(id, work);
   };
 
   const wait = async (id: string, signal: AbortSignal): Promise<void> => {
@@ -82,7 +88,9 @@ export function createExits(options: {
       watches.delete(id);
     },
     report: settle,
+    handled: (id) => handling.get(id) ?? Promise.resolve(),
     close() {
+      closing.abort(new CriError('CANCELLED', 'crid stops'));
       for (const watch of watches.values()) watch.abort(new CriError('CANCELLED', 'crid stops'));
       watches.clear();
     },

@@ -9,11 +9,13 @@ import {
 import { CriError, invalidArgument } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
 import { createNetns, removeNetns } from '../host/netns.js';
+import { readSeccompProfile } from '../host/seccomp.js';
 import type { Attachment } from '../network/network.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
-import { buildSandboxSpec } from '../spec/sandbox-spec.js';
+import { buildSandboxSpec, sandboxSeccompRequest } from '../spec/sandbox-spec.js';
+import { localhostSeccompPath } from '../spec/seccomp.js';
 import { specAny } from '../spec/spec-json.js';
 import { resolveUser, userRequest } from '../spec/user.js';
 import { validateSandboxConfig } from '../spec/validate.js';
@@ -173,7 +175,12 @@ async function createSandbox(
     context && LinuxContainerSecurityContext.fromPartial({ ...context, run_as_username: '' }),
     image.config.config?.User ?? '',
   );
+  const seccompProfile = await readSeccompProfile(
+    localhostSeccompPath(sandboxSeccompRequest(context, deps.host, deps.specOptions)),
+    'config.linux.security_context.seccomp.localhost_ref',
+  );
   const spec = buildSandboxSpec({
+    seccompProfile,
     id: pod.id,
     pod: pod.config,
     image: image.config,

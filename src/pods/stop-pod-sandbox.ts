@@ -48,10 +48,12 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
   const { sandboxer, network } = deps.handlers.of(pod);
   // Its end is expected now; should the stop fail, it is watched again.
   deps.exits.forget(id);
-  await steps.step('stop pause task', (signal) => sandboxer.stop(id, signal)).catch((thrown: unknown) => {
-    if (pod.state.phase === 'ready') deps.exits.watch(id);
-    throw thrown;
-  });
+  await steps
+    .step('stop pause task', (signal) => sandboxer.stop(id, signal))
+    .catch((thrown: unknown) => {
+      if (pod.state.phase === 'ready') deps.exits.watch(id);
+      throw thrown;
+    });
   publish(deps, id, { phase: 'not-ready', released: false, failedDetaches });
   if (pod.netnsPath !== '') {
     await steps.step('delete network', (signal) => detach(deps, pod, failedDetaches, signal), undefined, {

@@ -1,5 +1,6 @@
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { arch, hostname } from 'node:os';
+import { parsePermittedCapabilities } from '../spec/capabilities.js';
 import type { HostFacts } from '../spec/types.js';
 import { appArmorEnabled } from '../host/apparmor.js';
 import { cgroupControllers, cgroupVersion } from '../host/cgroups.js';
@@ -9,10 +10,11 @@ import { selinuxEnabled } from '../host/selinux.js';
 
 /** What an OCI spec depends on of this machine, read once at start. */
 export async function hostFacts(): Promise<HostFacts> {
-  const [controllers, oomScoreAdj, unprivilegedPortSysctl] = await Promise.all([
+  const [controllers, oomScoreAdj, unprivilegedPortSysctl, ownStatus] = await Promise.all([
     cgroupControllers(),
     selfOomScoreAdj(),
     exists('/proc/sys/net/ipv4/ip_unprivileged_port_start'),
+    readFile('/proc/self/status', 'utf8'),
   ]);
   return {
     cgroupVersion: cgroupVersion(),
@@ -26,6 +28,7 @@ export async function hostFacts(): Promise<HostFacts> {
     oomScoreAdj,
     mayLowerOomScore: hasCapSysResource(),
     unprivilegedPortSysctl,
+    capabilities: parsePermittedCapabilities(ownStatus),
   };
 }
 
