@@ -1,0 +1,74 @@
+/**
+ * What this process has started or made on the host, and how to undo it. Everything runs in reverse, at the latest when
+ * the process ends by a signal or of itself; each undo has a limit, and a failed one does not keep the others from running.
+ */
+
+interface Entry {
+  readonly what: string;
+  readonly undo: () => Promise<void>;
+}
+
+const UNDO_LIMIT_MS = 60_000;
+const entries: Entry[] = [];
+/** Pids to kill where nothing asynchronous can run any more (`process.exit`). */
+const children = new Set<number>();
+let installed = false;
+let ending: Promise<void> | undefined;
+
+/** Registers an undo, and answers the function that runs it now (once). */
+export function onDispose(what: string, undo: () => Promise<void>): () => Promise<void> {
+  install();
+  let running: Promise<void> | undefined;
+  const entry: Entry = { what, undo: () => (running ??= limited(what, undo())) };
+  entries.push(entry);
+  return async () => {
+    const index = entries.indexOf(entry);
+    if (index >= 0) entries.splice(index, 1);
+    await entry.undo();
+  };
+}
+
+/** Kills `pid` at the latest when this process exits; call the answer once it has ended. */
+export function killOnExit(pid: number): () => void {
+  install();
+  children.add(pid);
+  return () => void children.delete(pid);
+}
+
+/** Undoes everything that is still registered. */
+export async function disposeAll(): Promise<void> {
+  for (let entry = entries.pop(); entry; entry = entries.pop()) {
+    const { what } = entry;
+    await entry.undo().catch((error: unknown) => {
+      process.stderr.write(`clean up ${what}: ${error instanceof Error ? error.message : String(error)}\n`);
+      process.exitCode ||= 1;
+    });
+  }
+}
+
+function install(): void {
+  if (installed) return;
+  installed = true;
+  const signals = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+  for (const [signal, number] of Object.entries(signals)) {
+    process.on(signal, () => void (ending ??= disposeAll().then(() => process.exit(128 + number))));
+  }
+  process.on('beforeExit', () => void (ending ??= disposeAll().then(() => (ending = undefined))));
+  process.on('exit', () => {
+    for (const pid of children) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // it has ended
+      }
+    }
+  });
+}
+
+async function limited(what: string, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what}: no end within ${UNDO_LIMIT_MS} ms`)), UNDO_LIMIT_MS);
+  });
+  await Promise.race([work, limit]).finally(() => clearTimeout(timer));
+}

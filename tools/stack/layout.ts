@@ -1,0 +1,52 @@
+import { createHash } from 'node:crypto';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { PACKAGES, SUITE } from './package-list.js';
+
+/** The multiarch names of Debian's architectures. */
+const TRIPLETS: Readonly<Record<string, { triplet: string; loader: string }>> = {
+  x64: { triplet: 'x86_64-linux-gnu', loader: 'ld-linux-x86-64.so.2' },
+  arm64: { triplet: 'aarch64-linux-gnu', loader: 'ld-linux-aarch64.so.1' },
+};
+
+/** Where everything that is downloaded or built once lies. */
+export interface Layout {
+  readonly dir: string;
+  /** What the packages hold, as from `/`. */
+  readonly root: string;
+  /** Programs that run on this host: containerd, ctr, containerd-shim-runc-v2, runc, crun, docker-registry. */
+  readonly bin: string;
+  /** The suite's own C library and what else runc, crun and the images need. */
+  readonly lib: string;
+  readonly loader: string;
+  readonly cniBin: string;
+  /** The registry's storage, filled with the images. */
+  readonly registry: string;
+  readonly goTools: string;
+}
+
+/** `CRID_STACK_DIR`, else a folder in the user's cache whose name changes with the list of packages. */
+export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
+  const arch = TRIPLETS[process.arch];
+  if (process.platform !== 'linux' || !arch) {
+    throw new Error(`a private containerd stack needs Linux on x64 or arm64, not ${process.platform} ${process.arch}`);
+  }
+  const cache = env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+  const hash = createHash('sha256')
+    .update(JSON.stringify([SUITE, PACKAGES, process.arch]))
+    .digest('hex');
+  const dir = env['CRID_STACK_DIR'] || join(cache, 'crid', `stack-${hash.slice(0, 12)}`);
+  const packages = join(dir, 'packages');
+  const root = join(packages, 'root');
+  const lib = join(root, 'usr', 'lib', arch.triplet);
+  return {
+    dir,
+    root,
+    bin: join(packages, 'bin'),
+    lib,
+    loader: join(lib, arch.loader),
+    cniBin: join(root, 'usr', 'lib', 'cni'),
+    registry: join(dir, 'registry'),
+    goTools: join(dir, 'go'),
+  };
+}

@@ -1,0 +1,32 @@
+/** The Debian suite whose containerd is 2.x; releases before it carry 1.x. */
+export const SUITE = 'forky';
+
+export const PACKAGES: readonly string[] = [
+  'containerd',
+  'runc',
+  'crun',
+  'containernetworking-plugins',
+  'docker-registry',
+  // What the images are made of.
+  'busybox',
+  'procps',
+  'util-linux',
+  // runc and crun need a newer C library than a host may have; patchelf points them to this one.
+  'patchelf',
+  'libc6',
+  'libgcc-s1',
+  'libstdc++6',
+  'libseccomp2',
+  'libyajl2',
+  'libcap2',
+  'libsystemd0',
+  'libgcrypt20',
+  'libgpg-error0',
+  'libblkid1',
+  'libmount1',
+  'libselinux1',
+  'libpcre2-8-0',
+  'libjson-c5',
+  'libblake3-0',
+  'libproc2-0',
+];

@@ -1,0 +1,17 @@
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** The folder that holds what was compiled (`build`): two above `build/tools/stack`. */
+export const buildRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+
+/** The checkout: the nearest folder at or above the compiled files that has the package.json. */
+export const projectRoot = ((): string => {
+  let folder = buildRoot;
+  while (!existsSync(join(folder, 'package.json'))) {
+    const above = dirname(folder);
+    if (above === folder) throw new Error(`no package.json above ${buildRoot}`);
+    folder = above;
+  }
+  return folder;
+})();

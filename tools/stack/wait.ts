@@ -1,0 +1,25 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/**
+ * Asks again and again until the answer is not undefined. After `limitMs` it fails with what the last question failed
+ * with, or else with `what`.
+ */
+export async function until<T>(
+  what: string,
+  limitMs: number,
+  ask: () => Promise<T | undefined> | T | undefined,
+  everyMs = 20,
+): Promise<T> {
+  const endMs = Date.now() + limitMs;
+  for (;;) {
+    let last: unknown;
+    try {
+      const answer = await ask();
+      if (answer !== undefined) return answer;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > endMs) throw new Error(`${what}: not within ${limitMs} ms`, { cause: last });
+    await sleep(everyMs);
+  }
+}
