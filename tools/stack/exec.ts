@@ -1,60 +1,66 @@
 import { execFile } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-export interface ExecOptions {
+export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly timeoutMs?: number;
+  /** What the program reads from its stdin, which is empty without it. */
+  readonly input?: string;
 }
 
 const TIMEOUT_MS = 60_000;
+const RETRY_PAUSE_MS = 2000;
 const OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024;
 const SHOWN_LINES = 12;
 
 /** Runs a program to its end and answers its stdout; an error says what was run and ends with what it printed. */
-export function exec(program: string, args: readonly string[], options: ExecOptions = {}): Promise<string> {
-  const { cwd, env = process.env, timeoutMs = TIMEOUT_MS } = options;
+export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
+  const { cwd, env = process.env, timeoutMs = TIMEOUT_MS, input = '' } = options;
+  const limits = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_LIMIT_BYTES } as const;
   return new Promise((resolve, reject) => {
-    execFile(
-      program,
-      [...args],
-      { cwd, env, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_LIMIT_BYTES },
-      (error, stdout, stderr) => {
-        if (!error) return resolve(stdout);
-        const why = error.killed ? `took longer than ${timeoutMs} ms` : reason(error, stderr || stdout);
-        reject(new Error(`${[program, ...args].join(' ')}: ${why}`, { cause: error }));
-      },
-    );
+    const child = execFile(program, [...args], { cwd, env, ...limits }, (error, stdout, stderr) => {
+      if (!error) return resolve(stdout);
+      const why = error.killed ? `took longer than ${timeoutMs} ms` : lastLines(stderr || stdout) || error.message;
+      reject(new Error(`${[program, ...args].join(' ')}: ${why}`, { cause: error }));
+    });
+    // A program that ends without reading its input is no failure of ours.
+    child.stdin?.on('error', () => undefined).end(input);
   });
 }
 
-/** Tries `work` up to `attempts` times, `pauseMs` apart, and throws its last error. */
-export async function retry<T>(attempts: number, pauseMs: number, work: () => Promise<T>): Promise<T> {
+/** The same, for programs that depend on the network: up to `tries` times. */
+export async function runWithRetries(
+  tries: number,
+  program: string,
+  args: readonly string[],
+  options: RunOptions = {},
+): Promise<string> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await work();
+      return await run(program, args, options);
     } catch (thrown) {
-      if (attempt >= attempts) throw thrown;
-      await sleep(pauseMs);
+      if (attempt >= tries) throw thrown;
+      await sleep(RETRY_PAUSE_MS);
     }
   }
 }
 
-/** Asks `look` every `pauseMs` until it answers something other than undefined; throws after `timeoutMs`. */
-export async function until<T>(
-  what: string,
-  timeoutMs: number,
-  look: () => Promise<T | undefined> | T | undefined,
-  pauseMs = 50,
-): Promise<T> {
-  const endMs = performance.now() + timeoutMs;
-  for (;;) {
-    const found = await look();
-    if (found !== undefined) return found;
-    if (performance.now() >= endMs) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await sleep(pauseMs);
+/** The path of a program in PATH, or in the folders of system programs that a user's PATH may lack. */
+export function which(name: string): string | undefined {
+  const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
   }
 }
 
-const reason = (error: Error, output: string): string =>
-  output.trim().split('\n').slice(-SHOWN_LINES).join('\n') || error.message;
+const lastLines = (text: string): string => text.trim().split('\n').slice(-SHOWN_LINES).join('\n');

@@ -1,92 +1,71 @@
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, rm, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
-import { downloadDebs, installOnHost } from './apt.js';
-import { exec } from './exec.js';
-import { architecture, stackDir } from './paths.js';
-import { madeOnce } from './stamp.js';
+import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { debianMirror, DEBIAN_KEYRING } from './apt-mirror.js';
+import { run, runWithRetries } from './command.js';
+import type { Layout } from './layout.js';
+import { PACKAGES, SUITE } from './package-list.js';
 
-/** A container stack unpacked into a folder of its own. */
-export interface Packages {
-  /** The programs: `containerd`, `containerd-shim-runc-v2`, `ctr`, `docker-registry`, `runc`, `crun`. */
-  readonly binDir: string;
-  readonly cniBinDir: string;
-  readonly containerdPath: string;
-  readonly runcPath: string;
-  readonly crunPath: string;
-  readonly registryPath: string;
-}
-
-/** The first Debian suite that has containerd 2. */
-const SUITE = 'forky';
-const PROGRAMS = ['containerd', 'runc', 'crun', 'containernetworking-plugins', 'docker-registry'];
-/** What runc and crun are linked with, for hosts whose own libraries are older. */
-const LIBRARIES = [
-  ...['libc6', 'libseccomp2', 'libyajl2', 'libcap2', 'libsystemd0', 'libgcrypt20', 'libgpg-error0', 'libblkid1'],
-  ...['libmount1', 'libselinux1', 'libpcre2-8-0', 'libstdc++6', 'libgcc-s1', 'libjson-c5', 'libblake3-0'],
-];
+const NETWORK_TIMEOUT_MS = 300_000;
+const TRIES = 3;
+/** They need a newer C library than a host may have. */
 const PATCHED = ['runc', 'crun'];
 const AS_THEY_ARE = ['containerd', 'ctr', 'containerd-shim-runc-v2', 'docker-registry'];
 
-/** What the host itself must have, by a file that shows it, and the package that brings it. */
-const HOST_NEEDS: readonly (readonly [name: string, files: readonly string[]])[] = [
-  ['patchelf', ['/usr/bin/patchelf']],
-  ['iptables', ['/usr/sbin/iptables', '/sbin/iptables']],
-  ['nftables', ['/usr/sbin/nft', '/sbin/nft']],
-  ['procps', ['/usr/bin/pgrep']],
-  ['util-linux', ['/usr/bin/ipcs']],
-  ['iproute2', ['/usr/sbin/ip', '/sbin/ip', '/usr/bin/ip', '/bin/ip']],
-  ['gcc', ['/usr/bin/gcc']],
-  ['libc6-dev', ['/usr/include/stdio.h']],
-  ['ca-certificates', ['/etc/ssl/certs/ca-certificates.crt']],
-];
+const stampOf = (layout: Layout): string => join(dirname(layout.root), 'made-of');
 
-/** Makes sure that the stack is unpacked and the host has what it needs; a second time it costs milliseconds. */
-export async function ensurePackages(): Promise<Packages> {
-  await ensureHostPackages();
-  const folder = stackDir();
-  const { triplet } = architecture();
-  await madeOnce(folder, 'packages', { layout: 1, SUITE, PROGRAMS, LIBRARIES, triplet }, () => unpack(folder));
-  const binDir = join(folder, 'bin');
-  return {
-    binDir,
-    cniBinDir: join(folder, 'root/usr/lib/cni'),
-    containerdPath: join(binDir, 'containerd'),
-    runcPath: join(binDir, 'runc'),
-    crunPath: join(binDir, 'crun'),
-    registryPath: join(binDir, 'docker-registry'),
-  };
-}
+export const havePackages = async (layout: Layout): Promise<boolean> =>
+  (await readFile(stampOf(layout), 'utf8').catch(() => '')) === recipe();
 
-async function ensureHostPackages(): Promise<void> {
-  const missing = HOST_NEEDS.filter(([, files]) => !files.some(existsSync)).map(([name]) => name);
-  if (missing.length > 0) await installOnHost(missing);
-}
+const recipe = (): string => JSON.stringify({ layout: 2, suite: SUITE, packages: PACKAGES });
 
-async function unpack(folder: string): Promise<void> {
-  const root = join(folder, 'root');
-  const bin = join(folder, 'bin');
-  for (const old of ['root', 'debs', 'bin/runc', 'bin/crun'])
-    await rm(join(folder, old), { recursive: true, force: true });
-  await mkdir(bin, { recursive: true });
-  for (const deb of await downloadDebs(folder, SUITE, [...PROGRAMS, ...LIBRARIES]))
-    await exec('dpkg', ['-x', deb, root]);
-  await rm(join(folder, 'debs'), { recursive: true });
-  const { triplet, loader } = architecture();
-  const libraries = join(root, 'usr/lib', triplet);
+/** Downloads and unpacks the packages into the layout's folder; nothing of the host's own packages changes. */
+export async function makePackages(layout: Layout): Promise<void> {
+  const packages = dirname(layout.root);
+  await rm(packages, { recursive: true, force: true });
+  await mkdir(layout.bin, { recursive: true });
+  const debs = await download(join(layout.dir, 'apt'));
+  for (const deb of debs) await run('dpkg', ['-x', deb, layout.root]);
+  const patchelf = join(layout.root, 'usr', 'bin', 'patchelf');
   for (const name of PATCHED) {
-    await copyFile(found(root, name), join(bin, name));
-    const options = ['--set-interpreter', join(libraries, loader), '--set-rpath', libraries];
-    await exec('patchelf', [...options, join(bin, name)]);
+    const program = join(layout.bin, name);
+    await copyFile(found(layout, name), `${program}.new`);
+    const pointing = ['--set-interpreter', layout.loader, '--set-rpath', layout.lib, `${program}.new`];
+    await run(layout.loader, ['--library-path', layout.lib, patchelf, ...pointing]);
+    await rename(`${program}.new`, program);
   }
-  for (const name of AS_THEY_ARE) {
-    await rm(join(bin, name), { force: true });
-    await symlink(found(root, name), join(bin, name));
-  }
+  for (const name of AS_THEY_ARE) await symlink(found(layout, name), join(layout.bin, name));
+  await rm(join(layout.dir, 'apt'), { recursive: true });
+  await writeFile(stampOf(layout), recipe());
 }
 
-function found(root: string, name: string): string {
-  const path = ['usr/bin', 'usr/sbin'].map((dir) => join(root, dir, name)).find(existsSync);
+/** An apt of its own: its lists, its source and its cache lie in `folder`. */
+async function download(folder: string): Promise<string[]> {
+  for (const name of ['lists/partial', 'cache/archives/partial', 'debs']) {
+    await mkdir(join(folder, name), { recursive: true });
+  }
+  const source = `deb [signed-by=${DEBIAN_KEYRING}] ${await debianMirror()} ${SUITE} main\n`;
+  await writeFile(join(folder, 'sources.list'), source);
+  // A mirror may be a snapshot whose Release file is past its date; its signature is checked all the same.
+  const lines = [
+    `Dir::State::Lists "${folder}/lists"`,
+    `Dir::Etc::SourceList "${folder}/sources.list"`,
+    'Dir::Etc::SourceParts "-"',
+    `Dir::Cache "${folder}/cache"`,
+    'APT::Sandbox::User "root"',
+    'Acquire::Check-Valid-Until "false"',
+  ];
+  const config = join(folder, 'apt.conf');
+  await writeFile(config, lines.map((line) => `${line};\n`).join(''));
+  const debs = join(folder, 'debs');
+  const options = { cwd: debs, env: { ...process.env, APT_CONFIG: config }, timeoutMs: NETWORK_TIMEOUT_MS };
+  await runWithRetries(TRIES, 'apt-get', ['-q', 'update'], options);
+  await runWithRetries(TRIES, 'apt-get', ['-q', 'download', ...PACKAGES], options);
+  return (await readdir(debs)).map((name) => join(debs, basename(name)));
+}
+
+function found(layout: Layout, name: string): string {
+  const path = ['bin', 'sbin'].map((folder) => join(layout.root, 'usr', folder, name)).find(existsSync);
   if (path === undefined) throw new Error(`no ${name} in the packages of Debian ${SUITE}`);
   return path;
 }
