@@ -1,5 +1,5 @@
 import { layer, type Image, type ImageConfig, type Layer } from './image-push.js';
-import { image, PATH, SHELL, type Parts } from './images.js';
+import { image, PATH, SHELL, type Parts } from './image-parts.js';
 
 /** The repositories and tags that critest pulls, below any registry. */
 export function conformanceImages({ base, pause, euid, web }: Parts): Image[] {

@@ -1,5 +1,5 @@
 import { layer, type Image, type ImageConfig, type Layer } from './image-push.js';
-import { image, SHELL, type Parts } from './images.js';
+import { image, SHELL, type Parts } from './image-parts.js';
 import type { TarEntry } from './tar.js';
 
 /** Images of this project's own tests: `crid-test/NAME:latest`, busybox with one peculiarity each. */

@@ -1,26 +1,13 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compile, createBase, type Base } from './image-base.js';
+import { compile, createBase } from './image-base.js';
+import type { Parts } from './image-parts.js';
 import { conformanceImages } from './images-conformance.js';
 import { testImages } from './images-test.js';
-import { pushImage, type Image, type ImageConfig, type Layer } from './image-push.js';
+import { pushImage } from './image-push.js';
 import type { Layout } from './layout.js';
 import { projectRoot } from './project.js';
-
-/** What images are made of. */
-export interface Parts {
-  readonly base: Base;
-  readonly pause: Buffer;
-  readonly euid: Buffer;
-  readonly web: Buffer;
-}
-
-export const PATH = 'PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
-export const SHELL: ImageConfig = { Cmd: ['sh'], Env: [PATH] };
-
-export const image = (repository: string, tags: readonly string[], layers: readonly Layer[], config: ImageConfig) =>
-  ({ repository, tags, layers, config }) satisfies Image;
 
 /** Whether the registry's storage holds what this version of the project makes. */
 export const haveImages = async (layout: Layout): Promise<boolean> =>
@@ -42,7 +29,15 @@ const stampOf = (layout: Layout): string => join(layout.registry, 'images');
 
 /** A hash of all that decides what the images hold: the compiled lists and the C programs. */
 async function recipe(): Promise<string> {
-  const compiled = ['images.js', 'images-conformance.js', 'images-test.js', 'image-base.js', 'image-push.js', 'tar.js'];
+  const compiled = [
+    'images.js',
+    'images-conformance.js',
+    'images-test.js',
+    'image-base.js',
+    'image-parts.js',
+    'image-push.js',
+    'tar.js',
+  ];
   const hash = createHash('sha256');
   for (const name of compiled) hash.update(await readFile(new URL(name, import.meta.url)));
   for (const name of ['pause', 'euid', 'web']) {

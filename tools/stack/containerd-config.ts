@@ -1,0 +1,109 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Layout } from './layout.js';
+
+/** What a private containerd may differ in. */
+export interface ContainerdOptions {
+  /** containerd's own CRI plugin, on the same socket. Off by default, as on a node that has moved to crid. */
+  readonly cri?: boolean;
+  /** More TOML at the end: tables of their own, such as another runtime handler. */
+  readonly extraToml?: string;
+  /** More of the CRI plugin's `runtime` settings, by key. */
+  readonly runtime?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface ContainerdPaths {
+  readonly dir: string;
+  readonly root: string;
+  readonly state: string;
+  readonly socket: string;
+  readonly config: string;
+  readonly log: string;
+  readonly certsDir: string;
+}
+
+/** Everything that pods pull from comes from the loopback registry instead. */
+const REGISTRIES = ['docker.io', 'registry.k8s.io', 'k8s.gcr.io', 'gcr.io', 'ghcr.io'];
+const CRI_PLUGINS = ['io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.runtime', 'io.containerd.cri.v1.images'];
+
+export function containerdPaths(dir: string): ContainerdPaths {
+  return {
+    dir,
+    root: join(dir, 'root'),
+    state: join(dir, 'state'),
+    socket: join(dir, 'containerd.sock'),
+    config: join(dir, 'config.toml'),
+    log: join(dir, 'containerd.log'),
+    certsDir: join(dir, 'certs.d'),
+  };
+}
+
+export async function writeContainerdConfig(
+  layout: Layout,
+  paths: ContainerdPaths,
+  confDir: string,
+  options: ContainerdOptions,
+): Promise<void> {
+  await writeFile(paths.config, containerdConfig(layout, paths, confDir, options));
+}
+
+/** Points every registry to `url` (containerd's hosts.toml). */
+export async function writeCerts(certsDir: string, url: string): Promise<void> {
+  for (const name of REGISTRIES) {
+    await mkdir(join(certsDir, name), { recursive: true });
+    const host = `[host."${url}"]\n  capabilities = ["pull", "resolve"]\n`;
+    await writeFile(join(certsDir, name, 'hosts.toml'), `server = "${url}"\n${host}`);
+  }
+}
+
+function containerdConfig(
+  layout: Layout,
+  paths: ContainerdPaths,
+  confDir: string,
+  { cri = false, extraToml = '', runtime = {} }: ContainerdOptions,
+): string {
+  const off = cri ? [] : CRI_PLUGINS;
+  const text = JSON.stringify;
+  const runtimeTable = (handler: string): string =>
+    [
+      `[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.${handler}]`,
+      'runtime_type = "io.containerd.runc.v2"',
+      `[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.${handler}.options]`,
+      `BinaryName = ${text(join(layout.bin, handler))}`,
+    ].join('\n');
+  return `version = 3
+root = ${text(paths.root)}
+state = ${text(paths.state)}
+disabled_plugins = ${text([...off, 'io.containerd.nri.v1.nri'])}
+
+[grpc]
+address = ${text(paths.socket)}
+
+[plugins."io.containerd.internal.v1.opt"]
+path = ${text(join(paths.dir, 'opt'))}
+
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+${Object.entries(runtime)
+  .map(([key, value]) => `${key} = ${text(value)}\n`)
+  .join('')}
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = [${text(layout.cniBin)}]
+conf_dir = ${text(confDir)}
+
+${runtimeTable('runc')}
+
+${runtimeTable('crun')}
+
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "overlayfs"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "registry.k8s.io/pause:3.10"
+
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = ${text(paths.certsDir)}
+
+${extraToml}
+`;
+}

@@ -1,0 +1,72 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { delimiter } from 'node:path';
+import {
+  containerdPaths,
+  writeCerts,
+  writeContainerdConfig,
+  type ContainerdOptions,
+  type ContainerdPaths,
+} from './containerd-config.js';
+import { logTail, startDaemon, type Daemon } from './daemon.js';
+import { run } from './exec.js';
+import type { Layout } from './layout.js';
+import { until } from './wait.js';
+
+/** A containerd of our own; its pods live on while it is stopped. */
+export interface PrivateContainerd extends ContainerdPaths {
+  pid(): number;
+  start(): Promise<void>;
+  /** SIGTERM, then SIGKILL. */
+  stop(): Promise<void>;
+  /** SIGKILL at once. */
+  kill(): Promise<void>;
+  ctr(...args: string[]): Promise<string>;
+}
+
+const READY_LIMIT_MS = 20_000;
+const STOP_LIMIT_MS = 15_000;
+
+export async function createContainerd(
+  layout: Layout,
+  dir: string,
+  confDir: string,
+  registryUrl: string,
+  options: ContainerdOptions,
+): Promise<PrivateContainerd> {
+  const paths = containerdPaths(dir);
+  await mkdir(dir, { recursive: true });
+  await writeCerts(paths.certsDir, registryUrl);
+  await writeContainerdConfig(layout, paths, confDir, options);
+  const env = { ...process.env, PATH: `${layout.bin}${delimiter}${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+  const ctr = (...args: string[]): Promise<string> => run(`${layout.bin}/ctr`, ['-a', paths.socket, ...args]);
+  let daemon: Daemon | undefined;
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const ending = daemon;
+    daemon = undefined;
+    await ending?.stop(signal, STOP_LIMIT_MS);
+  };
+  return {
+    ...paths,
+    pid: () => daemon?.pid ?? 0,
+    async start() {
+      if (daemon && !daemon.hasEnded()) return;
+      const started = await startDaemon(`${layout.bin}/containerd`, ['-c', paths.config], {
+        logFile: paths.log,
+        env,
+      });
+      daemon = started;
+      await until(`containerd on ${paths.socket} answers`, READY_LIMIT_MS, async () => {
+        if (started.hasEnded()) throw new Error('containerd has ended');
+        if (!existsSync(paths.socket)) return undefined;
+        await ctr('version');
+        return true;
+      }).catch((error: unknown) => {
+        throw new Error(`start containerd: ${logTail(paths.log)}`, { cause: error });
+      });
+    },
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+    ctr,
+  };
+}

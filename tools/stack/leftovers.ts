@@ -1,0 +1,119 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile, readlink, rm } from 'node:fs/promises';
+import { run, which } from './exec.js';
+import { until } from './wait.js';
+
+/** A runtime shim of one containerd, by the socket that it was given. */
+export interface Shim {
+  readonly pid: number;
+  readonly namespace: string;
+  readonly id: string;
+}
+
+const DEATH_LIMIT_MS = 10_000;
+
+export async function shimsOf(socket: string): Promise<Shim[]> {
+  const shims: Shim[] = [];
+  for (const { pid, args } of await processes()) {
+    const option = (name: string): string => args[args.indexOf(name) + 1] ?? '';
+    if (!args[0]?.includes('containerd-shim') || option('-address') !== socket) continue;
+    shims.push({ pid, namespace: option('-namespace'), id: option('-id') });
+  }
+  return shims;
+}
+
+/** Kills the shims of a containerd and every process below them; for what nothing else has stopped. */
+export async function killShims(socket: string): Promise<void> {
+  for (const { pid } of await shimsOf(socket)) {
+    const family = [pid, ...(await descendants(pid))];
+    for (const member of family) kill(member);
+    await until(`processes of shim ${pid} end`, DEATH_LIMIT_MS, () => !family.some(isAlive) || undefined);
+  }
+}
+
+/** Mount points at or below a folder, deepest first. */
+export async function mountsBelow(folder: string): Promise<string[]> {
+  const text = await readFile('/proc/self/mountinfo', 'utf8');
+  const points = text.split('\n').map((line) => unescape(line.split(' ')[4] ?? ''));
+  return points
+    .filter((point) => point === folder || point.startsWith(`${folder}/`))
+    .sort((a, b) => b.length - a.length);
+}
+
+/** Unmounts all below a folder and removes it. */
+export async function removeTree(folder: string): Promise<void> {
+  for (const point of await mountsBelow(folder)) {
+    await run(which('umount') ?? 'umount', ['--lazy', point]).catch(() => undefined);
+  }
+  const left = await mountsBelow(folder);
+  if (left.length > 0) throw new Error(`still mounted: ${left.join(', ')}`);
+  await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+}
+
+/** Named network namespaces of pods (`/run/netns/cni-*`) whose pods' shims are `shims`, and those that hold nobody. */
+export async function podNetns(): Promise<{ path: string; inode: string }[]> {
+  const found: { path: string; inode: string }[] = [];
+  for (const name of await readdir('/run/netns').catch(() => [])) {
+    if (!name.startsWith('cni-')) continue;
+    const path = `/run/netns/${name}`;
+    const inode = await run('stat', ['-L', '-c', '%i', path]).catch(() => '');
+    if (inode) found.push({ path, inode: inode.trim() });
+  }
+  return found;
+}
+
+interface Process {
+  readonly pid: number;
+  readonly args: readonly string[];
+}
+
+export async function processes(): Promise<Process[]> {
+  const found: Process[] = [];
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const line = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '');
+    found.push({ pid: Number(name), args: line.split('\0') });
+  }
+  return found;
+}
+
+/** The inode of a process's network namespace; "" when it has gone. */
+export async function netnsOf(pid: number): Promise<string> {
+  const link = await readlink(`/proc/${pid}/ns/net`).catch(() => '');
+  return /\d+/.exec(link)?.[0] ?? '';
+}
+
+export async function parentOf(pid: number): Promise<number> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+}
+
+export async function descendants(pid: number): Promise<number[]> {
+  const children = new Map<number, number[]>();
+  for (const { pid: each } of await processes()) {
+    const parent = await parentOf(each);
+    children.set(parent, [...(children.get(parent) ?? []), each]);
+  }
+  const found: number[] = [];
+  const queue = [pid];
+  for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
+    const below = children.get(next) ?? [];
+    found.push(...below);
+    queue.push(...below);
+  }
+  return found;
+}
+
+const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // it has ended
+  }
+}
+
+// The kernel escapes space, tab, newline and backslash (proc_pid_mountinfo(5)).
+const unescape = (text: string): string =>
+  text.replaceAll(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
