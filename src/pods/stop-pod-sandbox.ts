@@ -43,7 +43,10 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
   if (!pod || (pod.state.phase === 'not-ready' && pod.state.released)) return;
   const failedDetaches = pod.state.phase === 'not-ready' ? pod.state.failedDetaches : 0;
   await steps.step('kill containers', async (signal) => {
-    await Promise.all(deps.state.containersOf(id).map((container) => deps.killContainer(container.id, { signal })));
+    const containers = deps.state.containersOf(id);
+    await Promise.all(containers.map((container) => deps.killContainer(container.id, { signal })));
+    // They live in the pause container's shim: it must not go before the last of their tasks has.
+    await Promise.all(containers.map((container) => deps.exits.handled(container.id)));
   });
   const { sandboxer, network } = deps.handlers.of(pod);
   // Its end is expected now; should the stop fail, it is watched again.
