@@ -97,4 +97,4 @@ function globExpression(pattern: string): RegExp | undefined {
   }
 }
 
-const escaped = (char: string): string => (/[\^$.*+?()[\]{}|/\\-]/.test(char) ? `\\${char}` : char);
+const escaped = (char: string): string => (/[\^$.*+?()[\]{}|/\\]/.test(char) ? `\\${char}` : char);

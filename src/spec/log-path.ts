@@ -1,5 +1,6 @@
 import { posix } from 'node:path';
 import { invalidArgument } from '../base/errors.js';
+import { cleanPath } from './paths.js';
 
 /**
  * The log file of a container: the pod's log directory and the container's path below it; undefined when either is
@@ -11,8 +12,8 @@ export function containerLogPath(directory: string, path: string): string | unde
   if (!posix.isAbsolute(directory)) throw invalidArgument('sandbox_config.log_directory', 'must be absolute');
   checkInside(directory, 'sandbox_config.log_directory');
   checkInside(path, 'config.log_path');
-  const joined = posix.join(directory, path);
-  if (joined === posix.join(directory, '.')) throw invalidArgument('config.log_path', `"${path}" names no file`);
+  const joined = cleanPath(posix.join(directory, path));
+  if (joined === cleanPath(directory)) throw invalidArgument('config.log_path', `"${path}" names no file`);
   return joined;
 }
 

@@ -1,7 +1,7 @@
-import { posix } from 'node:path';
 import { invalidArgument } from '../base/errors.js';
 import { defaultMounts, HOST_SYS_MOUNT } from './default-mounts.js';
 import type { OciMount } from './oci.js';
+import { cleanPath } from './paths.js';
 import type { ContainerSpecInput, ResolvedMount } from './types.js';
 import { ociMapping, type UserNamespaceMappings } from './user-namespace.js';
 
@@ -35,12 +35,12 @@ export interface ContainerMounts {
  * /dev also drops what lies below /dev.
  */
 export function containerMounts(input: ContainerMountsInput): ContainerMounts {
-  const taken = new Set(input.requested.map(({ containerPath }) => posix.normalize(containerPath)));
-  const extra = extraMounts(input).filter(({ destination }) => !taken.has(posix.normalize(destination)));
+  const taken = new Set(input.requested.map(({ containerPath }) => cleanPath(containerPath)));
+  const extra = extraMounts(input).filter(({ destination }) => !taken.has(cleanPath(destination)));
   const bound = [...input.requested.map((mount) => requestedMount(mount, input)), ...extra];
-  const destinations = new Set(bound.map(({ destination }) => posix.normalize(destination)));
+  const destinations = new Set(bound.map(({ destination }) => cleanPath(destination)));
   const system = systemMounts(input).filter(({ destination }) => {
-    const path = posix.normalize(destination);
+    const path = cleanPath(destination);
     return !destinations.has(path) && !(destinations.has('/dev') && path.startsWith('/dev/'));
   });
   return {
@@ -146,4 +146,4 @@ function rootfsPropagation(mounts: readonly ResolvedMount[]): 'rshared' | 'rslav
 
 const absolute = (path: string): string => (path.startsWith('/') ? path : `/${path}`);
 
-const depthOf = (path: string): number => posix.normalize(path).split('/').filter(Boolean).length;
+const depthOf = (path: string): number => cleanPath(path).split('/').filter(Boolean).length;

@@ -10,7 +10,8 @@ export function checkMounts(mounts: readonly Mount[], field: string): void {
     checkEnum(mount.propagation, MountPropagation, `${where}.propagation`);
     checkMappings(mount.uidMappings, `${where}.uidMappings`);
     checkMappings(mount.gidMappings, `${where}.gidMappings`);
-    if (mount.image) checkImageMount(mount, where);
+    // Without a reference, an image is as good as none.
+    if (mount.image?.image) checkImageMount(mount, where);
     else checkHostMount(mount, where);
     if (mount.recursive_read_only && !mount.readonly) {
       throw invalidArgument(`${where}.recursive_read_only`, 'the mount is not readonly');
@@ -25,7 +26,8 @@ export function checkMounts(mounts: readonly Mount[], field: string): void {
 export function checkDevices(devices: readonly Device[], field: string): void {
   for (const [index, device] of devices.entries()) {
     const where = `${field}[${index}]`;
-    checkAbsolutePath(device.container_path, `${where}.container_path`);
+    // Without a path of its own it lies where it does on the host.
+    if (device.container_path !== '') checkAbsolutePath(device.container_path, `${where}.container_path`);
     checkAbsolutePath(device.host_path, `${where}.host_path`);
     if (!/^[rwm]{1,3}$/.test(device.permissions)) {
       throw invalidArgument(`${where}.permissions`, `expected some of "rwm", received "${device.permissions}"`);
@@ -40,7 +42,6 @@ function checkHostMount(mount: Mount, where: string): void {
 
 function checkImageMount(mount: Mount, where: string): void {
   if (mount.host_path !== '') throw invalidArgument(`${where}.host_path`, 'must be empty for a mount of an image');
-  if (mount.image?.image === '') throw invalidArgument(`${where}.image.image`, 'must not be empty');
   if (mount.image_sub_path.startsWith('/')) throw invalidArgument(`${where}.image_sub_path`, 'must be relative');
   checkNoClimb(mount.image_sub_path, `${where}.image_sub_path`);
 }

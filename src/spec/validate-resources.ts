@@ -5,11 +5,11 @@ import { checkNoControl, checkRange } from './text.js';
 /** INVALID_ARGUMENT for a number or a list that no cgroup takes. -1 is "without a limit" where the kernel has it so. */
 export function checkResources(resources: LinuxContainerResources | undefined, field: string): void {
   if (resources === undefined) return;
-  checkRange(resources.cpu_shares, 0, MAX, `${field}.cpu_shares`);
-  checkRange(resources.cpu_period, 0, MAX, `${field}.cpu_period`);
-  checkRange(resources.cpu_quota, -1, MAX, `${field}.cpu_quota`);
-  checkRange(resources.memory_limit_in_bytes, -1, MAX, `${field}.memory_limit_in_bytes`);
-  checkRange(resources.memory_swap_limit_in_bytes, -1, MAX, `${field}.memory_swap_limit_in_bytes`);
+  checkAtLeast(resources.cpu_shares, 0, `${field}.cpu_shares`);
+  checkAtLeast(resources.cpu_period, 0, `${field}.cpu_period`);
+  checkAtLeast(resources.cpu_quota, -1, `${field}.cpu_quota`);
+  checkAtLeast(resources.memory_limit_in_bytes, -1, `${field}.memory_limit_in_bytes`);
+  checkAtLeast(resources.memory_swap_limit_in_bytes, -1, `${field}.memory_swap_limit_in_bytes`);
   checkRange(resources.oom_score_adj, -1000, 1000, `${field}.oom_score_adj`);
   checkCpuList(resources.cpuset_cpus, `${field}.cpuset_cpus`);
   checkCpuList(resources.cpuset_mems, `${field}.cpuset_mems`);
@@ -29,7 +29,9 @@ export function checkResources(resources: LinuxContainerResources | undefined, f
   }
 }
 
-const MAX = Number.MAX_SAFE_INTEGER * 1024;
+function checkAtLeast(value: bigint, lowest: number, field: string): void {
+  if (value < lowest) throw invalidArgument(field, `expected ${lowest} or more, received ${value}`);
+}
 
 /** The list format of cpuset(7): `0-3,7`. */
 function checkCpuList(list: string, field: string): void {

@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { SupplementalGroupsPolicy } from '../../../generated/runtime/v1/api.js';
+import { parseGroup, parsePasswd } from '../../../src/spec/passwd.js';
+import { needsUserLookup, resolveUser, type UserRequest } from '../../../src/spec/user.js';
+import { refusal } from './inputs.js';
+
+const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n';
+const GROUP = 'root:x:0:\nwheel:x:10:alice,bob,root\nstaff:x:50:alice\nalice:x:1001:alice\nnumbers:x:77:1000\n';
+
+const request = (input: Partial<UserRequest> = {}): UserRequest => ({
+  username: '',
+  uid: undefined,
+  gid: undefined,
+  imageUser: '',
+  passwd: PASSWD,
+  group: GROUP,
+  supplementalGroups: [],
+  policy: SupplementalGroupsPolicy.Merge,
+  ...input,
+});
+const ids = (input: Partial<UserRequest>): unknown[] => {
+  const { uid, gid, additionalGids } = resolveUser(request(input));
+  return [uid, gid, additionalGids];
+};
+const strict = SupplementalGroupsPolicy.Strict;
+
+test('user: the name comes before the uid, the uid before the USER of the image', () => {
+  assert.deepEqual(
+    [
+      ids({ username: 'alice', uid: 7n, imageUser: 'root', policy: strict }),
+      ids({ uid: 7n, imageUser: 'alice', policy: strict }),
+      ids({ imageUser: 'alice', policy: strict }),
+      ids({ policy: strict }),
+    ],
+    [
+      [1000, 1001, [1001]],
+      [7, 0, [0]],
+      [1000, 1001, [1001]],
+      [0, 0, [0]],
+    ],
+  );
+});
+
+test('user: every form of USER', () => {
+  const forms = ['1000', '4242', 'alice:wheel', '1000:50', '1000:wheel', 'alice:60', ':50', 'alice:'];
+  assert.deepEqual(
+    forms.map((imageUser) => ids({ imageUser, policy: strict })),
+    [
+      [1000, 1001, [1001]],
+      [4242, 0, [0]],
+      [1000, 10, [10]],
+      [1000, 50, [50]],
+      [1000, 10, [10]],
+      [1000, 60, [60]],
+      [0, 50, [50]],
+      [1000, 0, [0]],
+    ],
+  );
+});
+
+test('user: Merge adds the memberships in /etc/group, Strict only what the request lists', () => {
+  const supplementalGroups = [3000n, 50n, 3000n];
+  assert.deepEqual(
+    [
+      ids({ uid: 1000n, supplementalGroups }),
+      ids({ uid: 1000n, supplementalGroups, policy: strict }),
+      ids({ uid: 1000n, gid: 2000n }),
+      ids({}),
+      ids({ uid: 4242n, passwd: undefined, group: undefined }),
+    ],
+    [
+      [1000, 1001, [1001, 10, 50, 3000]],
+      [1000, 1001, [1001, 50, 3000]],
+      [1000, 2000, [2000, 10, 50]],
+      [0, 0, [0, 10]],
+      [4242, 0, [0]],
+    ],
+  );
+});
+
+test('user: a group without a user, unknown names and malformed USERs are refused by name', () => {
+  assert.deepEqual(
+    [
+      refusal(() => resolveUser(request({ gid: 5n }))),
+      refusal(() => resolveUser(request({ username: 'mallory' }))),
+      refusal(() => resolveUser(request({ imageUser: 'alice:nobody' }))),
+      refusal(() => resolveUser(request({ imageUser: 'a:b:c' }))),
+    ],
+    [
+      'INVALID_ARGUMENT config.linux.security_context.run_as_group: group 5 is given without a user',
+      'NOT_FOUND config.linux.security_context.run_as_username: user "mallory" is not in the image\'s /etc/passwd',
+      'NOT_FOUND USER "alice:nobody" of the image: group "nobody" is not in the image\'s /etc/group',
+      'INVALID_ARGUMENT USER "a:b:c" of the image: more than one colon',
+    ],
+  );
+});
+
+test('user: the rootfs has to be read unless both ids are numbers and nothing is merged', () => {
+  const asked = (input: Partial<UserRequest>): boolean => needsUserLookup(request(input));
+  assert.deepEqual(
+    [
+      asked({ uid: 1n, gid: 1n, policy: strict }),
+      asked({ imageUser: '1:1', policy: strict }),
+      asked({ uid: 1n, gid: 1n }),
+      asked({ uid: 1n, policy: strict }),
+      asked({ username: 'alice', gid: 1n, policy: strict }),
+      asked({ imageUser: '1:wheel', policy: strict }),
+    ],
+    [false, false, true, true, true, true],
+  );
+});
+
+test('passwd and group: comments, short lines and lines without numbers are skipped', () => {
+  assert.deepEqual(
+    [
+      parsePasswd('#x:x:1:1\n\na:x:1:2:::\nb:x\nc:x:-1:0\n:x:3:3\nd:x:4:5'),
+      parseGroup('a:x:1:x, y ,\nb:x:no:\nc:x:2'),
+      parsePasswd(undefined),
+    ],
+    [
+      [
+        { name: 'a', uid: 1, gid: 2 },
+        { name: 'd', uid: 4, gid: 5 },
+      ],
+      [
+        { name: 'a', gid: 1, members: ['x', 'y'] },
+        { name: 'c', gid: 2, members: [] },
+      ],
+      [],
+    ],
+  );
+});
