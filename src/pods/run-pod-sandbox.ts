@@ -7,13 +7,14 @@ import {
   type RunPodSandboxResponse,
 } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
+import { msToNs, nowNs } from '../base/time.js';
 import { createNetns, removeNetns } from '../host/netns.js';
 import { readSeccompProfile } from '../host/seccomp.js';
 import type { Attachment } from '../network/network.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
+import type { CreatedSandbox } from '../sandboxer/sandboxer.js';
 import { buildSandboxSpec, sandboxSeccompRequest } from '../spec/sandbox-spec.js';
 import { localhostSeccompPath } from '../spec/seccomp.js';
 import { specAny } from '../spec/spec-json.js';
@@ -116,6 +117,7 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
   ]);
   const pod: Pod = {
     ...planned,
+    createdAtNs: msToNs(created.createdAtMs),
     network: network && { ips: network.ips, result: network.result },
     processLabel: created.processLabel,
     state: { phase: 'ready', pid: created.pid },
@@ -154,7 +156,7 @@ async function createSandbox(
   steps: Steps,
   pod: Pod,
   handler: Handler,
-): Promise<{ pid: number; processLabel: string }> {
+): Promise<CreatedSandbox & { processLabel: string }> {
   const { directories } = deps;
   const [image] = await Promise.all([
     steps.step(
@@ -195,7 +197,7 @@ async function createSandbox(
     options: deps.specOptions,
     host: deps.host,
   });
-  const { pid } = await handler.sandboxer.create(steps, {
+  const created = await handler.sandboxer.create(steps, {
     id: pod.id,
     runtime: pod.runtime,
     runtimePath: handler.runtimePath,
@@ -206,7 +208,7 @@ async function createSandbox(
     metadata: encodeSandboxMetadata(metadataOf(pod)),
     lease: pod.id,
   });
-  return { pid, processLabel: spec.process?.selinuxLabel ?? '' };
+  return { ...created, processLabel: spec.process?.selinuxLabel ?? '' };
 }
 
 /** Writes down what the kubelet compares after a restart, and that the pod is whole. */

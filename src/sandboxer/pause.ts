@@ -2,7 +2,7 @@ import { isCode } from '../base/errors.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
-import type { Sandboxer, SandboxPlan } from './sandboxer.js';
+import type { CreatedSandbox, Sandboxer, SandboxPlan } from './sandboxer.js';
 
 const SIGKILL = 9;
 const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
@@ -16,14 +16,14 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
     await tasks.delete(id, { signal });
   };
 
-  const create = async (steps: Steps, plan: SandboxPlan): Promise<{ pid: number }> => {
+  const create = async (steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox> => {
     const { id } = plan;
     const rootfs = await steps.step(
       'prepare pause snapshot',
       (signal) => snapshots(plan.snapshotter).prepare(id, plan.image.chainId, {}, { signal, lease: plan.lease }),
       () => snapshots(plan.snapshotter).remove(id),
     );
-    await steps.step(
+    const record = await steps.step(
       'record pause container',
       (signal) =>
         containers.create(
@@ -43,7 +43,7 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
         ),
       () => containers.delete(id),
     );
-    return steps.step(
+    const { pid } = await steps.step(
       'create pause task',
       (signal) =>
         tasks.create(
@@ -52,6 +52,7 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
         ),
       () => deleteTask(id),
     );
+    return { pid, createdAtMs: record.createdAtMs ?? Date.now() };
   };
 
   return {

@@ -17,10 +17,17 @@ export interface SandboxPlan {
   readonly lease: string;
 }
 
+export interface CreatedSandbox {
+  /** The process that waits to be started. */
+  readonly pid: number;
+  /** As containerd has written it down, so that a restart of crid shows the same. */
+  readonly createdAtMs: number;
+}
+
 /** How a sandbox is run. Every step has its undo; `stop` and `remove` succeed where there is nothing left to do. */
 export interface Sandboxer {
   /** Makes all that does not depend on the pod's network, up to a process that waits to be started. */
-  create(steps: Steps, plan: SandboxPlan): Promise<{ pid: number }>;
+  create(steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox>;
   start(steps: Steps, id: string): Promise<void>;
   /** Kills the sandbox's process and takes its task away. */
   stop(id: string, signal: AbortSignal): Promise<void>;

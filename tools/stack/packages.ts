@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { debianMirror, DEBIAN_KEYRING } from './apt-mirror.js';
-import { run, runWithRetries } from './command.js';
+import { run, runWithRetries } from './exec.js';
 import type { Layout } from './layout.js';
 import { PACKAGES, SUITE } from './package-list.js';
 
