@@ -50,18 +50,6 @@ export async function removeTree(folder: string): Promise<void> {
   await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 }
 
-/** Named network namespaces of pods (`/run/netns/cni-*`) whose pods' shims are `shims`, and those that hold nobody. */
-export async function podNetns(): Promise<{ path: string; inode: string }[]> {
-  const found: { path: string; inode: string }[] = [];
-  for (const name of await readdir('/run/netns').catch(() => [])) {
-    if (!name.startsWith('cni-')) continue;
-    const path = `/run/netns/${name}`;
-    const inode = await run('stat', ['-L', '-c', '%i', path]).catch(() => '');
-    if (inode) found.push({ path, inode: inode.trim() });
-  }
-  return found;
-}
-
 interface Process {
   readonly pid: number;
   readonly args: readonly string[];

@@ -28,5 +28,5 @@ export const PACKAGES: readonly string[] = [
   'libpcre2-8-0',
   'libjson-c5',
   'libblake3-0',
-  'libproc2-0',
+  'libproc2-1',
 ];

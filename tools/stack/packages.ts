@@ -44,11 +44,14 @@ async function download(folder: string): Promise<string[]> {
   for (const name of ['lists/partial', 'cache/archives/partial', 'debs']) {
     await mkdir(join(folder, name), { recursive: true });
   }
+  await writeFile(join(folder, 'status'), '');
   const source = `deb [signed-by=${DEBIAN_KEYRING}] ${await debianMirror()} ${SUITE} main\n`;
   await writeFile(join(folder, 'sources.list'), source);
   // A mirror may be a snapshot whose Release file is past its date; its signature is checked all the same.
   const lines = [
     `Dir::State::Lists "${folder}/lists"`,
+    // Nothing counts as installed, so that only the suite's versions are candidates.
+    `Dir::State::Status "${folder}/status"`,
     `Dir::Etc::SourceList "${folder}/sources.list"`,
     'Dir::Etc::SourceParts "-"',
     `Dir::Cache "${folder}/cache"`,

@@ -5,12 +5,12 @@ import { fileURLToPath } from 'node:url';
 /** The folder that holds what was compiled (`build`): two above `build/tools/stack`. */
 export const buildRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
-/** The checkout: the nearest folder at or above the compiled files that has the package.json. */
+/** The checkout: the nearest folder at or above the compiled files that has buf.gen.yaml. */
 export const projectRoot = ((): string => {
   let folder = buildRoot;
-  while (!existsSync(join(folder, 'package.json'))) {
+  while (!existsSync(join(folder, 'buf.gen.yaml'))) {
     const above = dirname(folder);
-    if (above === folder) throw new Error(`no package.json above ${buildRoot}`);
+    if (above === folder) throw new Error(`no buf.gen.yaml above ${buildRoot}`);
     folder = above;
   }
   return folder;

@@ -1,0 +1,37 @@
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const LIMIT_MS = 900_000;
+const PAUSE_MS = 250;
+
+/** Runs `work` while no other process does what the same lock file stands for. A lock whose owner has died is void. */
+export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
+  await mkdir(dirname(file), { recursive: true });
+  const endMs = performance.now() + LIMIT_MS;
+  while (!(await take(file))) {
+    if (performance.now() > endMs) throw new Error(`${file} is held by process ${await ownerOf(file)}`);
+    await sleep(PAUSE_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    await rm(file, { force: true });
+  }
+}
+
+async function take(file: string): Promise<boolean> {
+  try {
+    await writeFile(file, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const owner = await ownerOf(file);
+    // Between its creation and its first byte a lock has no owner yet.
+    if (owner !== '' && !existsSync(`/proc/${owner}`)) await rm(file, { force: true });
+    return false;
+  }
+}
+
+const ownerOf = (file: string): Promise<string> => readFile(file, 'utf8').catch(() => '');

@@ -1,0 +1,67 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { removeBridge } from './bridge.js';
+import { containerdPaths } from './containerd-config.js';
+import { killShims, processes, removeTree } from './leftovers.js';
+import { removePodNetns } from './netns.js';
+
+interface Owner {
+  readonly pid: number;
+  /** When the process started, in clock ticks after boot: pids are used again. */
+  readonly started: string;
+  readonly bridge: string;
+}
+
+const FILE = 'owner.json';
+/** What is started for a stack, with a file of its folder on the command line. */
+const PROGRAMS = ['containerd', 'docker-registry', 'node'];
+
+/** Writes down that this process answers for a stack's folder. */
+export async function claim(dir: string, bridge: string): Promise<void> {
+  const owner: Owner = { pid: process.pid, started: await startOf(process.pid), bridge };
+  await writeFile(join(dir, FILE), JSON.stringify(owner));
+}
+
+/** Removes the stacks of processes that were killed before they could do so themselves. */
+export async function sweepAbandoned(): Promise<void> {
+  for (const base of new Set([tmpdir(), '/tmp'])) {
+    for (const name of await readdir(base).catch(() => [])) {
+      if (!name.startsWith('crid-stack-')) continue;
+      const dir = join(base, name);
+      const owner = await ownerOf(dir);
+      if (owner && (await startOf(owner.pid)) !== owner.started) await remove(dir, owner);
+    }
+  }
+}
+
+async function remove(dir: string, { bridge }: Owner): Promise<void> {
+  const { socket } = containerdPaths(dir);
+  await removePodNetns(socket, bridge);
+  for (const { pid, args } of await processes()) {
+    if (PROGRAMS.includes(basename(args[0] ?? '')) && args.some((arg) => arg.startsWith(`${dir}/`))) {
+      process.kill(pid, 'SIGKILL');
+    }
+  }
+  await killShims(socket);
+  if (bridge) await removeBridge(bridge);
+  await removeTree(dir);
+}
+
+async function ownerOf(dir: string): Promise<Owner | undefined> {
+  const file = join(dir, FILE);
+  if (!existsSync(file)) return undefined;
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as Owner;
+  } catch {
+    // half written: it starts right now
+    return undefined;
+  }
+}
+
+/** Field 22 of /proc/PID/stat (proc_pid_stat(5)); "" when there is no such process. */
+async function startOf(pid: number): Promise<string> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  return stat === '' ? '' : (stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '');
+}

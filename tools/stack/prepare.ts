@@ -1,0 +1,42 @@
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { installHostPackages, missingHostPackages } from './host-packages.js';
+import { haveImages, makeImages } from './images.js';
+import type { Layout } from './layout.js';
+import { withLock } from './lock.js';
+import { havePackages, makePackages } from './packages.js';
+import { startRegistry } from './registry.js';
+import { silentSteps, type Step } from './steps.js';
+
+/** Makes sure that all that a stack needs is on this machine. When it is, this takes a few milliseconds. */
+export async function prepareStack(layout: Layout, step: Step = silentSteps): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new Error('a private containerd needs root: it makes containers, mounts, network namespaces and a bridge');
+  }
+  const missing = await missingHostPackages();
+  const isWhole = async (): Promise<boolean> => (await havePackages(layout)) && (await haveImages(layout));
+  if (missing.length === 0 && (await isWhole())) return;
+  await withLock(join(layout.dir, 'lock'), async () => {
+    if (missing.length > 0) {
+      await step(`install ${missing.join(', ')} with apt`, () => installHostPackages(missing));
+    }
+    if (!(await havePackages(layout))) {
+      await step(`download containerd, runc, CNI plugins and a registry to ${layout.dir}`, () => makePackages(layout));
+    }
+    if (!(await haveImages(layout))) await step('make the images', () => fillRegistry(layout));
+  });
+}
+
+async function fillRegistry(layout: Layout): Promise<void> {
+  await rm(layout.registry, { recursive: true, force: true });
+  await mkdir(layout.registry, { recursive: true });
+  const dir = await mkdtemp(join(tmpdir(), 'crid-images-'));
+  const registry = await startRegistry(layout, { dir });
+  try {
+    await makeImages(layout, registry.url);
+  } finally {
+    await registry.stop();
+    await rm(dir, { recursive: true });
+  }
+}
