@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { run, which } from './exec.js';
 import { until } from './wait.js';
@@ -27,7 +26,11 @@ export async function killShims(socket: string): Promise<void> {
   for (const { pid } of await shimsOf(socket)) {
     const family = [pid, ...(await descendants(pid))];
     for (const member of family) kill(member);
-    await until(`processes of shim ${pid} end`, DEATH_LIMIT_MS, () => !family.some(isAlive) || undefined);
+    await until(
+      `processes of shim ${pid} end`,
+      DEATH_LIMIT_MS,
+      async () => (await Promise.all(family.map(statOf))).every((stat) => stat === undefined) || undefined,
+    );
   }
 }
 
@@ -71,15 +74,19 @@ export async function netnsOf(pid: number): Promise<string> {
   return /\d+/.exec(link)?.[0] ?? '';
 }
 
-export async function parentOf(pid: number): Promise<number> {
+/** Some of /proc/PID/stat (proc_pid_stat(5)); undefined when there is no such process, or only its zombie. */
+export async function statOf(pid: number): Promise<{ parent: number; startTicks: string } | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1] ?? 0);
+  // The second field is the program's name, which may itself contain spaces and parentheses.
+  const [state, parent, ...more] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  if (stat === '' || state === 'Z') return undefined;
+  return { parent: Number(parent), startTicks: more[17] ?? '' };
 }
 
 export async function descendants(pid: number): Promise<number[]> {
   const children = new Map<number, number[]>();
   for (const { pid: each } of await processes()) {
-    const parent = await parentOf(each);
+    const parent = (await statOf(each))?.parent ?? 0;
     children.set(parent, [...(children.get(parent) ?? []), each]);
   }
   const found: number[] = [];
@@ -91,8 +98,6 @@ export async function descendants(pid: number): Promise<number[]> {
   }
   return found;
 }
-
-const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
 
 function kill(pid: number): void {
   try {

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { statOf } from './leftovers.js';
 
 const LIMIT_MS = 900_000;
 const PAUSE_MS = 250;
@@ -29,7 +29,7 @@ async function take(file: string): Promise<boolean> {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const owner = await ownerOf(file);
     // Between its creation and its first byte a lock has no owner yet.
-    if (owner !== '' && !existsSync(`/proc/${owner}`)) await rm(file, { force: true });
+    if (owner !== '' && !(await statOf(Number(owner)))) await rm(file, { force: true });
     return false;
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { removeBridge } from './bridge.js';
 import { containerdPaths } from './containerd-config.js';
-import { killShims, processes, removeTree } from './leftovers.js';
+import { killShims, processes, removeTree, statOf } from './leftovers.js';
 import { removePodNetns } from './netns.js';
 
 interface Owner {
@@ -60,8 +60,4 @@ async function ownerOf(dir: string): Promise<Owner | undefined> {
   }
 }
 
-/** Field 22 of /proc/PID/stat (proc_pid_stat(5)); "" when there is no such process. */
-async function startOf(pid: number): Promise<string> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  return stat === '' ? '' : (stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '');
-}
+const startOf = async (pid: number): Promise<string> => (await statOf(pid))?.startTicks ?? '';
