@@ -1,91 +1,56 @@
 import { join } from 'node:path';
-import PQueue from 'p-queue';
 import { FilesystemUsage, type ImageFsInfoResponse } from '../../generated/runtime/v1/api.js';
-import { CriError, isCode } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
-import type { Snapshots } from '../containerd/containerd.js';
 import type { ImageDeps } from './deps.js';
-
-/** A kubelet asks every ten seconds or so; what it gets is at most this old. */
-const FRESH_MS = 10_000;
-const CONCURRENCY = 4;
-const USAGE_TIMEOUT_MS = 10_000;
+import { createSnapshotUsage, type SnapshotUsage } from './snapshot-usage.js';
 
 /**
- * CRI ImageFsInfo: bytes and inodes per snapshotter in use, the default one first. The usage of committed layers
- * never changes and is asked for once; that of writable ones comes from the snapshotter, on a budget.
+ * CRI ImageFsInfo: bytes and inodes per snapshotter in use, the default one first, since a kubelet reads no further.
+ * Writable layers lie beside the layers of images, so the containers' filesystems are the same.
  */
-export const imageFsInfo = (deps: ImageDeps): (() => Promise<ImageFsInfoResponse>) => {
-  const committed = new Map<string, Usage>();
-  let answer: { readonly madeMs: number; readonly response: Promise<ImageFsInfoResponse> } | undefined;
-  return () => {
-    if (answer && Date.now() - answer.madeMs < FRESH_MS) return answer.response;
-    const response = measure(deps, committed);
-    answer = { madeMs: Date.now(), response };
-    response.catch(() => (answer = undefined));
-    return response;
+export const imageFsInfo = (
+  deps: Pick<ImageDeps, 'containerd' | 'config' | 'state' | 'log'>,
+): (() => Promise<ImageFsInfoResponse>) => {
+  const usages = new Map<string, SnapshotUsage>();
+  const mountpoints = new Map<string, string>();
+  const filesystem = async (snapshotter: string): Promise<FilesystemUsage> => {
+    const usage = usages.get(snapshotter) ?? usageOf(deps, snapshotter);
+    usages.set(snapshotter, usage);
+    const mountpoint = mountpoints.get(snapshotter) ?? (await mountpointOf(deps, snapshotter));
+    mountpoints.set(snapshotter, mountpoint);
+    const { bytes, inodes, measuredAtNs } = await usage.sum();
+    return {
+      timestamp: measuredAtNs,
+      fs_id: { mountpoint },
+      used_bytes: { value: bytes },
+      inodes_used: { value: inodes },
+    };
+  };
+  return async () => {
+    const filesystems = await Promise.all(snapshottersOf(deps).map(filesystem));
+    return { image_filesystems: filesystems, container_filesystems: filesystems };
   };
 };
 
-interface Usage {
-  readonly bytes: bigint;
-  readonly inodes: bigint;
-}
-
-async function measure(deps: ImageDeps, committed: Map<string, Usage>): Promise<ImageFsInfoResponse> {
-  const names = await snapshottersOf(deps);
-  const filesystems = await Promise.all(
-    names.map(async (name) => {
-      const timestamp = nowNs();
-      const usage = await usageOf(name, deps.containerd.snapshots(name), committed);
-      return FilesystemUsage.fromPartial({
-        timestamp,
-        fs_id: { mountpoint: await mountpointOf(deps, name) },
-        used_bytes: { value: usage.bytes },
-        inodes_used: { value: usage.inodes },
-      });
-    }),
-  );
-  // Writable layers lie on the same filesystem as the images' layers.
-  return { image_filesystems: filesystems, container_filesystems: filesystems };
-}
-
-async function snapshottersOf(deps: ImageDeps): Promise<string[]> {
-  const configured = Object.values(deps.config.runtime.containerd.runtimes).map(({ snapshotter }) => snapshotter);
-  const used = deps.state.containers.list().map(({ snapshotter }) => snapshotter);
-  return [...new Set([deps.config.images.snapshotter, ...configured, ...used])].filter((name) => name !== '');
-}
-
-/** The directory that the snapshotter itself says it has, else containerd's usual one. */
-async function mountpointOf(deps: ImageDeps, snapshotter: string): Promise<string> {
-  const plugins = await deps.containerd.introspection.plugins([
-    `type==io.containerd.snapshotter.v1,id==${snapshotter}`,
-  ]);
-  return plugins[0]?.exports['root'] ?? join(deps.config.root, `io.containerd.snapshotter.v1.${snapshotter}`);
-}
-
-async function usageOf(snapshotter: string, snapshots: Snapshots, committed: Map<string, Usage>): Promise<Usage> {
-  const queue = new PQueue({ concurrency: CONCURRENCY });
-  const all = await snapshots.list([]);
-  const one = async ({ name, kind }: { name: string; kind: string }): Promise<Usage> => {
-    const key = `${snapshotter} ${name}`;
-    const known = committed.get(key);
-    if (known) return known;
-    try {
-      const usage = await snapshots.usage(name, { timeoutMs: USAGE_TIMEOUT_MS });
-      if (kind === 'committed') committed.set(key, usage);
-      return usage;
-    } catch (thrown) {
-      // One that went meanwhile, or is sick, is no reason to tell nothing of the others.
-      if (isCode(thrown, 'NOT_FOUND') || thrown instanceof CriError) return { bytes: 0n, inodes: 0n };
-      throw thrown;
-    }
-  };
-  const usages = await queue.addAll(all.map((snapshot) => () => one(snapshot)));
-  const names = new Set(all.map(({ name }) => `${snapshotter} ${name}`));
-  for (const key of committed.keys()) if (key.startsWith(`${snapshotter} `) && !names.has(key)) committed.delete(key);
-  return usages.reduce((sum, usage) => ({ bytes: sum.bytes + usage.bytes, inodes: sum.inodes + usage.inodes }), {
-    bytes: 0n,
-    inodes: 0n,
+const usageOf = ({ containerd, config, log }: Pick<ImageDeps, 'containerd' | 'config' | 'log'>, name: string) =>
+  createSnapshotUsage({
+    snapshotter: name,
+    snapshots: containerd.snapshots(name),
+    freshMs: config.images.stats_collect_period * 1000,
+    log,
   });
+
+function snapshottersOf({ config, state }: Pick<ImageDeps, 'config' | 'state'>): string[] {
+  const { runtimes } = config.runtime.containerd;
+  const configured = Object.values(runtimes).map(({ snapshotter }) => snapshotter);
+  const used = state.containers.list().map(({ snapshotter }) => snapshotter);
+  return [...new Set([config.images.snapshotter, ...configured, ...used])].filter((name) => name !== '');
+}
+
+/** The folder that the snapshotter itself says it has, else containerd's usual one. */
+async function mountpointOf(
+  { containerd, config }: Pick<ImageDeps, 'containerd' | 'config'>,
+  snapshotter: string,
+): Promise<string> {
+  const plugins = await containerd.introspection.plugins([`type==io.containerd.snapshotter.v1,id==${snapshotter}`]);
+  return plugins[0]?.exports['root'] || join(config.root, `io.containerd.snapshotter.v1.${snapshotter}`);
 }

@@ -1,39 +1,32 @@
-import type { Image, ImageStatusRequest, ImageStatusResponse } from '../../generated/runtime/v1/api.js';
-import { ImageSpec, Int64Value } from '../../generated/runtime/v1/api.js';
+import type { ImageStatusRequest, ImageStatusResponse } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import type { LocalImage } from '../state/images.js';
+import { toCriImage } from './cri-image.js';
 import type { ImageDeps } from './deps.js';
+import { isUnpacked } from './unpacked.js';
 
-/** CRI ImageStatus, from memory: an image that is missing is an empty answer. */
+/**
+ * CRI ImageStatus: an image that is missing is an empty answer. So is one that is not unpacked where the named runtime
+ * handler needs it, or a kubelet would not pull what its container cannot start from.
+ */
 export const imageStatus =
-  (deps: Pick<ImageDeps, 'images'>) =>
-  (request: ImageStatusRequest): ImageStatusResponse => {
-    if (!request.image || request.image.image === '') throw invalidArgument('image.image', 'must not be empty');
-    const image = deps.images.get(request.image.image);
-    if (!image) return { image: undefined, info: {} };
+  (deps: Pick<ImageDeps, 'images' | 'containerd' | 'config' | 'handlers'>) =>
+  async (request: ImageStatusRequest): Promise<ImageStatusResponse> => {
+    const { image: wanted = '', runtime_handler: handler = '' } = request.image ?? {};
+    if (wanted === '') throw invalidArgument('image.image', 'must not be empty');
+    const image = deps.images.get(wanted);
+    if (!image || !(await isReady(deps, image, handler))) return { image: undefined, info: {} };
     return { image: toCriImage(image), info: request.verbose ? { info: verboseInfo(image) } : {} };
   };
 
-export function toCriImage(image: LocalImage): Image {
-  const { uid, username } = userOf(image.config.config?.User ?? '');
-  return {
-    id: image.id,
-    repo_tags: [...image.repoTags],
-    repo_digests: [...image.repoDigests],
-    size: image.sizeBytes,
-    uid: uid === undefined ? undefined : Int64Value.fromPartial({ value: uid }),
-    username,
-    spec: ImageSpec.fromPartial({ image: image.repoDigests[0] ?? image.id }),
-    pinned: image.pinned,
-  };
+/** Only a handler with a snapshotter of its own is worth a question to containerd. */
+async function isReady(
+  deps: Pick<ImageDeps, 'containerd' | 'config' | 'handlers'>,
+  image: LocalImage,
+  handler: string,
+): Promise<boolean> {
+  const { snapshotter } = deps.handlers.get(handler);
+  return snapshotter === deps.config.images.snapshotter || isUnpacked(deps, image, snapshotter);
 }
 
-const verboseInfo = (image: LocalImage): string =>
-  JSON.stringify({ chainID: image.chainId, imageSpec: JSON.parse(image.configJson) as unknown });
-
-/** USER is a name or a number, with or without a group; CRI wants either. */
-function userOf(user: string): { uid: bigint | undefined; username: string } {
-  const name = user.split(':')[0] ?? '';
-  if (name === '') return { uid: undefined, username: '' };
-  return /^\d{1,18}$/.test(name) ? { uid: BigInt(name), username: '' } : { uid: undefined, username: name };
-}
+const verboseInfo = (image: LocalImage): string => JSON.stringify({ chainID: image.chainId, imageSpec: image.config });

@@ -1,8 +1,8 @@
 import type { ListImagesRequest, ListImagesResponse } from '../../generated/runtime/v1/api.js';
+import { toCriImage } from './cri-image.js';
 import type { ImageDeps } from './deps.js';
-import { toCriImage } from './image-status.js';
 
-/** CRI ListImages, from memory; a filter by image lets through that one. */
+/** CRI ListImages, from memory; a filter by image lets through that one, by whatever name it is asked for. */
 export const listImages =
   (deps: Pick<ImageDeps, 'images'>) =>
   (request: ListImagesRequest): ListImagesResponse => {

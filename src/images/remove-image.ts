@@ -3,33 +3,36 @@ import { invalidArgument } from '../base/errors.js';
 import type { Caller } from '../operation/operation.js';
 import type { ImageDeps } from './deps.js';
 
+const FIELD = 'image.image';
 const LIMIT_MS = 5 * 60_000;
 
 /**
- * Removes an image with every name it has (CRI RemoveImage); what it alone used is collected before the answer. An
- * image that is unknown is a success.
+ * Removes an image with every name that it has (CRI RemoveImage), whichever it was asked for by, pinned or in use or
+ * not: a kubelet does not ask for those. What it alone used is collected before the answer. An unknown one is a success.
  */
 export const removeImage =
-  (deps: ImageDeps) =>
+  (deps: Pick<ImageDeps, 'images' | 'containerd' | 'operations'>) =>
   async (request: RemoveImageRequest, caller: Caller): Promise<RemoveImageResponse> => {
-    if (!request.image || request.image.image === '') throw invalidArgument('image.image', 'must not be empty');
-    const image = deps.images.get(request.image.image);
+    const wanted = request.image?.image ?? '';
+    if (wanted === '') throw invalidArgument(FIELD, 'must not be empty');
+    const image = deps.images.get(wanted);
     if (!image) return {};
     await deps.operations.run({
       kind: 'remove image',
       subject: image.id,
-      key: `image-id:${image.id}`,
+      key: `image:${image.id}`,
       fingerprint: '',
       caller,
       limitMs: LIMIT_MS,
       work: async (steps) => {
-        const { references } = image;
+        // Another removal may have ended while this one waited.
+        const references = deps.images.get(image.id)?.references ?? [];
         for (const [index, name] of references.entries()) {
-          const last = index === references.length - 1;
-          await steps.step(`delete ${name}`, (signal) =>
-            deps.containerd.images.delete(name, last, { signal, timeoutMs: LIMIT_MS }),
-          );
-          await deps.images.refresh(name);
+          const isLast = index === references.length - 1;
+          await steps.step(`remove ${name}`, async (signal) => {
+            await deps.containerd.images.delete(name, isLast, { signal, timeoutMs: LIMIT_MS });
+            await deps.images.refresh(name);
+          });
         }
       },
     });

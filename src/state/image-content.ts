@@ -1,93 +1,122 @@
 import { createHash } from 'node:crypto';
-import { CriError } from '../base/errors.js';
-import type { Containerd, Descriptor } from '../containerd/containerd.js';
+import { CriError, doing } from '../base/errors.js';
+import type { Content, Descriptor } from '../containerd/containerd.js';
 import { hostPlatform } from '../containerd/platform.js';
 import type { ImageConfig } from '../spec/image-config.js';
 
-/** What the content store says of an image. */
+/** What an image is made of on this host's platform, read from its blobs. */
 export interface ImageContent {
   /** The digest of its config. */
   readonly id: string;
-  /** The digest of what the record points at: an index or a manifest. */
-  readonly target: string;
-  /** The name of the snapshot of its topmost layer (OCI image spec, config.md, layer chain id). */
+  /** The digest of the manifest for this platform, whether or not the record points at an index. */
+  readonly manifest: string;
+  /** The name of the snapshot that a container starts from (OCI image-spec, config.md); "" for an image without layers. */
   readonly chainId: string;
   readonly config: ImageConfig;
-  /** Config and text of it whole, for verbose statuses. */
-  readonly configJson: string;
-  /** Manifest, config and layers as they were pulled: what containerd's CRI plugin reports as the size. */
+  /** The sum of its blobs as the registry has them: index, manifest, config and compressed layers. */
   readonly sizeBytes: bigint;
 }
 
-const MAX_DOCUMENT_BYTES = 16 * 1024 * 1024;
-/** An index may point at an index; deeper than this nobody means it. */
-const MAX_DEPTH = 4;
-
-interface Manifest {
+interface BlobDescriptor {
   readonly mediaType?: string;
-  readonly manifests?: readonly (WireDescriptor & {
-    readonly platform?: { readonly os?: string; readonly architecture?: string; readonly variant?: string };
-  })[];
-  readonly config?: WireDescriptor;
-  readonly layers?: readonly WireDescriptor[];
-}
-
-interface WireDescriptor {
   readonly digest: string;
   readonly size: number;
+  readonly platform?: { readonly os?: string; readonly architecture?: string; readonly variant?: string };
+  readonly annotations?: Readonly<Record<string, string>>;
 }
 
-/** Reads index, manifest and config of this platform's image. NOT_FOUND when the index has none for it. */
-export async function readImage(
-  content: Containerd['content'],
-  target: Pick<Descriptor, 'digest' | 'size'>,
-): Promise<ImageContent> {
-  const { manifest, bytes } = await readManifest(content, target.digest, 0);
-  const { config: configDescriptor, layers = [] } = manifest;
-  if (!configDescriptor) throw new CriError('INVALID_ARGUMENT', `manifest "${target.digest}" has no config`);
-  const configBytes = await content.read(configDescriptor.digest, MAX_DOCUMENT_BYTES);
-  const configJson = Buffer.from(configBytes).toString('utf8');
-  const config = parse<ImageConfig>(configJson, configDescriptor.digest);
+interface Manifest {
+  readonly config?: BlobDescriptor;
+  readonly layers?: readonly BlobDescriptor[];
+}
+
+/** Registries refuse manifests above 4 MiB; a config may carry a long history. */
+const MAX_BLOB_BYTES = 8 << 20;
+/** An index may name an index; nobody nests them deeper. */
+const MAX_INDEX_DEPTH = 3;
+
+const INDEX = /^application\/vnd\.(?:oci\.image\.index\.v1|docker\.distribution\.manifest\.list\.v2)\+json$/;
+const MANIFEST = /^application\/vnd\.(?:oci\.image\.manifest\.v1|docker\.distribution\.manifest\.v2)\+json$/;
+
+/** NOT_FOUND when a blob is missing or nothing in an index is for this platform; DATA_LOSS when one makes no sense. */
+export async function readImage(content: Pick<Content, 'read'>, target: Descriptor): Promise<ImageContent> {
+  const { manifest, digest, sizeBytes } = await manifestOf(content, {
+    mediaType: target.media_type,
+    digest: target.digest,
+    size: Number(target.size),
+  });
+  if (!manifest.config) throw new CriError('DATA_LOSS', `manifest ${digest} names no config`);
+  const config = await readJson<ImageConfig>(content, manifest.config.digest);
+  const layers = manifest.layers ?? [];
   return {
-    id: configDescriptor.digest,
-    target: target.digest,
-    chainId: chainId(config.rootfs?.diff_ids ?? []),
+    id: manifest.config.digest,
+    manifest: digest,
+    chainId: chainIdOf(config.rootfs?.diff_ids ?? []),
     config,
-    configJson,
-    sizeBytes: [bytes, configDescriptor.size, ...layers.map(({ size }) => size)].reduce(
-      (sum, size) => sum + BigInt(size),
-      0n,
-    ),
+    sizeBytes: [manifest.config, ...layers].reduce((sum, blob) => sum + sizeOf(blob), sizeBytes),
   };
 }
 
-async function readManifest(
-  content: Containerd['content'],
-  digest: string,
-  depth: number,
-): Promise<{ manifest: Manifest; bytes: number }> {
-  const bytes = await content.read(digest, MAX_DOCUMENT_BYTES);
-  const manifest = parse<Manifest>(Buffer.from(bytes).toString('utf8'), digest);
-  if (!manifest.manifests) return { manifest, bytes: bytes.length };
-  const { os, architecture } = hostPlatform();
-  const own = manifest.manifests.find(({ platform }) => platform?.os === os && platform.architecture === architecture);
-  if (!own || depth === MAX_DEPTH)
-    throw new CriError('NOT_FOUND', `index "${digest}" has no image for ${os}/${architecture}`);
-  return readManifest(content, own.digest, depth + 1);
-}
+/** Each layer's chain id is the digest of the one below it and its own diff id. */
+const chainIdOf = (diffIds: readonly string[]): string =>
+  diffIds.length === 0 ? '' : diffIds.reduce((chain, diff) => digestOf(`${chain} ${diff}`));
 
-function parse<T>(text: string, digest: string): T {
-  try {
-    return JSON.parse(text) as T;
-  } catch (thrown) {
-    throw new CriError('DATA_LOSS', `content "${digest}" is not JSON: ${(thrown as Error).message}`);
+const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+
+/** Sizes that are not known count nothing. */
+const sizeOf = ({ size }: BlobDescriptor): bigint => (Number.isSafeInteger(size) && size > 0 ? BigInt(size) : 0n);
+
+async function manifestOf(
+  content: Pick<Content, 'read'>,
+  target: BlobDescriptor,
+): Promise<{ manifest: Manifest; digest: string; sizeBytes: bigint }> {
+  let at = target;
+  let sizeBytes = 0n;
+  for (let depth = 0; depth < MAX_INDEX_DEPTH; depth++) {
+    sizeBytes += sizeOf(at);
+    const mediaType = at.mediaType ?? '';
+    if (MANIFEST.test(mediaType)) {
+      return { manifest: await readJson<Manifest>(content, at.digest), digest: at.digest, sizeBytes };
+    }
+    if (!INDEX.test(mediaType))
+      throw new CriError('DATA_LOSS', `${at.digest} is no image but ${mediaType || 'unknown'}`);
+    const { manifests = [] } = await readJson<{ manifests?: readonly BlobDescriptor[] }>(content, at.digest);
+    at = forThisPlatform(manifests, at.digest);
   }
+  throw new CriError('DATA_LOSS', `${target.digest} is an index of indexes, more than ${MAX_INDEX_DEPTH} deep`);
 }
 
-/** ChainID(L0|…|Ln) = SHA256(ChainID(L0|…|Ln-1) + " " + DiffID(Ln)) */
-export const chainId = (diffIds: readonly string[]): string =>
-  diffIds.reduce(
-    (chain, diffId) =>
-      chain === '' ? diffId : `sha256:${createHash('sha256').update(`${chain} ${diffId}`).digest('hex')}`,
-    '',
-  );
+/** The best match first, then what names no platform. */
+function forThisPlatform(manifests: readonly BlobDescriptor[], index: string): BlobDescriptor {
+  const host = hostPlatform();
+  const variants = VARIANTS[host.architecture] ?? [''];
+  const rank = ({ platform, annotations }: BlobDescriptor): number => {
+    if (annotations?.['vnd.docker.reference.type'] !== undefined) return -1;
+    if (!platform) return variants.length;
+    if (platform.os !== host.os || platform.architecture !== host.architecture) return -1;
+    return variants.indexOf(platform.variant ?? '');
+  };
+  const [best] = manifests.filter((one) => rank(one) >= 0).sort((a, b) => rank(a) - rank(b));
+  if (!best) throw new CriError('NOT_FOUND', `index ${index} has no image for ${host.os}/${host.architecture}`);
+  return best;
+}
+
+/** What an architecture runs, best first; "" is what most images say. */
+const VARIANTS: Readonly<Record<string, readonly string[]>> = {
+  amd64: ['', 'v1'],
+  arm64: ['v8', ''],
+  arm: ['v7', '', 'v6', 'v5'],
+};
+
+async function readJson<T>(content: Pick<Content, 'read'>, digest: string): Promise<T> {
+  const bytes = await content.read(digest, MAX_BLOB_BYTES);
+  return doing(`blob ${digest}`, async () => {
+    try {
+      const value: unknown = JSON.parse(Buffer.from(bytes).toString());
+      if (typeof value === 'object' && value !== null) return value as T;
+    } catch (thrown) {
+      throw new CriError('DATA_LOSS', 'it is no JSON', { cause: thrown });
+    }
+    throw new CriError('DATA_LOSS', 'it is no JSON object');
+  });
+}

@@ -1,63 +1,94 @@
 import { invalidArgument } from '../base/errors.js';
 
-/** An image reference of the distribution specification, with Docker's defaults filled in. */
-export interface Reference {
-  /** `docker.io`, `registry.k8s.io:443` */
+/** An image reference with everything spelled out. */
+export interface ImageReference {
+  /** `docker.io`, `127.0.0.1:5000`: the registry, with its port if there is one. */
   readonly domain: string;
-  /** `library/busybox` */
-  readonly path: string;
+  /** `docker.io/library/busybox`: the domain and the path. */
+  readonly repository: string;
+  /** Exactly one of tag and digest is given. */
   readonly tag: string | undefined;
-  /** `sha256:…` */
   readonly digest: string | undefined;
+  /** `docker.io/library/busybox:latest`, the name that its record goes by in containerd. */
+  readonly text: string;
 }
 
-const DOMAIN =
-  /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9a-fA-F:]+\])(?::[0-9]+)?$/;
-const PATH = /^[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*$/;
-const TAG = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$/;
-const DIGEST = /^sha256:[0-9a-f]{64}$|^sha512:[0-9a-f]{128}$/;
-const MAX_NAME = 255;
+const DEFAULT_DOMAIN = 'docker.io';
+const LEGACY_DOMAIN = 'index.docker.io';
+const MAX_PATH_LENGTH = 255;
+/** The grammar has no limit of its own for the domain; this is more than any registry's name takes. */
+const MAX_LENGTH = 1024;
+const MAX_QUOTED_LENGTH = 200;
+
+const LABEL = '[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?';
+const DOMAIN = new RegExp(`^(?:${LABEL}(?:\\.${LABEL})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?$`);
+const WORD = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const PATH = new RegExp(`^${WORD}(?:/${WORD})*$`);
+const TAG = /^\w[\w.-]{0,127}$/;
+const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})$/;
+const IDENTIFIER = /^[a-f0-9]{64}$/;
 
 /**
- * Parses a reference as people write it: `busybox` is `docker.io/library/busybox:latest`. With a tag and a digest the
- * digest decides. INVALID_ARGUMENT names `field` and what is wrong.
+ * Parses a reference by the grammar of the distribution project, with the familiar short forms: without a domain it is
+ * of docker.io (and in `library/` when it has one component only), without tag and digest it is `latest`; of tag and
+ * digest together the digest counts. Throws INVALID_ARGUMENT, naming `field`.
  */
-export function parseReference(text: string, field: string): Reference {
-  const refuse = (problem: string): never => {
-    throw invalidArgument(field, `"${text}" is not an image reference: ${problem}`);
-  };
-  const [named = '', digest, ...more] = text.split('@');
-  if (more.length > 0) refuse('more than one @');
-  if (digest !== undefined && !DIGEST.test(digest)) refuse('expected a sha256 or sha512 digest after @');
-  const slash = named.lastIndexOf('/');
-  const colon = named.indexOf(':', slash + 1);
-  const tag = colon < 0 ? undefined : named.slice(colon + 1);
-  if (tag !== undefined && !TAG.test(tag)) refuse(`"${tag}" is not a tag`);
-  const { domain, path } = splitDomain(colon < 0 ? named : named.slice(0, colon));
-  if (!DOMAIN.test(domain)) refuse(`"${domain}" is not a registry`);
-  if (!PATH.test(path))
-    refuse(path !== path.toLowerCase() ? 'the repository must be lower case' : `"${path}" is not a repository`);
-  if (`${domain}/${path}`.length > MAX_NAME) refuse(`longer than ${MAX_NAME} characters`);
-  return { domain, path, tag: tag ?? (digest === undefined ? 'latest' : undefined), digest };
+export function parseReference(text: string, field: string): ImageReference {
+  const parsed = parse(text);
+  if (typeof parsed !== 'string') return parsed;
+  const quoted = JSON.stringify(text.length > MAX_QUOTED_LENGTH ? `${text.slice(0, MAX_QUOTED_LENGTH)}…` : text);
+  throw invalidArgument(field, `${quoted} is no image reference: ${parsed}`);
 }
 
-/** The reference in full, as containerd names the image: by digest where there is one, else by tag. */
-export const fullName = ({ domain, path, tag, digest }: Reference): string =>
-  digest === undefined ? `${domain}/${path}:${tag ?? 'latest'}` : `${domain}/${path}@${digest}`;
+/** As `parseReference`, with undefined for what is none. */
+export function tryParseReference(text: string): ImageReference | undefined {
+  const parsed = parse(text);
+  return typeof parsed === 'string' ? undefined : parsed;
+}
 
-/** `repository:tag`, undefined for a reference by digest alone. */
-export const tagName = ({ domain, path, tag, digest }: Reference): string | undefined =>
-  tag === undefined || digest !== undefined ? undefined : `${domain}/${path}:${tag}`;
+/** `sha256:…` and the like: the id of an image, or the digest of a blob. */
+export const isDigest = (text: string): boolean => DIGEST.test(text);
 
-export const digestName = ({ domain, path }: Reference, digest: string): string => `${domain}/${path}@${digest}`;
+/** The reference, or what is wrong with it. */
+function parse(text: string): ImageReference | string {
+  if (text === '') return 'it is empty';
+  if (text.length > MAX_LENGTH) return `it is longer than ${MAX_LENGTH} characters`;
+  if (IDENTIFIER.test(text)) return '64 hexadecimal digits are an id';
+  if (isDigest(text)) return 'it names no repository';
+  const { named, digest } = cut(text, '@', 'digest');
+  const { domain, rest } = splitDomain(named);
+  const { named: path, tag } = cut(rest, ':', 'tag');
+  const problem = problemOf({ domain, path, tag, digest });
+  if (problem !== undefined) return problem;
+  const repository = `${domain}/${path}`;
+  if (digest !== undefined) return { domain, repository, tag: undefined, digest, text: `${repository}@${digest}` };
+  const whole = tag ?? 'latest';
+  return { domain, repository, tag: whole, digest: undefined, text: `${repository}:${whole}` };
+}
 
-/** What stands before the first slash is a registry only if it looks like one; else all of it is Docker Hub's. */
-function splitDomain(name: string): { domain: string; path: string } {
-  const slash = name.indexOf('/');
-  const first = name.slice(0, Math.max(0, slash));
-  const isDomain = slash > 0 && (/[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase());
-  if (!isDomain) return { domain: 'docker.io', path: name.includes('/') ? name : `library/${name}` };
-  const path = name.slice(slash + 1);
-  if (first !== 'index.docker.io' && first !== 'docker.io') return { domain: first, path };
-  return { domain: 'docker.io', path: path.includes('/') ? path : `library/${path}` };
+function cut<K extends string>(text: string, separator: string, key: K): { named: string } & { [P in K]?: string } {
+  const at = text.indexOf(separator);
+  if (at < 0) return { named: text } as { named: string } & { [P in K]?: string };
+  return { named: text.slice(0, at), [key]: text.slice(at + 1) } as { named: string } & { [P in K]?: string };
+}
+
+function problemOf(parts: { domain: string; path: string; tag?: string | undefined; digest?: string | undefined }) {
+  const { domain, path, tag, digest } = parts;
+  if (!DOMAIN.test(domain)) return `${JSON.stringify(domain)} is no registry`;
+  if (path !== path.toLowerCase()) return 'a repository is written in lowercase';
+  if (!PATH.test(path)) return `${JSON.stringify(path)} is no repository`;
+  if (path.length > MAX_PATH_LENGTH) return `its repository is longer than ${MAX_PATH_LENGTH} characters`;
+  if (tag !== undefined && !TAG.test(tag)) return `${JSON.stringify(tag)} is no tag`;
+  if (digest !== undefined && !isDigest(digest)) return `${JSON.stringify(digest)} is no digest`;
+  return undefined;
+}
+
+/** The first component is a registry only if it cannot be the name of a user or an organisation. */
+function splitDomain(named: string): { domain: string; rest: string } {
+  const slash = named.indexOf('/');
+  const first = named.slice(0, Math.max(slash, 0));
+  const isDomain = first === 'localhost' || /[.:]/.test(first) || first !== first.toLowerCase();
+  const domain = !isDomain || first === LEGACY_DOMAIN ? DEFAULT_DOMAIN : first;
+  const rest = isDomain ? named.slice(slash + 1) : named;
+  return { domain, rest: domain === DEFAULT_DOMAIN && !rest.includes('/') ? `library/${rest}` : rest };
 }

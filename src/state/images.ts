@@ -1,124 +1,166 @@
-import { isCode, CriError } from '../base/errors.js';
-import type { Logger } from '../base/log.js';
+import PQueue from 'p-queue';
+import { CriError, isCode } from '../base/errors.js';
+import { logOf, type Logger } from '../base/log.js';
+import type { ImagesConfig } from '../config/schema.js';
 import type { Containerd, ImageRecord } from '../containerd/containerd.js';
-import { fullName, parseReference } from './image-reference.js';
+import type { ImageConfig } from '../spec/image-config.js';
+import { adoptRecord } from './image-adoption.js';
 import { readImage, type ImageContent } from './image-content.js';
+import { isPinned } from './image-records.js';
+import { tryParseReference } from './image-reference.js';
+import { userOf, viewOf } from './image-view.js';
 
-/** What crid remembers of an image: all records of containerd that lead to one image config. */
-export interface LocalImage extends ImageContent {
-  /** The digest of the image's config: what CRI calls the image's id. */
+/** An image that can be started, with every name that it goes by. */
+export interface LocalImage {
+  /** The digest of its config, which is the CRI image id. */
   readonly id: string;
-  /** The names of containerd's image records, sorted. */
-  readonly references: readonly string[];
+  /** `docker.io/library/busybox:latest` */
   readonly repoTags: readonly string[];
+  /** `docker.io/library/busybox@sha256:…` */
   readonly repoDigests: readonly string[];
+  /** The name of every image record of it, tags first. */
+  readonly references: readonly string[];
+  /** The digest of its manifest for this platform. */
+  readonly target: string;
+  readonly chainId: string;
+  readonly config: ImageConfig;
+  readonly sizeBytes: bigint;
   readonly pinned: boolean;
+  /** The USER of its config: a uid when it is a number, else a name. */
+  readonly user: { readonly uid?: bigint; readonly username: string };
 }
 
+/** What containerd has in images, in memory. */
 export interface ImageCache {
-  /** By id, a unique prefix of it, or a reference in full or as people write it (`busybox`). */
-  get(idOrName: string): LocalImage | undefined;
+  /** By id or a unique beginning of one, by record name, or by a reference in any form, such as `busybox`. */
+  get(idOrReference: string): LocalImage | undefined;
   list(): readonly LocalImage[];
-  /** Reads one record anew, or forgets it when it has gone. */
+  /** Reads one image record anew, after it has changed or gone; adopts it when somebody else made it. */
   refresh(name: string): Promise<void>;
-  /** Reads every record anew. */
+  /** Reads them all; one that cannot be read is left out and logged. */
   rebuild(): Promise<void>;
 }
 
-export const PINNED_LABEL = 'io.cri-containerd.pinned';
-const PINNED = 'pinned';
+const REBUILD_CONCURRENCY = 8;
 
-/** One record, with what its content says. */
 interface Entry {
-  readonly name: string;
-  readonly target: string;
-  readonly pinned: boolean;
+  readonly record: ImageRecord;
   readonly content: ImageContent;
 }
 
-/** Images of whoever has pulled them: this crid, containerd's CRI plugin, ctr, in this namespace. */
 export function createImageCache(options: {
   containerd: Pick<Containerd, 'images' | 'content'>;
+  /** Which images are pinned; without it none is but those whose records say so. */
+  config?: Pick<ImagesConfig, 'pinned_images'>;
   log: Logger;
 }): ImageCache {
-  const { containerd, log } = options;
-  let entries = new Map<string, Entry>();
-  let byId: ReadonlyMap<string, LocalImage> = new Map();
+  const { containerd, config = { pinned_images: {} }, log } = options;
+  const entries = new Map<string, Entry>();
+  const images = new Map<string, LocalImage>();
+  const contentOf = createContents(containerd, entries);
+  const inTurn = createTurns();
 
-  const regroup = (): void => {
-    byId = group([...entries.values()]);
+  const publish = (id: string): void => {
+    const image = toImage([...entries.values()].filter((entry) => entry.content.id === id));
+    if (image) images.set(id, image);
+    else images.delete(id);
+  };
+  const replace = (name: string, entry: Entry | undefined): void => {
+    const before = entries.get(name);
+    if (entry) entries.set(name, entry);
+    else entries.delete(name);
+    if (entry) publish(entry.content.id);
+    if (before && before.content.id !== entry?.content.id) publish(before.content.id);
   };
 
-  /** undefined for what is no runnable image of this platform, or has lost its content. */
-  const read = async (record: ImageRecord, known: Entry | undefined): Promise<Entry | undefined> => {
-    const pinned = record.labels[PINNED_LABEL] === PINNED;
-    if (known?.target === record.target.digest) return { ...known, pinned };
+  const read = async (name: string): Promise<Entry | undefined> => {
     try {
-      return {
-        name: record.name,
-        target: record.target.digest,
-        pinned,
-        content: await readImage(containerd.content, record.target),
-      };
+      const record = await containerd.images.get(name);
+      const content = await contentOf(record.target);
+      const adopted = await adoptRecord({ images: containerd.images, config, log }, record, content.id);
+      if (adopted !== record && name !== content.id) await refresh(content.id);
+      return { record: adopted, content };
     } catch (thrown) {
-      log.debug({ image: record.name, err: CriError.from(thrown).message }, 'image left out');
+      if (!isCode(thrown, 'NOT_FOUND') && !isCode(thrown, 'DATA_LOSS')) throw thrown;
+      logOf(log).debug({ image: name, err: thrown.message }, 'no such image, or not all of it is here');
       return undefined;
     }
   };
+  const refresh = (name: string): Promise<void> => inTurn(name, async () => replace(name, await read(name)));
 
   return {
-    get: (idOrName) =>
-      byId.get(idOrName) ?? byPrefix(byId, idOrName) ?? byId.get(entries.get(wholeName(idOrName))?.content.id ?? ''),
-    list: () => [...byId.values()],
-    async refresh(name) {
-      const record = await containerd.images.get(name).catch((thrown: unknown) => {
-        if (isCode(thrown, 'NOT_FOUND')) return undefined;
-        throw thrown;
-      });
-      const entry = record && (await read(record, entries.get(name)));
-      if (entry) entries.set(name, entry);
-      else entries.delete(name);
-      regroup();
+    get: (text) => {
+      const name = entries.has(text) ? text : (tryParseReference(text)?.text ?? '');
+      const id = entries.get(name)?.content.id;
+      return images.get(text) ?? (id === undefined ? byPrefix(images, text) : images.get(id));
     },
+    list: () => [...images.values()],
+    refresh,
     async rebuild() {
       const records = await containerd.images.list([]);
-      const read_ = await Promise.all(records.map((record) => read(record, entries.get(record.name))));
-      entries = new Map(read_.flatMap((entry) => (entry ? [[entry.name, entry] as const] : [])));
-      regroup();
+      const names = new Set([...records.map(({ name }) => name), ...entries.keys()]);
+      const queue = new PQueue({ concurrency: REBUILD_CONCURRENCY });
+      const each = async (name: string): Promise<void> => {
+        await refresh(name).catch((thrown: unknown) => {
+          logOf(log).warn({ image: name, err: CriError.from(thrown).message }, 'image could not be read');
+        });
+      };
+      await queue.addAll([...names].map((name) => () => each(name)));
     },
   };
 }
 
-/** A name as containerd has it; what is no reference is nobody's name. */
-function wholeName(name: string): string {
-  try {
-    return fullName(parseReference(name, 'image.image'));
-  } catch {
-    return name;
-  }
+/** Only digits of a digest can be the beginning of an id; two ids with it leave it open which one is meant. */
+function byPrefix(images: ReadonlyMap<string, LocalImage>, text: string): LocalImage | undefined {
+  const digits = text.replace(/^sha256:/, '');
+  if (!/^[a-f0-9]{4,64}$/.test(digits)) return undefined;
+  const found = [...images.values()].filter(({ id }) => id.startsWith(`sha256:${digits}`));
+  return found.length === 1 ? found[0] : undefined;
 }
 
-function byPrefix(images: ReadonlyMap<string, LocalImage>, prefix: string): LocalImage | undefined {
-  const hex = prefix.startsWith('sha256:') ? prefix.slice('sha256:'.length) : prefix;
-  if (!/^[0-9a-f]{4,64}$/.test(hex)) return undefined;
-  const matches = [...images.values()].filter(({ id }) => id.startsWith(`sha256:${hex}`));
-  return matches.length === 1 ? matches[0] : undefined;
-}
-
-function group(entries: readonly Entry[]): Map<string, LocalImage> {
-  const groups = new Map<string, Entry[]>();
-  for (const entry of entries) groups.set(entry.content.id, [...(groups.get(entry.content.id) ?? []), entry]);
-  return new Map([...groups].map(([id, members]) => [id, toImage(members)]));
-}
-
-function toImage(members: readonly Entry[]): LocalImage {
-  const references = members.map(({ name }) => name).sort();
-  const isId = (name: string): boolean => name.startsWith('sha256:');
+function toImage(entries: readonly Entry[]): LocalImage | undefined {
+  const first = entries[0];
+  if (!first) return undefined;
+  const { id, manifest, chainId, config, sizeBytes } = first.content;
   return {
-    ...members[0]!.content,
-    references,
-    repoTags: references.filter((name) => !name.includes('@') && !isId(name)),
-    repoDigests: references.filter((name) => name.includes('@')),
-    pinned: members.some(({ pinned }) => pinned),
+    id,
+    ...viewOf(entries.map(({ record }) => record.name)),
+    target: manifest,
+    chainId,
+    config,
+    sizeBytes,
+    pinned: entries.some(({ record }) => isPinned(record)),
+    user: userOf(config.config?.User ?? ''),
+  };
+}
+
+/** Reads what a target holds once for all the records that point at it. */
+function createContents(
+  containerd: Pick<Containerd, 'content'>,
+  entries: ReadonlyMap<string, Entry>,
+): (target: ImageRecord['target']) => Promise<ImageContent> {
+  const reading = new Map<string, Promise<ImageContent>>();
+  return (target) => {
+    const known = [...entries.values()].find(({ record }) => record.target.digest === target.digest);
+    if (known) return Promise.resolve(known.content);
+    const running = reading.get(target.digest);
+    if (running) return running;
+    const started = readImage(containerd.content, target).finally(() => reading.delete(target.digest));
+    reading.set(target.digest, started);
+    return started;
+  };
+}
+
+/** Work on one name runs in the order in which it was asked for, so that an old answer never replaces a newer one. */
+function createTurns(): (name: string, work: () => Promise<void>) => Promise<void> {
+  const last = new Map<string, Promise<void>>();
+  return async (name, work) => {
+    const turn = (last.get(name) ?? Promise.resolve()).catch(() => undefined).then(work);
+    last.set(name, turn);
+    try {
+      await turn;
+    } finally {
+      if (last.get(name) === turn) last.delete(name);
+    }
   };
 }

@@ -1,0 +1,77 @@
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import type { PullProgress } from '../containerd/containerd.js';
+import { createBlobs, type Blobs } from './pull-blobs.js';
+
+/** Follows one pull: what it waits for, and whether it has stood still for too long. */
+export interface PullWatch {
+  /** Starts the clock; the signal aborts when nothing has come for the timeout. */
+  begin(): AbortSignal;
+  readonly onProgress: (progress: PullProgress) => void;
+  /** `layer-sha256:… (12 of 34 bytes)` */
+  readonly waitingOn: () => string;
+  /** Why it was stopped, when it was. */
+  stalled(): CriError | undefined;
+  end(): void;
+}
+
+const REPORT_EVERY_MS = 30_000;
+const MAX_CHECK_MS = 10_000;
+const MIN_CHECK_MS = 50;
+
+/** The pulls that run now: containerd's limit on downloads is for all of them together. */
+const running = new Set<Blobs>();
+
+/** `timeoutMs`: 0 lets a pull stand still for ever. */
+export function watchPull(options: { reference: string; timeoutMs: number; log: Logger }): PullWatch {
+  const { reference, timeoutMs, log } = options;
+  const stop = new AbortController();
+  const blobs = createBlobs();
+  let movedMs = Date.now();
+  let timer: NodeJS.Timeout | undefined;
+  let reportedMs = Date.now();
+
+  const check = (): void => {
+    if (!waitsForRegistry(blobs)) movedMs = Date.now();
+    if (timeoutMs > 0 && Date.now() - movedMs > timeoutMs) {
+      const seconds = Math.round(timeoutMs / 100) / 10;
+      const problem = `no progress for ${seconds} s (image_pull_progress_timeout), waiting for ${blobs.waitingOn()}`;
+      stop.abort(new CriError('UNAVAILABLE', `image "${reference}": ${problem}`));
+    }
+    if (Date.now() - reportedMs < REPORT_EVERY_MS) return;
+    reportedMs = Date.now();
+    log.info({ image: reference, ...blobs.sum(), waitingOn: blobs.waitingOn() }, 'pulling image');
+  };
+
+  return {
+    begin() {
+      movedMs = reportedMs = Date.now();
+      running.add(blobs);
+      const everyMs = timeoutMs > 0 ? Math.max(MIN_CHECK_MS, Math.min(MAX_CHECK_MS, timeoutMs / 4)) : MAX_CHECK_MS;
+      timer = setInterval(check, everyMs);
+      return stop.signal;
+    },
+    onProgress(progress) {
+      if (!blobs.update(progress)) return;
+      movedMs = Date.now();
+      const { event, name, progress: done, total } = progress;
+      log.debug(
+        { image: reference, event, blob: name, done: done.toString(), total: total.toString() },
+        'pull progress',
+      );
+    },
+    waitingOn: () => blobs.waitingOn(),
+    stalled: () => (stop.signal.aborted ? CriError.from(stop.signal.reason) : undefined),
+    end() {
+      clearInterval(timer);
+      running.delete(blobs);
+    },
+  };
+}
+
+/** Unpacking is no business of the registry's, nor is waiting for one's turn while another pull downloads. */
+function waitsForRegistry(blobs: Blobs): boolean {
+  const phase = blobs.phase();
+  if (phase === 'unpacking') return false;
+  return phase !== 'queued' || ![...running].some((other) => other !== blobs && other.phase() === 'downloading');
+}

@@ -1,0 +1,169 @@
+import { randomUUID } from 'node:crypto';
+import type { AuthConfig } from '../../generated/runtime/v1/api.js';
+import { CriError, doing } from '../base/errors.js';
+import { logOf } from '../base/log.js';
+import { durationMs } from '../config/duration.js';
+import type { Descriptor, ImageRecord } from '../containerd/containerd.js';
+import type { Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import { readImage } from '../state/image-content.js';
+import { findRecord, imageLabels, putRecord, restoreRecord } from '../state/image-records.js';
+import type { ImageReference } from '../state/image-reference.js';
+import type { LocalImage } from '../state/images.js';
+import { credentialsFor, fingerprintOf, type Credentials } from './auth.js';
+import type { ImageDeps } from './deps.js';
+import { hostDirOf } from './host-dir.js';
+import { watchPull, type PullWatch } from './pull-watch.js';
+import { isUnpacked } from './unpacked.js';
+
+/** A pull that gets on may take its time; one that does not is ended by the progress timeout. */
+const LIMIT_MS = 24 * 60 * 60_000;
+/** What containerd takes an empty `image_pull_progress_timeout` for. */
+const DEFAULT_PROGRESS_TIMEOUT = '5m0s';
+
+export interface Pull {
+  readonly reference: ImageReference;
+  readonly snapshotter: string;
+  readonly auth: AuthConfig | undefined;
+}
+
+/**
+ * The pull as an operation on the reference: whoever asks for the same image, for the same snapshotter and with the same
+ * credentials, waits for the same pull. A failed one leaves the image records as they were; what it fetched is
+ * containerd's to collect, or to go on from when it is tried again soon.
+ */
+export function pull(deps: ImageDeps, wanted: Pull, caller: Caller): Promise<LocalImage> {
+  const name = wanted.reference.text;
+  const credentials = credentialsFor(wanted.reference, wanted.auth, deps.config.images.registry);
+  return deps.operations.run({
+    kind: 'pull image',
+    subject: name,
+    key: `image:${name}`,
+    fingerprint: fingerprintOf(wanted.snapshotter, wanted.auth),
+    caller,
+    limitMs: LIMIT_MS,
+    work: (steps) => run(deps, wanted, credentials, steps),
+  });
+}
+
+async function run(
+  deps: ImageDeps,
+  { reference, snapshotter }: Pull,
+  credentials: Credentials | undefined,
+  steps: Steps,
+): Promise<LocalImage> {
+  const startedMs = Date.now();
+  const name = reference.text;
+  const lease = await leaseFor(deps, steps);
+  const fetching = { name, reference, snapshotter, credentials, lease };
+  const { target } = await fetchImage(deps, steps, fetching);
+  const { id, chainId } = await steps.step('read image', () =>
+    doing(`image "${name}"`, () => readImage(deps.containerd.content, target)),
+  );
+  await steps.step('check snapshot', async (signal) => {
+    if (!(await isUnpacked(deps, { chainId }, snapshotter, { signal }))) throw notUnpacked(name, snapshotter);
+  });
+  const others = [id, `${reference.repository}@${reference.digest ?? target.digest}`].filter((other) => other !== name);
+  for (const other of others) await nameImage(deps, steps, { name: other, target, like: name });
+  await deps.images.refresh(name);
+  await release(deps, lease);
+  const image = deps.images.get(id);
+  if (!image) throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
+  const took = { durationMs: Date.now() - startedMs, sizeBytes: image.sizeBytes.toString() };
+  logOf(deps.log).info({ image: name, id, snapshotter, ...took }, 'image pulled');
+  return image;
+}
+
+/** Until the records are complete, a removal of the image at the same time must not take its content away. */
+async function leaseFor({ containerd }: ImageDeps, steps: Steps): Promise<string> {
+  const lease = `crid-pull-${randomUUID()}`;
+  const expiry = { 'containerd.io/gc.expire': new Date(Date.now() + LIMIT_MS).toISOString() };
+  await steps.step(
+    'lease content',
+    (signal) => containerd.leases.create(lease, expiry, { signal }),
+    () => containerd.leases.delete(lease),
+  );
+  return lease;
+}
+
+/** The image is there by now: a lease that stays until it expires is no reason to fail. */
+async function release(deps: ImageDeps, lease: string): Promise<void> {
+  await deps.containerd.leases.delete(lease).catch((thrown: unknown) => {
+    logOf(deps.log).warn({ lease, err: CriError.from(thrown).message }, 'the lease of a pull stays until it expires');
+  });
+}
+
+interface Fetching {
+  readonly name: string;
+  readonly reference: ImageReference;
+  readonly snapshotter: string;
+  readonly credentials: Credentials | undefined;
+  readonly lease: string;
+}
+
+/** Fetches and unpacks through the transfer service, which makes the record of that name. */
+async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching): Promise<ImageRecord> {
+  const { images } = deps.containerd;
+  const { name } = fetching;
+  const before = await steps.step('look up', (signal) => findRecord(images, name, { signal }));
+  const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout || DEFAULT_PROGRESS_TIMEOUT);
+  const watch = watchPull({ reference: name, timeoutMs, log: logOf(deps.log) });
+  const undo = async (): Promise<void> => {
+    await restoreRecord(images, name, before);
+    await deps.images.refresh(name);
+  };
+  await steps.step('fetch', (signal) => transfer(deps, fetching, watch, signal), undo, {
+    timeoutMs: LIMIT_MS,
+    waitingOn: watch.waitingOn,
+  });
+  return steps.step('read record', (signal) => images.get(name, { signal }));
+}
+
+async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, signal: AbortSignal): Promise<void> {
+  const { registry } = deps.config.images;
+  try {
+    await deps.containerd.transfer.pull(
+      {
+        reference: fetching.name,
+        credentials: fetching.credentials,
+        hostDir: await hostDirOf(registry.config_path, fetching.reference.domain),
+        headers: Object.fromEntries(Object.entries(registry.headers).map(([key, values]) => [key, values.join(', ')])),
+        snapshotter: fetching.snapshotter,
+        labels: imageLabels(deps.config.images, fetching.name),
+        onProgress: watch.onProgress,
+      },
+      { signal: AbortSignal.any([signal, watch.begin()]), lease: fetching.lease },
+    );
+  } catch (thrown) {
+    const error = watch.stalled() ?? CriError.from(thrown);
+    throw NOT_UNPACKING.test(error.message) ? notUnpacked(fetching.name, fetching.snapshotter) : error;
+  } finally {
+    watch.end();
+  }
+}
+
+/** containerd's answer when it knows none of the wanted snapshotters; it passes over one of several in silence. */
+const NOT_UNPACKING = /no unpack platforms defined/;
+
+const notUnpacked = (name: string, snapshotter: string): CriError =>
+  new CriError(
+    'FAILED_PRECONDITION',
+    `image "${name}" is not unpacked: containerd's transfer service has no unpack_config for the snapshotter "${snapshotter}"`,
+  );
+
+/** One more record for the image, as containerd's CRI plugin makes them: by repository and digest, and by the bare id. */
+async function nameImage(
+  deps: ImageDeps,
+  steps: Steps,
+  { name, target, like }: { name: string; target: Descriptor; like: string },
+): Promise<void> {
+  const { images } = deps.containerd;
+  const before = await steps.step('look up', (signal) => findRecord(images, name, { signal }));
+  const undo = async (): Promise<void> => {
+    await restoreRecord(images, name, before);
+    await deps.images.refresh(name);
+  };
+  const record = { name, target, labels: imageLabels(deps.config.images, like) };
+  await steps.step(`record ${name}`, (signal) => putRecord(images, record, { signal }), undo);
+  await deps.images.refresh(name);
+}

@@ -1,0 +1,96 @@
+import PQueue from 'p-queue';
+import { CriError, isCode } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { nowNs } from '../base/time.js';
+import type { Snapshots } from '../containerd/containerd.js';
+
+export interface Usage {
+  readonly bytes: bigint;
+  readonly inodes: bigint;
+  /** Nanoseconds since the epoch. */
+  readonly measuredAtNs: bigint;
+}
+
+export interface SnapshotUsage {
+  /**
+   * What all snapshots take together. At most as old as asked for, unless measuring takes longer than a caller is made
+   * to wait: then it is the sum of before, if there is one.
+   */
+  sum(): Promise<Usage>;
+}
+
+type Size = Omit<Usage, 'measuredAtNs'>;
+
+/** Asking for a writable snapshot's usage makes the snapshotter walk its files. */
+const CONCURRENCY = 4;
+const USAGE_TIMEOUT_MS = 10_000;
+const PATIENCE_MS = 2_000;
+const NOTHING: Size = { bytes: 0n, inodes: 0n };
+
+/** The usage of one snapshotter. A committed snapshot never changes and is asked for once. */
+export function createSnapshotUsage(options: {
+  snapshotter: string;
+  snapshots: Pick<Snapshots, 'list' | 'usage'>;
+  freshMs: number;
+  log: Logger;
+}): SnapshotUsage {
+  const { snapshots, freshMs, log, snapshotter } = options;
+  let sizes: ReadonlyMap<string, Size> = new Map();
+  let last: { readonly usage: Usage; readonly atMs: number } | undefined;
+  let measuring: Promise<Usage> | undefined;
+
+  const sizeOf = async (name: string, kind: string): Promise<readonly [string, Size]> => {
+    const before = sizes.get(name);
+    if (before && kind === 'committed') return [name, before];
+    try {
+      return [name, await snapshots.usage(name, { timeoutMs: USAGE_TIMEOUT_MS })];
+    } catch (thrown) {
+      if (isCode(thrown, 'NOT_FOUND')) return [name, NOTHING];
+      // One that is sick stands for itself: its last known size is the best guess.
+      log.warn({ snapshotter, snapshot: name, err: CriError.from(thrown).message }, 'usage of a snapshot not known');
+      return [name, before ?? NOTHING];
+    }
+  };
+
+  const measure = async (): Promise<Usage> => {
+    const measuredAtNs = nowNs();
+    const queue = new PQueue({ concurrency: CONCURRENCY });
+    const all = await snapshots.list([]);
+    sizes = new Map(
+      await queue.addAll(
+        all.map(
+          ({ name, kind }) =>
+            () =>
+              sizeOf(name, kind),
+        ),
+      ),
+    );
+    const usage = [...sizes.values()].reduce<Usage>(
+      (sum, size) => ({ measuredAtNs, bytes: sum.bytes + size.bytes, inodes: sum.inodes + size.inodes }),
+      { measuredAtNs, ...NOTHING },
+    );
+    last = { usage, atMs: Date.now() };
+    return usage;
+  };
+
+  return {
+    async sum() {
+      if (last && Date.now() - last.atMs < freshMs) return last.usage;
+      measuring ??= measure().finally(() => (measuring = undefined));
+      return last ? inTime(measuring, last.usage) : measuring;
+    },
+  };
+}
+
+/** The measured usage, or the one of before when it does not come soon. */
+async function inTime(measuring: Promise<Usage>, before: Usage): Promise<Usage> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Usage>((resolve) => {
+    timer = setTimeout(() => resolve(before), PATIENCE_MS);
+  });
+  try {
+    return await Promise.race([measuring, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

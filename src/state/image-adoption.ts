@@ -1,0 +1,42 @@
+import { CriError, isCode } from '../base/errors.js';
+import { logOf, type Logger } from '../base/log.js';
+import type { ImagesConfig } from '../config/schema.js';
+import type { Containerd, ImageRecord } from '../containerd/containerd.js';
+import { findRecord, hasLabels, imageLabels, putRecord } from './image-records.js';
+
+/**
+ * An image that somebody else pulled, as containerd's CRI plugin takes it over: a record under its id keeps it when
+ * its tag moves on, and labels mark it as managed, and as pinned. What cannot be written does not hide the image.
+ */
+export async function adoptRecord(
+  deps: { images: Containerd['images']; config: Pick<ImagesConfig, 'pinned_images'>; log: Logger },
+  record: ImageRecord,
+  id: string,
+): Promise<ImageRecord> {
+  const { images, config, log } = deps;
+  const labels = imageLabels(config, record.name);
+  if (hasLabels(record.labels, labels)) return record;
+  try {
+    await adopt(images, { ...record, labels }, id);
+    logOf(log).debug({ image: record.name, id }, 'image adopted');
+  } catch (thrown) {
+    if (isCode(thrown, 'NOT_FOUND')) throw thrown;
+    logOf(log).warn({ image: record.name, err: CriError.from(thrown).message }, 'image not adopted');
+  }
+  return { ...record, labels: { ...record.labels, ...labels } };
+}
+
+async function adopt(images: Containerd['images'], record: ImageRecord, id: string): Promise<void> {
+  const isNew = record.name !== id && (await findRecord(images, id)) === undefined;
+  if (record.name !== id) await putRecord(images, { ...record, name: id });
+  try {
+    await images.update(
+      record,
+      Object.keys(record.labels).map((key) => `labels.${key}`),
+    );
+  } catch (thrown) {
+    // It was removed meanwhile, and must not live on under its id.
+    if (isCode(thrown, 'NOT_FOUND') && isNew) await images.delete(id, false);
+    throw thrown;
+  }
+}

@@ -1,0 +1,56 @@
+import { isCode } from '../base/errors.js';
+import type { ImagesConfig } from '../config/schema.js';
+import type { CallOptions, Containerd, ImageRecord, Labels } from '../containerd/containerd.js';
+import { tryParseReference } from './image-reference.js';
+
+/** The labels of containerd's CRI plugin, which crid's image records carry too. */
+const MANAGED = { 'io.cri-containerd.image': 'managed' };
+const PINNED = { 'io.cri-containerd.pinned': 'pinned' };
+
+/** The labels of an image record of that name; pinned ones are those of `pinned_images`. */
+export function imageLabels(config: Pick<ImagesConfig, 'pinned_images'>, name: string): Labels {
+  const pinned = Object.values(config.pinned_images).some((ref) => (tryParseReference(ref)?.text ?? ref) === name);
+  return pinned ? { ...MANAGED, ...PINNED } : MANAGED;
+}
+
+export const isPinned = ({ labels }: ImageRecord): boolean => hasLabels(labels, PINNED);
+
+export const hasLabels = (labels: Labels, wanted: Labels): boolean =>
+  Object.entries(wanted).every(([key, value]) => labels[key] === value);
+
+type Images = Containerd['images'];
+
+/** The record of that name, or undefined. */
+export async function findRecord(
+  images: Images,
+  name: string,
+  options?: CallOptions,
+): Promise<ImageRecord | undefined> {
+  try {
+    return await images.get(name, options);
+  } catch (thrown) {
+    if (isCode(thrown, 'NOT_FOUND')) return undefined;
+    throw thrown;
+  }
+}
+
+/** Makes the record, or gives the one that is there its target and labels; other labels stay. */
+export async function putRecord(images: Images, record: ImageRecord, options?: CallOptions): Promise<void> {
+  try {
+    await images.create(record, options);
+  } catch (thrown) {
+    if (!isCode(thrown, 'ALREADY_EXISTS')) throw thrown;
+    const before = await images.get(record.name, options);
+    const fields = Object.keys(record.labels).filter((key) => before.labels[key] !== record.labels[key]);
+    if (before.target.digest === record.target.digest && fields.length === 0) return;
+    await images.update(record, ['target', ...fields.map((key) => `labels.${key}`)], options);
+  }
+}
+
+/** Makes the record `name` what it was: `before`, or not there. */
+export async function restoreRecord(images: Images, name: string, before: ImageRecord | undefined): Promise<void> {
+  if (!before) return images.delete(name, false);
+  const now = await findRecord(images, name);
+  if (now && now.target.digest === before.target.digest) return;
+  await putRecord(images, before);
+}

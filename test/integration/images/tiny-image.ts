@@ -1,0 +1,65 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
+
+export interface Blob {
+  readonly mediaType: string;
+  readonly digest: string;
+  readonly bytes: Buffer;
+}
+
+export interface TinyImage {
+  readonly layer: Blob;
+  readonly config: Blob;
+  readonly manifest: Blob;
+}
+
+/** An image of one layer with one random file, so that no containerd has any of it already. */
+export function tinyImage(options: { user?: string; architecture?: string } = {}): TinyImage {
+  const tar = tarOf('random', randomBytes(64 * 1024));
+  const layer = blobOf('application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar));
+  const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
+    os: 'linux',
+    architecture: options.architecture ?? goArch(),
+    config: { User: options.user ?? '', Cmd: ['/random'] },
+    rootfs: { type: 'layers', diff_ids: [digestOf(tar)] },
+  });
+  const manifest = jsonBlob('application/vnd.oci.image.manifest.v1+json', {
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    config: descriptorOf(config),
+    layers: [descriptorOf(layer)],
+  });
+  return { layer, config, manifest };
+}
+
+/** An index of images by architecture. */
+export const indexOf = (images: Readonly<Record<string, TinyImage>>): Blob =>
+  jsonBlob('application/vnd.oci.image.index.v1+json', {
+    schemaVersion: 2,
+    mediaType: 'application/vnd.oci.image.index.v1+json',
+    manifests: Object.entries(images).map(([architecture, { manifest }]) => ({
+      ...descriptorOf(manifest),
+      platform: { os: 'linux', architecture },
+    })),
+  });
+
+export const goArch = (): string => (process.arch === 'x64' ? 'amd64' : process.arch);
+
+const digestOf = (bytes: Buffer): string => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+const blobOf = (mediaType: string, bytes: Buffer): Blob => ({ mediaType, digest: digestOf(bytes), bytes });
+const jsonBlob = (mediaType: string, value: unknown): Blob => blobOf(mediaType, Buffer.from(JSON.stringify(value)));
+const descriptorOf = ({ mediaType, digest, bytes }: Blob) => ({ mediaType, digest, size: bytes.length });
+
+/** A ustar archive of one file. */
+function tarOf(name: string, content: Buffer): Buffer {
+  const header = Buffer.alloc(512);
+  const octal = (value: number, length: number): string => `${value.toString(8).padStart(length - 1, '0')}\0`;
+  header.write(name, 0);
+  header.write(octal(0o644, 8) + octal(0, 8) + octal(0, 8) + octal(content.length, 12) + octal(0, 12), 100);
+  header.write('        0', 148);
+  header.write('ustar\x0000', 257);
+  const sum = header.reduce((total, byte) => total + byte, 0);
+  header.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  const padding = Buffer.alloc((512 - (content.length % 512)) % 512);
+  return Buffer.concat([header, content, padding, Buffer.alloc(1024)]);
+}

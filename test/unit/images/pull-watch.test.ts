@@ -1,0 +1,74 @@
+import assert from 'node:assert/strict';
+import { test, type TestContext } from 'node:test';
+import { createLogger } from '../../../src/base/log.js';
+import { watchPull, type PullWatch } from '../../../src/images/pull-watch.js';
+
+const log = createLogger('error');
+const SECOND = 1000;
+
+/** A watch whose clock is the test's; `tell` is one message of the transfer service. */
+function watching(t: TestContext, timeoutMs = 10 * SECOND) {
+  const watch = watchPull({ reference: 'a.io/app:v1', timeoutMs, log });
+  const signal = watch.begin();
+  t.after(() => watch.end());
+  const tell = (event: string, name: string, done = 0, total = 100): void =>
+    watch.onProgress({ event, name, parents: [], progress: BigInt(done), total: BigInt(total) });
+  return { watch, signal, tell };
+}
+
+const problem = (watch: PullWatch): string => watch.stalled()?.message ?? 'none';
+
+test('a pull that gets on may take any time; one that does not is stopped, and the blob named', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  const { watch, signal, tell } = watching(t);
+  tell('waiting', 'layer-1');
+  tell('waiting', 'layer-2');
+  for (let done = 1; done < 20; done++) {
+    tell('downloading', 'layer-1', done);
+    t.mock.timers.tick(9 * SECOND);
+  }
+  assert.equal(signal.aborted, false);
+  tell('downloading', 'layer-1', 19);
+  t.mock.timers.tick(13 * SECOND);
+  assert.equal(signal.aborted, true);
+  assert.equal(watch.stalled()?.code, 'UNAVAILABLE');
+  assert.equal(
+    problem(watch),
+    'image "a.io/app:v1": no progress for 10 s (image_pull_progress_timeout), waiting for layer-1 (19 of 100 bytes)',
+  );
+});
+
+test('a registry that says nothing at all is stopped too, unless there is no timeout', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  const [silent, patient] = [watching(t), watching(t, 0)];
+  t.mock.timers.tick(3600 * SECOND);
+  assert.match(problem(silent.watch), /waiting for the registry$/);
+  assert.equal(problem(patient.watch), 'none');
+});
+
+test('unpacking takes its time', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  const { watch, tell } = watching(t);
+  tell('downloading', 'layer-1', 100);
+  tell('already exists', 'layer-2', 100);
+  t.mock.timers.tick(3600 * SECOND);
+  assert.deepEqual([problem(watch), watch.waitingOn()], ['none', 'the snapshotter']);
+});
+
+test('a pull that waits for its turn behind another is not blamed', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  const [first, second] = [watching(t), watching(t)];
+  second.tell('waiting', 'layer-2');
+  first.tell('waiting', 'layer-1');
+  for (let done = 1; done < 20; done++) {
+    first.tell('downloading', 'layer-1', done);
+    t.mock.timers.tick(9 * SECOND);
+  }
+  assert.deepEqual([problem(first.watch), problem(second.watch)], ['none', 'none']);
+  t.mock.timers.tick(5 * SECOND);
+  assert.match(problem(first.watch), /layer-1/);
+  assert.equal(problem(second.watch), 'none');
+  first.watch.end();
+  t.mock.timers.tick(13 * SECOND);
+  assert.match(problem(second.watch), /layer-2 \(0 of 100 bytes\)$/);
+});

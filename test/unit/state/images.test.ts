@@ -1,0 +1,234 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { test } from 'node:test';
+import { CriError } from '../../../src/base/errors.js';
+import { createLogger } from '../../../src/base/log.js';
+import type { Containerd, Descriptor, ImageRecord } from '../../../src/containerd/containerd.js';
+import { hostPlatform } from '../../../src/containerd/platform.js';
+import { userOf } from '../../../src/state/image-view.js';
+import { createImageCache } from '../../../src/state/images.js';
+
+const OCI = 'application/vnd.oci.image';
+const MANAGED = { 'io.cri-containerd.image': 'managed' };
+const sha256 = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+const { os, architecture } = hostPlatform();
+
+/** Images and content as containerd keeps them, in memory. */
+function fakeContainerd() {
+  const records = new Map<string, ImageRecord>();
+  const blobs = new Map<string, string>();
+  const reads: string[] = [];
+  const missing = (name: string): never => {
+    throw new CriError('NOT_FOUND', `${name} not found`);
+  };
+  const images: Containerd['images'] = {
+    get: async (name) => records.get(name) ?? missing(name),
+    list: async () => [...records.values()],
+    create: async (record) => {
+      if (records.has(record.name)) throw new CriError('ALREADY_EXISTS', record.name);
+      records.set(record.name, record);
+      return record;
+    },
+    update: async (record, fields) => {
+      const before = records.get(record.name) ?? missing(record.name);
+      const labels = { ...before.labels, ...record.labels };
+      const after = { ...before, labels, ...(fields.includes('target') ? { target: record.target } : {}) };
+      records.set(record.name, after);
+      return after;
+    },
+    delete: async (name) => void records.delete(name),
+  };
+  const content: Containerd['content'] = {
+    read: async (digest) => {
+      reads.push(digest);
+      return Buffer.from(blobs.get(digest) ?? missing(digest));
+    },
+    info: async (digest) => missing(digest),
+  };
+  const put = (mediaType: string, value: unknown): Descriptor => {
+    const text = JSON.stringify(value);
+    blobs.set(sha256(text), text);
+    return { media_type: mediaType, digest: sha256(text), size: BigInt(text.length), annotations: {} };
+  };
+  return { records, blobs, reads, put, images, content };
+}
+
+type Fake = ReturnType<typeof fakeContainerd>;
+const wire = ({ media_type: mediaType, digest, size }: Descriptor) => ({ mediaType, digest, size: Number(size) });
+
+function putImage(fake: Fake, options: { user?: string; diffIds?: string[] } = {}) {
+  const { user = '', diffIds = ['sha256:1', 'sha256:2'] } = options;
+  const config = fake.put(`${OCI}.config.v1+json`, {
+    os,
+    architecture,
+    config: { User: user },
+    rootfs: { diff_ids: diffIds },
+  });
+  const layers = diffIds.map((digest) => ({ digest, size: 1000 }));
+  const manifest = fake.put(`${OCI}.manifest.v1+json`, { config: wire(config), layers });
+  return { id: config.digest, config, manifest };
+}
+
+const name = (fake: Fake, reference: string, target: Descriptor, labels: Record<string, string> = MANAGED): void =>
+  void fake.records.set(reference, { name: reference, target, labels });
+
+const cacheOf = (fake: Fake, pinned: Record<string, string> = {}) =>
+  createImageCache({ containerd: fake, config: { pinned_images: pinned }, log: createLogger('error') });
+
+test('records with one config are one image, found by each name in any form', async () => {
+  const fake = fakeContainerd();
+  const { id, manifest, config } = putImage(fake, { user: '7:8' });
+  const digest = `docker.io/library/app@${manifest.digest}`;
+  for (const reference of ['docker.io/library/app:latest', 'a.io/app:v1', digest, id]) name(fake, reference, manifest);
+  const cache = cacheOf(fake);
+  await cache.rebuild();
+  assert.deepEqual(cache.list(), [
+    {
+      id,
+      references: ['a.io/app:v1', 'docker.io/library/app:latest', digest, id],
+      repoTags: ['a.io/app:v1', 'docker.io/library/app:latest'],
+      repoDigests: [digest],
+      target: manifest.digest,
+      chainId: sha256('sha256:1 sha256:2'),
+      config: JSON.parse(fake.blobs.get(id) ?? '') as unknown,
+      sizeBytes: manifest.size + config.size + 2000n,
+      pinned: false,
+      user: { uid: 7n, username: '' },
+    },
+  ]);
+  const found = [
+    'app',
+    'library/app',
+    'a.io/app:v1',
+    digest,
+    `app:other@${manifest.digest}`,
+    id,
+    id.slice(7, 19),
+    id.slice(0, 15),
+  ];
+  assert.deepEqual(
+    found.map((text) => [text, cache.get(text)?.id]),
+    found.map((text) => [text, id]),
+  );
+  const unknown = ['', 'App', 'app:v2', 'a.io/app', 'sha256:', id.slice(7, 10), `${id}0`, '../..'];
+  assert.deepEqual(
+    unknown.filter((text) => cache.get(text)),
+    [],
+  );
+  assert.deepEqual(fake.reads, [manifest.digest, id]);
+});
+
+test('an id prefix that two images share names neither', async () => {
+  const fake = fakeContainerd();
+  const cache = cacheOf(fake);
+  const ids = new Map<string, string>();
+  let shared = '';
+  for (let index = 0; shared === ''; index++) {
+    const { id, manifest } = putImage(fake, { user: `user${index}` });
+    const prefix = id.slice(7, 11);
+    if (ids.has(prefix)) shared = prefix;
+    ids.set(prefix, id);
+    name(fake, id, manifest);
+  }
+  await cache.rebuild();
+  assert.equal(cache.get(shared), undefined);
+});
+
+test('a record that moves or goes takes its name along', async () => {
+  const fake = fakeContainerd();
+  const [old, young] = [putImage(fake, { user: 'old' }), putImage(fake, { user: 'young' })];
+  const cache = cacheOf(fake);
+  const names = () => new Map(cache.list().map(({ user, references }) => [user.username, references]));
+  name(fake, 'a.io/app:v1', old.manifest);
+  name(fake, old.id, old.manifest);
+  await cache.rebuild();
+  name(fake, 'a.io/app:v1', young.manifest);
+  await cache.refresh('a.io/app:v1');
+  assert.deepEqual(
+    names(),
+    new Map([
+      ['old', [old.id]],
+      ['young', ['a.io/app:v1']],
+    ]),
+  );
+  fake.records.delete(old.id);
+  await cache.refresh(old.id);
+  assert.deepEqual(names(), new Map([['young', ['a.io/app:v1']]]));
+  fake.records.clear();
+  await cache.rebuild();
+  assert.deepEqual(cache.list(), []);
+});
+
+test('images of others are adopted: labelled, pinned, and kept under their id', async () => {
+  const fake = fakeContainerd();
+  const { id, manifest } = putImage(fake);
+  name(fake, 'a.io/pause:3', manifest, { own: 'label' });
+  const cache = cacheOf(fake, { sandbox: 'a.io/pause:3' });
+  await cache.refresh('a.io/pause:3');
+  const pinned = { ...MANAGED, 'io.cri-containerd.pinned': 'pinned' };
+  assert.deepEqual(
+    [...fake.records].map(([reference, { labels }]) => [reference, labels]),
+    [
+      ['a.io/pause:3', { own: 'label', ...pinned }],
+      [id, pinned],
+    ],
+  );
+  assert.deepEqual(
+    cache.list().map((image) => [image.references, image.pinned]),
+    [[['a.io/pause:3', id], true]],
+  );
+});
+
+test('an index gives the image of this platform, and counts in its size', async () => {
+  const fake = fakeContainerd();
+  const [own, other, attestation] = [
+    putImage(fake, { user: 'own' }),
+    putImage(fake, { user: 'other' }),
+    putImage(fake),
+  ];
+  const index = fake.put(`${OCI}.index.v1+json`, {
+    manifests: [
+      { ...wire(other.manifest), platform: { os, architecture: 'mips' } },
+      { ...wire(attestation.manifest), annotations: { 'vnd.docker.reference.type': 'attestation-manifest' } },
+      { ...wire(own.manifest), platform: { os, architecture } },
+    ],
+  });
+  name(fake, 'a.io/app:v1', index);
+  const cache = cacheOf(fake);
+  await cache.rebuild();
+  const image = cache.get('a.io/app:v1');
+  assert.deepEqual(
+    [image?.id, image?.target, image?.sizeBytes],
+    [own.id, own.manifest.digest, index.size + own.manifest.size + own.config.size + 2000n],
+  );
+});
+
+test('what cannot be read is left out and hides nothing else', async () => {
+  const fake = fakeContainerd();
+  const good = putImage(fake);
+  name(fake, 'a.io/good:1', good.manifest);
+  name(fake, 'a.io/lost:1', { ...good.manifest, digest: 'sha256:0' });
+  name(fake, 'a.io/odd:1', { ...good.manifest, media_type: 'text/plain', digest: 'sha256:00' });
+  fake.blobs.set('sha256:7', 'no json');
+  name(fake, 'a.io/broken:1', { ...good.manifest, digest: 'sha256:7' });
+  const cache = cacheOf(fake);
+  await cache.rebuild();
+  assert.deepEqual(
+    cache.list().map(({ references }) => references),
+    [['a.io/good:1']],
+  );
+});
+
+test('the user of an image', () => {
+  const users = ['', '0', '1000:1000', 'www-data', 'www-data:5', '-1', '99999999999999999999', '0x10'];
+  assert.deepEqual(users.map(userOf), [
+    { username: '' },
+    { uid: 0n, username: '' },
+    { uid: 1000n, username: '' },
+    { username: 'www-data' },
+    { username: 'www-data' },
+    { uid: -1n, username: '' },
+    { username: '99999999999999999999' },
+    { username: '0x10' },
+  ]);
+});
