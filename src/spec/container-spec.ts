@@ -145,7 +145,7 @@ const isSharedCgroupOption = (option: string): boolean => option === 'nsdelegate
 function linuxOf(input: ContainerSpecInput, facts: Facts, mounts: ContainerMounts, process: OciProcess): OciLinux {
   const { config, pod, host, handler, options } = input;
   const { context, privileged, base, userNamespace } = facts;
-  const { devices: baseRules, ...baseResources } = base.linux.resources;
+  const { devices: _rules, ...baseResources } = base.linux.resources;
   const { devices, rules } = devicesOf(input, facts);
   const { seccomp: _seccomp, devices: _devices, maskedPaths: _masked, readonlyPaths: _readonly, ...linux } = base.linux;
   const seccomp = containerSeccomp(containerSeccompRequest(context, host, options), {

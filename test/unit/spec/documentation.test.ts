@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { ContainerConfig, PodSandboxConfig } from '../../../generated/runtime/v1/api.js';
+
+/** The folder of the package, whichever folder the tests were compiled into. */
+function packageFolder(folder = dirname(fileURLToPath(import.meta.url))): string {
+  return existsSync(join(folder, 'docs/spec.md')) ? folder : packageFolder(dirname(folder));
+}
+
+const page = (): string => readFileSync(join(packageFolder(), 'docs/spec.md'), 'utf8');
+
+/** What a last column says, `file: words, words; file: words`, as `file: words` each. */
+function references(): string[] {
+  const rows = page()
+    .slice(0, page().indexOf('## Against'))
+    .matchAll(/^\| (?!CRI field|---).* \| ([^|]+) \|$/gm);
+  return [...rows].flatMap(([, cell = '']) =>
+    cell.split('; ').flatMap((reference) => {
+      const [file = '', words = ''] = reference.split(': ');
+      return words.split(', ').map((some) => `${file.trim()}: ${some.trim()}`);
+    }),
+  );
+}
+
+test('docs/spec.md: its last column names tests that exist', () => {
+  const folder = join(packageFolder(), 'test/unit/spec');
+  const titles = readdirSync(folder)
+    .filter((name) => name.endsWith('.test.ts'))
+    .flatMap((name) =>
+      [...readFileSync(join(folder, name), 'utf8').matchAll(/^test\((['"])(.*)\1,/gm)].map(
+        ([, , title]) => [name.replace('.test.ts', ''), title ?? ''] as const,
+      ),
+    );
+  const found = references();
+  const exists = (reference: string): boolean => {
+    const [file, words = ''] = reference.split(': ');
+    return titles.some(([name, title]) => name === file && title.includes(words));
+  };
+  assert.ok(found.length > 60);
+  assert.deepEqual(
+    found.filter((reference) => !exists(reference)),
+    [],
+  );
+});
+
+test('docs/spec.md names every field of a pod and of a container', () => {
+  const text = page();
+  const fields = [...Object.keys(PodSandboxConfig.fromPartial({})), ...Object.keys(ContainerConfig.fromPartial({}))];
+  // Messages whose own fields stand in the tables, and what the spec has no part in.
+  const elsewhere = ['linux', 'image', 'stdin', 'stdin_once', 'log_directory'];
+  assert.deepEqual(
+    fields.filter((field) => !elsewhere.includes(field) && !text.includes(`\`${field}`)),
+    [],
+  );
+});
