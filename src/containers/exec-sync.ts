@@ -1,24 +1,27 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ExecSyncRequest, ExecSyncResponse } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument, isCode } from '../base/errors.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import { logOf } from '../base/log.js';
 import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
+import { killTree } from '../host/process-tree.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { execProcess } from '../spec/exec-process.js';
 import { parseSpec, processAny } from '../spec/spec-json.js';
 import type { ExecCapture } from '../stdio/stdio.js';
+import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
 
 /** What a stream may carry before the rest is dropped; the CRI leaves the limit to the server, its peers use the same. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
-const SIGKILL = 9;
 /** A command without a timeout is still bounded: a day. */
 const LIMIT_MS = 24 * 3600_000;
 /** Children that outlive the command may hold its streams open; the drain ends all the same. */
 const DEFAULT_DRAIN_MS = 1_000;
 const MAX_TIMEOUT_S = 86_400n;
+const REMOVE_LIMIT_MS = 60_000;
 
 /**
  * Runs a command in a running container and answers its output and exit code (CRI ExecSync). DEADLINE_EXCEEDED when
@@ -56,71 +59,53 @@ interface Command {
 async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: Caller): Promise<ExecSyncResponse> {
   const { id, execId } = command;
   const { tasks, containers } = deps.containerd;
-  const target = { containerId: id, execId };
-  let capture: ExecCapture | undefined;
-  const opened = steps.step(
-    'open streams',
-    async () => {
-      capture = await deps.stdio.capture({
-        fifoDir: join(deps.directories.containerState(id), 'io', execId),
-        name: execId,
-        maxBytes: MAX_OUTPUT_BYTES,
-      });
-      return capture;
-    },
-    async () => capture?.remove(),
-  );
-  const [streams, { spec }] = await Promise.all([
-    opened,
+  const made: Made = { target: { containerId: id, execId }, pid: undefined, capture: undefined };
+  const fifoDir = join(deps.directories.containerState(id), 'io', execId);
+  const [capture, { spec }] = await Promise.all([
+    steps.step(
+      'open streams',
+      async () => (made.capture = await deps.stdio.capture({ fifoDir, name: execId, maxBytes: MAX_OUTPUT_BYTES })),
+      async () => made.capture?.remove(),
+    ),
     steps.step('read spec', (signal) => containers.get(id, { signal })),
   ]);
   if (!spec) throw new CriError('INTERNAL', `container "${id}" has no spec`);
+  const process = processAny(execProcess(parseSpec(spec), command.cmd, false));
   await steps.step(
     'create process',
-    (signal) =>
-      tasks.exec(
-        {
-          ...target,
-          io: { ...streams.paths, terminal: false },
-          spec: processAny(execProcess(parseSpec(spec), command.cmd, false)),
-        },
-        { signal },
-      ),
-    () => removeProcess(deps, target),
+    (signal) => tasks.exec({ ...made.target, io: { ...capture.paths, terminal: false }, spec: process }, { signal }),
+    () => killProcess(deps, made),
   );
-  await steps.step('start process', (signal) => tasks.start(target, { signal }));
+  await steps.step('start process', async (signal) => {
+    made.pid = (await tasks.start(made.target, { signal }).catch(asBadCommand('cmd'))).pid;
+  });
   const exit = await steps.step(
     'wait for exit',
-    (signal) => exitInTime(deps, target, command.timeoutMs, caller, signal),
+    (signal) => exitInTime(deps, made.target, command.timeoutMs, caller, signal),
     undefined,
-    { timeoutMs: LIMIT_MS },
+    { timeoutMs: LIMIT_MS, waitingOn: () => `command ${JSON.stringify(command.cmd[0])}` },
   );
-  return finish(deps, steps, target, streams, exit);
-}
-
-/** The output is complete once both streams have ended; whoever still holds one open gets a moment. */
-async function finish(
-  deps: ContainerDeps,
-  steps: Steps,
-  target: { containerId: string; execId: string },
-  streams: ExecCapture,
-  exit: Exit,
-): Promise<ExecSyncResponse> {
+  const drainMs = durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS;
   const { stdout, stderr } = await steps.step('drain output', () => {
-    streams.stop(durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS);
-    return streams.output;
+    capture.stop(drainMs);
+    return capture.output;
   });
-  await steps.step('delete process', async (signal) => {
-    await deps.containerd.tasks.deleteExec(target, { signal });
-    await streams.remove();
-  });
+  removeInBackground(deps, made);
   return { stdout: Buffer.from(stdout), stderr: Buffer.from(stderr), exit_code: exit.exitStatus };
 }
 
-/** Ends the command when its own time, or its caller's, has passed. */
+/** What one command has made so far. */
+interface Made {
+  readonly target: { readonly containerId: string; readonly execId: string };
+  /** Known once it was started. */
+  pid: number | undefined;
+  capture: ExecCapture | undefined;
+}
+
+/** Ends the wait when the command's own time, or its caller's, has passed; the undo then kills it. */
 async function exitInTime(
   deps: ContainerDeps,
-  target: { containerId: string; execId: string },
+  target: Made['target'],
   timeoutMs: number,
   caller: Caller,
   signal: AbortSignal,
@@ -136,14 +121,31 @@ async function exitInTime(
   }
 }
 
-async function removeProcess(deps: ContainerDeps, target: { containerId: string; execId: string }): Promise<void> {
-  const { tasks } = deps.containerd;
-  const gone = (thrown: unknown): void => {
-    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
-  };
-  const exited = tasks.wait(target, { timeoutMs: 10_000 }).then(() => undefined, gone);
-  await tasks.kill({ ...target, signal: SIGKILL }).catch(gone);
-  // A process that never started has no exit to wait for.
-  await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
-  await tasks.deleteExec(target);
+/** Kills the command with whatever it has started, so that its streams end and the exec can go. */
+async function killProcess(deps: ContainerDeps, made: Made): Promise<void> {
+  if (made.pid !== undefined) await killTree(made.pid);
+  removeInBackground(deps, made);
+}
+
+/**
+ * The shim takes ten seconds over an exec whose streams a child still holds, which its caller need not wait for. It
+ * is an operation of its own: listed, bounded, and waited for when crid stops.
+ */
+function removeInBackground(deps: ContainerDeps, made: Made): void {
+  const { execId, containerId } = made.target;
+  deps.operations
+    .run({
+      kind: 'remove exec',
+      subject: containerId,
+      key: `remove-exec:${execId}`,
+      caller: {},
+      limitMs: REMOVE_LIMIT_MS,
+      work: async (steps) => {
+        await steps.step('delete process', (signal) => deps.containerd.tasks.deleteExec(made.target, { signal }));
+        await steps.step('remove streams', async () => made.capture?.remove());
+      },
+    })
+    .catch((thrown: unknown) =>
+      logOf(deps.log).warn({ container: containerId, execId, err: CriError.from(thrown).message }, 'exec not removed'),
+    );
 }

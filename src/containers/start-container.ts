@@ -6,6 +6,7 @@ import { nowNs } from '../base/time.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { transition, type Container } from '../state/records.js';
+import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
 import { deleteTask } from './tasks.js';
 
@@ -66,14 +67,16 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
   await steps.step(
     'create task',
     (signal) =>
-      tasks.create(
-        { containerId: id, rootfs, io: { ...io.paths, terminal: config.tty }, runtimePath: runtimePath || undefined },
-        { signal, timeoutMs: LIMIT_MS },
-      ),
+      tasks
+        .create(
+          { containerId: id, rootfs, io: { ...io.paths, terminal: config.tty }, runtimePath: runtimePath || undefined },
+          { signal, timeoutMs: LIMIT_MS },
+        )
+        .catch(asBadCommand('config.command')),
     () => deleteTask(deps, id),
   );
   const { pid } = await steps.step('start task', (signal) =>
-    tasks.start({ containerId: id }, { signal, timeoutMs: LIMIT_MS }),
+    tasks.start({ containerId: id }, { signal, timeoutMs: LIMIT_MS }).catch(asBadCommand('config.command')),
   );
   const startedAtNs = nowNs();
   await steps.step('record start', async () => {

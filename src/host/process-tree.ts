@@ -1,0 +1,59 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { kill } from './process.js';
+import { isCode } from '../base/errors.js';
+
+const SIGKILL = 9;
+/** A process may fork while it is being looked for; after so many rounds what is left has left on purpose. */
+const ROUNDS = 5;
+
+interface Stat {
+  readonly pid: number;
+  readonly parent: number;
+  readonly group: number;
+  readonly session: number;
+}
+
+/**
+ * Kills a process with its session, its process group and its descendants. Succeeds when they are gone already. Who
+ * has left all three (setsid after a double fork) lives on, as with any shell.
+ */
+export async function killTree(pid: number): Promise<void> {
+  for (let round = 0; round < ROUNDS; round++) {
+    const victims = treeOf(pid, await readStats());
+    if (victims.length === 0) return;
+    for (const victim of victims) {
+      try {
+        kill(victim, SIGKILL);
+      } catch (thrown) {
+        if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+      }
+    }
+  }
+}
+
+/** Every process of `stats` that belongs to `root`, zombies left out. */
+function treeOf(root: number, stats: readonly Stat[]): number[] {
+  const members = new Set([root]);
+  for (let size = 0; size !== members.size;) {
+    size = members.size;
+    for (const { pid, parent, group, session } of stats) {
+      if (members.has(parent) || group === root || session === root) members.add(pid);
+    }
+  }
+  return stats.filter(({ pid }) => members.has(pid)).map(({ pid }) => pid);
+}
+
+async function readStats(): Promise<Stat[]> {
+  const names = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const stats = await Promise.all(names.map((name) => readFile(`/proc/${name}/stat`, 'utf8').catch(() => '')));
+  return stats.flatMap(parseStat);
+}
+
+/** proc_pid_stat(5): `pid (comm) state ppid pgrp session …`; comm may hold spaces and parentheses. */
+function parseStat(text: string): Stat[] {
+  const end = text.lastIndexOf(')');
+  if (end < 0) return [];
+  const [state, parent, group, session] = text.slice(end + 2).split(' ');
+  if (state === 'Z') return [];
+  return [{ pid: Number.parseInt(text, 10), parent: Number(parent), group: Number(group), session: Number(session) }];
+}
