@@ -1,0 +1,36 @@
+import { Command, InvalidArgumentError } from 'commander';
+
+export interface Options {
+  readonly rounds: number;
+  /** Names of parts or operations; empty for all. */
+  readonly only: readonly string[];
+  readonly json?: string;
+  readonly write?: string;
+  /** The reference on both sides: how much of a difference is chance. */
+  readonly self: boolean;
+  /** crid's log level; its log is kept when it is given. */
+  readonly cridLog?: string;
+}
+
+export function parseOptions(args: readonly string[], parts: readonly string[]): Options {
+  const command = new Command('bench')
+    .description("Times each CRI call of crid and of the same containerd's own CRI plugin, side by side")
+    .option('--rounds <n>', 'how often the expensive calls run on each side', wholeNumber, 25)
+    .option('--only <names>', `parts or operations, with commas: ${parts.join(', ')}`, list, [])
+    .option('--json <file>', 'write the results there too')
+    .option('--write <file>', 'rewrite the results in this document')
+    .option('--self', "measure containerd's plugin against itself: how much of a difference is chance", false)
+    .option('--crid-log <file>', "keep crid's log, at the level debug (which slows it)");
+  return command.parse(args, { from: 'user' }).opts<Options>();
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d{0,4}$/.test(text)) throw new InvalidArgumentError('expected a whole number from 1 to 99999');
+  return Number(text);
+}
+
+const list = (text: string): string[] =>
+  text
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '');

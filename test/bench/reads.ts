@@ -1,0 +1,85 @@
+import { createContainer, removePod, runPod, type Bench, type Part } from './bench.js';
+import { onBoth, type Both, type Side } from './side.js';
+
+/** A read takes about a millisecond, so it can be repeated more often than the rest. */
+const READS_PER_ROUND = 10;
+/** Both servers become faster for some hundred calls: Node compiles, Go's heap grows. */
+const WARM_UP_READS = 150;
+const FEW = 5;
+const MANY = 100;
+
+type Read = (side: Side) => Promise<unknown>;
+
+/** The calls that change nothing, with one pod of five running containers on each side. */
+export const reads: Part = {
+  name: 'reads',
+  operations: [
+    'Version',
+    'Status',
+    'PodSandboxStatus',
+    'ListPodSandbox',
+    'ContainerStatus',
+    `ListContainers (${FEW})`,
+    'ImageStatus',
+    'ListImages',
+    'ImageFsInfo',
+  ],
+  async run(bench) {
+    await withContainers(bench, FEW, async (made) => {
+      for (const side of [bench.sides.reference, bench.sides.candidate]) {
+        for (const id of made[side.key].containers) await side.runtime.startContainer({ container_id: id });
+      }
+      const image = { image: { image: bench.images.warm } };
+      await repeat(bench, {
+        Version: ({ runtime }) => runtime.version({}),
+        Status: ({ runtime }) => runtime.status({}),
+        PodSandboxStatus: ({ key, runtime }) => runtime.podSandboxStatus({ pod_sandbox_id: made[key].pod }),
+        ListPodSandbox: ({ runtime }) => runtime.listPodSandbox({}),
+        ContainerStatus: ({ key, runtime }) => runtime.containerStatus({ container_id: made[key].containers[0]! }),
+        [`ListContainers (${FEW})`]: ({ runtime }) => runtime.listContainers({}),
+        ImageStatus: ({ images }) => images.imageStatus(image),
+        ListImages: ({ images }) => images.listImages({}),
+        ImageFsInfo: ({ images }) => images.imageFsInfo({}),
+      });
+    });
+  },
+};
+
+/** The lists of a full node. */
+export const lists: Part = {
+  name: 'lists',
+  operations: [`ListContainers (${MANY})`],
+  async run(bench) {
+    await withContainers(bench, MANY, async () => {
+      await repeat(bench, { [`ListContainers (${MANY})`]: ({ runtime }) => runtime.listContainers({}) });
+    });
+  },
+};
+
+/** Goes round and round through all calls, so that whatever disturbs the machine meets them all. */
+async function repeat(bench: Bench, calls: Readonly<Record<string, Read>>): Promise<void> {
+  for (let count = -WARM_UP_READS; count < bench.rounds * READS_PER_ROUND; count++) {
+    for (const [operation, call] of Object.entries(calls)) {
+      await bench.recorder.pair(operation, call, { kept: count >= 0, settleMs: 0 });
+    }
+  }
+}
+
+interface Made {
+  readonly pod: string;
+  readonly containers: readonly string[];
+}
+
+/** A pod with so many created containers on each side while `work` runs. */
+async function withContainers(bench: Bench, count: number, work: (made: Both<Made>) => Promise<void>): Promise<void> {
+  const made = await onBoth(bench.sides, async (side): Promise<Made> => {
+    const pod = await runPod(bench, side);
+    const containers: string[] = [];
+    for (let index = 0; index < count; index++) {
+      containers.push(await createContainer(bench, side, pod, `c${index}`));
+    }
+    return { pod: pod.id, containers };
+  });
+  await work(made);
+  await onBoth(bench.sides, (side) => removePod(side, made[side.key].pod));
+}

@@ -1,0 +1,29 @@
+import type { ImageServiceClient, RuntimeServiceClient } from '../../generated/runtime/v1/api.js';
+
+/** One of the two servers that are compared. */
+export interface Side {
+  readonly key: 'reference' | 'candidate';
+  readonly name: string;
+  readonly runtime: RuntimeServiceClient;
+  readonly images: ImageServiceClient;
+}
+
+/** A value for each side. */
+export interface Both<T> {
+  readonly reference: T;
+  readonly candidate: T;
+}
+
+/** Does the same on both sides, one after the other, the second first when `swapped`. */
+export async function onBoth<T>(
+  sides: Both<Side>,
+  work: (side: Side) => Promise<T>,
+  swapped = false,
+): Promise<Both<T>> {
+  if (swapped) {
+    const candidate = await work(sides.candidate);
+    return { candidate, reference: await work(sides.reference) };
+  }
+  const reference = await work(sides.reference);
+  return { reference, candidate: await work(sides.candidate) };
+}
