@@ -1,0 +1,47 @@
+import type { Channel } from '@grpc/grpc-js';
+import { createChannel, createClientFactory, type ClientMiddleware } from 'nice-grpc';
+import {
+  ImageServiceDefinition,
+  RuntimeServiceDefinition,
+  type ImageServiceClient,
+  type RuntimeServiceClient,
+} from '../../generated/runtime/v1/api.js';
+
+/** A kubelet's view of a CRI server. */
+export interface CriClient {
+  readonly socket: string;
+  readonly runtime: RuntimeServiceClient;
+  readonly images: ImageServiceClient;
+  close(): void;
+}
+
+const CALL_LIMIT_MS = 60_000;
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+/** Nothing is sent before the first call. A call without a signal of its own is cancelled after 60 s; streams are not. */
+export function criClient(socket: string): CriClient {
+  const channel = openChannel(socket);
+  const clients = createClientFactory().use(limited);
+  return {
+    socket,
+    runtime: clients.create(RuntimeServiceDefinition, channel),
+    images: clients.create(ImageServiceDefinition, channel),
+    close: () => channel.close(),
+  };
+}
+
+/** A channel that comes back soon after its server does. */
+export const openChannel = (socket: string): Channel =>
+  createChannel(`unix://${socket}`, undefined, {
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    'grpc.initial_reconnect_backoff_ms': 50,
+    'grpc.max_reconnect_backoff_ms': 200,
+    'grpc.use_local_subchannel_pool': 1,
+  });
+
+/** Bounds every unary call that brings no signal. */
+export const limited: ClientMiddleware = async function* (call, options) {
+  const bounded = options.signal || call.method.responseStream;
+  return yield* call.next(call.request, bounded ? options : { ...options, signal: AbortSignal.timeout(CALL_LIMIT_MS) });
+};

@@ -1,0 +1,116 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'smol-toml';
+import { logTail, startDaemon, type Daemon } from '../../tools/stack/daemon.js';
+import { onDispose } from '../../tools/stack/disposers.js';
+import { projectRoot } from '../../tools/stack/project.js';
+import { until } from '../../tools/stack/wait.js';
+import { criClient, type CriClient } from './cri-client.js';
+import type { TestStack } from './test-stack.js';
+
+export interface CridOptions {
+  /** crid's own config.toml, as an object: `{ crid: { namespace: 'x' }, runtime: { … } }`. */
+  readonly config?: Readonly<Record<string, object>>;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Another containerd's config.toml than the stack's. */
+  readonly containerdConfig?: string;
+  /** More arguments of `crid serve`. */
+  readonly args?: readonly string[];
+}
+
+/** A `crid serve` of the test's own, over the stack's containerd. */
+export interface Crid extends CriClient {
+  readonly dir: string;
+  readonly logFile: string;
+  pid(): number;
+  /** All that crid has logged since its first start. */
+  log(): Promise<string>;
+  /** The log's lines as objects; what is no JSON comes as `{ msg }`. */
+  logLines(): Promise<Record<string, unknown>[]>;
+  /** Starts it again on the same socket, after `stop` or `kill9`; waits until it answers. */
+  start(): Promise<void>;
+  /** SIGTERM, and waits for the end; answers the exit code or the signal that ended it. */
+  stop(): Promise<number | string>;
+  kill9(): Promise<void>;
+  /** `stop` and `start`. */
+  restart(): Promise<void>;
+  /** Waits until it ends by itself. */
+  ended(): Promise<number | string>;
+}
+
+const READY_LIMIT_MS = 30_000;
+const STOP_LIMIT_MS = 60_000;
+
+/** Starts crid with a configuration that is nothing but containerd's and what `options` add; waits until it answers. */
+export async function startCrid(stack: TestStack, options: CridOptions = {}): Promise<Crid> {
+  const dir = await mkdtemp(join(stack.dir, 'crid-'));
+  const [socket, logFile, config] = [join(dir, 'crid.sock'), join(dir, 'crid.log'), join(dir, 'crid.toml')];
+  await writeFile(config, stringify({ ...options.config, crid: { log_level: 'debug', ...options.config?.['crid'] } }));
+  const client = criClient(socket);
+  let daemon: Daemon | undefined;
+
+  const start = async (): Promise<void> => {
+    const started = await startDaemon(
+      process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid'),
+      [
+        ...['serve', '--containerd-config', options.containerdConfig ?? stack.containerd.config],
+        ...['--config', config, '--listen', socket, ...(options.args ?? [])],
+      ],
+      { logFile, env: { ...process.env, ...options.env } },
+    );
+    daemon = started;
+    await ready(started, client, logFile);
+  };
+  const end = async (signal: NodeJS.Signals): Promise<number | string> => {
+    await daemon?.stop(signal, STOP_LIMIT_MS);
+    return daemon?.ended ?? 0;
+  };
+  const dispose = onDispose(`crid ${socket}`, async () => {
+    client.close();
+    await end('SIGTERM');
+  });
+  try {
+    await start();
+  } catch (error) {
+    await dispose();
+    await rm(dir, { recursive: true });
+    throw error;
+  }
+
+  const log = (): Promise<string> => readFile(logFile, 'utf8');
+  return {
+    ...client,
+    dir,
+    logFile,
+    pid: () => daemon?.pid ?? 0,
+    log,
+    logLines: async () => (await log()).split('\n').filter(Boolean).map(parseLine),
+    start,
+    stop: () => end('SIGTERM'),
+    kill9: async () => void (await end('SIGKILL')),
+    restart: async () => {
+      await end('SIGTERM');
+      await start();
+    },
+    ended: () => daemon?.ended ?? Promise.resolve(0),
+    close: () => void dispose(),
+  };
+}
+
+const ready = (daemon: Daemon, { runtime, socket }: CriClient, logFile: string): Promise<true> =>
+  until(`crid answers on ${socket}`, READY_LIMIT_MS, async () => {
+    if (daemon.hasEnded()) return false;
+    await runtime.version({});
+    return true;
+  }).then((answers) => {
+    if (!answers) throw new Error(`crid has ended:\n${logTail(logFile)}`);
+    return answers;
+  });
+
+function parseLine(line: string): Record<string, unknown> {
+  try {
+    return JSON.parse(line) as Record<string, unknown>;
+  } catch {
+    return { msg: line };
+  }
+}

@@ -1,0 +1,117 @@
+import { mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomUUID } from 'node:crypto';
+import {
+  ContainerConfig,
+  PodSandboxConfig,
+  type PodSandboxConfig as PodConfig,
+} from '../../generated/runtime/v1/api.js';
+import type { CriClient } from './cri-client.js';
+import type { TestStack } from './test-stack.js';
+
+export const BUSYBOX = 'docker.io/library/busybox:latest';
+/** Does nothing until it is told to end, and then ends at once. */
+export const SLEEP = ['sh', '-c', 'trap "exit 0" TERM; sleep 1000 & wait'];
+
+/** What `fromPartial` takes, and `name` as a short form of `metadata: { name }`. */
+type Pod = Parameters<typeof PodSandboxConfig.fromPartial>[0] & { name?: string };
+type Container = Parameters<typeof ContainerConfig.fromPartial>[0] & { name?: string };
+
+let count = 0;
+const unique = (prefix: string): string => `${prefix}-${process.pid}-${++count}`;
+
+/** A pod's configuration with a unique name and uid, and a log directory of its own below the stack's folder. */
+export async function podConfig(stack: TestStack, { name = unique('pod'), ...more }: Pod = {}): Promise<PodConfig> {
+  return PodSandboxConfig.fromPartial({
+    ...more,
+    metadata: { name, namespace: 'test', uid: randomUUID(), attempt: 0, ...more.metadata },
+    log_directory: more.log_directory ?? (await mkdtemp(join(stack.dir, 'logs-'))),
+    linux: more.linux ?? {},
+  });
+}
+
+/** A container of busybox that sleeps, unless told otherwise. Its log is `NAME.log`. */
+export function containerConfig({ name = unique('container'), ...more }: Container = {}): ContainerConfig {
+  return ContainerConfig.fromPartial({
+    ...more,
+    metadata: { name, attempt: 0, ...more.metadata },
+    image: more.image ?? { image: BUSYBOX },
+    command: more.command ?? SLEEP,
+    log_path: more.log_path ?? `${name}.log`,
+    linux: more.linux ?? {},
+  });
+}
+
+/** A pod that runs, with the calls that tests make on it. */
+export interface RunningPod {
+  readonly id: string;
+  readonly config: PodConfig;
+  /** Creates and starts a container; answers its id. */
+  run(container?: Container): Promise<string>;
+  create(container?: Container): Promise<string>;
+  exec(containerId: string, cmd: readonly string[], timeoutSeconds?: number): Promise<ExecResult>;
+  /** Path of a container's log. */
+  logPath(containerName: string): string;
+  /** Stops and removes it with all its containers. */
+  remove(): Promise<void>;
+}
+
+export interface ExecResult {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exitCode: number;
+}
+
+/** Runs a pod. The image of its containers must have been pulled. */
+export async function runPod(
+  cri: CriClient,
+  stack: TestStack,
+  pod: Pod = {},
+  runtimeHandler = '',
+): Promise<RunningPod> {
+  const config = await podConfig(stack, pod);
+  const request = { config, runtime_handler: runtimeHandler };
+  const { pod_sandbox_id: id } = await cri.runtime.runPodSandbox(request);
+  const create = async (container: Container = {}): Promise<string> => {
+    const { container_id } = await cri.runtime.createContainer({
+      pod_sandbox_id: id,
+      config: containerConfig(container),
+      sandbox_config: config,
+    });
+    return container_id;
+  };
+  return {
+    id,
+    config,
+    create,
+    async run(container) {
+      const containerId = await create(container);
+      await cri.runtime.startContainer({ container_id: containerId });
+      return containerId;
+    },
+    async exec(containerId, cmd, timeoutSeconds = 20) {
+      const request = { container_id: containerId, cmd: [...cmd], timeout: BigInt(timeoutSeconds) };
+      const { stdout, stderr, exit_code } = await cri.runtime.execSync(request);
+      return { stdout: text(stdout), stderr: text(stderr), exitCode: exit_code };
+    },
+    logPath: (containerName) => join(config.log_directory, `${containerName}.log`),
+    async remove() {
+      await cri.runtime.stopPodSandbox({ pod_sandbox_id: id });
+      await cri.runtime.removePodSandbox({ pod_sandbox_id: id });
+    },
+  };
+}
+
+/** Removes every pod that the server lists; for the end of a test file, whatever went wrong in it. */
+export async function removeAllPods({ runtime }: CriClient): Promise<void> {
+  const { items } = await runtime.listPodSandbox({});
+  for (const { id } of items) {
+    await runtime.stopPodSandbox({ pod_sandbox_id: id });
+    await runtime.removePodSandbox({ pod_sandbox_id: id });
+  }
+}
+
+export const pullImage = async ({ images }: CriClient, image = BUSYBOX): Promise<string> =>
+  (await images.pullImage({ image: { image } })).image_ref;
+
+const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString();
