@@ -1,5 +1,7 @@
 import { join } from 'node:path';
-import { FilesystemUsage, type ImageFsInfoResponse } from '../../generated/runtime/v1/api.js';
+import type { FilesystemUsage, ImageFsInfoResponse } from '../../generated/runtime/v1/api.js';
+import { CriError } from '../base/errors.js';
+import { logOf } from '../base/log.js';
 import type { ImageDeps } from './deps.js';
 import { createSnapshotUsage, type SnapshotUsage } from './snapshot-usage.js';
 
@@ -26,10 +28,26 @@ export const imageFsInfo = (
     };
   };
   return async () => {
-    const filesystems = await Promise.all(snapshottersOf(deps).map(filesystem));
+    const [fallback = '', ...others] = snapshottersOf(deps);
+    const found = await Promise.all([filesystem(fallback), ...others.map((name) => orNothing(deps, name, filesystem))]);
+    const filesystems = found.filter((one) => one !== undefined);
     return { image_filesystems: filesystems, container_filesystems: filesystems };
   };
 };
+
+/** A snapshotter that is configured and not there is no reason to tell nothing of the default one. */
+async function orNothing(
+  { log }: Pick<ImageDeps, 'log'>,
+  snapshotter: string,
+  filesystem: (snapshotter: string) => Promise<FilesystemUsage>,
+): Promise<FilesystemUsage | undefined> {
+  try {
+    return await filesystem(snapshotter);
+  } catch (thrown) {
+    logOf(log).warn({ snapshotter, err: CriError.from(thrown).message }, 'usage of a snapshotter not known');
+    return undefined;
+  }
+}
 
 const usageOf = ({ containerd, config, log }: Pick<ImageDeps, 'containerd' | 'config' | 'log'>, name: string) =>
   createSnapshotUsage({
@@ -51,6 +69,8 @@ async function mountpointOf(
   { containerd, config }: Pick<ImageDeps, 'containerd' | 'config'>,
   snapshotter: string,
 ): Promise<string> {
-  const plugins = await containerd.introspection.plugins([`type==io.containerd.snapshotter.v1,id==${snapshotter}`]);
+  const plugins = await containerd.introspection.plugins([
+    `type==io.containerd.snapshotter.v1,id==${JSON.stringify(snapshotter)}`,
+  ]);
   return plugins[0]?.exports['root'] || join(config.root, `io.containerd.snapshotter.v1.${snapshotter}`);
 }

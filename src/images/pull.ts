@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { AuthConfig } from '../../generated/runtime/v1/api.js';
 import { CriError, doing } from '../base/errors.js';
 import { logOf } from '../base/log.js';
@@ -13,6 +12,7 @@ import type { LocalImage } from '../state/images.js';
 import { credentialsFor, fingerprintOf, type Credentials } from './auth.js';
 import type { ImageDeps } from './deps.js';
 import { hostDirOf } from './host-dir.js';
+import { leasePull, releasePull } from './pull-lease.js';
 import { watchPull, type PullWatch } from './pull-watch.js';
 import { isUnpacked } from './unpacked.js';
 
@@ -54,7 +54,7 @@ async function run(
 ): Promise<LocalImage> {
   const startedMs = Date.now();
   const name = reference.text;
-  const lease = await leaseFor(deps, steps);
+  const lease = await leasePull(deps.containerd, steps, LIMIT_MS);
   const fetching = { name, reference, snapshotter, credentials, lease };
   const { target } = await fetchImage(deps, steps, fetching);
   const { id, chainId } = await steps.step('read image', () =>
@@ -66,31 +66,12 @@ async function run(
   const others = [id, `${reference.repository}@${reference.digest ?? target.digest}`].filter((other) => other !== name);
   for (const other of others) await nameImage(deps, steps, { name: other, target, like: name });
   await deps.images.refresh(name);
-  await release(deps, lease);
+  await releasePull(deps, lease);
   const image = deps.images.get(id);
   if (!image) throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
   const took = { durationMs: Date.now() - startedMs, sizeBytes: image.sizeBytes.toString() };
   logOf(deps.log).info({ image: name, id, snapshotter, ...took }, 'image pulled');
   return image;
-}
-
-/** Until the records are complete, a removal of the image at the same time must not take its content away. */
-async function leaseFor({ containerd }: ImageDeps, steps: Steps): Promise<string> {
-  const lease = `crid-pull-${randomUUID()}`;
-  const expiry = { 'containerd.io/gc.expire': new Date(Date.now() + LIMIT_MS).toISOString() };
-  await steps.step(
-    'lease content',
-    (signal) => containerd.leases.create(lease, expiry, { signal }),
-    () => containerd.leases.delete(lease),
-  );
-  return lease;
-}
-
-/** The image is there by now: a lease that stays until it expires is no reason to fail. */
-async function release(deps: ImageDeps, lease: string): Promise<void> {
-  await deps.containerd.leases.delete(lease).catch((thrown: unknown) => {
-    logOf(deps.log).warn({ lease, err: CriError.from(thrown).message }, 'the lease of a pull stays until it expires');
-  });
 }
 
 interface Fetching {
@@ -105,13 +86,9 @@ interface Fetching {
 async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching): Promise<ImageRecord> {
   const { images } = deps.containerd;
   const { name } = fetching;
-  const before = await steps.step('look up', (signal) => findRecord(images, name, { signal }));
+  const undo = await restorer(deps, steps, name);
   const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout || DEFAULT_PROGRESS_TIMEOUT);
   const watch = watchPull({ reference: name, timeoutMs, log: logOf(deps.log) });
-  const undo = async (): Promise<void> => {
-    await restoreRecord(images, name, before);
-    await deps.images.refresh(name);
-  };
   await steps.step('fetch', (signal) => transfer(deps, fetching, watch, signal), undo, {
     timeoutMs: LIMIT_MS,
     waitingOn: watch.waitingOn,
@@ -158,12 +135,18 @@ async function nameImage(
   { name, target, like }: { name: string; target: Descriptor; like: string },
 ): Promise<void> {
   const { images } = deps.containerd;
-  const before = await steps.step('look up', (signal) => findRecord(images, name, { signal }));
-  const undo = async (): Promise<void> => {
-    await restoreRecord(images, name, before);
-    await deps.images.refresh(name);
-  };
+  const undo = await restorer(deps, steps, name);
   const record = { name, target, labels: imageLabels(deps.config.images, like) };
   await steps.step(`record ${name}`, (signal) => putRecord(images, record, { signal }), undo);
   await deps.images.refresh(name);
+}
+
+/** What makes the record of that name, and the cache with it, what it is now. */
+async function restorer(deps: ImageDeps, steps: Steps, name: string): Promise<() => Promise<void>> {
+  const { images } = deps.containerd;
+  const before = await steps.step(`look up ${name}`, (signal) => findRecord(images, name, { signal }));
+  return async () => {
+    await restoreRecord(images, name, before);
+    await deps.images.refresh(name);
+  };
 }

@@ -55,6 +55,23 @@ test('credentials open a registry in every form that CRI has; wrong ones do not,
   }
 });
 
+test('a pull never joins one with other credentials', async () => {
+  const image = tinyImage();
+  tiny.put('shared', image);
+  tiny.guard = demand('jo', 'correct-horse');
+  const right = { username: 'jo', password: 'correct-horse' };
+  const answers = await Promise.all([
+    images.pull(app('shared'), { auth: right }),
+    failure(images.pull(app('shared'))),
+    failure(images.pull(app('shared'), { auth: { ...right, password: 'wrong-horse' } })),
+    images.pull(app('shared'), { auth: right }),
+  ]);
+  assert.deepEqual(
+    answers.map((answer) => answer.split(' ')[0]),
+    [image.config.digest, 'UNAUTHENTICATED', 'UNAUTHENTICATED', image.config.digest],
+  );
+});
+
 test('CVE-2020-15157: credentials go only to the registry that they are for', async (t) => {
   const mirror = await startRegistry();
   t.after(mirror.close);

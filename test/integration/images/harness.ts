@@ -37,6 +37,7 @@ export interface Images {
 
 export function startImages(namespace: string, configure: (config: Config) => void = () => undefined): Images {
   const config = defaultConfig();
+  config.root = '/nowhere';
   config.images.registry.config_path = '';
   configure(config);
   const containerd = connect(namespace);

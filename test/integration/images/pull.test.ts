@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { ListImagesRequest } from '../../../generated/runtime/v1/api.js';
+import { defaultConfig } from '../../../src/config/schema.js';
 import { ensureImage } from '../../../src/images/ensure-image.js';
 import { imageFsInfo } from '../../../src/images/image-fs-info.js';
 import { listImages } from '../../../src/images/list-images.js';
+import { releasePullLeases } from '../../../src/images/pull-lease.js';
 import { busybox, failure, pullOf, registry } from '../containerd/lab.js';
 import { certsDir, startImages } from './harness.js';
 import { goArch, indexOf, tinyImage } from './tiny-image.js';
@@ -180,13 +182,27 @@ test('a pinned image is pulled when it is missing, and again only when its layer
   assert.equal((await containerd.snapshots('overlayfs').stat(chainId)).kind, 'committed');
 });
 
-test('ImageFsInfo gives the default snapshotter first, with what its snapshots take', async () => {
+test('ImageFsInfo gives the default snapshotter first, with what its snapshots take, and leaves out what is not there', async (t) => {
+  const { runtimes } = deps.config.runtime.containerd;
+  runtimes['other'] = { ...defaultConfig().runtime.containerd.runtimes['runc']!, snapshotter: 'not-there' };
+  t.after(() => delete runtimes['other']);
   tiny.put('space', tinyImage());
   await images.pull(app('space'));
   const { image_filesystems: all, container_filesystems: containers } = await imageFsInfo(deps)();
-  assert.deepEqual(containers, all);
-  assert.match(all[0]?.fs_id?.mountpoint ?? '', /^\/.*\/io\.containerd\.snapshotter\.v1\.overlayfs$/);
+  assert.deepEqual([containers, all.length], [all, 1]);
+  // Out of what containerd says of its snapshotter: the configured root is another one here.
+  assert.match(all[0]?.fs_id?.mountpoint ?? '', /^\/(?!nowhere).*\/io\.containerd\.snapshotter\.v1\.overlayfs$/);
   assert.ok((all[0]?.used_bytes?.value ?? 0n) >= 64n * 1024n);
   assert.ok((all[0]?.inodes_used?.value ?? 0n) >= 1n);
   assert.ok((all[0]?.timestamp ?? 0n) > 10n ** 18n);
+});
+
+test('the lease of a pull that died with its crid is released at the next start, and no other', async () => {
+  await containerd.leases.create('crid-pull-dead', {});
+  await containerd.leases.create('another', {});
+  await releasePullLeases(deps);
+  assert.deepEqual(
+    (await containerd.leases.list([])).map(({ id }) => id),
+    ['another'],
+  );
 });

@@ -1,0 +1,43 @@
+import { randomUUID } from 'node:crypto';
+import { CriError } from '../base/errors.js';
+import { logOf } from '../base/log.js';
+import type { Containerd } from '../containerd/containerd.js';
+import type { Steps } from '../operation/steps.js';
+import type { ImageDeps } from './deps.js';
+
+const PREFIX = 'crid-pull-';
+
+/**
+ * A lease for what a pull fetches: until its records are complete, a removal of the image at the same time must not
+ * take its content away. containerd drops it after `limitMs` if nobody else does.
+ */
+export async function leasePull(
+  { leases }: Pick<Containerd, 'leases'>,
+  steps: Steps,
+  limitMs: number,
+): Promise<string> {
+  const id = `${PREFIX}${randomUUID()}`;
+  const labels = { 'containerd.io/gc.expire': new Date(Date.now() + limitMs).toISOString() };
+  await steps.step(
+    'lease content',
+    (signal) => leases.create(id, labels, { signal }),
+    () => leases.delete(id),
+  );
+  return id;
+}
+
+/** The image is there by now: a lease that stays until it expires is no reason to fail. */
+export async function releasePull(deps: Pick<ImageDeps, 'containerd' | 'log'>, id: string): Promise<void> {
+  await deps.containerd.leases.delete(id).catch((thrown: unknown) => {
+    logOf(deps.log).warn(
+      { lease: id, err: CriError.from(thrown).message },
+      'the lease of a pull stays until it expires',
+    );
+  });
+}
+
+/** Releases what pulls of a crid that was killed have left. Only for the start, when no pull runs. */
+export async function releasePullLeases(deps: Pick<ImageDeps, 'containerd' | 'log'>): Promise<void> {
+  const stale = (await deps.containerd.leases.list([])).filter(({ id }) => id.startsWith(PREFIX));
+  for (const { id } of stale) await releasePull(deps, id);
+}
