@@ -50,7 +50,10 @@ async function main(options: Options): Promise<void> {
     interrupted.signal.throwIfAborted();
     results = await measure(options, servers, operations);
   } finally {
-    await step('remove the pods, look for what they left, stop the servers', () => servers.stop());
+    // After a signal the disposers already do it, in their order.
+    if (!interrupted.signal.aborted) {
+      await step('remove the pods, look for what they left, stop the servers', () => servers.stop());
+    }
   }
   const text = report(results);
   process.stdout.write(`${text}\n`);
