@@ -78,12 +78,10 @@ async function removeRules(family: string, network: string): Promise<void> {
   if (!which(`${family}-save`)) return;
   const rules = (await run(which(`${family}-save`) ?? '', ['-t', 'nat']).catch(() => '')).split('\n');
   const ours = rules.filter((rule) => rule.startsWith('-A ') && rule.includes(`\\"${network}\\"`));
-  const chains = new Set(
-    ours.flatMap((rule) => [...(/\bCNI-[0-9a-f]{20,}\b|\bCNI-DN-\w+/g[Symbol.match](rule) ?? [])]),
-  );
+  const chains = new Set(ours.flatMap((rule) => [...(rule.match(/\bCNI-(DN-)?[0-9a-f]{8,}/g) ?? [])]));
   const left = rules.filter((rule) => !ours.includes(rule) && ![...chains].some((chain) => rule.includes(chain)));
   // What all networks share goes with the last of them.
-  const shared = left.some((rule) => /^-A CNI-HOSTPORT-DNAT /.test(rule))
+  const shared = left.some((rule) => /\bCNI-(DN-)?[0-9a-f]{8}/.test(rule))
     ? []
     : PORTMAP_CHAINS.filter((chain) => rules.some((rule) => rule.startsWith(`:${chain} `)));
   const jumps = left.filter((rule) => rule.startsWith('-A ') && shared.some((chain) => rule.endsWith(`-j ${chain}`)));

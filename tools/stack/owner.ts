@@ -6,6 +6,7 @@ import { removeBridge } from './bridge.js';
 import { containerdPaths } from './containerd-config.js';
 import { killShims, processes, removeTree, statOf } from './leftovers.js';
 import { removePodNetns } from './netns.js';
+import { removeTaskTraces } from './task-traces.js';
 
 interface Owner {
   readonly pid: number;
@@ -37,7 +38,7 @@ export async function sweepAbandoned(): Promise<void> {
 }
 
 async function remove(dir: string, { bridge }: Owner): Promise<void> {
-  const { socket } = containerdPaths(dir);
+  const { socket, state } = containerdPaths(dir);
   await removePodNetns(socket, bridge);
   for (const { pid, args } of await processes()) {
     if (PROGRAMS.includes(basename(args[0] ?? '')) && args.some((arg) => arg.startsWith(`${dir}/`))) {
@@ -45,6 +46,7 @@ async function remove(dir: string, { bridge }: Owner): Promise<void> {
     }
   }
   await killShims(socket);
+  await removeTaskTraces(state);
   if (bridge) await removeBridge(bridge);
   await removeTree(dir);
 }

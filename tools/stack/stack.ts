@@ -12,6 +12,7 @@ import { claim, sweepAbandoned } from './owner.js';
 import { prepareStack } from './prepare.js';
 import { startRegistry, type Registry } from './registry.js';
 import { silentSteps, type Step } from './steps.js';
+import { removeTaskTraces } from './task-traces.js';
 
 export interface StackOptions extends ContainerdOptions {
   readonly step?: Step;
@@ -89,6 +90,7 @@ async function cleanUp({ dir, bridge, registry, containerd }: Parts): Promise<vo
     await attempt(removePodNetns(containerd.socket, bridge?.name));
     await attempt(containerd.kill());
     await attempt(killShims(containerd.socket));
+    await attempt(removeTaskTraces(containerd.state));
   }
   await attempt(registry?.stop());
   if (bridge) await attempt(removeBridge(bridge.name));
