@@ -35,7 +35,7 @@ export function partialOf(schema: z.ZodType): z.ZodType {
 }
 
 function childrenOf(schema: z.ZodType): [string, z.ZodType][] {
-  if (schema instanceof z.ZodObject) return Object.entries(schema.shape as Record<string, z.ZodType>);
+  if (schema instanceof z.ZodObject) return Object.entries<z.ZodType>(schema.shape);
   if (schema instanceof z.ZodRecord && schema.valueType instanceof z.ZodObject) return [[ANY, schema.valueType]];
   return [];
 }

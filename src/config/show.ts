@@ -7,9 +7,7 @@ import { get, isTree, keyText, type Path, type Tree } from './tree.js';
  * Credentials are replaced by `[redacted]`.
  */
 export function showConfig({ config, origins }: Pick<LoadedConfig, 'config' | 'origins'>): string {
-  return `${table(redacted(config as Tree), [], origins)
-    .join('\n')
-    .trim()}\n`;
+  return `${table(redacted(config), [], origins).join('\n').trim()}\n`;
 }
 
 /** A table's own values first, as TOML wants it, then the tables in it. */

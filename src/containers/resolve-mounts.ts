@@ -1,5 +1,5 @@
 import { mkdir, realpath, stat } from 'node:fs/promises';
-import type { Mount } from '../../generated/runtime/v1/api.js';
+import { MountPropagation, type Mount } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { mountOf, readMountInfo } from '../host/mounts.js';
 import { propagationCheck } from '../spec/propagation.js';
@@ -11,7 +11,9 @@ import type { ResolvedMount } from '../spec/types.js';
  * INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be shared as asked.
  */
 export async function resolveMounts(mounts: readonly Mount[]): Promise<ResolvedMount[]> {
-  const infos = mounts.some(({ propagation }) => propagation !== 0) ? await readMountInfo() : [];
+  const infos = mounts.some(({ propagation }) => propagation !== MountPropagation.PROPAGATION_PRIVATE)
+    ? await readMountInfo()
+    : [];
   return Promise.all(
     mounts.map(async (mount, index) => {
       const field = `config.mounts[${index}]`;

@@ -90,7 +90,7 @@ async function readRootfs(
       volumes: await copyVolumes(deps, subject.id, rootfs, paths),
     };
   } finally {
-    await rootfs.close();
+    rootfs.close();
   }
 }
 

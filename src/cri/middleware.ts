@@ -33,12 +33,12 @@ export function requestMiddleware(options: { log: Logger; onCall?: (call: Answer
       const steps = withContext({ requestId, log }, () => call.next(call.request as never, context));
       for (;;) {
         const step = await withContext({ requestId, log }, () => steps.next());
-        if (step.done) return step.value as Response | void;
+        if (step.done) return step.value;
         yield step.value;
       }
     } catch (thrown) {
       failure = CriError.from(thrown);
-      throw new ServerError(Code[failure.code] as number, failure.message);
+      throw new ServerError(Code[failure.code], failure.message);
     } finally {
       const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
       const code = failure?.code ?? 'OK';

@@ -26,9 +26,7 @@ export async function serve(options: {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
     interceptors: [deadlineInterceptor],
-  } as Parameters<typeof createGrpcServer>[0]).use(
-    requestMiddleware({ log: options.log, ...(options.onCall ? { onCall: options.onCall } : {}) }),
-  );
+  }).use(requestMiddleware({ log: options.log, ...(options.onCall ? { onCall: options.onCall } : {}) }));
   for (const { definition, implementation } of options.services) {
     server.add(definition, implementation as ServiceImplementation<ServiceDefinition>);
   }

@@ -18,7 +18,7 @@ export function systemCall(name: string, args: readonly string[], symbol = name,
       new Promise((resolve, reject) => {
         // errno is a thread's own; koffi restores the pool thread's value for the length of this callback.
         bound.async(...values, (error: unknown, value: unknown) => {
-          if (error) reject(error instanceof Error ? error : new Error(String(error)));
+          if (error) reject(error instanceof Error ? error : new Error(`${name}: ${JSON.stringify(error)}`));
           else resolve({ result: Number(value), errno: koffi.errno() });
         });
       }),

@@ -68,8 +68,8 @@ function parse(text: string): ImageReference | string {
 
 function cut<K extends string>(text: string, separator: string, key: K): { named: string } & { [P in K]?: string } {
   const at = text.indexOf(separator);
-  if (at < 0) return { named: text } as { named: string } & { [P in K]?: string };
-  return { named: text.slice(0, at), [key]: text.slice(at + 1) } as { named: string } & { [P in K]?: string };
+  if (at < 0) return { named: text };
+  return { named: text.slice(0, at), [key]: text.slice(at + 1) };
 }
 
 function problemOf(parts: { domain: string; path: string; tag?: string | undefined; digest?: string | undefined }) {
