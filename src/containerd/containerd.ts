@@ -261,6 +261,9 @@ export interface SandboxStatus {
   readonly info: Readonly<Record<string, string>>;
   readonly createdAtNs: bigint;
   readonly exitedAtNs: bigint;
+  /** Where the pod's tasks are served; "" where containerd finds that by itself. */
+  readonly address?: string;
+  readonly version?: number;
 }
 
 /** containerd.services.sandbox.v1.Controller, addressed to one sandboxer by name. */

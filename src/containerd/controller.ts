@@ -42,6 +42,8 @@ export function createController(clientOf: ClientOf): SandboxController {
         info: answer.info,
         createdAtNs: timestampNs(answer.created_at),
         exitedAtNs: timestampNs(answer.exited_at),
+        address: answer.address,
+        version: answer.version,
       };
     },
 

@@ -6,7 +6,7 @@ import { anyOf } from './any.js';
 import type { Any } from './containerd.js';
 
 export const RUNC_RUNTIME = 'io.containerd.runc.v2';
-const RUNC_OPTIONS = 'containerd.runc.v1.Options';
+export const RUNC_OPTIONS = 'containerd.runc.v1.Options';
 const GENERIC_OPTIONS = 'runtimeoptions.v1.Options';
 
 /**

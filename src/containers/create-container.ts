@@ -13,11 +13,14 @@ import type { Handler } from '../sandboxer/handler.js';
 import { buildContainerSpec } from '../spec/container-spec.js';
 import { containerLabels } from '../spec/labels.js';
 import { containerLogPath } from '../spec/log-path.js';
+import { shownResources } from '../spec/resources.js';
 import { specAny } from '../spec/spec-json.js';
 import { stopSignalOf } from '../spec/stop-signal.js';
+import { remapLabels } from '../spec/user-namespace.js';
 import { validateContainerConfig } from '../spec/validate.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import type { LocalImage } from '../state/images.js';
+import { podUserNamespace } from '../state/pod-view.js';
 import { KIND_LABEL } from '../state/rebuild.js';
 import type { Container, Pod } from '../state/records.js';
 import { toStoredStatus } from '../state/status.js';
@@ -121,7 +124,10 @@ async function create(
     cgroupsPath: spec.linux?.cgroupsPath ?? '',
     user: input.user,
     createdAtNs: nowNs(),
-    resources: config.linux?.resources && { linux: config.linux.resources, windows: undefined },
+    resources: config.linux?.resources && {
+      linux: shownResources(spec.linux.resources, spec.process.oomScoreAdj),
+      windows: undefined,
+    },
     state: { phase: 'created' },
   };
   await steps.step(
@@ -156,7 +162,8 @@ const prepareSnapshot = (
   const snapshots = deps.containerd.snapshots(handler.snapshotter);
   return steps.step(
     'prepare snapshot',
-    (signal) => snapshots.prepare(id, image.chainId, {}, { signal, lease: pod.id }),
+    (signal) =>
+      snapshots.prepare(id, image.chainId, remapLabels(podUserNamespace(pod.config)), { signal, lease: pod.id }),
     () => snapshots.remove(id),
   );
 };

@@ -42,7 +42,12 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
     steps.step('read rootfs', () => readRootfs(deps, subject)),
     resolveDevices(config.devices),
     privileged && !handler.spec.privilegedWithoutHostDevices ? hostDevices() : [],
-    existing({ hosts: files.hostsPath, hostname: files.hostnamePath, resolvConf: files.resolvConfPath }),
+    existing({
+      hosts: files.hostsPath,
+      hostname: files.hostnamePath,
+      resolvConf: files.resolvConfPath,
+      shm: files.shmPath,
+    }),
     readSeccompProfile(
       localhostSeccompPath(containerSeccompRequest(config.linux?.security_context, deps.host, deps.specOptions)),
       'config.linux.security_context.seccomp.localhost_ref',
@@ -59,7 +64,7 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
     image: image.config,
     user: fromRootfs.user,
     mounts,
-    podMounts: { ...podMounts, shm: files.shmPath },
+    podMounts: { ...podMounts, shm: podMounts.shm ?? '' },
     volumes: fromRootfs.volumes,
     devices,
     privilegedDevices,

@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import type { StartContainerRequest, StartContainerResponse } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
+import { taskOptions } from '../containerd/task-options.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
+import { hostIds } from '../spec/user-namespace.js';
+import { podUserNamespace } from '../state/pod-view.js';
 import { transition, type Container } from '../state/records.js';
 import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
@@ -56,6 +59,11 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
   const { tasks } = deps.containerd;
   const pod = deps.state.pods.get(container.podId, 'pod_sandbox_id');
   const { runtimePath } = deps.handlers.of(pod);
+  const userNamespace = podUserNamespace(pod.config);
+  const options = taskOptions(pod.runtime, {
+    ioOwner: userNamespace && hostIds(userNamespace, container.user),
+    endpoint: pod.endpoint,
+  });
   const [io, rootfs] = await Promise.all([
     steps.step(
       'open streams',
@@ -69,7 +77,13 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
     (signal) =>
       tasks
         .create(
-          { containerId: id, rootfs, io: { ...io.paths, terminal: config.tty }, runtimePath: runtimePath || undefined },
+          {
+            containerId: id,
+            rootfs,
+            io: { ...io.paths, terminal: config.tty },
+            options,
+            runtimePath: runtimePath || undefined,
+          },
           { signal, timeoutMs: LIMIT_MS },
         )
         .catch(asBadCommand('config.command')),

@@ -8,12 +8,14 @@ import { removeContainer } from '../containers/remove-container.js';
 import { reopenContainerLog } from '../containers/reopen-container-log.js';
 import { startContainer } from '../containers/start-container.js';
 import { stopContainer, type Stop } from '../containers/stop-container.js';
+import { updateContainerResources } from '../containers/update-container-resources.js';
 import type { PodDeps } from '../pods/deps.js';
 import { listPodSandbox, toPodSandbox } from '../pods/list-pod-sandbox.js';
 import { podSandboxStatus } from '../pods/pod-sandbox-status.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
 import { runPodSandbox } from '../pods/run-pod-sandbox.js';
 import { stopPodSandbox } from '../pods/stop-pod-sandbox.js';
+import { updatePodSandboxResources } from '../pods/update-pod-sandbox-resources.js';
 import { runtimeConfig, type RuntimeConfigDeps } from '../runtime/runtime-config.js';
 import { status, type StatusDeps } from '../runtime/status.js';
 import { version } from '../runtime/version.js';
@@ -41,6 +43,7 @@ export const runtimeService = (deps: {
       handle: listPodSandbox(deps.pods),
       codec: listCodec((pod: Pod) => PodSandbox.encode(toPodSandbox(pod)).finish()),
     },
+    updatePodSandboxResources: updatePodSandboxResources(deps.pods),
     createContainer: createContainer(deps.containers),
     startContainer: startContainer(deps.containers),
     stopContainer: stopContainer(deps.containers, deps.stop),
@@ -50,6 +53,7 @@ export const runtimeService = (deps: {
       codec: listCodec((container: Container) => CriContainer.encode(toCriContainer(container)).finish()),
     },
     containerStatus: containerStatus(deps.containers),
+    updateContainerResources: updateContainerResources(deps.containers),
     reopenContainerLog: reopenContainerLog(deps.containers),
     execSync: execSync(deps.containers),
   });

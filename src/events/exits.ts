@@ -5,8 +5,8 @@ import type { Containerd, Exit } from '../containerd/containerd.js';
 
 /** Learns how tasks end, from a Wait on each and from the event stream, whichever is first. */
 export interface Exits {
-  /** Begins to watch the task of a container or of a pod's sandbox. */
-  watch(id: string): void;
+  /** Begins to watch the task of a container or of a pod's sandbox; `wait` where something else tells of its end. */
+  watch(id: string, wait?: (signal: AbortSignal) => Promise<Exit>): void;
   /** Ends the watch, for one whose end is no longer of interest. */
   forget(id: string): void;
   /** What the event stream has said about the init process of `id`. */
@@ -58,10 +58,19 @@ export function createExits(options: {
     handling.set(id, work);
   };
 
-  const wait = async (id: string, signal: AbortSignal): Promise<void> => {
+  const waitForTask =
+    (id: string) =>
+    (signal: AbortSignal): Promise<Exit> =>
+      options.containerd.tasks.wait({ containerId: id }, { signal });
+
+  const follow = async (
+    id: string,
+    wait: (signal: AbortSignal) => Promise<Exit>,
+    signal: AbortSignal,
+  ): Promise<void> => {
     while (!signal.aborted) {
       try {
-        settle(id, await options.containerd.tasks.wait({ containerId: id }, { signal }));
+        settle(id, await wait(signal));
         return;
       } catch (thrown) {
         if (signal.aborted) return;
@@ -77,11 +86,11 @@ export function createExits(options: {
   };
 
   return {
-    watch(id) {
+    watch(id, wait = waitForTask(id)) {
       if (watches.has(id)) return;
       const watch = new AbortController();
       watches.set(id, watch);
-      void wait(id, watch.signal).catch(() => undefined);
+      void follow(id, wait, watch.signal).catch(() => undefined);
     },
     forget(id) {
       watches.get(id)?.abort(new CriError('CANCELLED', 'no longer watched'));

@@ -6,9 +6,13 @@ import { readMountInfo } from './mountinfo.js';
 export { mountOf, readMountInfo } from './mountinfo.js';
 export type { MountInfo } from './mountinfo.js';
 
-/** A tmpfs on an existing directory, nosuid, nodev and noexec. `mode` in octal as for chmod. */
-export async function mountTmpfs(target: string, options: { sizeBytes: number; mode: number }): Promise<void> {
-  const data = `mode=${options.mode.toString(8)},size=${options.sizeBytes}`;
+/** A tmpfs on an existing directory, nosuid, nodev and noexec. `mode` in octal as for chmod; root's unless it says. */
+export async function mountTmpfs(
+  target: string,
+  options: { sizeBytes: number; mode: number; owner?: { uid: number; gid: number } | undefined },
+): Promise<void> {
+  const { owner = { uid: 0, gid: 0 } } = options;
+  const data = `mode=${options.mode.toString(8)},size=${options.sizeBytes},uid=${owner.uid},gid=${owner.gid}`;
   await callAsync(mount, target, 'tmpfs', target, 'tmpfs', MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
 }
 

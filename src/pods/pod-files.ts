@@ -1,9 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { isMountPoint, mountTmpfs, unmount } from '../host/mounts.js';
+import { unpinNamespace } from '../host/user-netns.js';
+import { hostIds } from '../spec/user-namespace.js';
 import { ensureDirectory, removeTree, writeFileAtomic } from '../host/paths.js';
 import type { Directories } from '../state/directories.js';
-import { podFiles, usesHostIpc } from '../state/pod-view.js';
+import { podFiles, podUserNamespace, usesHostIpc } from '../state/pod-view.js';
 
 const SHM_BYTES = 64 * 1024 * 1024;
 
@@ -23,18 +25,21 @@ export async function makePodFiles(directories: Directories, id: string, config:
   ]);
   if (!usesHostIpc(config)) {
     await ensureDirectory(files.shmPath, 0o700);
-    await mountTmpfs(files.shmPath, { sizeBytes: SHM_BYTES, mode: 0o1777 });
+    const userNamespace = podUserNamespace(config);
+    const owner = userNamespace && hostIds(userNamespace, { uid: 0, gid: 0 });
+    await mountTmpfs(files.shmPath, { sizeBytes: SHM_BYTES, mode: 0o1777, owner });
   }
 }
 
-/** Unmounts /dev/shm; the files stay for the pod's status until it is removed. */
-export async function unmountPodShm(directories: Directories, id: string): Promise<void> {
+/** Unmounts /dev/shm and the user namespace; the files stay for the pod's status until it is removed. */
+export async function unmountPodFiles(directories: Directories, id: string): Promise<void> {
   const path = directories.podShm(id);
   if (await isMountPoint(path)) await unmount(path, { detach: false });
+  await unpinNamespace(directories.podUserns(id));
 }
 
 export async function removePodFiles(directories: Directories, id: string): Promise<void> {
-  await unmountPodShm(directories, id);
+  await unmountPodFiles(directories, id);
   await Promise.all([removeTree(directories.podRoot(id)), removeTree(directories.podState(id))]);
 }
 

@@ -1,4 +1,5 @@
 import type { SandboxRecord } from '../containerd/containerd.js';
+import { SANDBOXER_LABEL } from '../state/rebuild.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata, type SandboxMetadata } from '../state/stored.js';
 
@@ -26,7 +27,7 @@ export function metadataOf(pod: Pod): SandboxMetadata {
 export const sandboxRecord = (pod: Pod, labels: Readonly<Record<string, string>>): SandboxRecord => ({
   id: pod.id,
   runtime: pod.runtime,
-  labels: { name: pod.name, ...labels },
+  labels: { name: pod.name, ...(pod.sandboxer && { [SANDBOXER_LABEL]: pod.sandboxer }), ...labels },
   extensions: { metadata: encodeSandboxMetadata(metadataOf(pod)) },
-  sandboxer: PAUSE_SANDBOXER,
+  sandboxer: pod.sandboxer ?? PAUSE_SANDBOXER,
 });

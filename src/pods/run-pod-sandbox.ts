@@ -1,35 +1,28 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
-import {
-  LinuxContainerSecurityContext,
-  type PodSandboxConfig,
-  type RunPodSandboxRequest,
-  type RunPodSandboxResponse,
-} from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
+import type { PodSandboxConfig, RunPodSandboxRequest, RunPodSandboxResponse } from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument, isCode } from '../base/errors.js';
 import { msToNs, nowNs } from '../base/time.js';
 import { createNetns, removeNetns } from '../host/netns.js';
-import { readSeccompProfile } from '../host/seccomp.js';
+import { ensureDirectory } from '../host/paths.js';
+import { createUserNetns, unpinNamespace } from '../host/user-netns.js';
 import type { Attachment } from '../network/network.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
-import type { CreatedSandbox } from '../sandboxer/sandboxer.js';
-import { buildSandboxSpec, sandboxSeccompRequest } from '../spec/sandbox-spec.js';
-import { localhostSeccompPath } from '../spec/seccomp.js';
-import { specAny } from '../spec/spec-json.js';
-import { resolveUser, userRequest } from '../spec/user.js';
+import { PAUSE } from '../sandboxer/pause.js';
 import { validateSandboxConfig } from '../spec/validate.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
-import { podFiles, usesHostNetwork } from '../state/pod-view.js';
-import { CREATING_LABEL, KIND_LABEL } from '../state/rebuild.js';
+import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
+import { CREATING_LABEL } from '../state/rebuild.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata, sandboxName, SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
 import type { PodDeps } from './deps.js';
-import { makePodFiles, removePodFiles } from './pod-files.js';
+import { createSandbox } from './create-sandbox.js';
 import { networkPod } from './pod-network.js';
 import { LEASE_LABEL, metadataOf, sandboxRecord } from './pod-records.js';
 import { DETACH_TIMEOUT_MS } from './stop-pod-sandbox.js';
+import { watchSandbox } from './watch-sandbox.js';
 
 /** Longer than any kubelet waits; what is not done by then is undone. */
 const LIMIT_MS = 10 * 60_000;
@@ -47,6 +40,7 @@ export const runPodSandbox =
     validateSandboxConfig(config);
     const metadata = config.metadata!;
     const handler = deps.handlers.get(request.runtime_handler);
+    checkUserNamespace(config, handler);
     const name = sandboxName(metadata);
     const fingerprint = canonicalJson(toGoJson({ config, runtime_handler: request.runtime_handler }));
     const failed: { pod?: Pod } = {};
@@ -65,7 +59,7 @@ export const runPodSandbox =
         failed.pod = pod;
         const ready = await run(deps, steps, pod, handler);
         deps.state.pods.put(ready);
-        deps.exits.watch(ready.id);
+        watchSandbox(deps, ready);
         return ready.id;
       },
       // What could not be undone stays visible as a pod that is not ready, so that whoever owns it can remove it.
@@ -76,6 +70,15 @@ export const runPodSandbox =
     });
     return { pod_sandbox_id: id };
   };
+
+/** What a sandbox controller can do, it says itself. */
+function checkUserNamespace(config: PodSandboxConfig, handler: Handler): void {
+  if (handler.userNamespaces || handler.sandboxer.name !== PAUSE || !podUserNamespace(config)) return;
+  throw new CriError(
+    'FAILED_PRECONDITION',
+    `config.linux.security_context.namespace_options.userns_options: runtime handler "${handler.name}" or its snapshotter "${handler.snapshotter}" cannot do user namespaces on this host`,
+  );
+}
 
 function sameOrTaken(taken: Pod, fingerprint: string): string {
   const same = canonicalJson(toGoJson({ config: taken.config, runtime_handler: taken.runtimeHandler })) === fingerprint;
@@ -97,6 +100,7 @@ function newPod(deps: PodDeps, name: string, config: PodSandboxConfig, handlerNa
     network: undefined,
     processLabel: '',
     image: deps.pauseImage,
+    sandboxer: handler.sandboxer.name === PAUSE ? undefined : handler.sandboxer.name,
     state: { phase: 'not-ready', released: false, failedDetaches: 0 },
   };
 }
@@ -107,8 +111,10 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
   if (planned.netnsPath !== '') {
     await steps.step(
       'create network namespace',
-      () => createNetns(planned.netnsPath),
-      () => removeNetns(planned.netnsPath),
+      () => createNamespaces(deps, planned, handler),
+      async () => {
+        await Promise.all([removeNetns(planned.netnsPath), unpinNamespace(deps.directories.podUserns(planned.id))]);
+      },
     );
   }
   const [network, created] = await Promise.all([
@@ -120,10 +126,24 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
     createdAtNs: msToNs(created.createdAtMs),
     network: network && { ips: network.ips, result: network.result },
     processLabel: created.processLabel,
-    state: { phase: 'ready', pid: created.pid },
   };
-  await Promise.all([handler.sandboxer.start(steps, pod.id), complete(deps, steps, pod)]);
-  return pod;
+  const start = handler.sandboxer.start(steps, pod.id, created);
+  // Only a pause container is written down before its start.
+  const [{ pid, endpoint }] = await (planned.sandboxer === undefined
+    ? Promise.all([start, complete(deps, steps, pod)])
+    : start.then(async (started) => [started, await complete(deps, steps, pod)] as const));
+  return { ...pod, endpoint, state: { phase: 'ready', pid } };
+}
+
+/** A network namespace belongs to the pod's user namespace, which alone can then set its sysctls and mount its sysfs. */
+async function createNamespaces(deps: PodDeps, pod: Pod, handler: Handler): Promise<void> {
+  const userNamespace = podUserNamespace(pod.config);
+  if (!userNamespace) return createNetns(pod.netnsPath);
+  const usernsPath = deps.directories.podUserns(pod.id);
+  await ensureDirectory(deps.directories.podState(pod.id), 0o700);
+  await createUserNetns({ ...userNamespace, netnsPath: pod.netnsPath, usernsPath });
+  // A controller finds the user namespace by the network namespace and binds it there by itself.
+  if (handler.sandboxer.name !== PAUSE) await unpinNamespace(usernsPath);
 }
 
 /** The record comes first, so that a restart finds whatever follows; the lease holds what nothing refers to yet. */
@@ -151,66 +171,6 @@ const addNetwork = (steps: Steps, pod: Pod, { network }: Handler): Promise<Attac
     { waitingOn: () => network.waitingOn(pod.id), timeoutMs: LIMIT_MS },
   );
 
-async function createSandbox(
-  deps: PodDeps,
-  steps: Steps,
-  pod: Pod,
-  handler: Handler,
-): Promise<CreatedSandbox & { processLabel: string }> {
-  const { directories } = deps;
-  const [image] = await Promise.all([
-    steps.step(
-      'ensure pause image',
-      (signal) => deps.ensureImage(pod.image, { snapshotter: pod.snapshotter, signal }),
-      undefined,
-      { timeoutMs: LIMIT_MS, waitingOn: () => `image ${pod.image}` },
-    ),
-    steps.step(
-      'make pod files',
-      () => makePodFiles(directories, pod.id, pod.config),
-      () => removePodFiles(directories, pod.id),
-    ),
-  ]);
-  const files = podFiles(directories, pod.id, pod.config);
-  const context = pod.config.linux?.security_context;
-  const user = userRequest(
-    context && LinuxContainerSecurityContext.fromPartial({ ...context, run_as_username: '' }),
-    image.config.config?.User ?? '',
-  );
-  const seccompProfile = await readSeccompProfile(
-    localhostSeccompPath(sandboxSeccompRequest(context, deps.host, deps.specOptions)),
-    'config.linux.security_context.seccomp.localhost_ref',
-  );
-  const spec = buildSandboxSpec({
-    seccompProfile,
-    id: pod.id,
-    pod: pod.config,
-    image: image.config,
-    imageName: pod.image,
-    netnsPath: pod.netnsPath || undefined,
-    hostname: files.hostname,
-    shmPath: files.shmPath,
-    resolvConfPath: files.resolvConfPath,
-    // A pause image has no passwd: its user, like the pod's, is a number.
-    user: resolveUser({ ...user, passwd: undefined, group: undefined }),
-    handler: handler.spec,
-    options: deps.specOptions,
-    host: deps.host,
-  });
-  const created = await handler.sandboxer.create(steps, {
-    id: pod.id,
-    runtime: pod.runtime,
-    runtimePath: handler.runtimePath,
-    snapshotter: pod.snapshotter,
-    labels: { ...pod.config.labels, [KIND_LABEL]: 'sandbox' },
-    image: { chainId: image.chainId, name: pod.image },
-    spec: specAny(spec),
-    metadata: encodeSandboxMetadata(metadataOf(pod)),
-    lease: pod.id,
-  });
-  return { ...created, processLabel: spec.process?.selinuxLabel ?? '' };
-}
-
 /** Writes down what the kubelet compares after a restart, and that the pod is whole. */
 const complete = (deps: PodDeps, steps: Steps, pod: Pod): Promise<void> =>
   steps.step('record network', async (signal) => {
@@ -218,7 +178,12 @@ const complete = (deps: PodDeps, steps: Steps, pod: Pod): Promise<void> =>
     const metadata = encodeSandboxMetadata(metadataOf(pod));
     const extensions = { [SANDBOX_METADATA_EXTENSION]: metadata };
     await Promise.all([
-      deps.containerd.containers.update({ id: pod.id, extensions }, [extension], { signal }),
+      // A controller need not have made a container.
+      deps.containerd.containers
+        .update({ id: pod.id, extensions }, [extension], { signal })
+        .catch((thrown: unknown) => {
+          if (pod.sandboxer === undefined || !isCode(thrown, 'NOT_FOUND')) throw thrown;
+        }),
       deps.containerd.sandboxes.update(sandboxRecord(pod, {}), ['labels', 'extensions.metadata'], { signal }),
     ]);
   });

@@ -7,9 +7,10 @@ import type { Steps } from '../operation/steps.js';
 import { RELEASED_LABEL } from '../state/rebuild.js';
 import type { Pod } from '../state/records.js';
 import type { PodDeps } from './deps.js';
-import { unmountPodShm } from './pod-files.js';
+import { unmountPodFiles } from './pod-files.js';
 import { networkPod } from './pod-network.js';
 import { sandboxRecord } from './pod-records.js';
+import { watchSandbox } from './watch-sandbox.js';
 
 /** Long enough for every DEL and kill to use up its own time. */
 const LIMIT_MS = 10 * 60_000;
@@ -52,9 +53,9 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
   // Its end is expected now; should the stop fail, it is watched again.
   deps.exits.forget(id);
   await steps
-    .step('stop pause task', (signal) => sandboxer.stop(id, signal))
+    .step('stop sandbox', (signal) => sandboxer.stop(id, signal))
     .catch((thrown: unknown) => {
-      if (pod.state.phase === 'ready') deps.exits.watch(id);
+      if (pod.state.phase === 'ready') watchSandbox(deps, pod);
       throw thrown;
     });
   publish(deps, id, { phase: 'not-ready', released: false, failedDetaches });
@@ -65,7 +66,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
     });
     await steps.step('remove network namespace', () => removeNetns(pod.netnsPath));
   }
-  await steps.step('unmount shm', () => unmountPodShm(deps.directories, id));
+  await steps.step('unmount pod files', () => unmountPodFiles(deps.directories, id));
   await steps.step('record release', (signal) => recordRelease(deps, pod, signal));
   publish(deps, id, { phase: 'not-ready', released: true, failedDetaches: 0 });
 }

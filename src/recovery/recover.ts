@@ -6,6 +6,7 @@ import type { ContainerDeps } from '../containers/deps.js';
 import { deleteTask } from '../containers/tasks.js';
 import type { PodDeps } from '../pods/deps.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
+import { watchSandbox } from '../pods/watch-sandbox.js';
 import { readRecords } from '../state/rebuild.js';
 import { transition, type Container, type Pod } from '../state/records.js';
 import { sweep } from './sweep.js';
@@ -67,13 +68,16 @@ export async function recover(deps: RecoverDeps): Promise<void> {
 async function recoverPod(deps: PodDeps, read: Pod): Promise<void> {
   const snapshotter = read.snapshotter || deps.handlers.of(read).snapshotter;
   deps.state.pods.put({ ...read, snapshotter });
-  const task = await taskOf(deps, read.id);
-  if (task?.status === 'running') {
-    deps.state.pods.put({ ...read, snapshotter, state: { phase: 'ready', pid: task.pid } });
-    deps.exits.watch(read.id);
+  const { sandboxer } = deps.handlers.of(read);
+  const found = await sandboxer.state(read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
+  if (found.phase === 'running') {
+    const { pid, endpoint } = found;
+    const pod: Pod = { ...read, snapshotter, endpoint, state: { phase: 'ready', pid } };
+    deps.state.pods.put(pod);
+    watchSandbox(deps, pod);
     return;
   }
-  if (task) await deps.containerd.tasks.delete(read.id, { timeoutMs: TASK_TIMEOUT_MS });
+  if (found.phase === 'stopped') await sandboxer.stop(read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
 }
 
 async function recoverContainer(deps: RecoverDeps, read: Container): Promise<void> {
@@ -95,7 +99,8 @@ async function recoverContainer(deps: RecoverDeps, read: Container): Promise<voi
   }
   await reattach(deps.containers, read, task);
   await recordStart(deps.containers, read.id, task);
-  if (task.status === 'stopped') await deps.onExit(read.id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
+  if (task.status === 'stopped')
+    await deps.onExit(read.id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
   else exits.watch(read.id);
 }
 

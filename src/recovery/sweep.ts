@@ -38,6 +38,7 @@ export async function sweep(deps: ContainerDeps): Promise<void> {
       const path = join(parent, name);
       await attempt(path, async () => {
         await unmount(join(path, 'shm'), { detach: true });
+        await unmount(join(path, 'pinned-namespaces', 'user'), { detach: true });
         await removeTree(path);
       });
     }

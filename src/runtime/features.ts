@@ -13,14 +13,25 @@ export interface HandlerFeatures {
 /** The document that `runc features` prints (OCI runtime spec, features.md), as far as it is asked. */
 interface OciFeatures {
   readonly mountOptions?: readonly string[];
+  readonly linux?: {
+    readonly namespaces?: readonly string[];
+    readonly mountExtensions?: { readonly idmap?: { readonly enabled?: boolean } };
+  };
 }
 
-/** Asks containerd once what each handler's runtime can do; one that does not say can do nothing special. */
+/**
+ * Asks containerd once what each handler's runtime can do; one that does not say can do nothing special. A pod's user
+ * namespace also needs a snapshotter that shows files with other owners (its capability `remap-ids`).
+ */
 export async function handlerFeatures(
   config: Config,
   containerd: Pick<Containerd, 'introspection'>,
   log: Logger,
 ): Promise<ReadonlyMap<string, HandlerFeatures>> {
+  const snapshotters = await containerd.introspection.plugins(['type==io.containerd.snapshotter.v1']);
+  const remapping = new Set(
+    snapshotters.filter(({ capabilities }) => capabilities.includes('remap-ids')).map(({ id }) => id),
+  );
   const asked = Object.entries(config.runtime.containerd.runtimes).map(async ([name, handler]) => {
     try {
       const features = (await containerd.introspection.runtimeFeatures({
@@ -28,9 +39,16 @@ export async function handlerFeatures(
         ...(handler.runtime_path ? { path: handler.runtime_path } : {}),
         options: runtimeOptions(handler.runtime_type, handler.options),
       })) as OciFeatures | undefined;
+      const { namespaces = [], mountExtensions } = features?.linux ?? {};
       return [
         name,
-        { recursiveReadOnlyMounts: features?.mountOptions?.includes('rro') ?? false, userNamespaces: false },
+        {
+          recursiveReadOnlyMounts: features?.mountOptions?.includes('rro') ?? false,
+          userNamespaces:
+            namespaces.includes('user') &&
+            mountExtensions?.idmap?.enabled === true &&
+            remapping.has(handler.snapshotter || config.images.snapshotter),
+        },
       ] as const;
     } catch (thrown) {
       log.info({ handler: name, err: CriError.from(thrown).message }, 'runtime does not tell its features');

@@ -1,4 +1,3 @@
-import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { BaseSpec } from '../config/base-spec.js';
 import { runtimeHandler } from '../config/runtime-handler.js';
@@ -8,7 +7,8 @@ import { runtimeOptions } from '../containerd/runtime-options.js';
 import { createNetwork } from '../network/create-network.js';
 import type { Network } from '../network/network.js';
 import type { Handler, Handlers } from '../sandboxer/handler.js';
-import { createPauseSandboxer } from '../sandboxer/pause.js';
+import { createControllerSandboxer } from '../sandboxer/controller.js';
+import { createPauseSandboxer, PAUSE } from '../sandboxer/pause.js';
 import type { Sandboxer } from '../sandboxer/sandboxer.js';
 import type { OciSpec } from '../spec/oci.js';
 import type { HandlerFeatures } from './features.js';
@@ -23,7 +23,7 @@ export function createHandlers(options: {
 }): { handlers: Handlers; network: Network; close(): void } {
   const { config, containerd, log } = options;
   const networks = createNetworks(config, log);
-  const pause = createPauseSandboxer(containerd);
+  const sandboxerOf = createSandboxers(containerd);
   const made = new Map<string, Handler>();
   for (const name of Object.keys(config.runtime.containerd.runtimes)) {
     const handler = runtimeHandler(config, name);
@@ -32,8 +32,9 @@ export function createHandlers(options: {
       runtime: { name: handler.runtime_type, options: runtimeOptions(handler.runtime_type, handler.options) },
       runtimePath: handler.runtime_path,
       snapshotter: handler.snapshotter || config.images.snapshotter,
-      sandboxer: sandboxerOf(handler, name, pause),
+      sandboxer: sandboxerOf(handler.sandboxer),
       network: networks.of(handler),
+      userNamespaces: options.features.get(name)?.userNamespaces ?? false,
       spec: {
         podAnnotations: handler.pod_annotations,
         containerAnnotations: handler.container_annotations,
@@ -53,7 +54,11 @@ export function createHandlers(options: {
         runtimeHandler(config, name);
         return made.get(name || fallback)!;
       },
-      of: (pod) => made.get(pod.runtimeHandler || fallback) ?? made.get(fallback)!,
+      of: (pod) => ({
+        ...(made.get(pod.runtimeHandler || fallback) ?? made.get(fallback)!),
+        // A pod keeps the sandboxer that it was made with, whatever the configuration says by now.
+        sandboxer: sandboxerOf(pod.sandboxer ?? PAUSE),
+      }),
     },
     network: networks.of(runtimeHandler(config, '')),
     close: networks.close,
@@ -63,16 +68,14 @@ export function createHandlers(options: {
 const baseSpec = (spec: BaseSpec | undefined): { baseSpec?: OciSpec } =>
   spec ? { baseSpec: spec as unknown as OciSpec } : {};
 
-/** A sandboxer that there is not fails when a pod asks for it, and says so; the other handlers work. */
-function sandboxerOf(handler: RuntimeHandler, name: string, pause: Sandboxer): Sandboxer {
-  if (handler.sandboxer === '' || handler.sandboxer === 'pause') return pause;
-  const refuse = (): never => {
-    throw new CriError(
-      'FAILED_PRECONDITION',
-      `runtime handler "${name}": sandboxer "${handler.sandboxer}" is not supported yet`,
-    );
+/** The pause container, or a controller of containerd's by its name; whether containerd has it shows at the first pod. */
+function createSandboxers(containerd: Containerd): (name: string) => Sandboxer {
+  const made = new Map<string, Sandboxer>([[PAUSE, createPauseSandboxer(containerd)]]);
+  return (name) => {
+    const sandboxer = made.get(name || PAUSE) ?? createControllerSandboxer(name, containerd);
+    made.set(sandboxer.name, sandboxer);
+    return sandboxer;
   };
-  return { ...pause, create: () => Promise.resolve().then(refuse) };
 }
 
 /** Handlers that read the same CNI configuration share one network. */

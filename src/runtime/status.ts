@@ -46,7 +46,7 @@ export const status =
       status: { conditions },
       info,
       runtime_handlers: runtimeHandlers(deps.config, deps.features),
-      features: { supplemental_groups_policy: true, user_namespaces_host_network: false },
+      features: { supplemental_groups_policy: true, user_namespaces_host_network: true },
     };
   };
 

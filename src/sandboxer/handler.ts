@@ -12,12 +12,17 @@ export interface Handler {
   readonly snapshotter: string;
   readonly sandboxer: Sandboxer;
   readonly network: Network;
+  /** Whether runtime, snapshotter and kernel can run pods with user namespaces of their own. */
+  readonly userNamespaces: boolean;
   readonly spec: SpecHandlerOptions;
 }
 
 export interface Handlers {
   /** The handler of that name, "" for the default one; INVALID_ARGUMENT (`runtime_handler`) when none is configured. */
   get(name: string): Handler;
-  /** That of a pod which is there already: the default one where the configuration has lost its own, so that it can still be removed. */
-  of(pod: { readonly runtimeHandler: string }): Handler;
+  /**
+   * That of a pod which is there already, with the sandboxer that runs it: the default one where the configuration has
+   * lost its own, so that it can still be removed.
+   */
+  of(pod: { readonly runtimeHandler: string; readonly sandboxer?: string | undefined }): Handler;
 }

@@ -2,7 +2,10 @@ import { isCode } from '../base/errors.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
-import type { CreatedSandbox, Sandboxer, SandboxPlan } from './sandboxer.js';
+import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState } from './sandboxer.js';
+
+/** The sandboxer's name in a handler's configuration. */
+export const PAUSE = 'pause';
 
 const SIGKILL = 9;
 const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
@@ -20,7 +23,11 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
     const { id } = plan;
     const rootfs = await steps.step(
       'prepare pause snapshot',
-      (signal) => snapshots(plan.snapshotter).prepare(id, plan.image.chainId, {}, { signal, lease: plan.lease }),
+      (signal) =>
+        snapshots(plan.snapshotter).prepare(id, plan.image.chainId, plan.snapshotLabels, {
+          signal,
+          lease: plan.lease,
+        }),
       () => snapshots(plan.snapshotter).remove(id),
     );
     const record = await steps.step(
@@ -55,16 +62,29 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
     return { pid, createdAtMs: record.createdAtMs ?? Date.now() };
   };
 
+  const state = async (id: string, signal: AbortSignal): Promise<SandboxState> => {
+    try {
+      const task = await tasks.get({ containerId: id }, { signal });
+      return task.status === 'running' ? { phase: 'running', pid: task.pid } : { phase: 'stopped' };
+    } catch (thrown) {
+      if (isCode(thrown, 'NOT_FOUND')) return { phase: 'unknown' };
+      throw thrown;
+    }
+  };
+
   return {
+    name: PAUSE,
     create,
-    start: async (steps, id) => {
-      await steps.step('start pause task', (signal) => tasks.start({ containerId: id }, { signal, timeoutMs: 60_000 }));
-    },
+    start: (steps, id) =>
+      steps.step('start pause task', (signal) => tasks.start({ containerId: id }, { signal, timeoutMs: 60_000 })),
     stop: deleteTask,
     async remove(id, snapshotter, signal) {
       await snapshots(snapshotter).remove(id, { signal });
       await containers.delete(id, { signal });
     },
+    update: () => Promise.resolve(),
+    state,
+    wait: (id, signal) => tasks.wait({ containerId: id }, { signal }),
   };
 }
 

@@ -1,4 +1,5 @@
-import type { Any, ContainerRecord } from '../containerd/containerd.js';
+import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import type { Any, ContainerRecord, Exit, SandboxRecord } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 
 /** What a sandboxer needs to run one pod's sandbox. */
@@ -7,6 +8,8 @@ export interface SandboxPlan {
   readonly runtime: ContainerRecord['runtime'];
   readonly runtimePath: string;
   readonly snapshotter: string;
+  /** How the snapshotter is to shift the owners of the pause image's files (see `remapLabels`). */
+  readonly snapshotLabels: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
   /** The pause image: the chain id of its rootfs and the reference it goes by. */
   readonly image: { readonly chainId: string; readonly name: string };
@@ -15,22 +18,50 @@ export interface SandboxPlan {
   /** io.cri-containerd.sandbox.metadata as it is known before the network is. */
   readonly metadata: Any;
   readonly lease: string;
+  readonly config: PodSandboxConfig;
+  /** "" on the host's network. */
+  readonly netnsPath: string;
+  /** The sandbox as the Sandbox Store has it. */
+  readonly record: SandboxRecord;
 }
 
 export interface CreatedSandbox {
-  /** The process that waits to be started. */
-  readonly pid: number;
+  /** The process that waits to be started; undefined where there is none before the start. */
+  readonly pid: number | undefined;
   /** As containerd has written it down, so that a restart of crid shows the same. */
   readonly createdAtMs: number;
 }
 
+export interface StartedSandbox {
+  readonly pid: number;
+  /** Where the tasks of the pod's containers are served; undefined where containerd finds that by itself. */
+  readonly endpoint?: SandboxEndpoint | undefined;
+}
+
+/** `ttrpc+unix:///run/…` and the version of the task API behind it. */
+export interface SandboxEndpoint {
+  readonly address: string;
+  readonly version: number;
+}
+
+export type SandboxState =
+  ({ readonly phase: 'running' } & StartedSandbox) | { readonly phase: 'stopped' } | { readonly phase: 'unknown' };
+
 /** How a sandbox is run. Every step has its undo; `stop` and `remove` succeed where there is nothing left to do. */
 export interface Sandboxer {
+  /** `pause`, or the name by which containerd knows a sandbox controller. */
+  readonly name: string;
   /** Makes all that does not depend on the pod's network, up to a process that waits to be started. */
   create(steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox>;
-  start(steps: Steps, id: string): Promise<void>;
+  start(steps: Steps, id: string, created: CreatedSandbox): Promise<StartedSandbox>;
   /** Kills the sandbox's process and takes its task away. */
   stop(id: string, signal: AbortSignal): Promise<void>;
   /** Removes what `create` has made, after `stop`. */
   remove(id: string, snapshotter: string, signal: AbortSignal): Promise<void>;
+  /** Tells of changed fields of the sandbox's record. */
+  update(record: SandboxRecord, fields: readonly string[], signal: AbortSignal): Promise<void>;
+  /** `unknown` where there is nothing of that id. */
+  state(id: string, signal: AbortSignal): Promise<SandboxState>;
+  /** Ends when the sandbox has; NOT_FOUND when nothing of that id runs. */
+  wait(id: string, signal: AbortSignal): Promise<Exit>;
 }

@@ -35,6 +35,23 @@ export function withResources(
   };
 }
 
+/** What a spec's resources come to, as CRI shows them (ContainerStatus.resources); `oomScoreAdj` stands elsewhere in it. */
+export function shownResources(resources: OciResources, oomScoreAdj: number | undefined): LinuxContainerResources {
+  const { cpu, memory, hugepageLimits, unified } = resources;
+  return {
+    cpu_period: cpu?.period ?? 0n,
+    cpu_quota: cpu?.quota ?? 0n,
+    cpu_shares: cpu?.shares ?? 0n,
+    cpuset_cpus: cpu?.cpus ?? '',
+    cpuset_mems: cpu?.mems ?? '',
+    memory_limit_in_bytes: memory?.limit ?? 0n,
+    memory_swap_limit_in_bytes: memory?.swap ?? 0n,
+    hugepage_limits: (hugepageLimits ?? []).map(({ pageSize, limit }) => ({ page_size: pageSize, limit })),
+    unified: { ...unified },
+    oom_score_adj: BigInt(oomScoreAdj ?? 0),
+  };
+}
+
 /** What the pause process may use: next to nothing. */
 export const PAUSE_CPU_SHARES = 2n;
 

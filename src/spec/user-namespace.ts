@@ -37,6 +37,28 @@ export function userNamespaceMappings(
   }
 }
 
+/**
+ * The labels by which a snapshotter shows a snapshot's files with owners inside the namespace; none without one.
+ * A snapshotter that can do so says `remap-ids` of itself.
+ */
+export const remapLabels = (mappings: UserNamespaceMappings | undefined): Record<string, string> =>
+  mappings
+    ? {
+        'containerd.io/snapshot/uidmapping': mappingText(mappings.uids),
+        'containerd.io/snapshot/gidmapping': mappingText(mappings.gids),
+      }
+    : {};
+
+/** The host's ids of a process in the namespace; undefined for one that is not mapped. */
+export function hostIds(
+  { uids, gids }: UserNamespaceMappings,
+  user: { readonly uid: number; readonly gid: number },
+): { uid: number; gid: number } | undefined {
+  const uid = hostId(uids, user.uid);
+  const gid = hostId(gids, user.gid);
+  return uid === undefined || gid === undefined ? undefined : { uid, gid };
+}
+
 /** INVALID_ARGUMENT unless a container's user namespace is the one of its pod. */
 export function checkSameUserNamespace(pod: NamespaceOption | undefined, container: NamespaceOption | undefined): void {
   const field = 'config.linux.security_context.namespace_options.userns_options';
@@ -53,6 +75,14 @@ export const ociMapping = ({ host_id, container_id, length }: IDMapping): OciIdM
   hostID: host_id,
   size: length,
 });
+
+const mappingText = (mappings: readonly OciIdMapping[]): string =>
+  mappings.map(({ containerID, hostID, size }) => `${containerID}:${hostID}:${size}`).join(',');
+
+function hostId(mappings: readonly OciIdMapping[], id: number): number | undefined {
+  const mapping = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
+  return mapping && mapping.hostID + id - mapping.containerID;
+}
 
 /** Ids are 32 bits wide and the last one means "none". */
 const ID_LIMIT = 2 ** 32 - 1;

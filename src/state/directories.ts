@@ -12,6 +12,10 @@ export interface Directories {
   /** shm */
   podState(podId: string): string;
   podShm(podId: string): string;
+  /** Where a pod's user namespace is bound. */
+  podUserns(podId: string): string;
+  /** One directory for each image that the pod's containers mount, by the hex of its manifest's digest. */
+  imageVolumes(podId: string): string;
   /** volumes of the image */
   containerRoot(containerId: string): string;
   /** io/… : the FIFOs */
@@ -31,6 +35,8 @@ export function createDirectories(options: { root: string; state: string; netnsU
     podRoot: (id) => join(root, 'sandboxes', id),
     podState: (id) => join(state, 'sandboxes', id),
     podShm: (id) => join(state, 'sandboxes', id, 'shm'),
+    podUserns: (id) => join(state, 'sandboxes', id, 'pinned-namespaces', 'user'),
+    imageVolumes: (id) => join(state, 'image-volumes', id),
     containerRoot: (id) => join(root, 'containers', id),
     containerState: (id) => join(state, 'containers', id),
     netns: options.netnsUnderState ? join(state, 'netns') : '/var/run/netns',

@@ -1,6 +1,7 @@
 import { hostname as hostHostname } from 'node:os';
 import { join } from 'node:path';
 import { NamespaceMode, type PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import { userNamespaceMappings, type UserNamespaceMappings } from '../spec/user-namespace.js';
 import type { Directories } from './directories.js';
 
 /** What follows from a pod's config and id alone, for the rooms of pods and containers alike. */
@@ -19,6 +20,13 @@ export const usesHostIpc = (config: PodSandboxConfig): boolean =>
 
 export const usesHostNetwork = (config: PodSandboxConfig): boolean =>
   config.linux?.security_context?.namespace_options?.network === NamespaceMode.NODE;
+
+/** The id mappings of a pod with a user namespace of its own. */
+export const podUserNamespace = (config: PodSandboxConfig): UserNamespaceMappings | undefined =>
+  userNamespaceMappings(
+    config.linux?.security_context?.namespace_options?.userns_options,
+    'config.linux.security_context.namespace_options.userns_options',
+  );
 
 export function podFiles(directories: Directories, id: string, config: PodSandboxConfig): PodFiles {
   const root = directories.podRoot(id);

@@ -7,6 +7,7 @@ import { parseSpec } from '../spec/spec-json.js';
 import type { Directories } from './directories.js';
 import type { Container, Pod } from './records.js';
 import { fromStoredStatus } from './status.js';
+import { decodeUpdatedResources, UPDATED_RESOURCES_EXTENSION } from './stored-resources.js';
 import {
   CONTAINER_METADATA_EXTENSION,
   SANDBOX_METADATA_EXTENSION,
@@ -22,6 +23,12 @@ import {
 export const KIND_LABEL = 'io.cri-containerd.kind';
 /** Stands on the sandbox record until the pod is whole; a restart undoes a pod that still has it. */
 export const CREATING_LABEL = 'io.crid.creating';
+
+/**
+ * Names the sandbox controller that runs a pod. The record's own field cannot tell: a pause container's says
+ * `podsandbox`, for containerd's CRI plugin to read.
+ */
+export const SANDBOXER_LABEL = 'io.crid.sandboxer';
 
 /** Stands on the sandbox record once the pod's network has been given back. */
 export const RELEASED_LABEL = 'io.crid.released';
@@ -79,6 +86,7 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
   if (!extension) throw new CriError('INTERNAL', `pod sandbox "${id}" has no metadata extension`);
   const metadata = decodeSandboxMetadata(extension, id);
   const runtime = container?.runtime ?? sandbox?.runtime ?? { name: '' };
+  const updated = sandbox?.extensions[UPDATED_RESOURCES_EXTENSION];
   return {
     id,
     name: metadata.name,
@@ -94,6 +102,8 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
     },
     processLabel: metadata.processLabel,
     image: container?.image ?? '',
+    sandboxer: sandbox?.labels[SANDBOXER_LABEL],
+    updatedResources: updated && decodeUpdatedResources(updated, id),
     state: { phase: 'not-ready', released: sandbox?.labels[RELEASED_LABEL] !== undefined, failedDetaches: 0 },
   };
 }

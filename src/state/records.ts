@@ -1,6 +1,7 @@
 import type { ContainerConfig, ContainerResources, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import type { Any } from '../containerd/containerd.js';
 import type { CniResult } from '../network/network.js';
+import type { UpdatedResources } from './stored-resources.js';
 
 /** What crid remembers of a pod sandbox. Records are replaced whole, never changed in place. */
 export interface Pod {
@@ -20,6 +21,12 @@ export interface Pod {
   readonly processLabel: string;
   /** The reference of the pause image as it was resolved. */
   readonly image: string;
+  /** Which sandboxer runs it; undefined: a pause container. */
+  readonly sandboxer?: string | undefined;
+  /** Where the sandboxer serves the tasks of the pod, when it says so. */
+  readonly endpoint?: { readonly address: string; readonly version: number } | undefined;
+  /** What UpdatePodSandboxResources has set last. */
+  readonly updatedResources?: UpdatedResources | undefined;
   readonly state: PodState;
 }
 

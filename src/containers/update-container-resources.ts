@@ -1,0 +1,92 @@
+import type {
+  LinuxContainerResources,
+  UpdateContainerResourcesRequest,
+  UpdateContainerResourcesResponse,
+} from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument, isCode } from '../base/errors.js';
+import type { ContainerRecord } from '../containerd/containerd.js';
+import type { Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import type { OciSpec } from '../spec/oci.js';
+import { shownResources, withResources } from '../spec/resources.js';
+import { parseSpec, resourcesAny, specAny } from '../spec/spec-json.js';
+import { checkResources } from '../spec/validate-resources.js';
+import type { ContainerDeps } from './deps.js';
+
+const LIMIT_MS = 2 * 60_000;
+
+/**
+ * Changes what a container may use (CRI UpdateContainerResources): in its spec, for a start to come, and in the cgroup
+ * of one that runs; 0 and "" leave a value as it is. Never its oom_score_adj, which a running process cannot be given.
+ * NOT_FOUND: no such container; INVALID_ARGUMENT names the field. When the runtime refuses, nothing has changed.
+ */
+export const updateContainerResources =
+  (deps: ContainerDeps) =>
+  async (request: UpdateContainerResourcesRequest, caller: Caller): Promise<UpdateContainerResourcesResponse> => {
+    const { id } = deps.state.containers.get(request.container_id, 'container_id');
+    if (request.windows) throw invalidArgument('windows', 'this is Linux');
+    checkResources(request.linux, 'linux');
+    const { linux } = request;
+    if (!linux) return {};
+    await deps.operations.run({
+      kind: 'update container resources',
+      subject: id,
+      key: `container:${id}`,
+      caller,
+      limitMs: LIMIT_MS,
+      work: (steps) => update(deps, steps, id, linux),
+    });
+    return {};
+  };
+
+async function update(
+  deps: ContainerDeps,
+  steps: Steps,
+  id: string,
+  requested: LinuxContainerResources,
+): Promise<void> {
+  const record = await steps.step('read spec', (signal) => deps.containerd.containers.get(id, { signal }));
+  const before = specOf(record);
+  const resources = withResources(before.linux.resources, requested, deps.host, deps.specOptions);
+  const after: OciSpec = { ...before, linux: { ...before.linux, resources } };
+  await steps.step(
+    'record spec',
+    (signal) => deps.containerd.containers.update({ id, spec: specAny(after) }, ['spec'], { signal }),
+    async () => void (await deps.containerd.containers.update({ id, spec: record.spec }, ['spec'])),
+  );
+  if (deps.state.containers.get(id, 'container_id').state.phase === 'running') {
+    await steps.step(
+      'update task',
+      (signal) => updateTask(deps, id, resources, signal),
+      // A runtime may have written some of the files of a cgroup before it failed.
+      () => updateTask(deps, id, before.linux.resources, undefined).catch(() => undefined),
+    );
+  }
+  await steps.step('record resources', () =>
+    deps.state.updateContainer(id, (container) => ({
+      ...container,
+      resources: { linux: shownResources(resources, after.process.oomScoreAdj), windows: undefined },
+    })),
+  );
+}
+
+/** A task that has ended meanwhile needs no update: the spec has it for the next one. */
+async function updateTask(
+  deps: ContainerDeps,
+  id: string,
+  resources: OciSpec['linux']['resources'],
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  // Rules of devices are no part of an update: a runtime would set them anew, for a process that uses them.
+  const { devices: _devices, ...limits } = resources;
+  try {
+    await deps.containerd.tasks.update({ containerId: id, resources: resourcesAny(limits) }, { signal });
+  } catch (thrown) {
+    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+  }
+}
+
+function specOf(record: ContainerRecord): OciSpec {
+  if (!record.spec) throw new CriError('INTERNAL', `container "${record.id}" has no spec`);
+  return parseSpec(record.spec);
+}

@@ -1,0 +1,55 @@
+import type {
+  UpdatePodSandboxResourcesRequest,
+  UpdatePodSandboxResourcesResponse,
+} from '../../generated/runtime/v1/api.js';
+import type { SandboxRecord } from '../containerd/containerd.js';
+import type { Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import { checkResources } from '../spec/validate-resources.js';
+import {
+  encodeUpdatedResources,
+  UPDATED_RESOURCES_EXTENSION,
+  type UpdatedResources,
+} from '../state/stored-resources.js';
+import type { PodDeps } from './deps.js';
+import { sandboxRecord } from './pod-records.js';
+
+const LIMIT_MS = 60_000;
+
+/**
+ * Takes down what the kubelet has given a whole pod (CRI UpdatePodSandboxResources), for plugins and for runtimes that
+ * size a machine by it; the pod's cgroup itself is the kubelet's. NOT_FOUND: no such pod; INVALID_ARGUMENT names the
+ * field.
+ */
+export const updatePodSandboxResources =
+  (deps: PodDeps) =>
+  async (request: UpdatePodSandboxResourcesRequest, caller: Caller): Promise<UpdatePodSandboxResourcesResponse> => {
+    const { id } = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
+    const { overhead, resources } = request;
+    checkResources(overhead, 'overhead');
+    checkResources(resources, 'resources');
+    await deps.operations.run({
+      kind: 'update pod sandbox resources',
+      subject: id,
+      key: `pod:${id}`,
+      caller,
+      limitMs: LIMIT_MS,
+      work: (steps) => update(deps, steps, id, { overhead, resources }),
+    });
+    return {};
+  };
+
+async function update(deps: PodDeps, steps: Steps, id: string, updated: UpdatedResources): Promise<void> {
+  const pod = deps.state.pods.get(id, 'pod_sandbox_id');
+  const field = `extensions.${UPDATED_RESOURCES_EXTENSION}`;
+  const known = sandboxRecord(pod, {});
+  const record: SandboxRecord = {
+    ...known,
+    extensions: { ...known.extensions, [UPDATED_RESOURCES_EXTENSION]: encodeUpdatedResources(updated) },
+  };
+  await steps.step('record resources', (signal) => deps.containerd.sandboxes.update(record, [field], { signal }));
+  const { sandboxer } = deps.handlers.of(pod);
+  await steps.step('tell sandboxer', (signal) => sandboxer.update(record, [field], signal));
+  const current = deps.state.pods.find(id, 'pod_sandbox_id');
+  if (current) deps.state.pods.put({ ...current, updatedResources: updated });
+}

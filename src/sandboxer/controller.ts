@@ -1,0 +1,100 @@
+import { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import { isCode } from '../base/errors.js';
+import { anyOf } from '../containerd/any.js';
+import type { Containerd } from '../containerd/containerd.js';
+import { killTask } from './pause.js';
+import type { Sandboxer, SandboxEndpoint } from './sandboxer.js';
+
+/** The type by which containerd's controllers know a pod's configuration. */
+const CONFIG_TYPE_URL = 'runtime.v1.PodSandboxConfig';
+const START_TIMEOUT_MS = 3 * 60_000;
+const STOP_TIMEOUT_S = 10;
+const READY = 'SANDBOX_READY';
+
+/**
+ * A sandbox that a controller of containerd's runs (containerd.services.sandbox.v1.Controller): a virtual machine, or
+ * whatever its runtime takes for a pod. The controller makes the sandbox's own files; crid makes the network.
+ */
+export function createControllerSandboxer(
+  name: string,
+  containerd: Pick<Containerd, 'controller' | 'containers' | 'tasks' | 'snapshots'>,
+): Sandboxer {
+  const { controller } = containerd;
+
+  /** A controller that has lost its memory (containerd restarted) leaves its task behind. */
+  const stop = async (id: string, signal: AbortSignal): Promise<void> => {
+    await unlessUnknown(controller.stop(name, id, STOP_TIMEOUT_S, { signal, timeoutMs: (STOP_TIMEOUT_S + 20) * 1000 }));
+    await killTask(containerd, id, signal);
+    await containerd.tasks.delete(id, { signal });
+  };
+
+  const shutdown = async (id: string, signal?: AbortSignal): Promise<void> =>
+    unlessUnknown(controller.shutdown(name, id, { signal, timeoutMs: 60_000 }));
+
+  return {
+    name,
+    async create(steps, plan) {
+      await steps.step(
+        'create sandbox',
+        (signal) =>
+          controller.create(
+            name,
+            {
+              sandbox: plan.record,
+              rootfs: [],
+              options: anyOf(CONFIG_TYPE_URL, PodSandboxConfig.encode(plan.config).finish()),
+              netnsPath: plan.netnsPath,
+              annotations: plan.config.annotations,
+            },
+            { signal, timeoutMs: START_TIMEOUT_MS },
+          ),
+        () => shutdown(plan.id),
+      );
+      return { pid: undefined, createdAtMs: plan.record.createdAtMs ?? Date.now() };
+    },
+    start: (steps, id) =>
+      steps.step(
+        'start sandbox',
+        async (signal) => {
+          const { pid, address, version } = await controller.start(name, id, { signal, timeoutMs: START_TIMEOUT_MS });
+          return { pid, endpoint: endpointOf(address, version) };
+        },
+        () => stop(id, AbortSignal.timeout(60_000)),
+        { timeoutMs: START_TIMEOUT_MS, waitingOn: () => `sandboxer ${name}` },
+      ),
+    stop,
+    async remove(id, snapshotter, signal) {
+      await shutdown(id, signal);
+      // What a controller without memory does not remove any more.
+      await containerd.snapshots(snapshotter).remove(id, { signal });
+      await containerd.containers.delete(id, { signal });
+    },
+    async update(record, fields, signal) {
+      await unlessUnknown(controller.update(name, record, fields, { signal }));
+    },
+    async state(id, signal) {
+      try {
+        const { state, pid, address, version } = await controller.status(name, id, false, { signal });
+        return state === READY
+          ? { phase: 'running', pid, endpoint: endpointOf(address ?? '', version ?? 0) }
+          : { phase: 'stopped' };
+      } catch (thrown) {
+        if (isCode(thrown, 'NOT_FOUND')) return { phase: 'unknown' };
+        throw thrown;
+      }
+    },
+    wait: (id, signal) => controller.wait(name, id, { signal }),
+  };
+}
+
+const endpointOf = (address: string, version: number): SandboxEndpoint | undefined =>
+  address === '' ? undefined : { address, version };
+
+/** Gone, or a call that this controller does not know: there is nothing to do. */
+async function unlessUnknown(work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (thrown) {
+    if (!isCode(thrown, 'NOT_FOUND') && !isCode(thrown, 'UNIMPLEMENTED')) throw thrown;
+  }
+}
