@@ -63,7 +63,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   const hook = faultHook(process.env['CRID_FAULT'], log);
   const operations = createOperations({ log, ...(hook ? { hook } : {}) });
   const state = createState(containerd);
-  const images = createImageCache({ containerd, log });
+  const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log });
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });

@@ -5,6 +5,7 @@ import type { Task } from '../containerd/containerd.js';
 import type { ContainerDeps } from '../containers/deps.js';
 import { deleteTask } from '../containers/tasks.js';
 import type { PodDeps } from '../pods/deps.js';
+import { releasePullLeases } from '../images/pull-lease.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
 import { watchSandbox } from '../pods/watch-sandbox.js';
 import { readRecords } from '../state/rebuild.js';
@@ -58,6 +59,7 @@ export async function recover(deps: RecoverDeps): Promise<void> {
     log.warn({ pod: id }, 'undoing a pod that was not finished');
     await removePodSandbox(deps.pods)({ pod_sandbox_id: id }, { deadlineMs: Date.now() + UNDO_TIMEOUT_MS });
   });
+  await releasePullLeases({ containerd, log });
   if (!deps.shared) await sweep(deps.containers);
   log.info(
     { pods: state.pods.list().length, containers: state.containers.list().length, durationMs: Date.now() - startedMs },
