@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { StepHook } from './steps.js';
@@ -5,14 +6,15 @@ import type { StepHook } from './steps.js';
 /**
  * The fault harness, for tests: `CRID_FAULT=KIND/STEP:PHASE=WHAT` makes one step of one kind of operation go wrong.
  * PHASE is `before` or `after`; WHAT is `kill` (the process dies as by kill -9), `fail`, or `hang` (until the file
- * that is named after a further `=` is there). Several are separated by commas.
+ * that is named after a further `=` is there). Several are separated by commas. `CRID_FAULT=@FILE` reads them anew from
+ * that file at every step; no file, no fault.
  */
 export function faultHook(text: string | undefined, log: Logger): StepHook | undefined {
   if (!text) return undefined;
-  const faults = text.split(',').map(parseFault);
-  log.warn({ faults }, 'fault harness is on');
+  const faults = text.startsWith('@') ? () => faultsIn(text.slice(1)) : constant(parseFaults(text));
+  log.warn({ faults: text }, 'fault harness is on');
   const strike = async (phase: string, kind: string, step: string): Promise<void> => {
-    for (const fault of faults) {
+    for (const fault of faults()) {
       if (fault.kind === kind && fault.step === step && fault.phase === phase) await inflict(fault, `${kind}: ${step}`);
     }
   };
@@ -28,6 +30,17 @@ interface Fault {
   readonly phase: string;
   readonly what: string;
   readonly until: string;
+}
+
+const parseFaults = (text: string): Fault[] => text.trim().split(',').filter(Boolean).map(parseFault);
+
+const constant =
+  <T>(value: T) =>
+  (): T =>
+    value;
+
+function faultsIn(path: string): Fault[] {
+  return existsSync(path) ? parseFaults(readFileSync(path, 'utf8')) : [];
 }
 
 function parseFault(text: string): Fault {
