@@ -47,6 +47,7 @@ export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
     loader: join(lib, arch.loader),
     cniBin: join(root, 'usr', 'lib', 'cni'),
     registry: join(dir, 'registry'),
-    goTools: join(dir, 'go'),
+    // It does not change with the packages.
+    goTools: join(env['CRID_STACK_DIR'] || join(cache, 'crid'), 'go'),
   };
 }

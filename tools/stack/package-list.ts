@@ -1,6 +1,12 @@
 /** The Debian suite whose containerd is 2.x; releases before it carry 1.x. */
 export const SUITE = 'forky';
 
+/**
+ * Of busybox an older one: from 1.38 on its shell says `sh: line 0: ls: Permission denied`, and critest expects the message
+ * without the line.
+ */
+export const BUSYBOX_SUITE = 'trixie';
+
 export const PACKAGES: readonly string[] = [
   'containerd',
   'runc',
@@ -8,7 +14,7 @@ export const PACKAGES: readonly string[] = [
   'containernetworking-plugins',
   'docker-registry',
   // What the images are made of.
-  'busybox',
+  `busybox/${BUSYBOX_SUITE}`,
   'procps',
   'util-linux',
   // runc and crun need a newer C library than a host may have; patchelf points them to this one.

@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { debianMirror, DEBIAN_KEYRING } from './apt-mirror.js';
 import { run, runWithRetries } from './exec.js';
 import type { Layout } from './layout.js';
-import { PACKAGES, SUITE } from './package-list.js';
+import { BUSYBOX_SUITE, PACKAGES, SUITE } from './package-list.js';
 
 const NETWORK_TIMEOUT_MS = 300_000;
 const TRIES = 3;
@@ -45,13 +45,15 @@ async function download(folder: string): Promise<string[]> {
     await mkdir(join(folder, name), { recursive: true });
   }
   await writeFile(join(folder, 'status'), '');
-  const source = `deb [signed-by=${DEBIAN_KEYRING}] ${await debianMirror()} ${SUITE} main\n`;
-  await writeFile(join(folder, 'sources.list'), source);
+  const mirror = await debianMirror();
+  const sources = [SUITE, BUSYBOX_SUITE].map((suite) => `deb [signed-by=${DEBIAN_KEYRING}] ${mirror} ${suite} main\n`);
+  await writeFile(join(folder, 'sources.list'), sources.join(''));
   // A mirror may be a snapshot whose Release file is past its date; its signature is checked all the same.
   const lines = [
     `Dir::State::Lists "${folder}/lists"`,
     // Nothing counts as installed, so that only the suite's versions are candidates.
     `Dir::State::Status "${folder}/status"`,
+    `APT::Default-Release "${SUITE}"`,
     `Dir::Etc::SourceList "${folder}/sources.list"`,
     'Dir::Etc::SourceParts "-"',
     `Dir::Cache "${folder}/cache"`,

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp } from 'node:fs/promises';
+import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createBridge, removeBridge, type Bridge } from './bridge.js';
@@ -44,6 +44,8 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   await sweepAbandoned();
   const base = tmpdir().length > MAX_BASE_CHARS ? '/tmp' : tmpdir();
   const dir = await mkdtemp(join(base, 'crid-stack-'));
+  // The root of a user namespace is nobody here, and must find its way to its rootfs.
+  await chmod(dir, 0o711);
   const parts: Parts = { dir };
   const dispose = onDispose(`stack ${dir}`, () => cleanUp(parts));
   try {
@@ -54,7 +56,6 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
       : (parts.registry = await step('start a registry on loopback', () => startRegistry(layout, { dir })));
     const containerd = await createContainerd(layout, dir, bridge.confDir, registry.url, options);
     parts.containerd = containerd;
-    await mkdir(containerd.state, { recursive: true });
     await step(`start containerd on ${containerd.socket}`, () => containerd.start());
     return {
       dir,
