@@ -15,7 +15,7 @@ export interface Spec {
   readonly durationMs: number;
 }
 
-const SHOWN_CHARS = 400;
+const SHOWN_CHARS = 250;
 
 /** What is read of ginkgo's JSON report (github.com/onsi/ginkgo/v2/types, Report and SpecReport). */
 interface GinkgoSuite {
