@@ -1,6 +1,7 @@
 import { CriError } from './base/errors.js';
 import { createLogger, type Logger } from './base/log.js';
 import { loadBaseSpecs } from './config/base-spec.js';
+import { notHonoured } from './config/not-honoured.js';
 import type { LoadedConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { createContainerd } from './containerd/client.js';
@@ -42,7 +43,7 @@ export interface App {
 export async function startApp(loaded: LoadedConfig): Promise<App> {
   const { config } = loaded;
   const log = createLogger(config.crid.log_level);
-  for (const warning of loaded.warnings) log.warn(warning);
+  for (const warning of [...loaded.warnings, ...notHonoured(config)]) log.warn(warning);
   const containerd = createContainerd({ address: config.grpc.address, namespace: config.crid.namespace, log });
   const { version } = await containerd.introspection.version();
   if (Number.parseInt(version.replace(/^v/, ''), 10) < 2) {

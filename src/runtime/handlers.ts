@@ -4,6 +4,7 @@ import { runtimeHandler } from '../config/runtime-handler.js';
 import type { Config, RuntimeHandler } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
+import { bringUpLoopback } from '../host/loopback.js';
 import { createNetwork } from '../network/create-network.js';
 import type { Network } from '../network/network.js';
 import type { Handler, Handlers } from '../sandboxer/handler.js';
@@ -95,6 +96,7 @@ function createNetworks(config: Config, log: Logger): { of(handler: RuntimeHandl
           maxConfNum,
           setupSerially: cni.setup_serially,
           useInternalLoopback: cni.use_internal_loopback,
+          bringUpLoopback,
           ipPref: cni.ip_pref,
           log,
         });
