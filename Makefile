@@ -27,13 +27,13 @@ check: node_modules/.package-lock.json ## types, lint, format, direction of the 
 	tools/check-generated.sh
 
 test: build ## unit and integration tests (the latter need root and Linux)
-	@$(NODE) build/tools/test.js unit integration
+	@$(NODE) build/test/run.js unit integration
 
 unit: build ## tests that need nothing
-	@$(NODE) build/tools/test.js unit
+	@$(NODE) build/test/run.js unit
 
 integration: build ## tests on a private containerd and a registry on loopback
-	@$(NODE) build/tools/test.js integration
+	@$(NODE) build/test/run.js integration
 
 conformance: build ## critest against crid
 	@$(NODE) build/test/conformance/main.js crid

@@ -1,0 +1,99 @@
+import { disposeAll, onDispose } from '../tools/stack/disposers.js';
+import { spokenSteps } from '../tools/stack/steps.js';
+import { assertLeavesNothing, leaks } from './harness/leaks.js';
+import { startStack, type Stack } from './harness/test-stack.js';
+import { keepLogs } from './runner/logs.js';
+import { runFiles, type Counts } from './runner/run-files.js';
+import { testFiles } from './runner/test-files.js';
+
+/**
+ * `run.js [unit] [integration] [WORD …]`: runs the test files of these kinds whose paths contain one of the words, and ends
+ * with the line `N passed, N failed`.
+ */
+
+const UNIT_LIMIT_MS = 180_000;
+const INTEGRATION_LIMIT_MS = 900_000;
+const KINDS = ['unit', 'integration'];
+
+const args = process.argv.slice(2);
+const words = args.filter((arg) => !KINDS.includes(arg));
+const interrupted = new AbortController();
+let running: Promise<unknown> = Promise.resolve();
+onDispose('tests', async () => {
+  interrupted.abort();
+  await running.catch(() => undefined);
+});
+
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+try {
+  for (const kind of KINDS.filter((each) => args.includes(each))) {
+    await (kind === 'unit' ? unit(testFiles(kind, words)) : integration(testFiles(kind, words)));
+  }
+} catch (error) {
+  say(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  total.failed++;
+}
+await disposeAll();
+if (total.passed + total.failed === 0) say('no test has run\n');
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
+
+async function unit(files: readonly string[]): Promise<void> {
+  if (files.length === 0) return;
+  say(`unit tests: ${files.length} files; they need Node on Linux, a few of them root\n`);
+  add(await run(files, 2, UNIT_LIMIT_MS));
+}
+
+/** One file after another, on one containerd; each must leave the stack as it found it. */
+async function integration(files: readonly string[]): Promise<void> {
+  if (files.length === 0) return;
+  say(`\nintegration tests: ${files.length} files; they need root on Debian with the network of its packages, once\n`);
+  const stack = await startStack({ step: spokenSteps(say) });
+  exportStack(stack);
+  for (const file of files) {
+    say(`\n${file.replace(/^.*\/test\//, 'test/')}\n`);
+    const before = await leaks(stack);
+    const counts = await run([file], 1, INTEGRATION_LIMIT_MS);
+    add(counts);
+    const clean = await assertLeavesNothing(stack, before).then(
+      () => true,
+      (error: unknown) => {
+        say(`✖ ${(error as Error).message}\n`);
+        total.failed++;
+        return false;
+      },
+    );
+    if (counts.failed > 0 || !clean) say(`  logs: ${await keepLogs(stack, file)}\n`);
+  }
+  await stack.dispose();
+}
+
+async function run(files: readonly string[], concurrency: number, timeoutMs: number): Promise<Counts> {
+  interrupted.signal.throwIfAborted();
+  const work = runFiles({ files, concurrency, timeoutMs, signal: interrupted.signal });
+  running = work;
+  return work;
+}
+
+function add(counts: Counts): void {
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped += counts.skipped;
+}
+
+/** What the test files read: see docs/testing.md. */
+function exportStack(stack: Stack): void {
+  Object.assign(process.env, {
+    CRID_TEST_CONTAINERD: stack.containerd.socket,
+    CRID_TEST_CONTAINERD_CONFIG: stack.containerd.config,
+    CRID_TEST_CONTAINERD_BINARY: `${stack.layout.bin}/containerd`,
+    CRID_TEST_CNI_BIN: stack.cniBinDir,
+    CRID_TEST_REGISTRY: stack.registry.host,
+    CRID_TEST_STACK: JSON.stringify(stack),
+  });
+}
+
+function say(text: string): void {
+  process.stdout.write(text);
+}
