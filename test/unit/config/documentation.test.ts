@@ -29,7 +29,7 @@ function defaultOf(path: Path): unknown {
 function inToml(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(inToml).join(', ')}]`;
   if (!isTree(value)) return JSON.stringify(value);
-  const entries = Object.entries(value as Tree).map(([key, inner]) => `${key} = ${inToml(inner)}`);
+  const entries = Object.entries(value).map(([key, inner]) => `${key} = ${inToml(inner)}`);
   return entries.length > 0 ? `{ ${entries.join(', ')} }` : '{}';
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { test } from 'node:test';
-import { CriError } from '../../../src/base/errors.js';
+import type { CriError } from '../../../src/base/errors.js';
 import { errnoError, errnoName, translated } from '../../../src/host/errno.js';
 
 test('errno becomes a code and a message that names the call and the path', () => {
