@@ -27,6 +27,7 @@ import { hostFacts, runsSystemd } from './runtime/host-facts.js';
 import type { SpecOptions } from './spec/types.js';
 import { createDirectories } from './state/directories.js';
 import { createImageCache } from './state/images.js';
+import { createImageVolumes } from './sandboxer/image-volumes.js';
 import { createState } from './state/state.js';
 import { createStdio } from './stdio/create-stdio.js';
 import { VERSION } from './version.js';
@@ -59,6 +60,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   const directories = createDirectories({
     root: config.root,
     state: config.state,
+    namespace: config.crid.namespace,
     netnsUnderState: config.runtime.netns_mounts_under_state_dir,
   });
   const hook = faultHook(process.env['CRID_FAULT'], log);
@@ -80,6 +82,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     host: await hostFacts(),
     specOptions: specOptions(config),
     handlers: runtimes.handlers,
+    imageVolumes: createImageVolumes({ containerd, directories }),
   };
   const containers: ContainerDeps = { ...shared, config, images, stdio, ios };
   const imageDeps: ImageDeps = { containerd, config, operations, images, log, state, handlers: runtimes.handlers };

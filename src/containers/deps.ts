@@ -4,6 +4,7 @@ import type { Containerd } from '../containerd/containerd.js';
 import type { Exits } from '../events/exits.js';
 import type { Operations } from '../operation/operation.js';
 import type { Handlers } from '../sandboxer/handler.js';
+import type { ImageVolumes } from '../sandboxer/image-volumes.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
 import type { ImageCache } from '../state/images.js';
@@ -26,4 +27,5 @@ export interface ContainerDeps {
   readonly host: HostFacts;
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;
+  readonly imageVolumes: ImageVolumes;
 }

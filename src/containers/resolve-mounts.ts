@@ -8,19 +8,20 @@ import type { ResolvedMount } from '../spec/types.js';
 /**
  * Brings the CRI's mounts down to the host: a missing source is made as a directory (0755), as other CRI servers do,
  * links are resolved, and the propagation that is asked for is checked against the mount it lies on.
- * INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be shared as asked.
+ * `imagePaths`: where the images lie that mounts name, by index. INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be shared as asked.
  */
-export async function resolveMounts(mounts: readonly Mount[]): Promise<ResolvedMount[]> {
+export async function resolveMounts(
+  mounts: readonly Mount[],
+  imagePaths: ReadonlyMap<number, string> = new Map(),
+): Promise<ResolvedMount[]> {
   const infos = mounts.some(({ propagation }) => propagation !== MountPropagation.PROPAGATION_PRIVATE)
     ? await readMountInfo()
     : [];
   return Promise.all(
     mounts.map(async (mount, index) => {
       const field = `config.mounts[${index}]`;
-      if (mount.image && mount.image.image !== '') {
-        throw new CriError('UNIMPLEMENTED', `${field}.image: image volumes are not supported yet`);
-      }
-      const hostPath = await resolveSource(mount.host_path, field);
+      const imagePath = imagePaths.get(index);
+      const hostPath = imagePath ?? (await resolveSource(mount.host_path, field));
       return {
         containerPath: mount.container_path,
         hostPath,
@@ -29,7 +30,7 @@ export async function resolveMounts(mounts: readonly Mount[]): Promise<ResolvedM
         propagation: propagationCheck({ hostPath, propagation: mount.propagation }, mountOf(hostPath, infos)),
         uidMappings: mount.uidMappings,
         gidMappings: mount.gidMappings,
-        kind: 'bind' as const,
+        kind: imagePath === undefined ? ('bind' as const) : ('image' as const),
       };
     }),
   );

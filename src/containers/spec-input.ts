@@ -16,6 +16,7 @@ import { podFiles } from '../state/pod-view.js';
 import type { LocalImage } from '../state/images.js';
 import type { Pod } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
+import { mountImages } from './image-mounts.js';
 import { resolveMounts } from './resolve-mounts.js';
 
 const MAX_ACCOUNT_FILE_BYTES = 16 * 1024 * 1024;
@@ -35,8 +36,9 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
   if (pod.state.phase !== 'ready') throw new CriError('FAILED_PRECONDITION', `pod sandbox "${pod.id}" is not ready`);
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
+  const imagePaths = await mountImages(deps, steps, pod, config);
   const [mounts, fromRootfs, devices, privilegedDevices, podMounts, seccompProfile] = await Promise.all([
-    steps.step('resolve mounts', () => resolveMounts(config.mounts), undefined, {
+    steps.step('resolve mounts', () => resolveMounts(config.mounts, imagePaths), undefined, {
       waitingOn: () => 'the sources of its mounts',
     }),
     steps.step('read rootfs', () => readRootfs(deps, subject)),

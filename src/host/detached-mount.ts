@@ -31,11 +31,7 @@ export const LAYERS_PER_STRING = 12;
 
 /** `manyLowers`: whether the kernel takes layers one by one (`lowerdir+`, since 6.5); asked when it is not given. */
 export async function openOverlay(mount: RootfsMount, manyLowers?: boolean): Promise<number> {
-  const value = (key: string): string | undefined =>
-    mount.options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
-  const upper = value('upperdir');
-  // The writable layer is read as the topmost lower one: nothing is written, and a task may have it mounted.
-  const layers = [...(upper === undefined ? [] : [upper]), ...splitLayers(value('lowerdir') ?? '')];
+  const layers = overlayLayers(mount);
   const options = mount.options.filter((option) => !NOT_PASSED_ON.test(option));
   const opened = openAll(layers);
   try {
@@ -45,7 +41,29 @@ export async function openOverlay(mount: RootfsMount, manyLowers?: boolean): Pro
   }
 }
 
+/** The directories of an overlay, topmost first. The writable one is read too: a task may have it mounted. */
+export function overlayLayers(mount: RootfsMount): string[] {
+  const value = (key: string): string | undefined =>
+    mount.options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
+  const upper = value('upperdir');
+  return [...(upper === undefined ? [] : [upper]), ...splitLayers(value('lowerdir') ?? '')];
+}
+
+/** A mount of one directory alone, read-only and attached nowhere. */
+export const openDirectory = (source: string): Promise<number> => openBind({ source });
+
+/** Shows the owners of a detached mount's files as the user namespace has them (mount_setattr(2), MOUNT_ATTR_IDMAP). */
+export const idmapDetached = (fd: number, usernsFd: number): Promise<void> =>
+  setAttributes(fd, [MOUNT_ATTR_IDMAP, 0n, 0n, BigInt(usernsFd)]);
+
+/** Attaches a detached mount to a directory, where it stays when the descriptor is closed. Its programs may be run. */
+export async function attachDetached(fd: number, target: string): Promise<void> {
+  await setAttributes(fd, [0n, MOUNT_ATTR_NOEXEC, 0n, 0n]);
+  await callAsync(moveMount, target, SYS_MOVE_MOUNT, fd, '', AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
 const SYS_OPEN_TREE = 428;
+const SYS_MOVE_MOUNT = 429;
 const SYS_FSOPEN = 430;
 const SYS_FSCONFIG = 431;
 const SYS_FSMOUNT = 432;
@@ -61,25 +79,35 @@ const SET_STRING = 1;
 const CREATE = 6;
 // rdonly, nosuid, nodev, noexec (MOUNT_ATTR_*).
 const ATTRIBUTES = 0xf;
+const MOUNT_ATTR_NOEXEC = 0x8n;
+const MOUNT_ATTR_IDMAP = 0x100000n;
+const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const NOT_PASSED_ON = /^(?:(?:upperdir|workdir|lowerdir|uidmap|gidmap)=|(?:rw|ro|volatile)$)/;
 
 const openTree = numberedCall('open_tree', ['int', 'const char *', 'uint']);
+const moveMount = numberedCall('move_mount', ['int', 'const char *', 'int', 'const char *', 'uint']);
 const fsopen = numberedCall('fsopen', ['const char *', 'uint']);
 const fsconfig = numberedCall('fsconfig', ['int', 'uint', 'const char *', 'const char *', 'int']);
 const fsmount = numberedCall('fsmount', ['int', 'uint', 'uint']);
 const mountSetattr = numberedCall('mount_setattr', ['int', 'const char *', 'uint', 'uint64_t *', 'size_t']);
 
-async function openBind({ source }: RootfsMount): Promise<number> {
+async function openBind({ source }: Pick<RootfsMount, 'source'>): Promise<number> {
   // Not recursive: what the host may have mounted below is no part of a snapshot.
   const fd = await callAsync(openTree, source, SYS_OPEN_TREE, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC);
   try {
-    const attributes = new BigUint64Array([BigInt(ATTRIBUTES), 0n, 0n, 0n]);
-    await callAsync(mountSetattr, source, SYS_MOUNT_SETATTR, fd, '', AT_EMPTY_PATH, attributes, attributes.byteLength);
+    await setAttributes(fd, [BigInt(ATTRIBUTES), 0n, 0n, 0n]);
     return fd;
   } catch (thrown) {
     closeSync(fd);
     throw thrown;
   }
+}
+
+/** `[set, clear, propagation, descriptor of a user namespace]` (mount_setattr(2), struct mount_attr). */
+async function setAttributes(fd: number, values: readonly [bigint, bigint, bigint, bigint]): Promise<void> {
+  const attributes = new BigUint64Array(values);
+  const subject = `/proc/self/fd/${fd}`;
+  await callAsync(mountSetattr, subject, SYS_MOUNT_SETATTR, fd, '', AT_EMPTY_PATH, attributes, attributes.byteLength);
 }
 
 async function stack(layers: readonly string[], options: readonly string[], manyLowers?: boolean): Promise<number> {

@@ -1,5 +1,5 @@
 import { close, closeSync, constants, fstatSync, type Stats } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, readlink } from 'node:fs/promises';
 import { CriError } from '../base/errors.js';
 import { copyTreeInto } from './copy-tree.js';
 import { openDetached, type RootfsMount } from './detached-mount.js';
@@ -29,6 +29,8 @@ export interface Rootfs {
   stat(path: string): Promise<RootfsStat | undefined>;
   /** Does not follow a link in the last component; undefined when missing. */
   lstat(path: string): Promise<RootfsStat | undefined>;
+  /** Where the path leads to, links resolved, from the root of the rootfs; undefined when missing. */
+  realPath(path: string): Promise<string | undefined>;
   /** Whether the path leads to something. */
   exists(path: string): Promise<boolean>;
   /**
@@ -63,6 +65,7 @@ export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs
       at(path, 0, (fd) => (fstatSync(fd).isFile() ? readWhole(fd, path, maxBytes) : undefined)),
     stat: (path) => at(path, 0, (fd) => describe(fstatSync(fd))),
     lstat: (path) => at(path, constants.O_NOFOLLOW, (fd) => describe(fstatSync(fd))),
+    realPath: (path) => at(path, 0, (fd) => readlink(`/proc/self/fd/${fd}`)),
     exists: async (path) => (await at(path, 0, () => true)) ?? false,
     copyTree: async (path, destination) =>
       (await at(path, constants.O_DIRECTORY, async (fd) => {

@@ -3,6 +3,7 @@ import type { Containerd } from '../containerd/containerd.js';
 import type { Exits } from '../events/exits.js';
 import type { Caller, Operations } from '../operation/operation.js';
 import type { Handlers } from '../sandboxer/handler.js';
+import type { ImageVolumes } from '../sandboxer/image-volumes.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
 import type { LocalImage } from '../state/images.js';
@@ -19,6 +20,7 @@ export interface PodDeps {
   readonly host: HostFacts;
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;
+  readonly imageVolumes: ImageVolumes;
   /** The reference of the image of pause containers. */
   readonly pauseImage: string;
   readonly ensureImage: (

@@ -37,6 +37,8 @@ async function remove(deps: PodDeps, steps: Steps, id: string): Promise<void> {
   await steps.step('remove containers', async (signal) => {
     await Promise.all(deps.state.containersOf(id).map((container) => deps.removeContainer(container.id, { signal })));
   });
+  // A container that was being made while the pod stopped may have mounted one since.
+  await steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal));
   await steps.step('remove pod files', () => removePodFiles(deps.directories, id));
   const { sandboxer } = deps.handlers.of(pod);
   await steps.step('remove pause container', (signal) => sandboxer.remove(id, pod.snapshotter, signal));

@@ -66,6 +66,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
     });
     await steps.step('remove network namespace', () => removeNetns(pod.netnsPath));
   }
+  await steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal));
   await steps.step('unmount pod files', () => unmountPodFiles(deps.directories, id));
   await steps.step('record release', (signal) => recordRelease(deps, pod, signal));
   publish(deps, id, { phase: 'not-ready', released: true, failedDetaches: 0 });

@@ -43,6 +43,10 @@ export async function sweep(deps: ContainerDeps): Promise<void> {
       });
     }
   }
+  const volumes = join(deps.directories.state, 'image-volumes');
+  for (const pod of (await readdir(volumes).catch(() => [] as string[])).filter((id) => ID.test(id) && !claimed(id))) {
+    await attempt(join(volumes, pod), () => deps.imageVolumes.removeAll(pod, deps.config.images.snapshotter));
+  }
   for (const lease of await containerd.leases.list([`labels."${LEASE_LABEL}"==true`])) {
     for (const { id, type } of await containerd.leases.resources(lease.id)) {
       const snapshotter = type.startsWith('snapshots/') ? type.slice('snapshots/'.length) : undefined;

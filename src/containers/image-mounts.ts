@@ -1,0 +1,74 @@
+import type { ContainerConfig, Mount } from '../../generated/runtime/v1/api.js';
+import { invalidArgument, notFound } from '../base/errors.js';
+import { openRootfs } from '../host/rootfs.js';
+import type { Steps } from '../operation/steps.js';
+import { remapLabels } from '../spec/user-namespace.js';
+import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
+import type { LocalImage } from '../state/images.js';
+import type { Pod } from '../state/records.js';
+import type { ContainerDeps } from './deps.js';
+
+/**
+ * Makes the images that a request mounts available to its pod; answers the directory of each mount, by its index, sub
+ * path applied. They stay until the pod stops, so that another container finds them. NOT_FOUND: no such image, or no
+ * such sub path; INVALID_ARGUMENT: the sub path is no directory. Both name the mount.
+ */
+export async function mountImages(
+  deps: ContainerDeps,
+  steps: Steps,
+  pod: Pod,
+  config: Pick<ContainerConfig, 'mounts'>,
+): Promise<ReadonlyMap<number, string>> {
+  const wanted = config.mounts.flatMap((mount, index) => (mount.image?.image ? [{ mount, index }] : []));
+  if (wanted.length === 0) return new Map();
+  return steps.step('mount images', async (signal) => {
+    const mounted = await Promise.all(
+      wanted.map(async ({ mount, index }) => {
+        const image = imageOf(deps, mount, index);
+        const target = await deps.imageVolumes.mount(
+          {
+            podId: pod.id,
+            snapshotter: pod.snapshotter,
+            manifest: image.target,
+            chainId: image.chainId,
+            labels: remapLabels(podUserNamespace(pod.config)),
+            usernsPath: usernsPath(deps, pod),
+          },
+          signal,
+        );
+        return [index, await withSubPath(target, mount.image_sub_path, index)] as const;
+      }),
+    );
+    return new Map(mounted);
+  });
+}
+
+function imageOf(deps: ContainerDeps, mount: Mount, index: number): LocalImage {
+  const reference = mount.image?.image ?? '';
+  const image = deps.images.get(reference);
+  if (!image) throw notFound(`config.mounts[${index}].image: image`, reference);
+  return image;
+}
+
+function usernsPath(deps: ContainerDeps, pod: Pod): string | undefined {
+  if (!podUserNamespace(pod.config)) return undefined;
+  // Without a network namespace there was none to pin; the pause process has it.
+  if (usesHostNetwork(pod.config) && pod.state.phase === 'ready') return `/proc/${pod.state.pid}/ns/user`;
+  return deps.directories.podUserns(pod.id);
+}
+
+/** A link in an image can point anywhere; what it leads to is looked up inside the image, and used by its real path. */
+async function withSubPath(root: string, subPath: string, index: number): Promise<string> {
+  if (subPath === '') return root;
+  const field = `config.mounts[${index}].image_sub_path`;
+  const rootfs = await openRootfs([{ type: 'bind', source: root, target: '', options: ['rbind', 'ro'] }]);
+  try {
+    const real = await rootfs.realPath(subPath);
+    if (real === undefined) throw notFound(`${field}: path`, subPath);
+    if ((await rootfs.stat(real))?.kind !== 'directory')
+      throw invalidArgument(field, `"${subPath}" is not a directory`);
+    return `${root}${real === '/' ? '' : real}`;
+  } finally {
+    rootfs.close();
+  }
+}

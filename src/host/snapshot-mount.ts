@@ -1,0 +1,73 @@
+import { closeSync } from 'node:fs';
+import { mkdir, open, rmdir } from 'node:fs/promises';
+import {
+  attachDetached,
+  idmapDetached,
+  openDetached,
+  openDirectory,
+  openOverlay,
+  overlayLayers,
+  type RootfsMount,
+} from './detached-mount.js';
+import { translated } from './errno.js';
+import { unmount } from './mounts.js';
+
+/**
+ * Mounts a snapshot read-only (nosuid, nodev) on an existing directory. `usernsPath`: the user namespace whose root is
+ * to own what root owns in the snapshot. Nothing is left on failure. `unmount` takes it away.
+ */
+export async function mountSnapshot(
+  mounts: readonly RootfsMount[],
+  target: string,
+  options: { readonly usernsPath?: string | undefined } = {},
+): Promise<void> {
+  const { usernsPath } = options;
+  if (usernsPath === undefined) return attachAndClose(await openDetached(mounts), target);
+  const userns = await translated(usernsPath, () => open(usernsPath, 'r'));
+  try {
+    const [mount, ...more] = mounts;
+    if (mount?.type === 'overlay' && more.length === 0) await mountMappedOverlay(mount, target, userns.fd);
+    else await attachMapped(await openDetached(mounts), target, userns.fd);
+  } finally {
+    await userns.close();
+  }
+}
+
+/** An overlay itself cannot be mapped, its layers can; a layer has to be attached somewhere to be one (before Linux 6.15). */
+async function mountMappedOverlay(mount: RootfsMount, target: string, usernsFd: number): Promise<void> {
+  const layers: string[] = [];
+  try {
+    for (const source of overlayLayers(mount)) {
+      const layer = `${target}.${layers.length}`;
+      await translated(layer, () => mkdir(layer, { mode: 0o700 }));
+      layers.push(layer);
+      await attachMapped(await openDirectory(source), layer, usernsFd);
+    }
+    const options = mount.options.filter((option) => !/^(upperdir|workdir|lowerdir)=/.test(option));
+    const lower = layers.map((layer) => layer.replaceAll(/[\\:]/g, '\\$&')).join(':');
+    await attachAndClose(await openOverlay({ ...mount, options: [...options, `lowerdir=${lower}`] }), target);
+  } finally {
+    // The overlay has its own hold on them.
+    for (const layer of layers) {
+      await unmount(layer, { detach: true });
+      await translated(layer, () => rmdir(layer));
+    }
+  }
+}
+
+async function attachMapped(fd: number, target: string, usernsFd: number): Promise<void> {
+  try {
+    await idmapDetached(fd, usernsFd);
+    await attachDetached(fd, target);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function attachAndClose(fd: number, target: string): Promise<void> {
+  try {
+    await attachDetached(fd, target);
+  } finally {
+    closeSync(fd);
+  }
+}

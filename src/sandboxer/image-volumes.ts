@@ -1,0 +1,102 @@
+import { readdir, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CriError, isCode } from '../base/errors.js';
+import type { Containerd, SnapshotMount } from '../containerd/containerd.js';
+import { isMountPoint, unmount } from '../host/mounts.js';
+import { ensureDirectory } from '../host/paths.js';
+import { mountSnapshot } from '../host/snapshot-mount.js';
+import type { Directories } from '../state/directories.js';
+
+/** What a pod's containers see of one image when they mount it (KEP-4639). */
+export interface ImageVolume {
+  readonly podId: string;
+  readonly snapshotter: string;
+  /** The digest of the image's manifest. */
+  readonly manifest: string;
+  readonly chainId: string;
+  /** See `remapLabels`. */
+  readonly labels: Readonly<Record<string, string>>;
+  /** The user namespace of the pod, if it has one. */
+  readonly usernsPath: string | undefined;
+}
+
+/**
+ * The images that pods mount: one read-only snapshot for each pod and manifest, mounted once at a place which is also
+ * the snapshot's key, and shared by the pod's containers until the pod stops.
+ */
+export interface ImageVolumes {
+  /** Mounts it unless that has been done; answers where. What a failure leaves, `removeAll` takes away. */
+  mount(volume: ImageVolume, signal: AbortSignal): Promise<string>;
+  /** Unmounts all of a pod and removes their snapshots. Succeeds when there are none. */
+  removeAll(podId: string, snapshotter: string, signal?: AbortSignal): Promise<void>;
+}
+
+export function createImageVolumes(options: {
+  containerd: Pick<Containerd, 'snapshots'>;
+  directories: Pick<Directories, 'imageVolumes'>;
+}): ImageVolumes {
+  const { containerd, directories } = options;
+  /** The mounting of each place that is under way: two containers of a pod may want the same image at once. */
+  const turns = new Map<string, Promise<string>>();
+
+  const prepare = async (volume: ImageVolume, key: string, signal: AbortSignal): Promise<SnapshotMount[]> => {
+    const snapshots = containerd.snapshots(volume.snapshotter);
+    try {
+      return await snapshots.view(key, volume.chainId, volume.labels, { signal, lease: volume.podId });
+    } catch (thrown) {
+      if (isCode(thrown, 'ALREADY_EXISTS')) return snapshots.mounts(key, { signal });
+      throw thrown;
+    }
+  };
+
+  const mountAt = async (volume: ImageVolume, target: string, signal: AbortSignal): Promise<string> => {
+    if (await isMountPoint(target)) return target;
+    const mounts = await prepare(volume, target, signal);
+    await ensureDirectory(directories.imageVolumes(volume.podId), 0o700);
+    await ensureDirectory(target, 0o755);
+    await mountSnapshot(mounts, target, { usernsPath: volume.usernsPath });
+    return target;
+  };
+
+  return {
+    async mount(volume, signal) {
+      const target = join(directories.imageVolumes(volume.podId), manifestHex(volume.manifest));
+      const turn = (turns.get(target) ?? Promise.resolve(target))
+        .catch(() => target)
+        .then(() => mountAt(volume, target, signal));
+      turns.set(target, turn);
+      try {
+        return await turn;
+      } finally {
+        if (turns.get(target) === turn) turns.delete(target);
+      }
+    },
+    async removeAll(podId, snapshotter, signal) {
+      const base = directories.imageVolumes(podId);
+      for (const name of await namesIn(base)) {
+        const target = join(base, name);
+        await unmount(target, { detach: true });
+        // A layer of an overlay that was being mounted is no snapshot.
+        if (/^[0-9a-f]+$/.test(name)) await containerd.snapshots(snapshotter).remove(target, { signal });
+        await rmdir(target);
+      }
+      await rmdir(base).catch(ifMissing);
+    },
+  };
+}
+
+function manifestHex(digest: string): string {
+  const hex = /^[a-z0-9]+:([0-9a-f]{32,128})$/.exec(digest)?.[1];
+  if (hex === undefined) throw new CriError('INTERNAL', `"${digest}" is not a digest`);
+  return hex;
+}
+
+const namesIn = (path: string): Promise<string[]> =>
+  readdir(path).catch((thrown: unknown) => {
+    ifMissing(thrown);
+    return [];
+  });
+
+function ifMissing(thrown: unknown): void {
+  if ((thrown as NodeJS.ErrnoException).code !== 'ENOENT') throw thrown;
+}
