@@ -25,10 +25,21 @@ export interface Directories {
 }
 
 const PLUGIN = 'io.containerd.grpc.v1.cri';
+const KUBERNETES = 'k8s.io';
 
-export function createDirectories(options: { root: string; state: string; netnsUnderState: boolean }): Directories {
-  const root = join(options.root, PLUGIN);
-  const state = join(options.state, PLUGIN);
+/**
+ * In the namespace of Kubernetes these are the plugin's own directories; in any other one, directories of its own, so
+ * that two servers on one containerd never take each other's for leftovers.
+ */
+export function createDirectories(options: {
+  root: string;
+  state: string;
+  namespace: string;
+  netnsUnderState: boolean;
+}): Directories {
+  const own = options.namespace === KUBERNETES ? PLUGIN : `io.crid.${options.namespace}`;
+  const root = join(options.root, own);
+  const state = join(options.state, own);
   return {
     root,
     state,
