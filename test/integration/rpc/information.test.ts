@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { projectRoot } from '../../../tools/stack/project.js';
+import { CgroupDriver } from '../../../generated/runtime/v1/api.js';
+import { assertFails, startSuite } from './suite.js';
+
+const suite = startSuite();
+
+test('Version names crid, its version and the API', async () => {
+  const { version } = JSON.parse(await readFile(join(projectRoot, 'package.json'), 'utf8')) as { version: string };
+  assert.deepEqual(await suite.crid.runtime.version({ version: 'v1' }), {
+    version: '0.1.0',
+    runtime_name: 'crid',
+    runtime_version: version,
+    runtime_api_version: 'v1',
+  });
+});
+
+test('Status: all is well, and the handlers of the configuration by name', async () => {
+  const { status, info, runtime_handlers: handlers } = await suite.crid.runtime.status({});
+  assert.deepEqual(
+    { conditions: status?.conditions, info, handlers: handlers.map(({ name }) => name) },
+    {
+      conditions: ['RuntimeReady', 'NetworkReady', 'NoRuntimeConflict'].map((type) => ({
+        type,
+        status: true,
+        reason: '',
+        message: '',
+      })),
+      info: {},
+      handlers: ['', 'crun', 'runc'],
+    },
+  );
+});
+
+test('Status verbose tells the configuration in force, the network and what runs', async () => {
+  const { info } = await suite.crid.runtime.status({ verbose: true });
+  const config = JSON.parse(info['config'] ?? '') as { grpc: unknown };
+  const { containerd, bridge } = suite.stack;
+  assert.deepEqual(
+    {
+      keys: Object.keys(info).sort(),
+      grpc: config.grpc,
+      operations: info['operations'],
+      load: info['lastCNILoadStatus'],
+      namesNetwork: info['cniconfig']?.includes(bridge.name),
+    },
+    {
+      keys: ['cniconfig', 'config', 'lastCNILoadStatus', 'operations'],
+      grpc: { address: containerd.socket },
+      operations: '[]',
+      load: 'OK',
+      namesNetwork: true,
+    },
+  );
+});
+
+test('RuntimeConfig: the cgroup driver that suits the node', async () => {
+  const cgroupDriver = existsSync('/run/systemd/system') ? CgroupDriver.SYSTEMD : CgroupDriver.CGROUPFS;
+  assert.deepEqual(await suite.crid.runtime.runtimeConfig({}), { linux: { cgroup_driver: cgroupDriver } });
+});
+
+test('an RPC that is not there is UNIMPLEMENTED', async () => {
+  await assertFails(
+    suite.crid.runtime.checkpointContainer({ container_id: 'x' }),
+    'UNIMPLEMENTED',
+    'CheckpointContainer',
+  );
+});
