@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { defaultConfig, entryDefaults } from '../../../src/config/defaults.js';
 import { configSchema } from '../../../src/config/schema.js';
 import { ANY, optionPaths } from '../../../src/config/schema-walk.js';
-import { get, isTree, type Path, type Tree } from '../../../src/config/tree.js';
+import { get, isTree, type Path } from '../../../src/config/tree.js';
 
 /** The folder of the package, whichever folder the tests were compiled into. */
 function packageFolder(folder = dirname(fileURLToPath(import.meta.url))): string {
