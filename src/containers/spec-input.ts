@@ -8,8 +8,7 @@ import { openRootfs, type Rootfs } from '../host/rootfs.js';
 import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
-import { containerSeccompRequest } from '../spec/container-spec.js';
-import { localhostSeccompPath } from '../spec/seccomp.js';
+import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
 import type { ContainerSpecInput, ResolvedDevice, ResolvedUser } from '../spec/types.js';
 import { needsUserLookup, resolveUser, userRequest } from '../spec/user.js';
 import { podFiles } from '../state/pod-view.js';
@@ -51,7 +50,7 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
       shm: files.shmPath,
     }),
     readSeccompProfile(
-      localhostSeccompPath(containerSeccompRequest(config.linux?.security_context, deps.host, deps.specOptions)),
+      localhostSeccompPath(seccompRequest(config.linux?.security_context, deps.host, deps.specOptions)),
       'config.linux.security_context.seccomp.localhost_ref',
     ),
   ]);

@@ -3,8 +3,8 @@ import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import type { CreatedSandbox } from '../sandboxer/sandboxer.js';
-import { buildSandboxSpec, sandboxSeccompRequest } from '../spec/sandbox-spec.js';
-import { localhostSeccompPath } from '../spec/seccomp.js';
+import { buildSandboxSpec } from '../spec/sandbox-spec.js';
+import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
 import { specAny } from '../spec/spec-json.js';
 import { remapLabels } from '../spec/user-namespace.js';
 import { resolveUser, userRequest } from '../spec/user.js';
@@ -48,7 +48,7 @@ export async function createSandbox(
     image.config.config?.User ?? '',
   );
   const seccompProfile = await readSeccompProfile(
-    localhostSeccompPath(sandboxSeccompRequest(context, deps.host, deps.specOptions)),
+    localhostSeccompPath(seccompRequest(context, deps.host, deps.specOptions)),
     'config.linux.security_context.seccomp.localhost_ref',
   );
   const spec = buildSandboxSpec({

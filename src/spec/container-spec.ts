@@ -15,7 +15,7 @@ import { containerNamespaces } from './namespaces.js';
 import type { OciLinux, OciProcess, OciSpec } from './oci.js';
 import { oomScoreAdj } from './oom-score.js';
 import { withResources } from './resources.js';
-import { containerSeccomp, type SeccompRequest } from './seccomp.js';
+import { containerSeccomp, seccompRequest } from './seccomp.js';
 import type { ContainerSpecInput, HostFacts, SpecOptions } from './types.js';
 import { checkSameUserNamespace, userNamespaceMappings, type UserNamespaceMappings } from './user-namespace.js';
 
@@ -60,19 +60,6 @@ export const containerAppArmor = (
     privileged: context?.privileged ?? false,
     enabled: host.apparmor && !options.disableApparmor,
   });
-
-/** What `localhostSeccompPath` and `containerSeccomp` go by. */
-export const containerSeccompRequest = (
-  context: LinuxContainerSecurityContext | undefined,
-  host: HostFacts,
-  options: SpecOptions,
-): SeccompRequest => ({
-  profile: context?.seccomp,
-  legacy: context?.seccomp_profile_path ?? '',
-  unset: options.unsetSeccompProfile,
-  privileged: context?.privileged ?? false,
-  enabled: host.seccomp,
-});
 
 const USERNS_FIELD = 'config.linux.security_context.namespace_options.userns_options';
 
@@ -148,7 +135,7 @@ function linuxOf(input: ContainerSpecInput, facts: Facts, mounts: ContainerMount
   const { devices: _rules, ...baseResources } = base.linux.resources;
   const { devices, rules } = devicesOf(input, facts);
   const { seccomp: _seccomp, devices: _devices, maskedPaths: _masked, readonlyPaths: _readonly, ...linux } = base.linux;
-  const seccomp = containerSeccomp(containerSeccompRequest(context, host, options), {
+  const seccomp = containerSeccomp(seccompRequest(context, host, options), {
     capabilities: process.capabilities?.bounding ?? [],
     machine: host.machine,
     localhost: input.seccompProfile,

@@ -12,7 +12,7 @@ import { sandboxNamespaces } from './namespaces.js';
 import type { OciLinux, OciProcess, OciSpec } from './oci.js';
 import { oomScoreAdj, PAUSE_OOM_SCORE_ADJ } from './oom-score.js';
 import { PAUSE_CPU_SHARES } from './resources.js';
-import { containerSeccomp, type SeccompRequest } from './seccomp.js';
+import { containerSeccomp, seccompRequest } from './seccomp.js';
 import { sandboxSysctls } from './sysctls.js';
 import type { HostFacts, SandboxSpecInput, SpecOptions } from './types.js';
 import { userNamespaceMappings, type UserNamespaceMappings } from './user-namespace.js';
@@ -50,19 +50,6 @@ export function buildSandboxSpec(input: SandboxSpecInput): OciSpec {
   };
 }
 
-/** What `localhostSeccompPath` goes by for a pause container. */
-export const sandboxSeccompRequest = (
-  context: LinuxSandboxSecurityContext | undefined,
-  host: HostFacts,
-  options: SpecOptions,
-): SeccompRequest => ({
-  profile: context?.seccomp,
-  legacy: context?.seccomp_profile_path ?? '',
-  unset: options.unsetSeccompProfile,
-  privileged: context?.privileged ?? false,
-  enabled: host.seccomp,
-});
-
 const USERNS_FIELD = 'config.linux.security_context.namespace_options.userns_options';
 
 interface Facts {
@@ -89,7 +76,7 @@ function processOf(input: SandboxSpecInput): OciProcess {
 
 function linuxOf(input: SandboxSpecInput, { context, hostNetwork, userNamespace }: Facts): OciLinux {
   const { pod, host, options, handler } = input;
-  const seccomp = containerSeccomp(sandboxSeccompRequest(context, host, options), {
+  const seccomp = containerSeccomp(seccompRequest(context, host, options), {
     capabilities: defaultCapabilities().bounding ?? [],
     machine: host.machine,
     localhost: input.seccompProfile,

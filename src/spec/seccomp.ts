@@ -1,8 +1,9 @@
-import type { SecurityProfile } from '../../generated/runtime/v1/api.js';
+import type { LinuxContainerSecurityContext, SecurityProfile } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import type { OciSeccomp } from './oci.js';
 import { defaultSeccompProfile } from './seccomp-default.js';
 import { chooseProfile, type ProfileChoice } from './security-profile.js';
+import type { HostFacts, SpecOptions } from './types.js';
 
 export interface SeccompRequest {
   readonly profile: SecurityProfile | undefined;
@@ -14,6 +15,19 @@ export interface SeccompRequest {
   /** Whether the kernel can filter system calls. */
   readonly enabled: boolean;
 }
+
+/** What the security context of a pod or of a container asks for; both have the same fields. */
+export const seccompRequest = (
+  context: Pick<LinuxContainerSecurityContext, 'seccomp' | 'seccomp_profile_path' | 'privileged'> | undefined,
+  host: Pick<HostFacts, 'seccomp'>,
+  options: Pick<SpecOptions, 'unsetSeccompProfile'>,
+): SeccompRequest => ({
+  profile: context?.seccomp,
+  legacy: context?.seccomp_profile_path ?? '',
+  unset: options.unsetSeccompProfile,
+  privileged: context?.privileged ?? false,
+  enabled: host.seccomp,
+});
 
 /** The file that a Localhost profile names, for the caller to read and parse; undefined when none is needed. */
 export function localhostSeccompPath(request: SeccompRequest): string | undefined {
