@@ -1,9 +1,8 @@
 import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createLogger } from '../../src/base/log.js';
-import { createContainerd } from '../../src/containerd/client.js';
-import { mountsBelow, shimsOf } from '../../tools/stack/leftovers.js';
+import { leaks, type Inventory } from '../harness/leaks.js';
+import type { Stack } from '../harness/test-stack.js';
 import { removePod } from './bench.js';
 import { BENCH_LABEL, CGROUP_PARENT } from './requests.js';
 import type { Both, Side } from './side.js';
@@ -32,58 +31,21 @@ export async function removeAllPods(sides: Both<Side>): Promise<void> {
   }
 }
 
-export interface Places {
-  readonly containerdSocket: string;
-  /** Everything that either server mounts is mounted below it. */
-  readonly folder: string;
-  /** Where host-local writes down the addresses that are taken. */
-  readonly addresses: string;
-  readonly namespaces: readonly string[];
-}
-
-/** Fails with a list of whatever the pods have left behind: records, tasks, leases, shims, mounts, addresses, cgroups. */
-export async function requireNothingLeft(places: Places): Promise<void> {
+/** Fails with a list of whatever the pods have left behind in the stack's containerd, folder, network and cgroups. */
+export async function requireNothingLeft(stack: Stack, namespaces: readonly string[]): Promise<void> {
   const deadlineMs = Date.now() + GRACE_MS;
   for (;;) {
-    const left = await leftovers(places);
+    const inventories = await Promise.all(namespaces.map((namespace) => leaks(stack, namespace)));
+    const left = [...inventories.flatMap(podsThings), ...(await cgroups())];
     if (left.length === 0) return;
-    if (Date.now() > deadlineMs) throw new Error(`left behind: ${left.join(', ')}`);
+    if (Date.now() > deadlineMs) throw new Error(`left behind: ${[...new Set(left)].join(', ')}`);
     await sleep(PAUSE_MS);
   }
 }
 
-async function leftovers(places: Places): Promise<string[]> {
-  const shims = await shimsOf(places.containerdSocket);
-  return [
-    ...(await Promise.all(places.namespaces.map((namespace) => records(places.containerdSocket, namespace)))).flat(),
-    ...shims.map(({ namespace, id }) => `shim ${namespace}/${id}`),
-    ...(await mountsBelow(places.folder)).map((path) => `mount ${path}`),
-    ...(await takenAddresses(places.addresses)).map((address) => `address ${address}`),
-    ...(await cgroups()).map((path) => `cgroup ${path}`),
-  ];
-}
-
-/** What containerd still has in a namespace, images and their snapshots apart. */
-async function records(address: string, namespace: string): Promise<string[]> {
-  const containerd = createContainerd({ address, namespace, log: createLogger('warn') });
-  try {
-    const snapshots = await containerd.snapshots('overlayfs').list([]);
-    return [
-      ...(await containerd.containers.list([])).map(({ id }) => `container ${namespace}/${id}`),
-      ...(await containerd.tasks.list()).map(({ containerId }) => `task ${namespace}/${containerId}`),
-      ...(await containerd.sandboxes.list([])).map(({ id }) => `sandbox ${namespace}/${id}`),
-      ...(await containerd.leases.list([])).map(({ id }) => `lease ${namespace}/${id}`),
-      ...snapshots.filter(({ kind }) => kind !== 'committed').map(({ name }) => `snapshot ${namespace}/${name}`),
-    ];
-  } finally {
-    containerd.close();
-  }
-}
-
-async function takenAddresses(folder: string): Promise<string[]> {
-  const names = await readdir(folder, { recursive: true }).catch(() => []);
-  return names.filter((name) => /(^|\/)\d+\.\d+\.\d+\.\d+$/.test(name));
-}
+/** Other pods of this host have their network namespaces where both servers would have theirs by default. */
+const podsThings = ({ netns: _ofOthers, ...rest }: Inventory): string[] =>
+  Object.entries(rest).flatMap(([kind, names]) => names.map((name) => `${kind} ${name}`));
 
 /** The cgroups in which the pods ran go with them; the parent that they all had goes here. */
 async function cgroups(): Promise<string[]> {
@@ -92,7 +54,7 @@ async function cgroups(): Promise<string[]> {
   for (const hierarchy of ['', ...(await readdir(root))]) {
     const path = join(root, hierarchy, CGROUP_PARENT);
     await rmdir(path).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') left.push(path);
+      if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') left.push(`cgroup ${path}`);
     });
   }
   return left;
