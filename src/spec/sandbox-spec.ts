@@ -14,7 +14,7 @@ import { oomScoreAdj, PAUSE_OOM_SCORE_ADJ } from './oom-score.js';
 import { PAUSE_CPU_SHARES } from './resources.js';
 import { containerSeccomp, seccompRequest } from './seccomp.js';
 import { sandboxSysctls } from './sysctls.js';
-import type { HostFacts, SandboxSpecInput, SpecOptions } from './types.js';
+import type { SandboxSpecInput } from './types.js';
 import { userNamespaceMappings, type UserNamespaceMappings } from './user-namespace.js';
 
 /**
