@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { until } from '../../../tools/stack/wait.js';
+
+const LIMIT_MS = 20_000;
+const LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d) stdout F (\d+)$/;
+
+/** Writes 0, 1, 2, … a line each, as fast as a shell does, with a pause after each hundred. */
+export const NUMBERED_WRITER = [
+  ...['sh', '-c'],
+  'i=0; while :; do echo $i; i=$((i+1)); [ $((i % 100)) -ne 0 ] || sleep 0.02; done',
+];
+
+/** The numbers in a CRI log; fails unless they are 0, 1, 2, … with none left out, twice or torn. */
+export async function assertGapless(path: string): Promise<number> {
+  const lines = (await readFile(path, 'utf8')).split('\n');
+  // The last one may be half written at this moment.
+  lines.pop();
+  lines.forEach((line, index) => {
+    const number = LINE.exec(line)?.[2];
+    if (number !== String(index)) {
+      assert.fail(`line ${index} of ${path}:\n${lines.slice(Math.max(0, index - 2), index + 3).join('\n')}`);
+    }
+  });
+  return lines.length;
+}
+
+/** Waits until the log has more lines than `than`. */
+export const grows = (path: string, than: number): Promise<number> =>
+  until(`${path} has more than ${than} lines`, LIMIT_MS, async () => {
+    const count = (await readFile(path, 'utf8')).split('\n').length - 1;
+    return count > than ? count : undefined;
+  });

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import { recordsIn } from '../../harness/containerd-records.js';
+import type { CriClient } from '../../harness/cri-client.js';
+import { NAMESPACE } from '../../harness/leaks.js';
+import type { TestStack } from '../../harness/test-stack.js';
+
+/** Fails unless what the server lists is what containerd has: the same pods and containers, running where a task runs. */
+export async function assertTruth({ runtime }: CriClient, { containerd }: TestStack): Promise<void> {
+  const { items: pods } = await runtime.listPodSandbox({});
+  const { containers } = await runtime.listContainers({});
+  const records = await recordsIn(containerd.socket, NAMESPACE);
+  const alive = [
+    ...pods.filter(({ state }) => state === PodSandboxState.SANDBOX_READY),
+    ...containers.filter(({ state }) => state === ContainerState.CONTAINER_RUNNING),
+  ];
+  assert.deepEqual(
+    {
+      pods: sorted(pods.map(({ id }) => id)),
+      containers: sorted(containers.map(({ id }) => id)),
+      alive: sorted(alive.map(({ id }) => id)),
+    },
+    {
+      pods: sorted(records.sandbox),
+      containers: sorted(records.container.filter((id) => !records.sandbox.includes(id))),
+      alive: sorted(records.task),
+    },
+  );
+}
+
+const sorted = (ids: readonly string[]): string[] => [...ids].sort();
