@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { test } from 'node:test';
-import { ContainerState, NamespaceMode, PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import {
+  ContainerState,
+  NamespaceMode,
+  PodSandboxState,
+  type PodSandboxFilter,
+} from '../../../generated/runtime/v1/api.js';
 import { runPod, type RunningPod } from '../../harness/pod.js';
 import { assertFails, startSuite, type BadRequest } from './suite.js';
 
@@ -101,7 +106,7 @@ test('ListPodSandbox: the parts of a filter are ANDed', async () => {
     await hostPod({ app: 'b' }),
   ];
   await suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: two.id });
-  const list = async (filter: object): Promise<string[]> =>
+  const list = async (filter: Parameters<typeof PodSandboxFilter.fromPartial>[0]): Promise<string[]> =>
     (await suite.crid.runtime.listPodSandbox({ filter })).items.map(({ id }) => id).sort();
   const notReady = { state: PodSandboxState.SANDBOX_NOTREADY };
   assert.deepEqual(

@@ -3,23 +3,30 @@ import { after, before } from 'node:test';
 import { ClientError, Status } from 'nice-grpc';
 import { startCrid, type Crid, type CridOptions } from '../../harness/crid.js';
 import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
-import { pullImage, removeAllPods } from '../../harness/pod.js';
+import { pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 
 /** What the tests of one file work on; it is there once the first of them runs. */
 export interface Suite {
   readonly stack: TestStack;
   readonly crid: Crid;
+  /** A pod of the whole file, where `withPod` asks for one. */
+  readonly pod: RunningPod;
   /** Fails when there is anything on the host or in containerd that was not there before the file's first test. */
   assertNothingLeft(): Promise<void>;
+}
+
+export interface SuiteOptions {
+  readonly crid?: (stack: TestStack) => Promise<CridOptions> | CridOptions;
+  readonly withPod?: boolean;
 }
 
 /**
  * Starts crid before the first test of a file. After the last one it removes every pod, and fails when anything is
  * left behind.
  */
-export function startSuite(options: (stack: TestStack) => Promise<CridOptions> | CridOptions = () => ({})): Suite {
-  let made: { stack: TestStack; crid: Crid; baseline: Inventory } | undefined;
+export function startSuite({ crid: options = () => ({}), withPod = false }: SuiteOptions = {}): Suite {
+  let made: { stack: TestStack; crid: Crid; baseline: Inventory; pod: RunningPod | undefined } | undefined;
   const parts = (): NonNullable<typeof made> => {
     assert.ok(made, 'crid has been started');
     return made;
@@ -29,8 +36,10 @@ export function startSuite(options: (stack: TestStack) => Promise<CridOptions> |
   before(async () => {
     const stack = await testStack();
     const crid = await startCrid(stack, await options(stack));
-    made = { stack, crid, baseline: await leaks(stack) };
+    const baseline = await leaks(stack);
+    made = { stack, crid, baseline, pod: undefined };
     await pullImage(crid);
+    if (withPod) made.pod = await runPod(crid, stack);
   });
   after(async () => {
     const { crid } = parts();
@@ -48,6 +57,11 @@ export function startSuite(options: (stack: TestStack) => Promise<CridOptions> |
     },
     get crid() {
       return parts().crid;
+    },
+    get pod() {
+      const { pod } = parts();
+      assert.ok(pod, 'the suite has a pod');
+      return pod;
     },
     assertNothingLeft,
   };

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { until } from '../../../tools/stack/wait.js';
+import {
+  ContainerState,
+  RuntimeServiceDefinition,
+  Signal,
+  type ContainerStatus,
+} from '../../../generated/runtime/v1/api.js';
+import { pullImage, runPod } from '../../harness/pod.js';
+import { callWithin } from './deadline.js';
+import { assertFails, failureOf, startSuite, type BadRequest } from './suite.js';
+
+const suite = startSuite({ withPod: true });
+const UNKNOWN = 'f'.repeat(64);
+const WAIT_LIMIT_MS = 10_000;
+
+const start = (id: string): Promise<unknown> => suite.crid.runtime.startContainer({ container_id: id });
+const stop = (id: string, timeout: bigint): Promise<unknown> =>
+  suite.crid.runtime.stopContainer({ container_id: id, timeout });
+const remove = (id: string): Promise<unknown> => suite.crid.runtime.removeContainer({ container_id: id });
+
+async function statusOf(id: string): Promise<ContainerStatus> {
+  const { status } = await suite.crid.runtime.containerStatus({ container_id: id });
+  assert.ok(status);
+  return status;
+}
+
+const lines = async (name: string): Promise<string[]> =>
+  (await readFile(suite.pod.logPath(name), 'utf8').catch(() => ''))
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => line.split(' ').slice(3).join(' '));
+
+/** A container that has said `ready`: its traps are set. */
+async function runReady(name: string, script: string): Promise<string> {
+  const id = await suite.pod.run({ name, command: ['sh', '-c', script] });
+  await until(`${name} is ready`, WAIT_LIMIT_MS, async () => (await lines(name)).includes('ready') || undefined);
+  return id;
+}
+
+test('bad requests name what they asked for', async (t) => {
+  const { runtime } = suite.crid;
+  const requests: BadRequest[] = [
+    ['start of an unknown', () => start(UNKNOWN), 'NOT_FOUND', UNKNOWN],
+    ['start of none', () => start(''), 'INVALID_ARGUMENT', 'container_id'],
+    ['stop of none', () => stop('', 0n), 'INVALID_ARGUMENT', 'container_id'],
+    ['grace below zero', () => stop(UNKNOWN, -1n), 'INVALID_ARGUMENT', 'timeout', '-1'],
+    ['removal of none', () => remove(''), 'INVALID_ARGUMENT', 'container_id'],
+    ['status of an unknown', () => runtime.containerStatus({ container_id: UNKNOWN }), 'NOT_FOUND', UNKNOWN],
+    ['status of none', () => runtime.containerStatus({}), 'INVALID_ARGUMENT', 'container_id'],
+  ];
+  for (const [name, call, ...expected] of requests) await t.test(name, () => assertFails(call(), ...expected));
+  assert.deepEqual([await stop(UNKNOWN, 1n), await remove(UNKNOWN)], [{}, {}]);
+});
+
+test('a container starts once', async () => {
+  const id = await suite.pod.run();
+  await assertFails(start(id), 'FAILED_PRECONDITION', id, 'running');
+  await remove(id);
+});
+
+test('a command that cannot run: the call and the status say which, exit code 128, StartError', async (t) => {
+  const cases = [
+    ['does not exist', { command: ['/no/such/command'] }, '/no/such/command'],
+    ['is not in the PATH', { command: ['no-such-command'] }, 'no-such-command'],
+    ['is no program', { command: ['/etc/passwd'] }, '/etc/passwd'],
+    ['is a directory', { command: ['/etc'] }, '/etc'],
+  ] as const;
+  for (const [name, config, culprit] of cases) {
+    await t.test(name, async () => {
+      const id = await suite.pod.create({ command: [...config.command] });
+      const { code, message } = await failureOf(start(id));
+      const status = await statusOf(id);
+      assert.equal(code, 'INVALID_ARGUMENT', message);
+      assert.ok(message.includes(culprit), message);
+      assert.ok(status.finished_at > 0n);
+      assert.deepEqual(
+        { state: status.state, code: status.exit_code, reason: status.reason, message: status.message },
+        { state: ContainerState.CONTAINER_EXITED, code: 128, reason: 'StartError', message },
+      );
+      await assertFails(start(id), 'FAILED_PRECONDITION', id, 'exited');
+      await remove(id);
+    });
+  }
+});
+
+test('StartContainer in a pod that was stopped is refused', async () => {
+  const pod = await runPod(suite.crid, suite.stack);
+  const id = await pod.create();
+  await suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
+  await assertFails(start(id), 'FAILED_PRECONDITION', pod.id, id);
+  await pod.remove();
+});
+
+test('StopContainer: the handler of SIGTERM runs to its end within the grace', async () => {
+  const id = await runReady(
+    'handler',
+    'trap "sleep 0.3; echo bye; exit 7" TERM; echo ready; while :; do sleep 0.05; done',
+  );
+  await stop(id, 30n);
+  const { state, exit_code: code } = await statusOf(id);
+  assert.deepEqual(
+    { state, code, log: await lines('handler') },
+    { state: ContainerState.CONTAINER_EXITED, code: 7, log: ['ready', 'bye'] },
+  );
+  assert.deepEqual(await stop(id, 30n), {});
+  await remove(id);
+});
+
+test('StopContainer: after the grace comes SIGKILL; without any, at once', async () => {
+  const stubborn = 'trap "echo term" TERM; echo ready; while :; do sleep 0.05; done';
+  const [graced, killed] = [await runReady('graced', stubborn), await runReady('killed', stubborn)];
+  await Promise.all([stop(graced, 1n), stop(killed, 0n)]);
+  const codes = [(await statusOf(graced)).exit_code, (await statusOf(killed)).exit_code];
+  assert.deepEqual(
+    { codes, graced: await lines('graced'), killed: await lines('killed') },
+    { codes: [137, 137], graced: ['ready', 'term'], killed: ['ready'] },
+  );
+  await remove(graced);
+  await remove(killed);
+});
+
+test('StopContainer: a repeat joins and sends no second signal; a shorter grace counts', async () => {
+  const id = await runReady('repeated', 'trap "echo term" TERM; echo ready; while :; do sleep 0.05; done');
+  const request = { container_id: id, timeout: 600n };
+  const method = RuntimeServiceDefinition.methods.stopContainer;
+  const { code, message } = await callWithin(suite.crid.socket, method, request, 1_000);
+  assert.deepEqual([code, message.includes(id)], ['DEADLINE_EXCEEDED', true], message);
+  const joined = stop(id, 600n);
+  await sleep(200);
+  assert.equal((await statusOf(id)).state, ContainerState.CONTAINER_RUNNING);
+  await Promise.all([joined, stop(id, 1n)]);
+  assert.deepEqual([(await statusOf(id)).exit_code, await lines('repeated')], [137, ['ready', 'term']]);
+  await remove(id);
+});
+
+test("the stop signal is the request's, else the image's", async () => {
+  const image = 'docker.io/crid-test/stop-signal:latest';
+  await pullImage(suite.crid, image);
+  const script = 'trap "exit 1" TERM; trap "exit 2" USR1; trap "exit 3" INT; sleep 0.5; while :; do sleep 0.05; done';
+  const ofImage = await suite.pod.run({ image: { image }, command: ['sh', '-c', script] });
+  const ofRequest = await suite.pod.run({
+    image: { image },
+    command: ['sh', '-c', script],
+    stop_signal: Signal.SIGINT,
+  });
+  await Promise.all([stop(ofImage, 20n), stop(ofRequest, 20n)]);
+  const [image2, request] = [await statusOf(ofImage), await statusOf(ofRequest)];
+  assert.deepEqual(
+    [image2.exit_code, image2.stop_signal, request.exit_code, request.stop_signal],
+    [2, Signal.SIGUSR1, 3, Signal.SIGINT],
+  );
+  await remove(ofImage);
+  await remove(ofRequest);
+});
+
+test('RemoveContainer kills what runs, and leaves the log; once more is a success', async () => {
+  const id = await runReady('removed', 'echo ready; sleep 1000');
+  assert.deepEqual(await Promise.all([remove(id), remove(id)]), [{}, {}]);
+  assert.deepEqual(await remove(id), {});
+  await assertFails(suite.crid.runtime.containerStatus({ container_id: id }), 'NOT_FOUND', id);
+  assert.deepEqual((await suite.crid.runtime.listContainers({ filter: { id } })).containers, []);
+  assert.ok(existsSync(suite.pod.logPath('removed')));
+});

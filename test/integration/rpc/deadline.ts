@@ -1,0 +1,29 @@
+import { Client, credentials, type ServiceError } from '@grpc/grpc-js';
+import { Status } from 'nice-grpc';
+
+interface Method<Request, Response> {
+  readonly name: string;
+  readonly requestType: { encode(message: Request): { finish(): Uint8Array } };
+  readonly responseType: { decode(bytes: Uint8Array): Response };
+}
+
+/** A call as a kubelet makes it: with a deadline that the server is told (nice-grpc's client has none). */
+export function callWithin<Request, Response>(
+  socket: string,
+  method: Method<Request, Response>,
+  request: Request,
+  withinMs: number,
+): Promise<{ code: string; message: string }> {
+  const client = new Client(`unix://${socket}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+  return new Promise<{ code: string; message: string }>((resolve) => {
+    client.makeUnaryRequest(
+      `/runtime.v1.RuntimeService/${method.name}`,
+      (message: Request) => Buffer.from(method.requestType.encode(message).finish()),
+      (bytes: Buffer) => method.responseType.decode(bytes),
+      request,
+      { deadline: Date.now() + withinMs },
+      (error: ServiceError | null) =>
+        resolve({ code: Status[error?.code ?? Status.OK], message: error?.details ?? '' }),
+    );
+  }).finally(() => client.close());
+}
