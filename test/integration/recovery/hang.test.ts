@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { ClientError, Status } from 'nice-grpc';
+import { until } from '../../../tools/stack/wait.js';
+import { recordsIn } from '../../harness/containerd-records.js';
+import { assertLeavesNothing, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
+import { containerConfig, podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
+import { testStack, type TestStack } from '../../harness/test-stack.js';
+import { withDeadline } from './calls.js';
+import { startFaultyCrid, type FaultyCrid } from './faults.js';
+
+const RETRIES = 50;
+const LIMIT_MS = 20_000;
+
+interface Operation {
+  readonly kind: string;
+  readonly subject: string;
+  readonly waiters: number;
+  readonly steps: readonly { readonly name: string }[];
+}
+
+describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
+  let stack: TestStack;
+  let crid: FaultyCrid;
+  let release: string;
+  let nothing: Inventory;
+
+  before(async () => {
+    stack = await testStack();
+    release = join(stack.dir, `release-${process.pid}`);
+    crid = await startFaultyCrid(stack);
+    await pullImage(crid);
+    await (await runPod(crid, stack)).remove();
+    nothing = await leaks(stack);
+  });
+  after(async () => {
+    await writeFile(release, '');
+    await crid.clearFault();
+    await removeAllPods(crid);
+    await assertLeavesNothing(stack, nothing);
+    await crid.stop();
+  });
+
+  const operations = async (kind: string): Promise<Operation[]> => {
+    const { info } = await crid.runtime.status({ verbose: true });
+    return (JSON.parse(info['operations'] ?? '') as Operation[]).filter((operation) => operation.kind === kind);
+  };
+  /** Holds up one step until the release; the calls are the client's first, its retries in time, and the last ones. */
+  const hangAndRetry = async (
+    kind: string,
+    step: string,
+    call: (options?: ReturnType<typeof withDeadline>) => Promise<unknown>,
+  ): Promise<unknown[]> => {
+    await rm(release, { force: true });
+    await crid.setFault(`${kind}/${step}:before=hang=${release}`);
+    const namesTheStep = (error: unknown): boolean => {
+      assert.ok(error instanceof ClientError, String(error));
+      assert.equal(error.code, Status.DEADLINE_EXCEEDED, error.message);
+      assert.ok(error.details.includes(kind) && error.details.includes(step), error.details);
+      return true;
+    };
+    await assert.rejects(call(withDeadline(1000)), namesTheStep);
+    const inVain = Array.from({ length: RETRIES }, () => assert.rejects(call(withDeadline(1000)), namesTheStep));
+    await Promise.all(inVain);
+
+    const retries = Array.from({ length: RETRIES }, () => call());
+    const all = Promise.all(retries);
+    all.catch(() => undefined);
+    const running = await until(`${RETRIES} wait for ${kind}`, LIMIT_MS, async () => {
+      const now = await operations(kind);
+      return now.some(({ waiters }) => waiters === RETRIES) ? now : undefined;
+    });
+    assert.deepEqual(
+      running.map(({ steps }) => steps.map(({ name }) => name).includes(step)),
+      [true],
+      'one worker, at the step that hangs',
+    );
+    await writeFile(release, '');
+    return within(LIMIT_MS, all);
+  };
+
+  it('run pod sandbox: one worker for 50 retries, which all get its pod', async () => {
+    const config = await podConfig(stack);
+    const answers = await hangAndRetry('run pod sandbox', 'add network', async (options) => {
+      return (await crid.runtime.runPodSandbox({ config }, options)).pod_sandbox_id;
+    });
+    const { sandbox } = await recordsIn(stack.containerd.socket, NAMESPACE);
+    assert.deepEqual([[...new Set(answers)], sandbox.length], [sandbox, 1]);
+    assert.deepEqual(await operations('run pod sandbox'), []);
+    await removeAllPods(crid);
+  });
+
+  it('create container: one worker for 50 retries, which all get its container', async () => {
+    const pod = await runPod(crid, stack);
+    const request = { pod_sandbox_id: pod.id, config: containerConfig(), sandbox_config: pod.config };
+    const answers = await hangAndRetry('create container', 'prepare snapshot', async (options) => {
+      return (await crid.runtime.createContainer(request, options)).container_id;
+    });
+    const { container } = await recordsIn(stack.containerd.socket, NAMESPACE);
+    assert.deepEqual(
+      [...new Set(answers)],
+      container.filter((id) => id !== pod.id),
+    );
+    await pod.remove();
+  });
+
+  it('stop container: a stop that nobody waits for any more goes on, and a repeat joins it', async () => {
+    const pod = await runPod(crid, stack);
+    const id = await pod.run();
+    await hangAndRetry('stop container', 'send SIGTERM', (options) =>
+      crid.runtime.stopContainer({ container_id: id, timeout: 30n }, options),
+    );
+    const { status } = await crid.runtime.containerStatus({ container_id: id });
+    assert.deepEqual([status?.exit_code, status?.reason], [0, 'Completed']);
+    await pod.remove();
+  });
+
+  it('remove pod sandbox: a retry joins, and the name is free as soon as it has ended', async () => {
+    const pod = await runPod(crid, stack);
+    await pod.run();
+    await hangAndRetry('remove pod sandbox', 'delete network', (options) =>
+      crid.runtime.removePodSandbox({ pod_sandbox_id: pod.id }, options),
+    );
+    const { pod_sandbox_id: again } = await crid.runtime.runPodSandbox({ config: pod.config });
+    assert.notEqual(again, pod.id);
+    await removeAllPods(crid);
+  });
+});
+
+describe('a call for what is there already', { timeout: 60_000 }, () => {
+  let stack: TestStack;
+  let crid: FaultyCrid;
+
+  before(async () => {
+    stack = await testStack();
+    crid = await startFaultyCrid(stack);
+    await pullImage(crid);
+  });
+  after(async () => {
+    await removeAllPods(crid);
+    await crid.stop();
+  });
+
+  const taken = (id: string) => (error: unknown) => {
+    assert.ok(error instanceof ClientError, String(error));
+    assert.equal(error.code, Status.ALREADY_EXISTS);
+    assert.ok(error.details.includes(id), error.details);
+    return true;
+  };
+
+  it('an equal pod is returned, another of the same name is refused, a removed one leaves its name', async () => {
+    const { runtime } = crid;
+    const config = await podConfig(stack);
+    const other = { ...config, hostname: 'other' };
+    const { pod_sandbox_id: id } = await runtime.runPodSandbox({ config });
+    assert.deepEqual(await runtime.runPodSandbox({ config }), { pod_sandbox_id: id });
+    await assert.rejects(runtime.runPodSandbox({ config: other }), taken(id));
+    await runtime.removePodSandbox({ pod_sandbox_id: id });
+    const { pod_sandbox_id: next } = await runtime.runPodSandbox({ config: other });
+    await runtime.removePodSandbox({ pod_sandbox_id: next });
+    assert.notEqual(next, id);
+  });
+
+  it('an equal container is returned, another of the same name is refused, a removed one leaves its name', async () => {
+    const { runtime } = crid;
+    const pod = await runPod(crid, stack);
+    const request = { pod_sandbox_id: pod.id, config: containerConfig(), sandbox_config: pod.config };
+    const other = { ...request, config: { ...request.config, working_dir: '/tmp' } };
+    const { container_id: id } = await runtime.createContainer(request);
+    assert.deepEqual(await runtime.createContainer(request), { container_id: id });
+    await assert.rejects(runtime.createContainer(other), taken(id));
+    await runtime.startContainer({ container_id: id });
+    // It runs: a kubelet that creates it again has lost track, and must not get a second start.
+    await assert.rejects(runtime.createContainer(request), taken(id));
+    await runtime.removeContainer({ container_id: id });
+    const { container_id: next } = await runtime.createContainer(other);
+    assert.notEqual(next, id);
+    await pod.remove();
+  });
+});
+
+async function within<T>(limitMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${limitMs} ms`)), limitMs);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
