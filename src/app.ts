@@ -30,6 +30,7 @@ import { createImageCache } from './state/images.js';
 import { createImageVolumes } from './sandboxer/image-volumes.js';
 import { createState } from './state/state.js';
 import { createStdio } from './stdio/create-stdio.js';
+import { createStreaming } from './streaming/create-streaming.js';
 import { VERSION } from './version.js';
 
 const SHUTDOWN_MS = 30_000;
@@ -96,6 +97,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
   };
 
+  const streaming = await createStreaming({ config: config.streaming, log });
   await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0 });
   const following = followEvents({ containerd, log, images, exits, onOom: exitHandler.onOom });
   const server = await serve({
@@ -107,6 +109,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
         pods,
         containers,
         stop,
+        streaming,
         status: { config, containerd, network: runtimes.network, operations, features, warnings },
         runtimeConfig: { config, systemd: await runsSystemd() },
       }),
@@ -119,6 +122,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     path: server.path,
     async stop() {
       const finished = await server.stop(SHUTDOWN_MS);
+      await streaming.close();
       const left = await operations.drain(finished ? SHUTDOWN_MS : 0);
       if (left > 0) log.warn({ operations: operations.list() }, 'operations cut off, the next start undoes them');
       following.abort();

@@ -1,7 +1,9 @@
 import { Container as CriContainer, PodSandbox, RuntimeServiceDefinition } from '../../generated/runtime/v1/api.js';
+import { attach } from '../containers/attach.js';
 import { containerStatus } from '../containers/container-status.js';
 import { createContainer } from '../containers/create-container.js';
 import type { ContainerDeps } from '../containers/deps.js';
+import { exec } from '../containers/exec.js';
 import { execSync } from '../containers/exec-sync.js';
 import { listContainers, toCriContainer } from '../containers/list-containers.js';
 import { removeContainer } from '../containers/remove-container.js';
@@ -12,6 +14,7 @@ import { updateContainerResources } from '../containers/update-container-resourc
 import type { PodDeps } from '../pods/deps.js';
 import { listPodSandbox, toPodSandbox } from '../pods/list-pod-sandbox.js';
 import { podSandboxStatus } from '../pods/pod-sandbox-status.js';
+import { portForward } from '../pods/port-forward.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
 import { runPodSandbox } from '../pods/run-pod-sandbox.js';
 import { stopPodSandbox } from '../pods/stop-pod-sandbox.js';
@@ -19,6 +22,7 @@ import { updatePodSandboxResources } from '../pods/update-pod-sandbox-resources.
 import { runtimeConfig, type RuntimeConfigDeps } from '../runtime/runtime-config.js';
 import { status, type StatusDeps } from '../runtime/status.js';
 import { version } from '../runtime/version.js';
+import type { Streaming } from '../streaming/streaming.js';
 import type { Container, Pod } from '../state/records.js';
 import { listCodec } from './list-codec.js';
 import { implement } from './service.js';
@@ -28,6 +32,7 @@ export const runtimeService = (deps: {
   pods: PodDeps;
   containers: ContainerDeps;
   stop: Stop;
+  streaming: Streaming;
   status: StatusDeps;
   runtimeConfig: RuntimeConfigDeps;
 }) =>
@@ -56,4 +61,7 @@ export const runtimeService = (deps: {
     updateContainerResources: updateContainerResources(deps.containers),
     reopenContainerLog: reopenContainerLog(deps.containers),
     execSync: execSync(deps.containers),
+    exec: exec(deps.containers, deps.streaming),
+    attach: attach(deps.containers, deps.streaming),
+    portForward: portForward(deps.pods, deps.streaming),
   });

@@ -12,10 +12,10 @@ export const createEventFd = (): number => call(eventfd, 'eventfd', 0, EFD_CLOEX
 /** Makes an eventfd readable. */
 export const signalEventFd = (fd: number): void => void writeSync(fd, ONE);
 
-/** Watches `fd` for input, level-triggered. */
-export function epollAdd(epoll: number, fd: number): void {
+/** Watches `fd` for input, or for room to write, level-triggered. */
+export function epollAdd(epoll: number, fd: number, direction: 'input' | 'room' = 'input'): void {
   const event = Buffer.alloc(EVENT_BYTES);
-  event.writeUInt32LE(EPOLLIN, 0);
+  event.writeUInt32LE(direction === 'input' ? EPOLLIN : EPOLLOUT, 0);
   event.writeInt32LE(fd, DATA_OFFSET);
   call(epollCtl, `fd ${fd}`, epoll, EPOLL_CTL_ADD, fd, event);
 }
@@ -24,7 +24,7 @@ export const epollRemove = (epoll: number, fd: number): void =>
   void call(epollCtl, `fd ${fd}`, epoll, EPOLL_CTL_DEL, fd, Buffer.alloc(EVENT_BYTES));
 
 /**
- * Blocks this thread until a descriptor is ready (input, end, error) or `timeoutMs` is over; answers up to 64 of them.
+ * Blocks this thread until a descriptor is ready (input or room, end, error) or `timeoutMs` is over; answers up to 64 of them.
  */
 export function epollWait(epoll: number, timeoutMs: number): number[] {
   const events = (eventsBuffer ??= Buffer.alloc(EVENT_BYTES * MAX_EVENTS));
@@ -42,6 +42,7 @@ const EFD_NONBLOCK = 0o4000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
 const EPOLLIN = 1;
+const EPOLLOUT = 4;
 const MAX_EVENTS = 64;
 const ONE = new BigUint64Array([1n]);
 

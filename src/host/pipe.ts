@@ -17,6 +17,20 @@ export function openPipe(bytes: number): number {
   }
 }
 
+/** A new pipe of about `bytes` whose ends are opened by their paths, each by who uses it; `close` lets go of it here. */
+export function makePipe(bytes: number): { readonly readPath: string; readonly writePath: string; close(): void } {
+  const ends: [number, number] = [-1, -1];
+  call(pipe2, 'pipe', ends, constants.O_NONBLOCK | O_CLOEXEC);
+  setPipeSize(ends[0], bytes);
+  return {
+    readPath: `/proc/self/fd/${ends[0]}`,
+    writePath: `/proc/self/fd/${ends[1]}`,
+    close() {
+      for (const end of ends) closeFd.sync(end);
+    },
+  };
+}
+
 /**
  * Copies up to `bytes` from one pipe into another without taking them (tee(2)). 0: the pipe has come to its end;
  * undefined: there is nothing now.

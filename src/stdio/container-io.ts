@@ -26,6 +26,7 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
   const running = new Map(outputsOf(paths).map((source) => [source.name, source.path]));
   const waiters = new Set<() => void>();
   let closing: Promise<void> | undefined;
+  let lastAttachment = 0;
 
   const ended = (stream: StreamName): void => {
     running.delete(stream);
@@ -46,6 +47,12 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
     containerId: request.containerId,
     paths,
     reopenLog: () => thread.send({ kind: 'reopen-log', io }),
+    async attach({ stdout, stderr }) {
+      const attachment = (lastAttachment += 1);
+      await thread.send({ kind: 'attach', io, attachment, stdout, stderr });
+      // Nothing is left to detach once the streams are closed.
+      return () => thread.send({ kind: 'detach', io, attachment }).catch(ignoreClosed);
+    },
     async drained(timeoutMs) {
       if (running.size > 0 && closing === undefined) {
         for (const path of running.values()) nudge(path);

@@ -1,5 +1,6 @@
 import { assertNever, CriError, notFound } from '../base/errors.js';
 import { startCaptureCopy, type CaptureCopy } from './capture-copy.js';
+import { createFanOut } from './fan-out.js';
 import { startLogCopy, type Copy } from './log-copy.js';
 import { openLogFile } from './log-file.js';
 import type { Command, Notice, StreamName } from './messages.js';
@@ -39,6 +40,13 @@ export function createCopies(readiness: Readiness, tell: Tell): Copies {
           if (io === undefined) throw notFound('io', String(command.io));
           return io.reopenLog();
         }
+        case 'attach': {
+          const io = ios.get(command.io);
+          if (io === undefined) throw notFound('io', String(command.io));
+          return io.attach(command);
+        }
+        case 'detach':
+          return ios.get(command.io)?.detach(command.attachment);
         case 'finish-capture':
           return ios.get(command.io)?.finish();
         case 'close':
@@ -54,6 +62,8 @@ export function createCopies(readiness: Readiness, tell: Tell): Copies {
 }
 
 interface Io {
+  attach(command: Extract<Command, { kind: 'attach' }>): void;
+  detach(attachment: number): void;
   reopenLog(): void;
   finish(): void;
   close(): void;
@@ -68,16 +78,31 @@ function openLogs(
     tell({ kind: 'log-trouble', io, error, droppedBytes });
   const log = logPath === undefined ? undefined : openLogFile(logPath, onTrouble);
   const copies: Copy[] = [];
+  const fanOuts = { stdout: createFanOut(readiness), stderr: createFanOut(readiness) };
+  const detach = (attachment: number): void => {
+    for (const fanOut of Object.values(fanOuts)) fanOut.remove(attachment);
+  };
+  const attach = (command: Extract<Command, { kind: 'attach' }>): void =>
+    closingOnFailure(
+      () => detach(command.attachment),
+      () => {
+        for (const stream of ['stdout', 'stderr'] as const) {
+          const path = command[stream];
+          if (path !== undefined) fanOuts[stream].add(command.attachment, path);
+        }
+      },
+    );
   const close = (): void => {
     for (const copy of copies) copy.close();
+    for (const fanOut of Object.values(fanOuts)) fanOut.end();
     log?.close();
   };
   return closingOnFailure(close, () => {
     for (const source of streams) {
       const onEnd = (error?: Error): void => tell(streamEnded(io, source.name, error));
-      copies.push(startLogCopy({ source, readiness, log, maxLineBytes, onEnd }));
+      copies.push(startLogCopy({ source, readiness, log, maxLineBytes, fanOut: fanOuts[source.name], onEnd }));
     }
-    return { reopenLog: () => log?.reopen(), finish: () => undefined, close };
+    return { attach, detach, reopenLog: () => log?.reopen(), finish: () => undefined, close };
   });
 }
 
@@ -113,10 +138,13 @@ function openCapture(
       };
       copies.set(name, startCaptureCopy(path, readiness, maxBytes, onEnd));
     }
+    const refuse = (): never => {
+      throw new CriError('INTERNAL', `io ${io} is captured, it has no log and cannot be attached to`);
+    };
     return {
-      reopenLog() {
-        throw new CriError('INTERNAL', `reopen log: io ${io} has none`);
-      },
+      attach: refuse,
+      detach: () => undefined,
+      reopenLog: refuse,
       finish,
       close,
     };

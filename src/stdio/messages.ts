@@ -11,6 +11,16 @@ export type Command =
       readonly maxLineBytes: number;
     }
   | { readonly kind: 'reopen-log'; readonly request: number; readonly io: number }
+  /** From now on what the streams carry goes into these pipes too; they are opened before it is answered. */
+  | {
+      readonly kind: 'attach';
+      readonly request: number;
+      readonly io: number;
+      readonly attachment: number;
+      readonly stdout: string | undefined;
+      readonly stderr: string | undefined;
+    }
+  | { readonly kind: 'detach'; readonly request: number; readonly io: number; readonly attachment: number }
   | {
       readonly kind: 'capture';
       readonly request: number;

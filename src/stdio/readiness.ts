@@ -4,6 +4,8 @@ import { epollAdd, epollRemove, epollWait } from '../host/epoll.js';
 export interface Readiness {
   /** Calls `onReadable` each turn that `fd` has input or has come to its end; answers what stops that. */
   watch(fd: number, onReadable: () => void): () => void;
+  /** Calls `onRoom` each turn that `fd` can be written to, or has no reader any more; answers what stops that. */
+  watchRoom(fd: number, onRoom: () => void): () => void;
   /** Calls `work` once; answers what takes it back. */
   after(delayMs: number, work: () => void): () => void;
   /** Blocks this thread for one turn: waits, at most `MAX_WAIT_MS`, and calls what is due. */
@@ -33,15 +35,19 @@ export function createReadiness(epoll: number): Readiness {
     return Math.max(0, Math.ceil(soonestMs - performance.now()));
   };
 
+  const watch = (fd: number, direction: 'input' | 'room', onReady: () => void): (() => void) => {
+    epollAdd(epoll, fd, direction);
+    watched.set(fd, onReady);
+    return () => {
+      if (watched.get(fd) !== onReady) return;
+      watched.delete(fd);
+      epollRemove(epoll, fd);
+    };
+  };
+
   return {
-    watch(fd, onReadable) {
-      epollAdd(epoll, fd);
-      watched.set(fd, onReadable);
-      return () => {
-        if (!watched.delete(fd)) return;
-        epollRemove(epoll, fd);
-      };
-    },
+    watch: (fd, onReadable) => watch(fd, 'input', onReadable),
+    watchRoom: (fd, onRoom) => watch(fd, 'room', onRoom),
     after(delayMs, work) {
       const entry = { atMs: performance.now() + delayMs, work };
       delayed.add(entry);

@@ -35,6 +35,15 @@ export interface ContainerIo {
   readonly paths: FifoPaths;
   /** Opens the log file anew after a rotation by rename; no line is lost or doubled. */
   reopenLog(): Promise<void>;
+  /**
+   * Copies what the streams carry from now on into these pipes (paths) too, and answers what ends that (idempotent).
+   * The pipes are opened before it resolves, and closed when their stream ends. Who does not read holds the container
+   * up, as a terminal does, for 30 s at most: then it is detached.
+   */
+  attach(pipes: {
+    readonly stdout?: string | undefined;
+    readonly stderr?: string | undefined;
+  }): Promise<() => Promise<void>>;
   /** Resolves when stdout and stderr have ended and what they carried is in the log file; false after `timeoutMs`. */
   drained(timeoutMs: number): Promise<boolean>;
   /** Stops copying, closes every descriptor; FIFOs stay (the container may run on without crid). */

@@ -1,0 +1,29 @@
+import { CriError } from '../base/errors.js';
+import type { TerminalSize } from '../streaming/streaming.js';
+import type { ContainerDeps } from './deps.js';
+
+/** Gives a terminal its size, one call at a time; of what comes meanwhile only the last counts. */
+export function resizer(
+  { containerd, log }: Pick<ContainerDeps, 'containerd' | 'log'>,
+  target: { readonly containerId: string; readonly execId?: string },
+): (size: TerminalSize) => void {
+  let next: TerminalSize | undefined;
+  let busy = false;
+
+  const work = async (): Promise<void> => {
+    while (next) {
+      const size = next;
+      next = undefined;
+      await containerd.tasks.resizePty({ ...target, ...size });
+    }
+  };
+
+  return (size) => {
+    next = size;
+    if (busy) return;
+    busy = true;
+    work()
+      .catch((thrown: unknown) => log.debug({ ...target, err: CriError.from(thrown).message }, 'terminal not resized'))
+      .finally(() => (busy = false));
+  };
+}

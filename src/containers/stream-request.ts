@@ -1,0 +1,15 @@
+import { invalidArgument } from '../base/errors.js';
+
+/** What the CRI asks of an ExecRequest and an AttachRequest: a stream at least, and no stderr beside a terminal. */
+export function checkStreams(request: {
+  readonly stdin: boolean;
+  readonly stdout: boolean;
+  readonly stderr: boolean;
+  readonly tty: boolean;
+}): void {
+  if (request.tty && request.stderr)
+    throw invalidArgument('stderr', 'must be false with tty: a terminal has one output');
+  if (!request.stdin && !request.stdout && !request.stderr) {
+    throw invalidArgument('stdin', 'one of stdin, stdout and stderr must be true');
+  }
+}

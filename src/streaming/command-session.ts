@@ -1,0 +1,107 @@
+import { constants, openSync } from 'node:fs';
+import { Socket } from 'node:net';
+import type { CommandEvents, CommandFace } from './command-face.js';
+import type { Link } from './link.js';
+import type { FromWorker, ToWorker } from './messages.js';
+import { openOutput, type Output } from './output.js';
+import { createSink } from './sink.js';
+import type { Session } from './session.js';
+
+const STDIN_BUFFER_BYTES = 256 * 1024;
+
+/** An exec or an attach in the streaming thread: bytes between one client and the pipes of a process. */
+export function createCommandSession(options: {
+  readonly session: number;
+  readonly link: Link;
+  readonly face: (events: CommandEvents) => CommandFace;
+  readonly tell: (message: FromWorker) => void;
+}): Session {
+  const { session, link, tell } = options;
+  const outputs = new Map<'stdout' | 'stderr', Output>();
+  let stdinTarget: Socket | undefined;
+
+  const stdin = createSink({
+    link,
+    limitBytes: () => STDIN_BUFFER_BYTES,
+    onFlushed(target) {
+      // No half-close: a pipe has but one direction.
+      target?.destroy();
+      tell({ kind: 'stdin-ended', session });
+    },
+  });
+
+  const face = options.face({
+    onReady: () => tell({ kind: 'ready', session }),
+    onStdin: stdin.write,
+    onStdinEnd: stdin.end,
+    onResize: (size) => tell({ kind: 'resize', session, size }),
+  });
+
+  const outputEnded = (stream: 'stdout' | 'stderr'): void => {
+    outputs.delete(stream);
+    face.finishOutput(stream);
+    if (outputs.size === 0) tell({ kind: 'outputs-ended', session });
+  };
+
+  const read = (paths: Extract<ToWorker, { kind: 'read' }>): void => {
+    try {
+      for (const stream of ['stdout', 'stderr'] as const) {
+        const path = paths[stream];
+        if (path === undefined) continue;
+        const send = (bytes: Buffer): boolean => face.send(stream, bytes);
+        outputs.set(stream, openOutput({ path, link, send, onEnd: () => outputEnded(stream) }));
+      }
+      tell({ kind: 'opened', session });
+    } catch (thrown) {
+      tell({ kind: 'open-failed', session, message: (thrown as Error).message });
+    }
+  };
+
+  const feed = (path: string | undefined): void => {
+    stdinTarget = path === undefined ? undefined : openForWriting(path);
+    if (stdinTarget) stdin.open(stdinTarget);
+    else stdin.discard();
+  };
+
+  const drain = (idleMs: number): void => {
+    stdin.discard();
+    stdinTarget?.destroy();
+    if (outputs.size === 0) tell({ kind: 'outputs-ended', session });
+    for (const output of [...outputs.values()]) output.drain(idleMs);
+  };
+
+  const release = (): void => {
+    stdin.discard();
+    stdinTarget?.destroy();
+    for (const output of outputs.values()) output.close();
+    outputs.clear();
+  };
+
+  return {
+    receive: face.receive,
+    probe: face.probe,
+    obey(message) {
+      if (message.kind === 'read') read(message);
+      else if (message.kind === 'feed') feed(message.path);
+      else if (message.kind === 'drain') drain(message.idleMs);
+      else if (message.kind === 'finish') {
+        release();
+        face.finish(message.outcome);
+      }
+    },
+    release,
+  };
+}
+
+/** Undefined when nobody reads it: the process has ended, or its input was closed for good. */
+function openForWriting(path: string): Socket | undefined {
+  try {
+    const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    const socket = new Socket({ fd, readable: false, writable: true });
+    // A process that closes its input is free to do so.
+    socket.on('error', () => socket.destroy());
+    return socket;
+  } catch {
+    return undefined;
+  }
+}

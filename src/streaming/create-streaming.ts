@@ -1,0 +1,153 @@
+import { readFile } from 'node:fs/promises';
+import { isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { CriError, doing } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { durationMs } from '../config/duration.js';
+import type { StreamingConfig } from '../config/schema.js';
+import { createClientSessions, type ClientSessions } from './client-sessions.js';
+import type { FromWorker, StreamWorkerData, ToWorker } from './messages.js';
+import type { CommandRequest, ForwardRequest, Streaming } from './streaming.js';
+import { selfSigned } from './self-signed.js';
+import { createTokens } from './tokens.js';
+
+/** Starts the streaming thread; resolves when it listens. */
+export async function createStreaming(options: {
+  config: StreamingConfig;
+  log: Logger;
+  /** For tests. */
+  workerUrl?: URL;
+}): Promise<Streaming> {
+  const { config, log } = options;
+  const address = config.stream_server_address || hostAddress();
+  const tls = await keyPair(config);
+  const tokens = createTokens<CommandRequest | ForwardRequest>({ limit: MAX_TOKENS, lifetimeMs: TOKEN_LIFETIME_MS });
+  let port = Number(config.stream_server_port);
+  let running: RunningThread | undefined;
+  let closing = false;
+
+  const start = async (): Promise<void> => {
+    const data = { address, port, idleTimeoutMs: durationMs(config.stream_idle_timeout), tls };
+    const thread = startThread(options.workerUrl ?? WORKER_URL, data, log, (route, token) => {
+      const request = tokens.redeem(token);
+      return request?.route === route ? request : undefined;
+    });
+    thread.exited.then(
+      () => onExit(thread),
+      () => onExit(thread),
+    );
+    port = await thread.listening;
+    running = thread;
+  };
+
+  const onExit = (thread: RunningThread): void => {
+    if (running !== thread || closing) return;
+    running = undefined;
+    log.error('the streaming thread died, restarting it');
+    restart();
+  };
+
+  // On the same port, so that URLs that were given out stay good.
+  const restart = (): void => {
+    setTimeout(() => {
+      if (closing) return;
+      start().catch((error: unknown) => {
+        log.error({ err: CriError.from(error).message }, 'cannot restart the streaming thread');
+        restart();
+      });
+    }, RESTART_DELAY_MS);
+  };
+
+  await doing(`listen on ${address} for streaming`, start);
+  log.info({ address, port, tls: tls !== undefined }, 'streaming server listens');
+
+  return {
+    url(request) {
+      if (!running) throw new CriError('UNAVAILABLE', 'the streaming server is starting');
+      const host = isIPv6(address) ? `[${address}]` : address;
+      return `${tls ? 'https' : 'http'}://${host}:${port}/${request.route}/${tokens.issue(request)}`;
+    },
+    async close() {
+      closing = true;
+      await running?.stop();
+      running = undefined;
+    },
+  };
+}
+
+interface RunningThread {
+  /** The port, once it listens. */
+  readonly listening: Promise<number>;
+  readonly exited: Promise<void>;
+  /** Ends all sessions, then the thread. */
+  stop(): Promise<void>;
+}
+
+const WORKER_URL = new URL('./stream-worker.js', import.meta.url);
+const MAX_TOKENS = 1_000;
+const TOKEN_LIFETIME_MS = 60_000;
+const RESTART_DELAY_MS = 200;
+
+function startThread(
+  url: URL,
+  workerData: StreamWorkerData,
+  log: Logger,
+  redeem: (route: string, token: string) => CommandRequest | ForwardRequest | undefined,
+): RunningThread {
+  // Sockets that are made of a descriptor close it themselves; Node would close the number once more at the end.
+  const worker = new Worker(url, { workerData, trackUnmanagedFds: false });
+  const post = (message: ToWorker): void => worker.postMessage(message);
+  const sessions: ClientSessions = createClientSessions(log, post);
+  let onListening: (port: number) => void;
+  let onFailed: (error: unknown) => void;
+  const listening = new Promise<number>((resolve, reject) => {
+    onListening = resolve;
+    onFailed = reject;
+  });
+
+  worker.on('message', (message: FromWorker) => {
+    if (message.kind === 'listening') return onListening(message.port);
+    if (message.kind !== 'redeem') return sessions.onMessage(message);
+    const request = redeem(message.route, message.token);
+    if (request) sessions.begin(message.session, request);
+    else post({ kind: 'refused', session: message.session });
+  });
+  worker.on('error', (error) => {
+    log.error({ err: error }, 'the streaming thread failed');
+    onFailed(error);
+  });
+  const exited = new Promise<void>((resolve) => {
+    worker.once('exit', () => {
+      onFailed(new CriError('UNAVAILABLE', 'the streaming thread ended'));
+      sessions.endAll('the streaming thread ended');
+      resolve();
+    });
+  });
+
+  return {
+    listening,
+    exited,
+    async stop() {
+      post({ kind: 'stop' });
+      sessions.endAll('crid stops');
+      await exited;
+      await sessions.settled();
+    },
+  };
+}
+
+/** What `""` stands for, as in containerd: the first address of the host that others can reach. */
+function hostAddress(): string {
+  const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
+  return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.1';
+}
+
+async function keyPair({ enable_tls_streaming, x509_key_pair_streaming: pair }: StreamingConfig) {
+  if (!enable_tls_streaming) return undefined;
+  if (pair.tls_cert_file === '') return selfSigned();
+  const [cert, key] = await doing('read the key pair for streaming', () =>
+    Promise.all([readFile(pair.tls_cert_file, 'utf8'), readFile(pair.tls_key_file, 'utf8')]),
+  );
+  return { cert, key };
+}

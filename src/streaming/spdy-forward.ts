@@ -1,0 +1,95 @@
+import type { Forwarded, ForwardFace, Forwards } from './forward-session.js';
+import type { Link } from './link.js';
+import type { MessagePart } from './websocket-frames.js';
+import { createWebSocket } from './websocket.js';
+import { createSpdyConnection, type SpdyConnection, type SpdyStream, type StreamListener } from './spdy.js';
+
+/** Port-forward over SPDY/3.1: two streams for each TCP connection, one for data and one for an error's text. */
+export function createSpdyForward(link: Link, forwards: Forwards): ForwardFace {
+  const connection = createPairs(link.send, forwards);
+  return {
+    receive: connection.receive,
+    probe: connection.ping,
+    finish() {
+      connection.goAway();
+      link.end();
+    },
+  };
+}
+
+/** The same, the bytes of SPDY being the payload of a WebSocket's binary messages. */
+export function createTunnelForward(link: Link, forwards: Forwards): ForwardFace {
+  const socket = createWebSocket(link, ({ bytes }: MessagePart) => connection.receive(bytes));
+  const connection = createPairs((...parts) => socket.send(false, ...parts), forwards);
+  return {
+    receive: socket.receive,
+    probe: socket.ping,
+    finish() {
+      connection.goAway();
+      socket.close(1000, '');
+    },
+  };
+}
+
+/** The second stream of a pair gets this long to come. */
+const PAIR_WITHIN_MS = 30_000;
+
+interface Pair {
+  data?: SpdyStream;
+  error?: SpdyStream;
+  /** What came on the data stream before the pair was whole goes here too. */
+  readonly forwarded: Forwarded;
+  readonly late: NodeJS.Timeout;
+}
+
+function createPairs(send: (...parts: readonly Uint8Array[]) => boolean, forwards: Forwards): SpdyConnection {
+  const pairs = new Map<string, Pair>();
+
+  const begin = (key: string, port: number): Pair => {
+    const finish = (): void => {
+      clearTimeout(pair.late);
+      if (pairs.get(key) === pair) pairs.delete(key);
+      pair.data?.finish();
+      pair.error?.finish();
+    };
+    const forwarded = forwards.add({
+      port,
+      send: (bytes) => pair.data?.send(bytes) ?? true,
+      onEnd: () => pair.data?.finish(),
+      onRefused: (message) => void pair.error?.send(Buffer.from(message)),
+      onClosed: finish,
+    });
+    const late = setTimeout(() => forwarded.destroy(), PAIR_WITHIN_MS);
+    late.unref();
+    const pair: Pair = { forwarded, late };
+    pairs.set(key, pair);
+    return pair;
+  };
+
+  return createSpdyConnection({
+    send,
+    onStream(stream): StreamListener | undefined {
+      const type = stream.headers.get('streamtype')?.toLowerCase();
+      const port = portOf(stream.headers.get('port'));
+      if (port === undefined || (type !== 'data' && type !== 'error')) return undefined;
+      // Clients of old send no id and open one connection at a time.
+      const key = stream.headers.get('requestid') ?? `port ${port}`;
+      const pair = pairs.get(key) ?? begin(key, port);
+      if (pair[type]) return undefined;
+      pair[type] = stream;
+      if (pair.data && pair.error) {
+        clearTimeout(pair.late);
+        pairs.delete(key);
+        pair.forwarded.start();
+      }
+      if (type === 'error') return { onData: () => undefined, onEnd: () => undefined };
+      return { onData: pair.forwarded.write, onEnd: pair.forwarded.end };
+    },
+  });
+}
+
+function portOf(text: string | undefined): number | undefined {
+  if (text === undefined || !/^\d{1,5}$/.test(text)) return undefined;
+  const port = Number(text);
+  return port >= 1 && port <= 65_535 ? port : undefined;
+}

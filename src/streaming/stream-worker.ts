@@ -1,0 +1,74 @@
+/** The streaming thread: the HTTP server and every byte of exec, attach and port-forward, away from the CRI server. */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { AddressInfo, Socket } from 'node:net';
+import { accept, createHttpServer, refuse, type Candidate } from './http-server.js';
+import { createLink } from './link.js';
+import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './messages.js';
+import type { Session } from './session.js';
+
+const data = workerData as StreamWorkerData;
+const candidates = new Map<number, Candidate>();
+const sessions = new Map<number, Session>();
+const clients = new Set<Socket>();
+let lastSession = 0;
+
+const server = createHttpServer(data, (candidate) => {
+  const session = (lastSession += 1);
+  candidates.set(session, candidate);
+  tell({ kind: 'redeem', session, route: candidate.route, token: candidate.token });
+});
+
+// Without this listener a port that is taken ends the thread; with it, it ends it too, and says why.
+server.once('error', (error) => {
+  throw error;
+});
+server.listen({ host: data.address, port: data.port }, () => {
+  tell({ kind: 'listening', port: (server.address() as AddressInfo).port });
+});
+
+parentPort?.on('message', (message: ToWorker) => {
+  if (message.kind === 'stop') return stop();
+  if (message.kind === 'granted') return begin(message.session, message.grant);
+  if (message.kind === 'refused') return refuseCandidate(message.session);
+  sessions.get(message.session)?.obey(message);
+});
+
+function refuseCandidate(session: number): void {
+  const candidate = candidates.get(session);
+  candidates.delete(session);
+  if (candidate) refuse(candidate.socket, { status: 404, message: 'no such stream' });
+}
+
+function begin(session: number, grant: Grant): void {
+  const candidate = candidates.get(session);
+  candidates.delete(session);
+  if (!candidate || candidate.socket.destroyed) {
+    tell({ kind: 'gone', session, reason: 'the client left before it was served' });
+    return;
+  }
+  const { socket, upgrade } = candidate;
+  clients.add(socket);
+  accept(socket, upgrade);
+  const link = createLink(socket, data.idleTimeoutMs, {
+    onBytes: (bytes) => sessions.get(session)?.receive(bytes),
+    probe: () => sessions.get(session)?.probe(),
+    onClosed(reason) {
+      clients.delete(socket);
+      sessions.get(session)?.release();
+      sessions.delete(session);
+      tell({ kind: 'gone', session, reason });
+    },
+  });
+  sessions.set(session, upgrade.start({ session, link, grant, tell }));
+}
+
+function stop(): void {
+  server.close();
+  server.closeAllConnections();
+  for (const socket of clients) socket.destroy();
+  parentPort?.close();
+}
+
+function tell(message: FromWorker): void {
+  parentPort?.postMessage(message);
+}

@@ -1,0 +1,49 @@
+import { createChannels } from './channels.js';
+import type { ForwardFace, Forwards } from './forward-session.js';
+import type { Link } from './link.js';
+
+/**
+ * Port-forward over the channels of a WebSocket: for the n-th port channel 2n carries data and 2n + 1 an error's text.
+ * The first message of each is its port, two bytes, the lower first. There is one TCP connection for each port.
+ */
+export function createWebSocketForward(
+  link: Link,
+  base64: boolean,
+  ports: readonly number[],
+  forwards: Forwards,
+): ForwardFace {
+  const channels = createChannels({
+    link,
+    base64,
+    endSignal: false,
+    onData: (channel, bytes) => {
+      if (channel % 2 === 0) connections[channel / 2]?.write(bytes);
+    },
+    onEnd: () => undefined,
+  });
+  let running = ports.length;
+
+  const connections = ports.map((port, index) => {
+    const [data, error] = [2 * index, 2 * index + 1];
+    for (const channel of [data, error]) channels.send(channel, Buffer.from([port & 0xff, port >> 8]));
+    const forwarded = forwards.add({
+      port,
+      send: (bytes) => channels.send(data, bytes),
+      // There is no way to say that one direction has ended.
+      onEnd: () => forwarded.destroy(),
+      onRefused: (message) => void channels.send(error, Buffer.from(message)),
+      onClosed() {
+        running -= 1;
+        if (running === 0) channels.close(1000, '');
+      },
+    });
+    forwarded.start();
+    return forwarded;
+  });
+
+  return {
+    receive: channels.receive,
+    probe: channels.ping,
+    finish: () => channels.close(1000, ''),
+  };
+}

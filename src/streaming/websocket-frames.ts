@@ -1,0 +1,162 @@
+/** Frames of the WebSocket protocol (RFC 6455 section 5), as a server reads and writes them. */
+
+export class WebSocketError extends Error {
+  /** `closeCode`: RFC 6455 section 7.4.1. */
+  constructor(
+    readonly closeCode: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export interface MessagePart {
+  readonly bytes: Buffer;
+  readonly text: boolean;
+  /** Of its message, which may come in one part or in many. */
+  readonly last: boolean;
+}
+
+export interface FrameEvents {
+  onPart(part: MessagePart): void;
+  onPing(payload: Buffer): void;
+  onPong(): void;
+  /** 1005 when the client gave no code. */
+  onClose(code: number): void;
+}
+
+export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
+
+/** The header of an unmasked, unfragmented frame. */
+export function frameHeader(opcode: number, length: number): Buffer {
+  const first = FIN | opcode;
+  if (length < 126) return Buffer.from([first, length]);
+  if (length < 65_536) return Buffer.from([first, 126, length >> 8, length & 0xff]);
+  const header = Buffer.alloc(10);
+  header.writeUInt8(first, 0);
+  header.writeUInt8(127, 1);
+  header.writeBigUInt64BE(BigInt(length), 2);
+  return header;
+}
+
+/** Takes the client's bytes as they come, in pieces of any size; throws a WebSocketError. Payloads are not gathered. */
+export function createFrameReader(events: FrameEvents): (bytes: Buffer) => void {
+  let head: Buffer = EMPTY;
+  let frame: Frame | undefined;
+  let inMessage: { readonly text: boolean } | undefined;
+  let control: Buffer = EMPTY;
+  let closed = false;
+
+  const begin = (header: Header): Frame => {
+    if (header.opcode >= OPCODE.close) return { ...header, text: false };
+    const continues = header.opcode === OPCODE.continuation;
+    if (continues !== (inMessage !== undefined)) throw new WebSocketError(1002, 'websocket fragment out of order');
+    const text = inMessage?.text ?? header.opcode === OPCODE.text;
+    inMessage = header.fin ? undefined : { text };
+    return { ...header, text };
+  };
+
+  const payload = (current: Frame, piece: Buffer): void => {
+    unmask(piece, current.mask, current.taken);
+    const done = current.taken + piece.length === current.length;
+    if (current.opcode >= OPCODE.close) {
+      control = control.length === 0 ? piece : Buffer.concat([control, piece]);
+      if (done) finishControl(current.opcode);
+    } else {
+      events.onPart({ bytes: piece, text: current.text, last: done && current.fin });
+    }
+    frame = done ? undefined : { ...current, taken: current.taken + piece.length };
+  };
+
+  const finishControl = (opcode: number): void => {
+    const bytes = control;
+    control = EMPTY;
+    if (opcode === OPCODE.ping) return events.onPing(bytes);
+    if (opcode === OPCODE.pong) return events.onPong();
+    closed = true;
+    if (bytes.length === 1) throw new WebSocketError(1002, 'websocket close frame of one byte');
+    events.onClose(bytes.length === 0 ? 1005 : bytes.readUInt16BE(0));
+  };
+
+  return (bytes) => {
+    let rest = bytes;
+    // What follows a close frame is no part of the connection.
+    while (rest.length > 0 && !closed) {
+      if (frame) {
+        const piece = rest.subarray(0, frame.length - frame.taken);
+        rest = rest.subarray(piece.length);
+        payload(frame, piece);
+        continue;
+      }
+      const joined = head.length === 0 ? rest : Buffer.concat([head, rest]);
+      const header = readHeader(joined);
+      if (!header) {
+        head = Buffer.from(joined);
+        return;
+      }
+      rest = joined.subarray(header.bytes);
+      head = EMPTY;
+      const begun = begin(header);
+      if (begun.length === 0) payload(begun, EMPTY);
+      else frame = begun;
+    }
+  };
+}
+
+interface Header {
+  readonly fin: boolean;
+  readonly opcode: number;
+  readonly length: number;
+  readonly mask: Buffer;
+  /** Of the header itself. */
+  readonly bytes: number;
+  readonly taken: number;
+}
+
+interface Frame extends Header {
+  readonly text: boolean;
+}
+
+const FIN = 0x80;
+const EMPTY = Buffer.alloc(0);
+const KNOWN = new Set<number>(Object.values(OPCODE));
+
+/** Undefined: more bytes are needed (at most 14). */
+function readHeader(bytes: Buffer): Header | undefined {
+  if (bytes.length < 2) return undefined;
+  const [one, two] = [bytes.readUInt8(0), bytes.readUInt8(1)];
+  const opcode = one & 0x0f;
+  if ((one & 0x70) !== 0) throw new WebSocketError(1002, 'websocket frame with reserved bits');
+  if (!KNOWN.has(opcode)) throw new WebSocketError(1002, `websocket frame with opcode ${opcode}`);
+  if ((two & 0x80) === 0) throw new WebSocketError(1002, 'websocket frame without a mask');
+  const short = two & 0x7f;
+  const fin = (one & FIN) !== 0;
+  if (opcode >= OPCODE.close && (short > 125 || !fin))
+    throw new WebSocketError(1002, 'websocket control frame too long');
+  const lengthBytes = short === 126 ? 2 : short === 127 ? 8 : 0;
+  const headerBytes = 2 + lengthBytes + 4;
+  if (bytes.length < headerBytes) return undefined;
+  const length = lengthBytes === 0 ? short : longLength(bytes, lengthBytes);
+  if (length > MAX_FRAME_BYTES) throw new WebSocketError(1009, `websocket frame of ${length} bytes`);
+  const mask = Buffer.from(bytes.subarray(headerBytes - 4, headerBytes));
+  return { fin, opcode, length, mask, bytes: headerBytes, taken: 0 };
+}
+
+const longLength = (bytes: Buffer, lengthBytes: number): number =>
+  lengthBytes === 2 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2));
+
+/** Far above what clients send; a frame is passed on as it comes, so that its length costs no memory. */
+const MAX_FRAME_BYTES = 2 ** 40;
+
+function unmask(bytes: Buffer, mask: Buffer, offset: number): void {
+  const keys = [0, 1, 2, 3].map((index) => mask[(offset + index) & 3] ?? 0) as [number, number, number, number];
+  const [a, b, c, d] = keys;
+  const whole = bytes.length & ~3;
+  for (let at = 0; at < whole; at += 4) {
+    bytes[at]! ^= a;
+    bytes[at + 1]! ^= b;
+    bytes[at + 2]! ^= c;
+    bytes[at + 3]! ^= d;
+  }
+  for (let at = whole; at < bytes.length; at += 1) bytes[at]! ^= keys[at & 3] ?? 0;
+}
