@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { cpus, release, totalmem } from 'node:os';
+import { cpus, loadavg, release, totalmem } from 'node:os';
 import type { Both, Side } from './side.js';
 
 const GIBIBYTE = 1024 ** 3;
@@ -9,6 +9,8 @@ export interface Environment {
   readonly kernel: string;
   readonly cpus: number;
   readonly memoryGiB: number;
+  /** What else the machine did before the first call: its load average over one minute. */
+  readonly load: number;
   readonly node: string;
   readonly containerd: string;
   /** The commit that was measured, with a `+` when the checkout was not clean; empty outside a checkout. */
@@ -22,6 +24,7 @@ export async function environment(sides: Both<Side>): Promise<Environment> {
     kernel: release(),
     cpus: cpus().length,
     memoryGiB: Math.round(totalmem() / GIBIBYTE),
+    load: loadavg()[0] ?? 0,
     node: process.version.slice(1),
     containerd: runtime_version.replace(/^v/, ''),
     commit: commit(),

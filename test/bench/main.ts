@@ -89,13 +89,14 @@ async function measure(options: Options, servers: Servers, operations: ReadonlyS
   for (const side of [sides.reference, sides.candidate]) {
     await side.images.pullImage({ image: { image: servers.images.warm } });
   }
+  const before = await environment(sides);
   const startedMs = performance.now();
   for (const part of PARTS) {
     if (!part.operations.some((operation) => operations.has(operation))) continue;
     await step(`${part.name}: ${part.operations.join(', ')}`, () => part.run(bench));
   }
   return {
-    environment: await environment(sides),
+    environment: before,
     names: { reference: sides.reference.name, candidate: sides.candidate.name },
     rounds: options.rounds,
     durationS: Math.round((performance.now() - startedMs) / 1000),

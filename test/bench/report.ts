@@ -8,7 +8,7 @@ export function report(results: Results): string {
   const { reference, candidate } = names;
   const commit = environment.commit && `, commit ${environment.commit}`;
   return [
-    `${environment.date}, Linux ${environment.kernel}, ${environment.cpus} CPUs, ${environment.memoryGiB} GiB, ` +
+    `${environment.date}, Linux ${environment.kernel}, ${environment.cpus} CPUs, ${environment.memoryGiB} GiB, load ${environment.load.toFixed(1)} at the start, ` +
       `Node ${environment.node}, containerd ${environment.containerd}${commit}; ${rounds} rounds in ${durationS} s.`,
     table([
       ['operation', 'n', `${reference} median ms`, 'p95', `${candidate} median ms`, 'p95', 'ratio', 'paired ratio'],
