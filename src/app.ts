@@ -27,8 +27,11 @@ import { hostFacts, runsSystemd } from './runtime/host-facts.js';
 import type { SpecOptions } from './spec/types.js';
 import { createDirectories } from './state/directories.js';
 import { createImageCache } from './state/images.js';
+import { readSelinuxContexts, selinuxEnabled } from './host/selinux.js';
+import { createSelinux, type Selinux } from './sandboxer/selinux.js';
+import { parseSelinuxContexts } from './spec/selinux-labels.js';
 import { createImageVolumes } from './sandboxer/image-volumes.js';
-import { createState } from './state/state.js';
+import { createState, type State } from './state/state.js';
 import { createStdio } from './stdio/create-stdio.js';
 import { createStreaming } from './streaming/create-streaming.js';
 import { VERSION } from './version.js';
@@ -84,6 +87,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     specOptions: specOptions(config),
     handlers: runtimes.handlers,
     imageVolumes: createImageVolumes({ containerd, directories }),
+    selinux: await selinux(config, state),
   };
   const containers: ContainerDeps = { ...shared, config, images, stdio, ios };
   const imageDeps: ImageDeps = { containerd, config, operations, images, log, state, handlers: runtimes.handlers };
@@ -146,6 +150,14 @@ async function conflicts(containerd: Containerd, config: Config, log: Logger): P
 }
 
 const NO_ERROR = 0;
+
+/** Labels only where the configuration wants them and the node has SELinux and a policy that knows of containers. */
+async function selinux(config: Config, state: State): Promise<Selinux | undefined> {
+  if (!config.runtime.enable_selinux || !selinuxEnabled()) return undefined;
+  const contexts = parseSelinuxContexts((await readSelinuxContexts()) ?? '');
+  if (!contexts) throw new CriError('FAILED_PRECONDITION', 'enable_selinux: the policy says nothing of containers');
+  return createSelinux({ contexts, categories: config.runtime.selinux_category_range, state });
+}
 
 const specOptions = ({ runtime, crid }: Config): SpecOptions => ({
   namespace: crid.namespace,

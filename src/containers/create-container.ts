@@ -119,7 +119,7 @@ async function create(
     imageId: image.id,
     logPath,
     stopSignal: stopSignalOf(config, image.config),
-    processLabel: spec.process?.selinuxLabel ?? '',
+    processLabel: input.selinux?.processLabel ?? '',
     snapshotter: handler.snapshotter,
     cgroupsPath: spec.linux?.cgroupsPath ?? '',
     user: input.user,

@@ -5,6 +5,7 @@ import type { Exits } from '../events/exits.js';
 import type { Operations } from '../operation/operation.js';
 import type { Handlers } from '../sandboxer/handler.js';
 import type { ImageVolumes } from '../sandboxer/image-volumes.js';
+import type { Selinux } from '../sandboxer/selinux.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
 import type { ImageCache } from '../state/images.js';
@@ -28,4 +29,6 @@ export interface ContainerDeps {
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;
   readonly imageVolumes: ImageVolumes;
+  /** Undefined where SELinux is off, or not to be used. */
+  readonly selinux: Selinux | undefined;
 }

@@ -2,17 +2,18 @@ import { mkdir, realpath, stat } from 'node:fs/promises';
 import { MountPropagation, type Mount } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { mountOf, readMountInfo } from '../host/mounts.js';
+import { relabelTree } from '../host/selinux.js';
 import { propagationCheck } from '../spec/propagation.js';
 import type { ResolvedMount } from '../spec/types.js';
 
 /**
  * Brings the CRI's mounts down to the host: a missing source is made as a directory (0755), as other CRI servers do,
  * links are resolved, and the propagation that is asked for is checked against the mount it lies on.
- * `imagePaths`: where the images lie that mounts name, by index. INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be shared as asked.
+ * A source is relabelled only when the request says so. INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be shared as asked.
  */
 export async function resolveMounts(
   mounts: readonly Mount[],
-  imagePaths: ReadonlyMap<number, string> = new Map(),
+  { imagePaths = new Map(), mountLabel = '' }: ResolveOptions = {},
 ): Promise<ResolvedMount[]> {
   const infos = mounts.some(({ propagation }) => propagation !== MountPropagation.PROPAGATION_PRIVATE)
     ? await readMountInfo()
@@ -22,6 +23,9 @@ export async function resolveMounts(
       const field = `config.mounts[${index}]`;
       const imagePath = imagePaths.get(index);
       const hostPath = imagePath ?? (await resolveSource(mount.host_path, field));
+      if (mountLabel !== '' && mount.selinux_relabel && imagePath === undefined) {
+        await relabelTree(hostPath, mountLabel, `${field}.selinux_relabel`);
+      }
       return {
         containerPath: mount.container_path,
         hostPath,
@@ -34,6 +38,13 @@ export async function resolveMounts(
       };
     }),
   );
+}
+
+interface ResolveOptions {
+  /** Where the images lie that mounts name, by index. */
+  readonly imagePaths?: ReadonlyMap<number, string>;
+  /** The SELinux label of the container's files; "" without SELinux. */
+  readonly mountLabel?: string;
 }
 
 async function resolveSource(path: string, field: string): Promise<string> {

@@ -8,6 +8,7 @@ import { openRootfs, type Rootfs } from '../host/rootfs.js';
 import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
+import { containerAppArmor } from '../spec/container-spec.js';
 import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
 import type { ContainerSpecInput, ResolvedDevice, ResolvedUser } from '../spec/types.js';
 import { needsUserLookup, resolveUser, userRequest } from '../spec/user.js';
@@ -15,6 +16,8 @@ import { podFiles } from '../state/pod-view.js';
 import type { LocalImage } from '../state/images.js';
 import type { Pod } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
+import { ensureAppArmorProfile } from './apparmor.js';
+import { cdiEdits } from './cdi-devices.js';
 import { mountImages } from './image-mounts.js';
 import { resolveMounts } from './resolve-mounts.js';
 
@@ -35,11 +38,17 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
   if (pod.state.phase !== 'ready') throw new CriError('FAILED_PRECONDITION', `pod sandbox "${pod.id}" is not ready`);
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
+  const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);
   const imagePaths = await mountImages(deps, steps, pod, config);
-  const [mounts, fromRootfs, devices, privilegedDevices, podMounts, seccompProfile] = await Promise.all([
-    steps.step('resolve mounts', () => resolveMounts(config.mounts, imagePaths), undefined, {
-      waitingOn: () => 'the sources of its mounts',
-    }),
+  const [mounts, fromRootfs, devices, privilegedDevices, podMounts, seccompProfile, cdi] = await Promise.all([
+    steps.step(
+      'resolve mounts',
+      () => resolveMounts(config.mounts, { imagePaths, mountLabel: selinux?.mountLabel ?? '' }),
+      undefined,
+      {
+        waitingOn: () => 'the sources of its mounts',
+      },
+    ),
     steps.step('read rootfs', () => readRootfs(deps, subject)),
     resolveDevices(config.devices),
     privileged && !handler.spec.privilegedWithoutHostDevices ? hostDevices() : [],
@@ -53,6 +62,8 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
       localhostSeccompPath(seccompRequest(config.linux?.security_context, deps.host, deps.specOptions)),
       'config.linux.security_context.seccomp.localhost_ref',
     ),
+    cdiEdits(deps, config),
+    ensureAppArmorProfile(containerAppArmor(config.linux?.security_context, deps.host, deps.specOptions)),
   ]);
   return {
     id,
@@ -71,6 +82,8 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
     privilegedDevices,
     targetPid: targetPid(deps, pod, config),
     seccompProfile,
+    selinux,
+    cdi,
     handler: handler.spec,
     options: deps.specOptions,
     host: deps.host,

@@ -1,4 +1,11 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { CriError } from '../base/errors.js';
+import { translated } from './errno.js';
 
 /** Whether profiles can be loaded and applied: the module is on and its interface is mounted. */
 export function appArmorEnabled(): boolean {
@@ -9,3 +16,39 @@ export function appArmorEnabled(): boolean {
     return false;
   }
 }
+
+/** What the kernel has loaded, as its file says it. */
+export const readAppArmorProfiles = (): Promise<string> => read('/sys/kernel/security/apparmor/profiles');
+
+/** The profile of this process, as its file says it; "" where it cannot be read. */
+export const ownAppArmorProfile = (): Promise<string> => read('/proc/self/attr/current').catch(() => '');
+
+/** Those of these files that /etc/apparmor.d has. */
+export const appArmorIncludes = (names: readonly string[]): ReadonlySet<string> =>
+  new Set(names.filter((name) => existsSync(join('/etc/apparmor.d', name))));
+
+const LOAD_LIMIT_MS = 60_000;
+
+/**
+ * Loads a profile into the kernel, in place of an older one of its name; apparmor_parser(8) compiles it.
+ * FAILED_PRECONDITION when that program is missing or does not take the profile.
+ */
+export async function loadAppArmorProfile(profile: string): Promise<void> {
+  const parser = spawn('apparmor_parser', ['--replace', '--skip-cache'], {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    timeout: LOAD_LIMIT_MS,
+  });
+  parser.stdin.on('error', () => undefined);
+  const said = Promise.all([text(parser.stdout), text(parser.stderr)]);
+  parser.stdin.end(profile);
+  let code: unknown;
+  try {
+    [code] = (await once(parser, 'close')) as unknown[];
+  } catch (thrown) {
+    throw new CriError('FAILED_PRECONDITION', `apparmor_parser: ${(thrown as Error).message}`, { cause: thrown });
+  }
+  if (code === 0) return;
+  throw new CriError('FAILED_PRECONDITION', `apparmor_parser: ${(await said).join('').trim().slice(-1024)}`);
+}
+
+const read = (path: string): Promise<string> => translated(path, () => readFile(path, 'utf8'));

@@ -1,4 +1,5 @@
-import { systemCall } from './libc.js';
+import { errnoError, errnoName } from './errno.js';
+import { lastErrno, systemCall } from './libc.js';
 
 /**
  * Copies extended attributes from one path to another, links not followed. Best effort: what the target's file system
@@ -13,6 +14,15 @@ export function copyXattrs(source: Buffer, target: Buffer): void {
     const value = Buffer.alloc(size);
     if (lgetxattr.sync(from, name, value, size) === size) lsetxattr.sync(to, name, value, size, 0);
   }
+}
+
+/** Sets an attribute of a path, a link not followed; false where the file system has none of that kind. */
+export function setXattr(path: string, name: string, value: string): boolean {
+  const bytes = Buffer.from(`${value}\0`);
+  if (lsetxattr.sync(terminated(Buffer.from(path)), name, bytes, bytes.length, 0) === 0) return true;
+  const error = errnoError('lsetxattr', path, lastErrno());
+  if (errnoName(error) === 'EOPNOTSUPP' || errnoName(error) === 'ENOTSUP' || errnoName(error) === 'EROFS') return false;
+  throw error;
 }
 
 // The kernel's limits for one value and for the list of names (xattr(7)).

@@ -51,8 +51,10 @@ export async function createSandbox(
     localhostSeccompPath(seccompRequest(context, deps.host, deps.specOptions)),
     'config.linux.security_context.seccomp.localhost_ref',
   );
+  const selinux = deps.selinux?.labels(context?.selinux_options, '');
   const spec = buildSandboxSpec({
     seccompProfile,
+    selinux,
     id: pod.id,
     pod: pod.config,
     image: image.config,
@@ -83,5 +85,5 @@ export async function createSandbox(
     netnsPath: pod.netnsPath,
     record: sandboxRecord(pod, {}),
   });
-  return { ...created, processLabel: spec.process?.selinuxLabel ?? '' };
+  return { ...created, processLabel: selinux?.processLabel ?? '' };
 }

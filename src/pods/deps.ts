@@ -4,6 +4,7 @@ import type { Exits } from '../events/exits.js';
 import type { Caller, Operations } from '../operation/operation.js';
 import type { Handlers } from '../sandboxer/handler.js';
 import type { ImageVolumes } from '../sandboxer/image-volumes.js';
+import type { Selinux } from '../sandboxer/selinux.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
 import type { LocalImage } from '../state/images.js';
@@ -21,6 +22,8 @@ export interface PodDeps {
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;
   readonly imageVolumes: ImageVolumes;
+  /** Undefined where SELinux is off, or not to be used. */
+  readonly selinux: Selinux | undefined;
   /** The reference of the image of pause containers. */
   readonly pauseImage: string;
   readonly ensureImage: (

@@ -1,7 +1,8 @@
 import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import { mergedEnv } from './env.js';
-import type { OciDevice, OciDeviceRule, OciHookName, OciSpec } from './oci.js';
+import type { OciDevice, OciDeviceRule, OciHookName, OciMount, OciSpec } from './oci.js';
+import { cleanPath } from './paths.js';
 
 /** Edits of a Container Device Interface spec (CDI 1.0, containerEdits), its devices' numbers filled in by the caller. */
 export interface CdiEdits {
@@ -66,7 +67,6 @@ function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
   const { process, linux } = spec;
   const nodes = edits.deviceNodes ?? [];
   const paths = new Set(nodes.map(({ path }) => path));
-  const targets = new Set((edits.mounts ?? []).map(({ containerPath }) => containerPath));
   const gids = [...(process.user.additionalGids ?? []), ...(edits.additionalGids ?? [])];
   const rules = nodes.filter(({ type }) => type === 'b' || type === 'c').map(nodeRule);
   return {
@@ -76,15 +76,7 @@ function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
       env: mergedEnv([...process.env, ...(edits.env ?? [])]),
       user: { ...process.user, ...(gids.length > 0 && { additionalGids: [...new Set(gids)] }) },
     },
-    mounts: [
-      ...spec.mounts.filter(({ destination }) => !targets.has(destination)),
-      ...(edits.mounts ?? []).map(({ hostPath, containerPath, options, type }) => ({
-        destination: containerPath,
-        source: hostPath,
-        ...(type && { type }),
-        options: [...(options ?? ['rbind'])],
-      })),
-    ],
+    mounts: withMounts(spec.mounts, edits.mounts ?? []),
     ...(edits.hooks && { hooks: withHooks(spec.hooks ?? {}, edits.hooks) }),
     linux: {
       ...linux,
@@ -98,6 +90,22 @@ function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
     },
   };
 }
+
+/** Sorted by depth again, so that none hides another. */
+function withMounts(mounts: readonly OciMount[], added: readonly CdiMount[]): OciMount[] {
+  if (added.length === 0) return [...mounts];
+  const targets = new Set(added.map(({ containerPath }) => cleanPath(containerPath)));
+  const kept = mounts.filter(({ destination }) => !targets.has(cleanPath(destination)));
+  const cdi = added.map(({ hostPath, containerPath, options, type }) => ({
+    destination: containerPath,
+    source: hostPath,
+    ...(type && { type }),
+    options: [...(options ?? ['rbind'])],
+  }));
+  return [...kept, ...cdi].sort((a, b) => depthOf(a.destination) - depthOf(b.destination));
+}
+
+const depthOf = (path: string): number => cleanPath(path).split('/').filter(Boolean).length;
 
 /** A node without an owner belongs to the container's user, unless that is root. */
 function nodeDevice(node: CdiDeviceNode, user: { readonly uid: number; readonly gid: number }): OciDevice {

@@ -1,0 +1,27 @@
+import type { SELinuxOption } from '../../generated/runtime/v1/api.js';
+import { freeLevel, levelOf, selinuxLabels, type SelinuxContexts } from '../spec/selinux-labels.js';
+import type { SelinuxLabels } from '../spec/types.js';
+import type { State } from '../state/state.js';
+
+/** Gives pods and containers their SELinux labels, none of them a level that another pod has. */
+export interface Selinux {
+  labels(options: SELinuxOption | undefined, parent: string): SelinuxLabels;
+}
+
+export const createSelinux = (input: {
+  contexts: SelinuxContexts;
+  categories: number;
+  state: Pick<State, 'pods' | 'containers'>;
+}): Selinux => ({
+  labels: (options, parent) =>
+    selinuxLabels({
+      contexts: input.contexts,
+      options,
+      parent,
+      freeLevel: () => {
+        const labelled = [...input.state.pods.list(), ...input.state.containers.list()];
+        const used = new Set(labelled.map(({ processLabel }) => levelOf(processLabel)));
+        return freeLevel(used, input.categories, Math.random);
+      },
+    }),
+});

@@ -1,0 +1,53 @@
+/**
+ * The AppArmor profile of containers that ask for the default, in the language of apparmor.d(5). Inside it everything
+ * is allowed but mounting and what would change the host: most of /proc/sys and /sys, and the kernel's memory.
+ */
+export function defaultAppArmorProfile(input: {
+  readonly name: string;
+  /** Profiles whose processes may signal the container's: `unconfined`, the runtimes', and crid's own. */
+  readonly signallers: readonly string[];
+  /** Which files of /etc/apparmor.d the host has: `tunables/global`, `abstractions/base`, `abi/3.0`. */
+  readonly includes: ReadonlySet<string>;
+}): string {
+  const { name, includes } = input;
+  const signallers = [...new Set(['unconfined', ...input.signallers])];
+  return [
+    ...(includes.has('abi/3.0') ? ['abi <abi/3.0>,'] : []),
+    includes.has('tunables/global') ? 'include <tunables/global>' : '@{PROC}=/proc/',
+    `profile ${name} flags=(attach_disconnected,mediate_deleted) {`,
+    ...[
+      ...(includes.has('abstractions/base') ? ['include <abstractions/base>'] : []),
+      'file,',
+      'network,',
+      'capability,',
+      'umount,',
+      'deny mount,',
+      ...signallers.map((peer) => `signal (receive) peer=${peer},`),
+      `signal (send, receive) peer=${name},`,
+      `ptrace (trace, tracedby, read, readby) peer=${name},`,
+      ...DENIED.map(([path, access]) => `deny ${path} ${access},`),
+    ].map((rule) => `  ${rule}`),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/** The names in a text of /sys/kernel/security/apparmor/profiles: `NAME (enforce)` a line. */
+export const loadedAppArmorProfiles = (text: string): Set<string> =>
+  new Set(text.split('\n').flatMap((line) => /^(.+) \([a-z]+\)$/.exec(line)?.[1] ?? []));
+
+/** What a process's own profile is called, from its attr/current: `NAME (enforce)`, or `unconfined`. */
+export const appArmorProfileName = (current: string): string => current.trim().split(' ')[0] || 'unconfined';
+
+/** All of /proc/sys but kernel/shm*; all of /sys but fs/cgroup: a glob can only say so letter by letter. */
+const DENIED: readonly (readonly [string, string])[] = [
+  ['@{PROC}/{kcore,kmem,mem,sysrq-trigger}', 'rwklx'],
+  ['@{PROC}/*', 'w'],
+  ['@{PROC}/{acpi,asound,bus,driver,dynamic_debug,fs,irq,scsi,tty}/**', 'w'],
+  ['@{PROC}/sys/{[^k],k[^e],ke[^r]}**', 'w'],
+  ['@{PROC}/sys/kernel/{[^s],s[^h],sh[^m]}**', 'w'],
+  ['@{PROC}/sys/kernel/{?,??}', 'w'],
+  ['/sys/{[^f],f[^s]}*/**', 'wklx'],
+  ['/sys/fs/{[^c],c[^g],cg[^r]}*/**', 'wklx'],
+  ['/sys/{firmware,devices/virtual/powercap,kernel/security}/**', 'rwklx'],
+];
