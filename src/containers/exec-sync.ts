@@ -6,7 +6,7 @@ import { logOf } from '../base/log.js';
 import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
 import { killTree } from '../host/process-tree.js';
-import type { Caller } from '../operation/operation.js';
+import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { execProcess } from '../spec/exec-process.js';
 import { parseSpec, processAny } from '../spec/spec-json.js';
@@ -111,7 +111,10 @@ async function exitInTime(
   signal: AbortSignal,
 ): Promise<Exit> {
   const timeout = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined;
-  const ends = [signal, timeout, caller.signal].filter((one) => one !== undefined);
+  // Its answer comes before its deadline, so that its signal, which is for calls that still wait, does not tell.
+  const dueMs = answerDueInMs(caller);
+  const due = dueMs === undefined ? undefined : AbortSignal.timeout(Math.ceil(dueMs));
+  const ends = [signal, timeout, due, caller.signal].filter((one) => one !== undefined);
   try {
     return await deps.containerd.tasks.wait(target, { signal: AbortSignal.any(ends) });
   } catch (thrown) {

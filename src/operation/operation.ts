@@ -69,6 +69,8 @@ interface Running {
 
 /** The caller gets its answer this long before its deadline, at most a tenth of what it gave. */
 const ANSWER_EARLY_MS = 500;
+/** Timers wrap above this one, and would ring at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function createOperations(options: { log: Logger; hook?: StepHook }): Operations {
   /** Every running operation, by key in order of arrival: the first one works, the others wait for it. */
@@ -132,6 +134,13 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
   };
 }
 
+/** Milliseconds until the caller must have its answer, a little before its deadline; undefined when it has none. */
+export function answerDueInMs({ deadlineMs }: Caller): number | undefined {
+  if (deadlineMs === undefined) return undefined;
+  const remainingMs = deadlineMs - Date.now();
+  return Math.min(MAX_TIMER_MS, Math.max(0, remainingMs - Math.min(ANSWER_EARLY_MS, remainingMs / 10)));
+}
+
 const isEqual = (a: OperationRequest<unknown>, b: OperationRequest<unknown>): boolean =>
   a.kind === b.kind && a.key === b.key && a.fingerprint !== undefined && a.fingerprint === b.fingerprint;
 
@@ -151,21 +160,20 @@ async function runToEnd<T>(request: OperationRequest<T>, steps: Steps, log: Logg
 
 /** Waits for the outcome, but no longer than the caller does. */
 async function untilCallerLeaves(running: Running, caller: Caller): Promise<unknown> {
-  const { kind, subject } = running.request;
+  const { kind, subject, fingerprint } = running.request;
   let timer: NodeJS.Timeout | undefined;
   let onAbort: (() => void) | undefined;
   const left = new Promise<never>((_, reject) => {
     const leave = (): void => {
       const waiting = running.steps.describe() ?? 'about to start';
-      reject(new CriError('DEADLINE_EXCEEDED', `${kind} ${subject}: ${waiting}; it goes on, a retry joins it`));
+      const after = fingerprint === undefined ? '' : '; it goes on, a retry joins it';
+      reject(new CriError('DEADLINE_EXCEEDED', `${kind} ${subject}: ${waiting}${after}`));
     };
     onAbort = leave;
     if (caller.signal?.aborted) return leave();
     caller.signal?.addEventListener('abort', leave, { once: true });
-    if (caller.deadlineMs !== undefined) {
-      const remainingMs = caller.deadlineMs - Date.now();
-      timer = setTimeout(leave, Math.max(0, remainingMs - Math.min(ANSWER_EARLY_MS, remainingMs / 10)));
-    }
+    const dueMs = answerDueInMs(caller);
+    if (dueMs !== undefined) timer = setTimeout(leave, dueMs);
   });
   try {
     return await Promise.race([running.outcome, left]);
