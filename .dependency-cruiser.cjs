@@ -5,14 +5,14 @@
 const LAYERS = [
   ['cri'],
   ['runtime', 'recovery'],
-  ['pods', 'containers', 'images'],
+  ['pods', 'containers', 'images', 'stats'],
   ['operation', 'sandboxer', 'spec', 'network', 'stdio', 'state', 'events', 'streaming'],
   ['containerd', 'host', 'config'],
   ['base'],
 ];
 /** Rooms of one line that are strangers to each other. */
 const STRANGERS = [
-  ['pods', 'containers', 'images'],
+  ['pods', 'containers', 'images', 'stats'],
   ['containerd', 'host', 'config'],
 ];
 

@@ -27,6 +27,9 @@ type ResponseOf<M extends GeneratedMethod> = ReturnType<M['responseType']['decod
 /** A handler of a unary RPC: the request, and who waits for the answer. */
 export type Handler<Request, Response> = (request: Request, caller: Caller) => Promise<Response> | Response;
 
+/** A handler of an RPC that answers with many messages, until it returns or the caller has gone. */
+export type StreamHandler<Request, Response> = (request: Request, caller: Caller) => AsyncIterable<Response>;
+
 /** A handler that answers something else than the generated message, with what encodes it. */
 export interface Encoded<Request, Response> {
   readonly handle: Handler<Request, Response>;
@@ -35,10 +38,11 @@ export interface Encoded<Request, Response> {
 
 /** The handlers of a service by method; a method that is left out answers UNIMPLEMENTED. */
 export type Handlers<S extends GeneratedService> = {
-  readonly [M in keyof S['methods']]?:
-    | Handler<RequestOf<S['methods'][M]>, ResponseOf<S['methods'][M]>>
-    // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each handler has a response type of its own
-    | Encoded<RequestOf<S['methods'][M]>, any>;
+  readonly [M in keyof S['methods']]?: S['methods'][M]['responseStream'] extends true
+    ? StreamHandler<RequestOf<S['methods'][M]>, ResponseOf<S['methods'][M]>>
+    : | Handler<RequestOf<S['methods'][M]>, ResponseOf<S['methods'][M]>>
+      // eslint-disable-next-line @typescript-eslint/no-explicit-any -- each handler has a response type of its own
+      | Encoded<RequestOf<S['methods'][M]>, any>;
 };
 
 /**
@@ -50,13 +54,13 @@ export function implement<S extends GeneratedService>(
   handlers: Handlers<S>,
 ): {
   definition: ServiceDefinition;
-  implementation: Record<string, (request: unknown, context: CallContext) => Promise<unknown>>;
+  implementation: Record<string, Implementation>;
 } {
   const definition: Record<string, ServiceDefinition[string]> = {};
-  const implementation: Record<string, (request: unknown, context: CallContext) => Promise<unknown>> = {};
+  const implementation: Record<string, Implementation> = {};
   for (const [key, handler] of Object.entries(handlers) as [
     string,
-    Handler<unknown, unknown> | Encoded<unknown, unknown>,
+    Handler<unknown, unknown> | StreamHandler<unknown, unknown> | Encoded<unknown, unknown>,
   ][]) {
     const method = service.methods[key];
     if (!method || !handler) continue;
@@ -72,8 +76,15 @@ export function implement<S extends GeneratedService>(
       responseSerialize: (message: unknown) => codec.encode(message).finish(),
       options: method.options,
     };
-    implementation[key] = async (request, context) =>
-      handle(request, { signal: context.signal, deadlineMs: deadlineOf(context.metadata) });
+    implementation[key] = method.responseStream
+      ? async function* (request, context) {
+          yield* (handle as StreamHandler<unknown, unknown>)(request, callerOf(context));
+        }
+      : async (request, context) => (handle as Handler<unknown, unknown>)(request, callerOf(context));
   }
   return { definition, implementation };
 }
+
+type Implementation = (request: unknown, context: CallContext) => Promise<unknown> | AsyncIterable<unknown>;
+
+const callerOf = ({ signal, metadata }: CallContext): Caller => ({ signal, deadlineMs: deadlineOf(metadata) });

@@ -1,0 +1,40 @@
+import type { Logger } from '../base/log.js';
+import { durationMs, type Config } from '../config/schema.js';
+import type { Containerd } from '../containerd/containerd.js';
+import { openCgroupReader } from '../host/cgroup-reader.js';
+import type { Handlers } from '../sandboxer/handler.js';
+import { snapshotterRoots } from '../state/snapshotter-root.js';
+import type { State } from '../state/state.js';
+import { createCpuRates } from './cpu-rates.js';
+import type { StatsDeps } from './deps.js';
+import { startSampler } from './sampler.js';
+import { createWritableLayers } from './writable-layers.js';
+
+const MIN_WINDOW_MS = 100;
+
+/** What statistics are made of, and the sampler that runs until `close`. */
+export async function createStats(options: {
+  config: Config;
+  log: Logger;
+  containerd: Containerd;
+  state: State;
+  handlers: Handlers;
+}): Promise<{ deps: StatsDeps; close(): void }> {
+  const { config, log, containerd, state, handlers } = options;
+  const windowMs = Math.max(durationMs(config.runtime.stats_collect_period), MIN_WINDOW_MS);
+  const deps: StatsDeps = {
+    log,
+    containerd,
+    state,
+    handlers,
+    cgroups: await openCgroupReader(),
+    rates: createCpuRates(windowMs),
+    layers: createWritableLayers({
+      snapshots: containerd.snapshots,
+      freshMs: config.images.stats_collect_period * 1000,
+      log,
+    }),
+    mountpoint: snapshotterRoots(containerd, config.root),
+  };
+  return { deps, close: startSampler(deps, windowMs) };
+}

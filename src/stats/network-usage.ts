@@ -1,0 +1,40 @@
+import type { NetworkInterfaceUsage, NetworkUsage } from '../../generated/runtime/v1/api.js';
+import { interfacesOf, type InterfaceUsage } from '../host/net-dev.js';
+import { DEFAULT_INTERFACE } from '../network/target.js';
+import { usesHostNetwork } from '../state/pod-view.js';
+import type { Pod } from '../state/records.js';
+import type { StatsDeps } from './deps.js';
+
+/** Every interface of a pod but `lo`; undefined on the host's network, and where no process of the pod is to be seen. */
+export function podInterfaces(deps: Pick<StatsDeps, 'state'>, pod: Pod): InterfaceUsage[] | undefined {
+  if (usesHostNetwork(pod.config)) return undefined;
+  const pid = pidIn(deps, pod);
+  return pid === undefined ? undefined : interfacesOf(pid)?.filter(({ name }) => name !== 'lo');
+}
+
+/** CRI NetworkUsage: the default interface stands alone, the others beside it. */
+export function networkUsage(interfaces: readonly InterfaceUsage[], atNs: bigint): NetworkUsage {
+  const main = interfaces.find(({ name }) => name === DEFAULT_INTERFACE);
+  return {
+    timestamp: atNs,
+    default_interface: main && interfaceUsage(main),
+    interfaces: interfaces.filter((one) => one !== main).map(interfaceUsage),
+  };
+}
+
+const interfaceUsage = (one: InterfaceUsage): NetworkInterfaceUsage => ({
+  name: one.name,
+  rx_bytes: { value: one.rxBytes },
+  rx_errors: { value: one.rxErrors },
+  tx_bytes: { value: one.txBytes },
+  tx_errors: { value: one.txErrors },
+});
+
+/** A process in the pod's network: its own, or that of a container where the sandbox has none on this host. */
+function pidIn({ state }: Pick<StatsDeps, 'state'>, pod: Pod): number | undefined {
+  if (pod.state.phase === 'ready' && pod.state.pid > 0) return pod.state.pid;
+  for (const container of state.containersOf(pod.id)) {
+    if (container.state.phase === 'running' && container.state.pid > 0) return container.state.pid;
+  }
+  return undefined;
+}

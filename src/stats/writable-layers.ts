@@ -1,0 +1,110 @@
+import PQueue from 'p-queue';
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { nowNs, sleep } from '../base/time.js';
+import type { Snapshots } from '../containerd/containerd.js';
+
+export interface LayerUsage {
+  readonly bytes: bigint;
+  readonly inodes: bigint;
+  /** Nanoseconds since the epoch. */
+  readonly measuredAtNs: bigint;
+}
+
+export interface Layer {
+  /** The snapshot's key. */
+  readonly id: string;
+  readonly snapshotter: string;
+  /** Whether it can still change: one that cannot is measured once more and never again. */
+  readonly live: boolean;
+}
+
+/**
+ * What writable layers take. A snapshotter walks all files of one to tell, so callers are given what was measured
+ * last, with the time of it, and ask for a fresh look that comes in the background.
+ */
+export interface WritableLayers {
+  /** Waits for those never measured, but not for long; the others are measured again in the background when stale. */
+  want(layers: readonly Layer[]): Promise<void>;
+  get(id: string): LayerUsage | undefined;
+  forget(id: string): void;
+}
+
+interface Known extends LayerUsage {
+  readonly atMs: number;
+  readonly final: boolean;
+}
+
+const FIRST_CONCURRENCY = 4;
+const FIRST_PATIENCE_MS = 1_000;
+const USAGE_TIMEOUT_MS = 30_000;
+/** Looking again takes a fifth of the time at most: after each look, a pause of four times as long. */
+const REST = 4;
+
+export function createWritableLayers(options: {
+  snapshots: (snapshotter: string) => Pick<Snapshots, 'usage'>;
+  freshMs: number;
+  log: Logger;
+}): WritableLayers {
+  const { snapshots, freshMs, log } = options;
+  const known = new Map<string, Known>();
+  const failedAtMs = new Map<string, number>();
+  const first = new Map<string, Promise<void>>();
+  const firsts = new PQueue({ concurrency: FIRST_CONCURRENCY });
+  /** In the order in which they became stale. */
+  const stale = new Map<string, Layer>();
+  let looking = false;
+
+  const measure = async ({ id, snapshotter, live }: Layer): Promise<void> => {
+    try {
+      const { bytes, inodes } = await snapshots(snapshotter).usage(id, { timeoutMs: USAGE_TIMEOUT_MS });
+      failedAtMs.delete(id);
+      known.set(id, { bytes, inodes, measuredAtNs: nowNs(), atMs: Date.now(), final: !live });
+    } catch (thrown) {
+      failedAtMs.set(id, Date.now());
+      log.debug({ snapshotter, snapshot: id, err: CriError.from(thrown).message }, 'usage of a layer not known');
+    }
+  };
+  const measureFirst = (layer: Layer): Promise<void> => {
+    const begun = first.get(layer.id) ?? firsts.add(() => measure(layer)).finally(() => first.delete(layer.id));
+    first.set(layer.id, begun);
+    return begun;
+  };
+  const lookAgain = async (): Promise<void> => {
+    looking = true;
+    for (const [id, layer] of stale) {
+      const startedMs = Date.now();
+      await measure(layer);
+      stale.delete(id);
+      await sleep((Date.now() - startedMs) * REST);
+    }
+    looking = false;
+  };
+  const isDue = ({ id, live }: Layer): boolean => {
+    const before = known.get(id);
+    if (Date.now() - (failedAtMs.get(id) ?? 0) < freshMs) return false;
+    return !before || (live ? Date.now() - before.atMs >= freshMs : !before.final);
+  };
+
+  return {
+    async want(layers) {
+      const due = layers.filter(isDue);
+      const unmeasured = due.filter(({ id }) => !known.has(id));
+      for (const layer of due) if (known.has(layer.id)) stale.set(layer.id, layer);
+      if (stale.size > 0 && !looking) void lookAgain();
+      if (unmeasured.length > 0) await noLongerThan(FIRST_PATIENCE_MS, Promise.all(unmeasured.map(measureFirst)));
+    },
+    get: (id) => known.get(id),
+    forget(id) {
+      known.delete(id);
+      failedAtMs.delete(id);
+      stale.delete(id);
+    },
+  };
+}
+
+async function noLongerThan(ms: number, work: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([work, new Promise((resolve) => (timer = setTimeout(resolve, ms)))]);
+  clearTimeout(timer);
+}
