@@ -12,6 +12,7 @@ import { createStop } from './containers/stop-container.js';
 import { imageService } from './cri/image-service.js';
 import { runtimeService } from './cri/runtime-service.js';
 import { serve } from './cri/server.js';
+import { createContainerEvents } from './events/container-events.js';
 import { createExits } from './events/exits.js';
 import { createExitHandler } from './events/handle-exit.js';
 import { followEvents } from './events/follow-events.js';
@@ -20,6 +21,7 @@ import type { ImageDeps } from './images/deps.js';
 import { createOperations } from './operation/operation.js';
 import { faultHook } from './operation/faults.js';
 import type { PodDeps } from './pods/deps.js';
+import { podStatusOf } from './pods/pod-sandbox-status.js';
 import { recover } from './recovery/recover.js';
 import { handlerFeatures } from './runtime/features.js';
 import { createHandlers } from './runtime/handlers.js';
@@ -32,6 +34,8 @@ import { createSelinux, type Selinux } from './sandboxer/selinux.js';
 import { parseSelinuxContexts } from './spec/selinux-labels.js';
 import { createImageVolumes } from './sandboxer/image-volumes.js';
 import { createState, type State } from './state/state.js';
+import { containerStatusOf } from './state/cri-view.js';
+import { createStats } from './stats/create-stats.js';
 import { createStdio } from './stdio/create-stdio.js';
 import { createStreaming } from './streaming/create-streaming.js';
 import { VERSION } from './version.js';
@@ -72,6 +76,14 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   const state = createState(containerd);
   const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log });
+  const events = createContainerEvents({
+    state,
+    describe: (pod) => ({
+      pod_sandbox_status: podStatusOf(pod),
+      containers_statuses: state.containersOf(pod.id).map((container) => containerStatusOf(container, images)),
+    }),
+  });
+  const stats = await createStats({ config, log, containerd, state, handlers: runtimes.handlers });
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });
   const exits = createExits({ containerd, log, onExit: exitHandler.onExit });
@@ -112,6 +124,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
       runtimeService({
         pods,
         containers,
+        information: { stats: stats.deps, events },
         stop,
         streaming,
         status: { config, containerd, network: runtimes.network, operations, features, warnings },
@@ -125,12 +138,14 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   return {
     path: server.path,
     async stop() {
+      events.close();
       const finished = await server.stop(SHUTDOWN_MS);
       await streaming.close();
       const left = await operations.drain(finished ? SHUTDOWN_MS : 0);
       if (left > 0) log.warn({ operations: operations.list() }, 'operations cut off, the next start undoes them');
       following.abort();
       exits.close();
+      stats.close();
       runtimes.close();
       await stdio.close();
       containerd.close();

@@ -6,6 +6,7 @@ import { listImages } from '../images/list-images.js';
 import { pullImage } from '../images/pull-image.js';
 import { removeImage } from '../images/remove-image.js';
 import { implement } from './service.js';
+import { inChunks } from './stream-list.js';
 
 /** runtime.v1.ImageService: which function answers which RPC. */
 export const imageService = (deps: ImageDeps) =>
@@ -13,6 +14,7 @@ export const imageService = (deps: ImageDeps) =>
     pullImage: pullImage(deps),
     imageStatus: imageStatus(deps),
     listImages: listImages(deps),
+    streamImages: (request) => inChunks(listImages(deps)(request).images, (images) => ({ images })),
     removeImage: removeImage(deps),
     imageFsInfo: imageFsInfo(deps),
   });

@@ -25,18 +25,21 @@ import { version } from '../runtime/version.js';
 import type { Streaming } from '../streaming/streaming.js';
 import type { Container, Pod } from '../state/records.js';
 import { listCodec } from './list-codec.js';
+import { information, type InformationDeps } from './information.js';
 import { implement } from './service.js';
 
 /** runtime.v1.RuntimeService: which function answers which RPC. */
 export const runtimeService = (deps: {
   pods: PodDeps;
   containers: ContainerDeps;
+  information: InformationDeps;
   stop: Stop;
   streaming: Streaming;
   status: StatusDeps;
   runtimeConfig: RuntimeConfigDeps;
 }) =>
   implement(RuntimeServiceDefinition, {
+    ...information(deps.information),
     version,
     status: status(deps.status),
     runtimeConfig: runtimeConfig(deps.runtimeConfig),

@@ -24,7 +24,7 @@ export const podSandboxStatus =
   async (request: PodSandboxStatusRequest): Promise<PodSandboxStatusResponse> => {
     const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
     return {
-      status: toStatus(pod),
+      status: podStatusOf(pod),
       info: request.verbose ? { info: await verboseInfo(deps, pod) } : {},
       containers_statuses: deps.state
         .containersOf(pod.id)
@@ -36,7 +36,7 @@ export const podSandboxStatus =
 export const podState = (pod: Pod): PodSandboxState =>
   pod.state.phase === 'ready' ? PodSandboxState.SANDBOX_READY : PodSandboxState.SANDBOX_NOTREADY;
 
-function toStatus(pod: Pod): PodSandboxStatus {
+export function podStatusOf(pod: Pod): PodSandboxStatus {
   const shown = pod.state.phase === 'ready' || !pod.state.released;
   const [ip = '', ...additional] = (shown && pod.network?.ips) || [];
   return {

@@ -10,7 +10,7 @@ import type { WritableLayers } from './writable-layers.js';
 export interface StatsDeps {
   readonly log: Logger;
   readonly containerd: Pick<Containerd, 'tasks' | 'namespace'>;
-  readonly state: Pick<State, 'pods' | 'containers' | 'containersOf'>;
+  readonly state: State;
   readonly handlers: Pick<Handlers, 'of'>;
   readonly cgroups: CgroupReader;
   readonly rates: CpuRates;

@@ -1,0 +1,132 @@
+import { ContainerEventType, type ContainerEventResponse } from '../../generated/runtime/v1/api.js';
+import { CriError } from '../base/errors.js';
+import { nowNs } from '../base/time.js';
+import type { Container, Pod } from '../state/records.js';
+import type { State } from '../state/state.js';
+
+/** What happens to pods and containers, for whoever subscribes (CRI GetContainerEvents). */
+export interface ContainerEvents {
+  /**
+   * Every event from now on, in the order in which the state changed, until `signal` aborts or crid stops. One who
+   * reads too slowly is cut off with RESOURCE_EXHAUSTED: a kubelet lists everything when it subscribes again.
+   */
+  subscribe(signal: AbortSignal | undefined): AsyncIterable<ContainerEventResponse>;
+  /** Ends every subscription. */
+  close(): void;
+}
+
+/** The pod and its containers as they are right after an event; `pod` is the last that was known of it. */
+export type DescribePod = (pod: Pod) => Pick<ContainerEventResponse, 'pod_sandbox_status' | 'containers_statuses'>;
+
+/** A busy node makes some tens of events a second. */
+const QUEUE_LIMIT = 2_000;
+
+const { CONTAINER_CREATED_EVENT, CONTAINER_STARTED_EVENT, CONTAINER_STOPPED_EVENT, CONTAINER_DELETED_EVENT } =
+  ContainerEventType;
+
+/** A pod's own events carry its id as the container's, as containerd's CRI plugin has them. */
+export function createContainerEvents(options: {
+  state: Pick<State, 'pods' | 'containers'>;
+  describe: DescribePod;
+  queueLimit?: number;
+  onCutOff?: () => void;
+}): ContainerEvents {
+  const { state, describe, queueLimit = QUEUE_LIMIT } = options;
+  const subscribers = new Set<Subscriber>();
+
+  const publish = (id: string, types: readonly ContainerEventType[], pod: Pod | undefined): void => {
+    if (subscribers.size === 0 || types.length === 0) return;
+    const described = pod ? describe(pod) : { pod_sandbox_status: undefined, containers_statuses: [] };
+    for (const type of types) {
+      const event = { container_id: id, container_event_type: type, created_at: nowNs(), ...described };
+      for (const subscriber of subscribers) subscriber.push(event);
+    }
+  };
+  const stops = [
+    state.pods.onChange((before, after) => publish((after ?? before)!.id, podEvents(before, after), after ?? before)),
+    state.containers.onChange((before, after) => {
+      const { id, podId } = (after ?? before)!;
+      publish(id, containerEventTypes(before, after), state.pods.find(podId, 'pod_sandbox_id'));
+    }),
+  ];
+
+  return {
+    async *subscribe(signal) {
+      const subscriber = createSubscriber(queueLimit, () => {
+        subscribers.delete(subscriber);
+        options.onCutOff?.();
+      });
+      const onAbort = (): void => subscriber.end();
+      subscribers.add(subscriber);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      if (signal?.aborted) onAbort();
+      try {
+        yield* subscriber.events();
+      } finally {
+        subscribers.delete(subscriber);
+        signal?.removeEventListener('abort', onAbort);
+      }
+    },
+    close() {
+      for (const stop of stops) stop();
+      for (const subscriber of subscribers) subscriber.end();
+    },
+  };
+}
+
+function podEvents(before: Pod | undefined, after: Pod | undefined): ContainerEventType[] {
+  if (!after) return [CONTAINER_DELETED_EVENT];
+  const stopped = after.state.phase === 'not-ready';
+  if (!before) return [CONTAINER_CREATED_EVENT, stopped ? CONTAINER_STOPPED_EVENT : CONTAINER_STARTED_EVENT];
+  return stopped && before.state.phase === 'ready' ? [CONTAINER_STOPPED_EVENT] : [];
+}
+
+function containerEventTypes(before: Container | undefined, after: Container | undefined): ContainerEventType[] {
+  if (!after) return [CONTAINER_DELETED_EVENT];
+  const types: ContainerEventType[] = before ? [] : [CONTAINER_CREATED_EVENT];
+  const [from, to] = [before?.state.phase ?? 'created', after.state];
+  if (from === to.phase || to.phase === 'created') return types;
+  // One that has ended before its start was written down has started all the same.
+  const started = from === 'created' && !(to.phase === 'exited' && to.reason === 'StartError');
+  if (started) types.push(CONTAINER_STARTED_EVENT);
+  if (to.phase === 'exited') types.push(CONTAINER_STOPPED_EVENT);
+  return types;
+}
+
+interface Subscriber {
+  push(event: ContainerEventResponse): void;
+  end(): void;
+  events(): AsyncGenerator<ContainerEventResponse>;
+}
+
+function createSubscriber(queueLimit: number, onCutOff: () => void): Subscriber {
+  const queue: ContainerEventResponse[] = [];
+  let wake: (() => void) | undefined;
+  let ended = false;
+  let failure: CriError | undefined;
+  return {
+    push(event) {
+      if (ended || failure) return;
+      queue.push(event);
+      if (queue.length > queueLimit) {
+        queue.length = 0;
+        failure = new CriError('RESOURCE_EXHAUSTED', `more than ${queueLimit} events were not read: subscribe again`);
+        onCutOff();
+      }
+      wake?.();
+    },
+    end() {
+      ended = true;
+      wake?.();
+    },
+    async *events() {
+      for (;;) {
+        if (failure) throw failure;
+        const event = queue.shift();
+        if (event) yield event;
+        else if (ended) return;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    },
+  };
+}

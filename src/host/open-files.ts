@@ -1,0 +1,41 @@
+import { readdirSync, readlinkSync } from 'node:fs';
+import { readCgroupFile } from './cgroup-files.js';
+
+/** Counting stops here: a container with more is told as having that many. */
+const MAX_FILES = 50_000;
+
+/** The open files of processes, and how many of them are sockets; a process that has gone counts for nothing. */
+export function openFiles(pids: readonly number[]): { readonly files: number; readonly sockets: number } {
+  let files = 0;
+  let sockets = 0;
+  for (const pid of pids) {
+    for (const fd of entriesOf(`/proc/${pid}/fd`)) {
+      if (files >= MAX_FILES) return { files, sockets };
+      files++;
+      if (linkOf(`/proc/${pid}/fd/${fd}`).startsWith('socket:')) sockets++;
+    }
+  }
+  return { files, sockets };
+}
+
+/** The soft limit of open files of a process (proc_pid_limits(5)); undefined when it has gone or has none. */
+export function openFilesLimit(pid: number): bigint | undefined {
+  const soft = /^Max open files\s+(\d+)/m.exec(readCgroupFile(`/proc/${pid}/limits`) ?? '')?.[1];
+  return soft === undefined ? undefined : BigInt(soft);
+}
+
+function entriesOf(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function linkOf(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return '';
+  }
+}
