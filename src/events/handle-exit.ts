@@ -1,4 +1,3 @@
-import { isCode } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import { nowNs } from '../base/time.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
@@ -36,7 +35,7 @@ export function createExitHandler(deps: ExitDeps): {
       const container = deps.state.containers.find(id, 'id');
       if (container) return containerExited(deps, container, exit, oomed.has(id));
       const pod = deps.state.pods.find(id, 'id');
-      if (pod) return sandboxExited(deps, pod);
+      if (pod) sandboxExited(deps, pod);
     },
     async onOom(id) {
       if (!deps.state.containers.find(id, 'id')) return;
@@ -94,15 +93,12 @@ async function wasOomKilled(container: Container, exitCode: number, oomed: boole
   return (count ?? 0) > 0;
 }
 
-async function sandboxExited(deps: ExitDeps, pod: Pod): Promise<void> {
+/** Its task stays until the pod is stopped: with it would go the shim, and containers of the pod may still run there. */
+function sandboxExited(deps: ExitDeps, pod: Pod): void {
   const current = deps.state.pods.find(pod.id, 'id');
-  if (current?.state.phase === 'ready') {
-    logOf(deps.log).warn({ pod: pod.id }, 'sandbox exited');
-    deps.state.pods.put({ ...current, state: { phase: 'not-ready', released: false, failedDetaches: 0 } });
-  }
-  await deps.containerd.tasks.delete(pod.id).catch((thrown: unknown) => {
-    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
-  });
+  if (current?.state.phase !== 'ready') return;
+  logOf(deps.log).warn({ pod: pod.id }, 'sandbox exited');
+  deps.state.pods.put({ ...current, state: { phase: 'not-ready', released: false, failedDetaches: 0 } });
 }
 
 const withState = (container: Container, state: Container['state']): Container =>

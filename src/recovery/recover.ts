@@ -8,6 +8,7 @@ import type { PodDeps } from '../pods/deps.js';
 import { releasePullLeases } from '../images/pull-lease.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
 import { watchSandbox } from '../pods/watch-sandbox.js';
+import type { SandboxState } from '../sandboxer/sandboxer.js';
 import { readRecords } from '../state/rebuild.js';
 import { transition, type Container, type Pod } from '../state/records.js';
 import { sweep } from './sweep.js';
@@ -51,10 +52,15 @@ export async function recover(deps: RecoverDeps): Promise<void> {
         ),
       ),
     );
-  await each(found.pods, (pod) => recoverPod(deps.pods, pod));
+  const halfMadeIds = new Set(found.halfMade);
+  await each(found.pods, async (pod) => {
+    const phase = await recoverPod(deps.pods, pod);
+    // It was written down as whole while its pause process waited to be started; or another server makes it right now.
+    if (phase === 'created' && !deps.shared) halfMadeIds.add(pod.id);
+  });
   await each(found.containers, (container) => recoverContainer(deps, container));
 
-  const halfMade = state.pods.list().filter(({ id }) => found.halfMade.has(id));
+  const halfMade = state.pods.list().filter(({ id }) => halfMadeIds.has(id));
   await each(halfMade, async ({ id }) => {
     log.warn({ pod: id }, 'undoing a pod that was not finished');
     await removePodSandbox(deps.pods)({ pod_sandbox_id: id }, { deadlineMs: Date.now() + UNDO_TIMEOUT_MS });
@@ -67,7 +73,8 @@ export async function recover(deps: RecoverDeps): Promise<void> {
   );
 }
 
-async function recoverPod(deps: PodDeps, read: Pod): Promise<void> {
+/** The task of a sandbox that has ended stays until the pod is stopped: with it would go the shim of the pod's containers. */
+async function recoverPod(deps: PodDeps, read: Pod): Promise<SandboxState['phase']> {
   const snapshotter = read.snapshotter || deps.handlers.of(read).snapshotter;
   deps.state.pods.put({ ...read, snapshotter });
   const { sandboxer } = deps.handlers.of(read);
@@ -77,9 +84,8 @@ async function recoverPod(deps: PodDeps, read: Pod): Promise<void> {
     const pod: Pod = { ...read, snapshotter, endpoint, state: { phase: 'ready', pid } };
     deps.state.pods.put(pod);
     watchSandbox(deps, pod);
-    return;
   }
-  if (found.phase === 'stopped') await sandboxer.stop(read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
+  return found.phase;
 }
 
 async function recoverContainer(deps: RecoverDeps, read: Container): Promise<void> {
@@ -96,7 +102,7 @@ async function recoverContainer(deps: RecoverDeps, read: Container): Promise<voi
   }
   if (task.status === 'created') {
     // The start was cut off before the process ran; the next StartContainer makes a task anew.
-    await deleteTask(deps.containers, read.id);
+    if (!deps.shared) await deleteTask(deps.containers, read.id);
     return;
   }
   await reattach(deps.containers, read, task);

@@ -65,7 +65,8 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
   const state = async (id: string, signal: AbortSignal): Promise<SandboxState> => {
     try {
       const task = await tasks.get({ containerId: id }, { signal });
-      return task.status === 'running' ? { phase: 'running', pid: task.pid } : { phase: 'stopped' };
+      if (task.status === 'running') return { phase: 'running', pid: task.pid };
+      return { phase: task.status === 'created' ? 'created' : 'stopped' };
     } catch (thrown) {
       if (isCode(thrown, 'NOT_FOUND')) return { phase: 'unknown' };
       throw thrown;

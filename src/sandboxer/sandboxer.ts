@@ -45,7 +45,11 @@ export interface SandboxEndpoint {
 }
 
 export type SandboxState =
-  ({ readonly phase: 'running' } & StartedSandbox) | { readonly phase: 'stopped' } | { readonly phase: 'unknown' };
+  | ({ readonly phase: 'running' } & StartedSandbox)
+  /** Made, and never started. */
+  | { readonly phase: 'created' }
+  | { readonly phase: 'stopped' }
+  | { readonly phase: 'unknown' };
 
 /** How a sandbox is run. Every step has its undo; `stop` and `remove` succeed where there is nothing left to do. */
 export interface Sandboxer {

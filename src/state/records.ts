@@ -95,10 +95,10 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
     case 'started':
       return state.phase === 'created' ? { phase: 'running', pid: event.pid, startedAtNs: event.startedAtNs } : state;
     case 'start-failed':
-      if (state.phase !== 'created') return state;
+      if (state.phase === 'exited') return state;
       return {
         phase: 'exited',
-        startedAtNs: event.atNs,
+        startedAtNs: startOf(state, event.atNs),
         finishedAtNs: event.atNs,
         exitCode: START_ERROR_EXIT_CODE,
         reason: 'StartError',

@@ -54,5 +54,13 @@ test('a start that failed is exit code 128 with its message; a task that is gone
     message: 'no such file',
   });
   assert.deepEqual(after(running, { kind: 'lost', atNs: 20n }), exited(255, 'Unknown'));
-  assert.deepEqual(after(running, { kind: 'start-failed', atNs: 20n, message: 'late' }), running);
+  // The start was written down, something after it failed, and the task was taken away again.
+  assert.deepEqual(after(running, { kind: 'start-failed', atNs: 20n, message: 'late' }), {
+    ...exited(128, 'StartError'),
+    message: 'late',
+  });
+  assert.deepEqual(
+    after(exited(3, 'Error', 15n), { kind: 'start-failed', atNs: 20n, message: 'late' }),
+    exited(3, 'Error', 15n),
+  );
 });
