@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { ClientError, Status } from 'nice-grpc';
+import { ContainerState } from '../../../generated/runtime/v1/api.js';
+import { shimsOf } from '../../../tools/stack/leftovers.js';
+import { until } from '../../../tools/stack/wait.js';
+import { startCrid, type Crid } from '../../harness/crid.js';
+import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
+import { pullImage, removeAllPods, runPod } from '../../harness/pod.js';
+import { testStack, type TestStack } from '../../harness/test-stack.js';
+import { prompt, withDeadline } from './calls.js';
+
+const PODS = 4;
+const LIMIT_MS = 20_000;
+
+describe('one of several shims hangs', { timeout: 120_000 }, () => {
+  let stack: TestStack;
+  let crid: Crid;
+  let nothing: Inventory;
+  let stopped: number | undefined;
+
+  before(async () => {
+    stack = await testStack();
+    crid = await startCrid(stack);
+    await pullImage(crid);
+    await (await runPod(crid, stack)).remove();
+    nothing = await leaks(stack);
+  });
+  after(async () => {
+    if (stopped !== undefined) process.kill(stopped, 'SIGCONT');
+    await removeAllPods(crid);
+    await assertLeavesNothing(stack, nothing);
+    await crid.stop();
+  });
+
+  it('the others go on, its own stop says what it waits for, and all ends when it goes on', async () => {
+    const { runtime } = crid;
+    const pods = await Promise.all(Array.from({ length: PODS }, () => runPod(crid, stack)));
+    const containers = await Promise.all(pods.map((pod) => pod.run()));
+    const [sickPod, well] = [pods[0]!, pods[1]!];
+    const [sickId, wellId] = [containers[0]!, containers[1]!];
+    const shim = (await shimsOf(stack.containerd.socket)).find(({ id }) => id === sickPod.id);
+    assert.ok(shim, `no shim of pod ${sickPod.id}`);
+    stopped = shim.pid;
+    process.kill(stopped, 'SIGSTOP');
+
+    const stop = (options?: ReturnType<typeof withDeadline>): Promise<unknown> =>
+      runtime.stopContainer({ container_id: sickId, timeout: 5n }, options);
+    const namesTheStep = (error: unknown): boolean => {
+      assert.ok(error instanceof ClientError, String(error));
+      assert.equal(error.code, Status.DEADLINE_EXCEEDED, error.message);
+      assert.match(error.details, /stop container .*send SIGTERM/);
+      assert.ok(error.details.includes(sickId), error.details);
+      return true;
+    };
+    await assert.rejects(stop(withDeadline(1500)), namesTheStep);
+
+    const [{ items }, listed, podStatus, status, health] = await Promise.all([
+      runtime.listPodSandbox({}, prompt()),
+      runtime.listContainers({}, prompt()),
+      runtime.podSandboxStatus({ pod_sandbox_id: sickPod.id }, prompt()),
+      runtime.containerStatus({ container_id: sickId, verbose: true }, prompt()),
+      runtime.status({}, prompt()),
+    ]);
+    assert.deepEqual(
+      [items.length, listed.containers.length, podStatus.status?.id, status.status?.state],
+      [PODS, PODS, sickPod.id, ContainerState.CONTAINER_RUNNING],
+    );
+    assert.ok(health.status?.conditions.every((condition) => condition.status));
+    await runtime.stopContainer({ container_id: wellId, timeout: 10n }, prompt());
+    const exec = await pods[2]!.exec(containers[2]!, ['echo', 'well']);
+    assert.deepEqual(exec, { stdout: 'well\n', stderr: '', exitCode: 0 });
+    await well.remove();
+    const other = await runPod(crid, stack);
+    await other.run();
+    await other.remove();
+    await assert.rejects(stop(withDeadline(1500)), namesTheStep);
+
+    process.kill(stopped, 'SIGCONT');
+    stopped = undefined;
+    await stop();
+    const ended = await until('its exit shows', LIMIT_MS, async () => {
+      const now = (await runtime.containerStatus({ container_id: sickId })).status;
+      return now?.state === ContainerState.CONTAINER_EXITED ? now : undefined;
+    });
+    assert.deepEqual([ended.exit_code, ended.reason], [0, 'Completed']);
+    await Promise.all([sickPod, pods[2]!, pods[3]!].map((pod) => pod.remove()));
+    await assertLeavesNothing(stack, nothing);
+  });
+});
