@@ -1,13 +1,14 @@
 import { stringify } from 'smol-toml';
 import type { LoadedConfig } from './load.js';
-import { get, isTree, keyText, type Path, type Tree } from './tree.js';
+import { withoutCredentials } from './redacted.js';
+import { isTree, keyText, type Path, type Tree } from './tree.js';
 
 /**
  * What is in force, as TOML that crid's own file could hold, each value with a comment that says where it came from.
  * Credentials are replaced by `[redacted]`.
  */
 export function showConfig({ config, origins }: Pick<LoadedConfig, 'config' | 'origins'>): string {
-  return `${table(redacted(config), [], origins).join('\n').trim()}\n`;
+  return `${table(withoutCredentials(config), [], origins).join('\n').trim()}\n`;
 }
 
 /** A table's own values first, as TOML wants it, then the tables in it. */
@@ -25,21 +26,4 @@ function table(tree: Tree, path: Path, origins: ReadonlyMap<string, string>): st
     }),
     ...tables.flatMap(([key, value]) => table(value, [...path, key], origins)),
   ];
-}
-
-const REDACTED = '[redacted]';
-
-function redacted(config: Tree): Tree {
-  const copy = structuredClone(config);
-  const registry = get(copy, ['images', 'registry']);
-  if (!isTree(registry)) return copy;
-  for (const name of ['headers', 'configs', 'auths']) registry[name] = concealed(registry[name]);
-  return copy;
-}
-
-/** Every text that is not empty, at any depth. */
-function concealed(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(concealed);
-  if (isTree(value)) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, concealed(inner)]));
-  return value === '' ? '' : REDACTED;
 }

@@ -1,5 +1,6 @@
 import type { RuntimeCondition, StatusRequest, StatusResponse } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
+import { withoutCredentials } from '../config/redacted.js';
 import type { Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Network } from '../network/network.js';
@@ -19,7 +20,7 @@ export interface StatusDeps {
   readonly warnings: readonly string[];
 }
 
-/** CRI Status: is containerd there, is the network; `info` has the config in force and every running operation. */
+/** CRI Status: is containerd there, is the network; `info` has the config in force, without credentials, and every running operation. */
 export const status =
   (deps: StatusDeps) =>
   async (request: StatusRequest): Promise<StatusResponse> => {
@@ -36,7 +37,7 @@ export const status =
     ];
     const info = request.verbose
       ? {
-          config: stringifyGoJson(deps.config),
+          config: stringifyGoJson(withoutCredentials(deps.config)),
           cniconfig: stringifyGoJson(network.config ?? null),
           lastCNILoadStatus: network.lastLoadError || 'OK',
           operations: stringifyGoJson(deps.operations.list()),
