@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { lstat, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { projectRoot } from '../../../tools/stack/project.js';
+import { startDaemon } from '../../../tools/stack/daemon.js';
+import { until } from '../../../tools/stack/wait.js';
+import { startCrid } from '../../harness/crid.js';
+import { criClient } from '../../harness/cri-client.js';
+import { assertFails, startSuite } from './suite.js';
+
+const suite = startSuite({ withPod: true });
+const LIMIT_MS = 30_000;
+const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
+const modeOf = async (path: string): Promise<string> => ((await lstat(path)).mode & 0o7777).toString(8);
+
+/** `crid serve` on a socket of the test's choice: how it ended, and what it said. */
+async function serveAndFail(listen: string): Promise<{ code: number | string; log: string }> {
+  const logFile = join(suite.crid.dir, 'refused.log');
+  await writeFile(logFile, '');
+  const config = ['--containerd-config', suite.stack.containerd.config, '--config', join(suite.crid.dir, 'crid.toml')];
+  const daemon = await startDaemon(program, ['serve', ...config, '--listen', listen], { logFile });
+  const code = await Promise.race([daemon.ended, until('it ends', LIMIT_MS, () => undefined)]);
+  return { code, log: await readFile(logFile, 'utf8') };
+}
+
+test('the socket is 0660, of root', async () => {
+  const { uid, gid } = await stat(suite.crid.socket);
+  assert.deepEqual([await modeOf(suite.crid.socket), uid, gid], ['660', 0, 0]);
+});
+
+test('a live socket is refused with exit code 1 before anything is touched, and goes on', async () => {
+  const { code, log } = await serveAndFail(suite.crid.socket);
+  assert.equal(code, 1);
+  assert.match(log, new RegExp(`^crid: listen: another server answers on "${suite.crid.socket}"$`, 'm'));
+  assert.ok(!log.includes('containerd'), log);
+  await suite.crid.runtime.version({});
+});
+
+test('what is no socket is left alone', async () => {
+  const file = join(suite.crid.dir, 'a-file');
+  await writeFile(file, 'precious');
+  const { code, log } = await serveAndFail(file);
+  assert.deepEqual([code, await readFile(file, 'utf8')], [1, 'precious']);
+  assert.ok(log.includes(`"${file}"`), log);
+});
+
+test('addresses that are none are refused', async () => {
+  for (const listen of ['tcp://127.0.0.1:1', `/${'x'.repeat(120)}`]) {
+    const { code, log } = await serveAndFail(listen);
+    assert.equal(code, 1);
+    assert.ok(log.includes(listen), log);
+  }
+});
+
+test('a stale socket is replaced, also after a crash; directories are made', async () => {
+  const crid = await startCrid(suite.stack, { config: { crid: { namespace: 'crid-socket' } } });
+  try {
+    await crid.kill9();
+    assert.ok((await lstat(crid.socket)).isSocket(), 'the socket has outlived its server');
+    await crid.start();
+    assert.equal(await modeOf(crid.socket), '660');
+  } finally {
+    await crid.stop();
+    crid.close();
+  }
+});
+
+test('SIGTERM: what runs is finished, no new call is taken, the pod lives on', async () => {
+  const { crid, pod } = suite;
+  const id = await pod.run();
+  const call = crid.runtime.execSync({ container_id: id, cmd: ['sh', '-c', 'sleep 1; echo finished'], timeout: 20n });
+  await until('the command runs', LIMIT_MS, async () => (await operations()).includes('exec sync') || undefined);
+  const stopped = crid.stop();
+  const { stdout, exit_code: code } = await call;
+  assert.deepEqual([Buffer.from(stdout).toString(), code, await stopped], ['finished\n', 0, 0]);
+
+  const late = criClient(crid.socket);
+  await assertFails(late.runtime.version({}), 'UNAVAILABLE');
+  late.close();
+  await crid.start();
+  const { status } = await until('the client is back', LIMIT_MS, () =>
+    crid.runtime.containerStatus({ container_id: id }),
+  );
+  assert.equal(status?.finished_at, 0n);
+  await crid.runtime.removeContainer({ container_id: id });
+});
+
+async function operations(): Promise<string> {
+  const { info } = await suite.crid.runtime.status({ verbose: true });
+  return info['operations'] ?? '';
+}
