@@ -1,6 +1,6 @@
 import { disposeAll, onDispose } from '../tools/stack/disposers.js';
 import { spokenSteps } from '../tools/stack/steps.js';
-import { assertLeavesNothing, leaks } from './harness/leaks.js';
+import { assertLeavesNothing, leaks, type Inventory } from './harness/leaks.js';
 import { startStack, type Stack } from './harness/test-stack.js';
 import { keepLogs } from './runner/logs.js';
 import { runFiles, type Counts } from './runner/run-files.js';
@@ -49,24 +49,38 @@ async function unit(files: readonly string[]): Promise<void> {
 async function integration(files: readonly string[]): Promise<void> {
   if (files.length === 0) return;
   say(`\nintegration tests: ${files.length} files; they need root on Debian with the network of its packages, once\n`);
-  const stack = await startStack({ step: spokenSteps(say) });
-  exportStack(stack);
+  let stack: Stack | undefined;
   for (const file of files) {
+    stack ??= await newStack();
     say(`\n${file.replace(/^.*\/test\//, 'test/')}\n`);
     const before = await leaks(stack);
     const counts = await run([file], 1, INTEGRATION_LIMIT_MS);
     add(counts);
-    const clean = await assertLeavesNothing(stack, before).then(
-      () => true,
-      (error: unknown) => {
-        say(`✖ ${(error as Error).message}\n`);
-        total.failed++;
-        return false;
-      },
-    );
-    if (counts.failed > 0 || !clean) say(`  logs: ${await keepLogs(stack, file)}\n`);
+    const isClean = await leavesNothing(stack, before);
+    if (counts.failed === 0 && isClean) continue;
+    say(`  logs: ${await keepLogs(stack, file)}\n`);
+    if (isClean) continue;
+    // What one file leaves behind is no concern of the next.
+    await stack.dispose();
+    stack = undefined;
   }
-  await stack.dispose();
+}
+
+async function newStack(): Promise<Stack> {
+  const stack = await startStack({ step: spokenSteps(say) });
+  exportStack(stack);
+  return stack;
+}
+
+async function leavesNothing(stack: Stack, before: Inventory): Promise<boolean> {
+  try {
+    await assertLeavesNothing(stack, before);
+    return true;
+  } catch (error) {
+    say(`✖ ${(error as Error).message}\n`);
+    total.failed++;
+    return false;
+  }
 }
 
 async function run(files: readonly string[], concurrency: number, timeoutMs: number): Promise<Counts> {

@@ -52,7 +52,7 @@ export async function leaks(stack: TestStack, namespace = NAMESPACE): Promise<In
 /** Fails with the names of what is there and was not before. */
 export function assertNoLeaks(before: Inventory, after: Inventory): void {
   const left = leftIn(before, after);
-  assert.equal(left.length, 0, `left behind:\n${left.map((line) => `  ${line}\n`).join('')}`);
+  if (left.length > 0) assert.fail(`left behind:\n${left.map((line) => `  ${line}`).join('\n')}`);
 }
 
 /** The same for things that may take a moment to go, such as a shim after its last task. */

@@ -23,8 +23,10 @@ export async function firstPod(
   const { runtime, images } = cri;
   const before = new Set((await images.listImages({})).images.map(({ id }) => id));
   onDispose('the images of the first pod', async () => {
-    for (const { id } of (await images.listImages({})).images) {
-      if (!before.has(id)) await images.removeImage({ image: { image: id } });
+    // Somebody else's pulls meanwhile are none of ours: only this image and the pinned one of the pod itself.
+    for (const { id, pinned, repo_tags: tags } of (await images.listImages({})).images) {
+      const isOurs = !before.has(id) && (pinned || tags.includes(IMAGE));
+      if (isOurs) await images.removeImage({ image: { image: id } });
     }
   });
   await step(`pull ${IMAGE}`, () => images.pullImage({ image: { image: IMAGE } }));

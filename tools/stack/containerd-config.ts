@@ -24,7 +24,8 @@ export interface ContainerdPaths {
 
 /** Everything that pods pull from comes from the loopback registry instead. */
 const REGISTRIES = ['docker.io', 'registry.k8s.io', 'k8s.gcr.io', 'gcr.io', 'ghcr.io'];
-const CRI_PLUGINS = ['io.containerd.grpc.v1.cri', 'io.containerd.cri.v1.runtime', 'io.containerd.cri.v1.images'];
+/** The service alone: what it is built on (its settings, the podsandbox controller) is of use to others too. */
+const CRI_PLUGIN = 'io.containerd.grpc.v1.cri';
 
 export function containerdPaths(dir: string): ContainerdPaths {
   return {
@@ -62,7 +63,7 @@ function containerdConfig(
   confDir: string,
   { cri = false, extraToml = '', runtime = {} }: ContainerdOptions,
 ): string {
-  const off = cri ? [] : CRI_PLUGINS;
+  const off = cri ? [] : [CRI_PLUGIN];
   const text = JSON.stringify;
   const runtimeTable = (handler: string): string =>
     [
