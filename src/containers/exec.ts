@@ -10,8 +10,9 @@ import { parseSpec, processAny } from '../spec/spec-json.js';
 import { makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/fifo-set.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
+import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
-import { removeProcess, type ExecTarget } from './exec-target.js';
+import { killExec, removeExec, type MadeExec } from './remove-exec.js';
 import { resizer } from './resize.js';
 import { runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';
@@ -50,42 +51,33 @@ interface Command {
 function serve(deps: ContainerDeps, command: Command, client: CommandClient): Promise<Outcome> {
   const { id } = runningContainer(deps.state, command.id);
   const execId = randomBytes(32).toString('hex');
+  const made: MadeExec = { target: { containerId: id, execId }, pid: undefined, streams: undefined };
   return deps.operations.run({
     kind: 'exec',
     subject: id,
     key: `exec:${execId}`,
-    // Its signal is the client's, which the steps look at themselves: the operation ends only when all is undone.
+    // The client is looked at where it matters: when it goes, the command is ended before the operation is.
     caller: {},
     limitMs: LIMIT_MS,
-    work: (steps) => run(deps, steps, { containerId: id, execId }, command, client),
+    work: (steps) => run(deps, steps, made, command, client),
   });
 }
 
 async function run(
   deps: ContainerDeps,
   steps: Steps,
-  target: ExecTarget,
+  made: MadeExec,
   command: Command,
   client: CommandClient,
 ): Promise<Outcome> {
   const { tasks, containers } = deps.containerd;
-  let made: FifoPaths | undefined;
-  const opened = steps.step(
-    'open streams',
-    async () => {
-      made = makeFifoSet({
-        directory: join(deps.directories.containerState(command.id), 'io', target.execId),
-        name: target.execId,
-        stdin: command.stdin,
-        stderr: !command.tty,
-      });
-      await client.read({ stdout: made.stdout, stderr: made.stderr || undefined });
-      return made;
-    },
-    async () => made && removeFifoSet(made),
-  );
+  const { target } = made;
   const [paths, { spec }] = await Promise.all([
-    opened,
+    steps.step(
+      'open streams',
+      () => openStreams(deps, made, command, client),
+      async () => made.streams?.remove(),
+    ),
     steps.step('read spec', (signal) => containers.get(command.id, { signal })),
   ]);
   if (!spec) throw new CriError('INTERNAL', `container "${command.id}" has no spec`);
@@ -93,42 +85,72 @@ async function run(
   await steps.step(
     'create process',
     (signal) => tasks.exec({ ...target, io: { ...paths, terminal: command.tty }, spec: process }, { signal }),
-    () => removeProcess(deps.containerd, target),
+    () => killExec(deps, made),
   );
-  await steps.step('start process', (signal) => tasks.start(target, { signal }));
+  await steps.step('start process', async (signal) => {
+    made.pid = (await tasks.start(target, { signal }).catch(asBadCommand('cmd'))).pid;
+  });
   client.feed(paths.stdin || undefined);
   if (command.tty) client.onResize(resizer(deps, target));
-  else void client.stdinEnded.then(() => tasks.closeIo(target)).catch(() => undefined);
-  const exit = await steps.step('wait for exit', (signal) => exited(deps, target, client, signal), undefined, {
+  else client.stdinEnded.then(() => tasks.closeIo(target)).catch(() => undefined);
+  const exit = await steps.step('wait for exit', (signal) => exitOrGone(deps, target, client, signal), undefined, {
     timeoutMs: LIMIT_MS,
+    waitingOn: () => `command ${JSON.stringify(command.cmd[0])}`,
   });
-  return finish(deps, steps, target, paths, client, exit);
+  if (exit === undefined) return endWithoutClient(deps, steps, made);
+  await steps.step('drain output', () => drain(deps, paths, client), undefined, {
+    timeoutMs: LIMIT_MS,
+    waitingOn: () => 'the client to read the rest',
+  });
+  removeExec(deps, made);
+  return { kind: 'exited', exitCode: exit.exitStatus };
 }
 
-/** CANCELLED when the client goes first: what was begun is then undone, the process killed. */
-const exited = (deps: ContainerDeps, target: ExecTarget, client: CommandClient, signal: AbortSignal): Promise<Exit> =>
-  deps.containerd.tasks.wait(target, { signal: AbortSignal.any([signal, client.signal]) });
-
-async function finish(
+async function openStreams(
   deps: ContainerDeps,
-  steps: Steps,
-  target: ExecTarget,
-  paths: FifoPaths,
+  made: MadeExec,
+  command: Command,
   client: CommandClient,
-  exit: Exit,
-): Promise<Outcome> {
-  await steps.step(
-    'drain output',
-    () => {
-      for (const { path } of outputsOf(paths)) nudge(path);
-      return client.drain(durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS);
-    },
-    undefined,
-    { timeoutMs: LIMIT_MS, waitingOn: () => 'the client to read the rest' },
-  );
-  await steps.step('delete process', async (signal) => {
-    await deps.containerd.tasks.deleteExec(target, { signal });
-    removeFifoSet(paths);
+): Promise<FifoPaths> {
+  const { execId } = made.target;
+  const paths = makeFifoSet({
+    directory: join(deps.directories.containerState(command.id), 'io', execId),
+    name: execId,
+    stdin: command.stdin,
+    stderr: !command.tty,
   });
-  return { kind: 'exited', exitCode: exit.exitStatus };
+  made.streams = { remove: () => removeFifoSet(paths) };
+  await client.read({ stdout: paths.stdout, stderr: paths.stderr || undefined });
+  return paths;
+}
+
+/** Undefined when the client goes first. */
+async function exitOrGone(
+  deps: ContainerDeps,
+  target: MadeExec['target'],
+  client: CommandClient,
+  signal: AbortSignal,
+): Promise<Exit | undefined> {
+  try {
+    return await deps.containerd.tasks.wait(target, { signal: AbortSignal.any([signal, client.signal]) });
+  } catch (thrown) {
+    if (client.signal.aborted && !signal.aborted) return undefined;
+    throw thrown;
+  }
+}
+
+/** As with a terminal that is closed, the command does not outlive who ran it. */
+async function endWithoutClient(deps: ContainerDeps, steps: Steps, made: MadeExec): Promise<Outcome> {
+  await steps.step('kill process', () => killExec(deps, made));
+  return { kind: 'failed', message: 'the client has gone' };
+}
+
+/** What the command wrote before it ended reaches the client, however slowly that one reads, unless it goes. */
+async function drain(deps: ContainerDeps, paths: FifoPaths, client: CommandClient): Promise<void> {
+  for (const { path } of outputsOf(paths)) nudge(path);
+  await client
+    .drain(durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS)
+    .catch((thrown: unknown) => {
+      if (!client.signal.aborted) throw thrown;
+    });
 }
