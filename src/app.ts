@@ -12,6 +12,7 @@ import { createStop } from './containers/stop-container.js';
 import { imageService } from './cri/image-service.js';
 import { runtimeService } from './cri/runtime-service.js';
 import { serve } from './cri/server.js';
+import { clearSocket, socketPath } from './cri/socket.js';
 import { createContainerEvents } from './events/container-events.js';
 import { createExits } from './events/exits.js';
 import { createExitHandler } from './events/handle-exit.js';
@@ -53,6 +54,8 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   const { config } = loaded;
   const log = createLogger(config.crid.log_level);
   for (const warning of [...loaded.warnings, ...notHonoured(config)]) log.warn(warning);
+  // Another crid that is at work there must not find its pods rebuilt, read from and swept by this one.
+  await clearSocket(socketPath(config.crid.listen));
   const containerd = createContainerd({ address: config.grpc.address, namespace: config.crid.namespace, log });
   const { version } = await containerd.introspection.version();
   if (Number.parseInt(version.replace(/^v/, ''), 10) < 2) {
