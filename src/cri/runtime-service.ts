@@ -21,6 +21,7 @@ import { stopPodSandbox } from '../pods/stop-pod-sandbox.js';
 import { updatePodSandboxResources } from '../pods/update-pod-sandbox-resources.js';
 import { runtimeConfig, type RuntimeConfigDeps } from '../runtime/runtime-config.js';
 import { status, type StatusDeps } from '../runtime/status.js';
+import { updateRuntimeConfig } from '../runtime/update-runtime-config.js';
 import { version } from '../runtime/version.js';
 import type { Streaming } from '../streaming/streaming.js';
 import type { Container, Pod } from '../state/records.js';
@@ -43,6 +44,7 @@ export const runtimeService = (deps: {
     version,
     status: status(deps.status),
     runtimeConfig: runtimeConfig(deps.runtimeConfig),
+    updateRuntimeConfig: updateRuntimeConfig({ ...deps.status, log: deps.pods.log }),
     runPodSandbox: runPodSandbox(deps.pods),
     stopPodSandbox: stopPodSandbox(deps.pods),
     removePodSandbox: removePodSandbox(deps.pods),
