@@ -41,7 +41,9 @@ async function main(): Promise<void> {
     stopping = true;
     say('\nstopping the pod, crid and what else was started');
   });
-  const code = await served.ended;
+  // What runs in the background does not keep this process alive.
+  const alive = setInterval(() => undefined, 3_600_000);
+  const code = await served.ended.finally(() => clearInterval(alive));
   if (!stopping) throw new Error(`crid has ended (${code}), its log was ${served.logFile}`);
 }
 
