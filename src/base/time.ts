@@ -3,8 +3,6 @@ import { CriError } from './errors.js';
 /** Now in nanoseconds since the epoch, as CRI and containerd count; the clock itself ticks in microseconds at best. */
 export const nowNs = (): bigint => BigInt(Math.round((performance.timeOrigin + performance.now()) * 1e3)) * 1000n;
 
-export const msToNs = (ms: number): bigint => BigInt(Math.round(ms * 1e6));
-
 /** Resolves after `ms`; rejects at once when `signal` aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -30,8 +30,8 @@ export interface ContainerRecord {
   readonly spec?: Any | undefined;
   readonly snapshotter: string;
   readonly snapshotKey: string;
-  /** Milliseconds since the epoch; set by containerd. */
-  readonly createdAtMs?: number;
+  /** Nanoseconds since the epoch; set by containerd. */
+  readonly createdAtNs?: bigint;
   readonly extensions: Readonly<Record<string, Any>>;
   /** The sandbox that the container belongs to ("" for none). */
   readonly sandbox: string;
@@ -241,7 +241,7 @@ export interface SandboxRecord {
   readonly labels: Labels;
   readonly extensions: Readonly<Record<string, Any>>;
   readonly sandboxer: string;
-  readonly createdAtMs?: number;
+  readonly createdAtNs?: bigint;
 }
 
 export interface SandboxStore {

@@ -3,7 +3,7 @@ import { wireAny, wireAnys } from './any.js';
 import { withOptions, type ClientOf } from './connection.js';
 import type { ContainerRecord, Containers } from './containerd.js';
 import { checkFields, present, unlessGone } from './answers.js';
-import { timestampMs } from './wire-time.js';
+import { timestampNs } from './wire-time.js';
 
 export function createContainers(clientOf: ClientOf): Containers {
   const client = clientOf(ContainersDefinition);
@@ -57,7 +57,7 @@ function recordOf(answer: Container | undefined, method: string): ContainerRecor
     spec: container.spec,
     snapshotter: container.snapshotter,
     snapshotKey: container.snapshot_key,
-    createdAtMs: timestampMs(container.created_at),
+    createdAtNs: timestampNs(container.created_at),
     extensions: container.extensions,
     sandbox: container.sandbox,
   };

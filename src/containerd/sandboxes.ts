@@ -4,7 +4,7 @@ import { wireAny, wireAnys } from './any.js';
 import { withOptions, type ClientOf } from './connection.js';
 import type { SandboxRecord, SandboxStore } from './containerd.js';
 import { checkFields, present, unlessGone } from './answers.js';
-import { timestampMs } from './wire-time.js';
+import { timestampNs } from './wire-time.js';
 
 export function createSandboxStore(clientOf: ClientOf): SandboxStore {
   const client = clientOf(StoreDefinition);
@@ -51,6 +51,6 @@ function recordOf(answer: Sandbox | undefined, method: string): SandboxRecord {
     labels: sandbox.labels,
     extensions: sandbox.extensions,
     sandboxer: sandbox.sandboxer,
-    createdAtMs: timestampMs(sandbox.created_at),
+    createdAtNs: timestampNs(sandbox.created_at),
   };
 }

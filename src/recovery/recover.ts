@@ -4,6 +4,7 @@ import { nowNs } from '../base/time.js';
 import type { Task } from '../containerd/containerd.js';
 import type { ContainerDeps } from '../containers/deps.js';
 import { deleteTask } from '../containers/tasks.js';
+import { netnsIsOpen } from '../host/netns.js';
 import type { PodDeps } from '../pods/deps.js';
 import { releasePullLeases } from '../images/pull-lease.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
@@ -84,6 +85,9 @@ async function recoverPod(deps: PodDeps, read: Pod): Promise<SandboxState['phase
     const pod: Pod = { ...read, snapshotter, endpoint, state: { phase: 'ready', pid } };
     deps.state.pods.put(pod);
     watchSandbox(deps, pod);
+  } else if (read.netnsPath !== '' && !(await netnsIsOpen(read.netnsPath))) {
+    // Another server has stopped it, or the host has started anew: it has no address any more.
+    deps.state.pods.put({ ...read, snapshotter, network: undefined });
   }
   return found.phase;
 }

@@ -1,5 +1,6 @@
 import { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { isCode } from '../base/errors.js';
+import { nowNs } from '../base/time.js';
 import { anyOf } from '../containerd/any.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { killTask } from './pause.js';
@@ -50,7 +51,7 @@ export function createControllerSandboxer(
           ),
         () => shutdown(plan.id),
       );
-      return { pid: undefined, createdAtMs: plan.record.createdAtMs ?? Date.now() };
+      return { pid: undefined, createdAtNs: plan.record.createdAtNs ?? nowNs() };
     },
     start: (steps, id) =>
       steps.step(

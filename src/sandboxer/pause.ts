@@ -1,4 +1,5 @@
 import { isCode } from '../base/errors.js';
+import { nowNs } from '../base/time.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
@@ -59,7 +60,7 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
         ),
       () => deleteTask(id),
     );
-    return { pid, createdAtMs: record.createdAtMs ?? Date.now() };
+    return { pid, createdAtNs: record.createdAtNs ?? nowNs() };
   };
 
   const state = async (id: string, signal: AbortSignal): Promise<SandboxState> => {

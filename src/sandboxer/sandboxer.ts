@@ -29,7 +29,7 @@ export interface CreatedSandbox {
   /** The process that waits to be started; undefined where there is none before the start. */
   readonly pid: number | undefined;
   /** As containerd has written it down, so that a restart of crid shows the same. */
-  readonly createdAtMs: number;
+  readonly createdAtNs: bigint;
 }
 
 export interface StartedSandbox {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
-import { msToNs, nowNs } from '../base/time.js';
+import { nowNs } from '../base/time.js';
 import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
 import { parseSpec } from '../spec/spec-json.js';
 import type { Directories } from './directories.js';
@@ -94,7 +94,7 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
     runtimeHandler: metadata.runtimeHandler,
     runtime,
     snapshotter: container?.snapshotter ?? '',
-    createdAtNs: msToNs(container?.createdAtMs ?? sandbox?.createdAtMs ?? Date.now()),
+    createdAtNs: container?.createdAtNs ?? sandbox?.createdAtNs ?? nowNs(),
     netnsPath: metadata.netnsPath,
     network: metadata.cniResult && {
       ips: [metadata.ip, ...metadata.additionalIps].filter((ip) => ip !== ''),
@@ -130,7 +130,7 @@ async function toContainer(record: ContainerRecord, directories: Directories): P
       gid: spec?.process?.user.gid ?? 0,
       additionalGids: spec?.process?.user.additionalGids ?? [],
     },
-    createdAtNs: status?.createdAt || msToNs(record.createdAtMs ?? Date.now()),
+    createdAtNs: status?.createdAt || (record.createdAtNs ?? nowNs()),
     resources: status?.resources,
     // Without any status nobody knows whether it ever ran: it counts as ended, not as about to be started again.
     state: status

@@ -28,8 +28,8 @@ test('a container keeps every field and changes one extension alone', async () =
     extensions: { one: text('1'), 'two.dotted': text('2') },
     sandbox: '',
   };
-  const { createdAtMs, ...created } = await containerd.containers.create(record);
-  assert.ok(createdAtMs !== undefined && createdAtMs > 0);
+  const { createdAtNs, ...created } = await containerd.containers.create(record);
+  assert.ok(createdAtNs !== undefined && createdAtNs > 0n);
   assert.deepEqual(created, buffers(record));
 
   await containerd.containers.update(
@@ -38,7 +38,7 @@ test('a container keeps every field and changes one extension alone', async () =
   );
   const expected = buffers({ ...record, extensions: { one: text('1'), 'two.dotted': text('changed') } });
   const [listed] = await containerd.containers.list([`labels."io.example/a"==1`]);
-  assert.deepEqual({ ...listed, createdAtMs: 0 }, { ...expected, createdAtMs: 0 });
+  assert.deepEqual({ ...listed, createdAtNs: 0n }, { ...expected, createdAtNs: 0n });
   assert.deepEqual(await containerd.containers.list([`labels."io.example/a"==2`]), []);
 
   assert.deepEqual(
@@ -112,8 +112,8 @@ test('a sandbox record changes one extension alone', async () => {
     extensions: { metadata: text('1'), other: text('o') },
     sandboxer: 'podsandbox',
   };
-  const { createdAtMs, ...created } = await containerd.sandboxes.create(record);
-  assert.ok(createdAtMs !== undefined && createdAtMs > 0);
+  const { createdAtNs, ...created } = await containerd.sandboxes.create(record);
+  assert.ok(createdAtNs !== undefined && createdAtNs > 0n);
   assert.deepEqual(created, buffers(record));
   const changed = { ...record, extensions: { metadata: text('2') } };
   await containerd.sandboxes.update(changed, ['extensions.metadata']);
