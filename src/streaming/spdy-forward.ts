@@ -83,7 +83,8 @@ function createPairs(send: (...parts: readonly Uint8Array[]) => boolean, forward
         pair.forwarded.start();
       }
       if (type === 'error') return { onData: () => undefined, onEnd: () => undefined };
-      return { onData: pair.forwarded.write, onEnd: pair.forwarded.end };
+      const { write, end, destroy } = pair.forwarded;
+      return { onData: write, onEnd: end, onReset: destroy };
     },
   });
 }

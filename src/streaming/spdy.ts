@@ -12,8 +12,10 @@ export interface SpdyStream {
 
 export interface StreamListener {
   onData(bytes: Buffer): void;
-  /** The client sends no more. Once; a reset by the client ends its side too. */
+  /** The client sends no more. Once. */
   onEnd(): void;
+  /** The client wants no more of it, in either direction; without it a reset is an end. */
+  onReset?(): void;
 }
 
 export interface SpdyConnection {
@@ -88,7 +90,8 @@ export function createSpdyConnection(options: {
     if (!open) return;
     open.sent = true;
     streams.delete(id);
-    receivedAll(id, open);
+    if (open.listener?.onReset) open.listener.onReset();
+    else receivedAll(id, open);
   };
 
   const receive = createSpdyFrameReader({
