@@ -16,6 +16,8 @@ import type { ContainerDeps } from './deps.js';
 
 /** What a stream may carry before the rest is dropped; the CRI leaves the limit to the server, its peers use the same. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
+/** A kubelet takes no message above 16 MiB, tags and lengths of its fields included. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024 - 64;
 /** A command without a timeout is still bounded: a day. */
 const LIMIT_MS = 24 * 3600_000;
 /** Children that outlive the command may hold its streams open; the drain ends all the same. */
@@ -76,22 +78,34 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
     (signal) => tasks.exec({ ...made.target, io: { ...capture.paths, terminal: false }, spec: process }, { signal }),
     () => killProcess(deps, made),
   );
-  await steps.step('start process', async (signal) => {
-    made.pid = (await tasks.start(made.target, { signal }).catch(asBadCommand('cmd'))).pid;
-  });
-  const exit = await steps.step(
-    'wait for exit',
-    (signal) => exitInTime(deps, made.target, command.timeoutMs, caller, signal),
-    undefined,
-    { timeoutMs: LIMIT_MS, waitingOn: () => `command ${JSON.stringify(command.cmd[0])}` },
-  );
+  // Waited for before it runs, so that not even the shortest command has ended unseen.
+  const [exit] = await Promise.all([
+    steps.step(
+      'wait for exit',
+      (signal) => exitInTime(deps, made.target, command.timeoutMs, caller, signal),
+      undefined,
+      {
+        timeoutMs: LIMIT_MS,
+        waitingOn: () => `command ${JSON.stringify(command.cmd[0])}`,
+      },
+    ),
+    steps.step('start process', async (signal) => {
+      made.pid = (await tasks.start(made.target, { signal }).catch(asBadCommand('cmd'))).pid;
+    }),
+  ]);
   const drainMs = durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS;
   const { stdout, stderr } = await steps.step('drain output', () => {
     capture.stop(drainMs);
     return capture.output;
   });
   removeInBackground(deps, made);
-  return { stdout: Buffer.from(stdout), stderr: Buffer.from(stderr), exit_code: exit.exitStatus };
+  return { ...fitting(Buffer.from(stdout), Buffer.from(stderr)), exit_code: exit.exitStatus };
+}
+
+/** Both streams cut to what one answer can carry, neither below its half. */
+function fitting(stdout: Buffer, stderr: Buffer): { stdout: Buffer; stderr: Buffer } {
+  const kept = stderr.subarray(0, Math.max(MAX_ANSWER_BYTES - stdout.length, MAX_ANSWER_BYTES / 2));
+  return { stdout: stdout.subarray(0, MAX_ANSWER_BYTES - kept.length), stderr: kept };
 }
 
 /** What one command has made so far. */

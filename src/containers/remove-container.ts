@@ -33,8 +33,8 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
   if (!container) return;
   // An exit that is being handled takes the task away itself.
   await steps.step('wait for exit handling', () => deps.exits.handled(id));
+  if (!deps.exits.isTaken(id)) await steps.step('delete task', (signal) => deleteTask(deps, id, signal));
   deps.exits.forget(id);
-  await steps.step('delete task', (signal) => deleteTask(deps, id, signal));
   await steps.step('close streams', async () => {
     await deps.ios.get(id)?.remove();
     deps.ios.delete(id);

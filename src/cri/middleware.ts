@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { ServerError, type CallContext, type ServerMiddlewareCall } from 'nice-grpc';
-import { withContext } from '../base/context.js';
+import { withContext, type RequestContext } from '../base/context.js';
 import { Code, CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 
@@ -23,16 +23,14 @@ export function requestMiddleware(options: { log: Logger; onCall?: (call: Answer
     call: ServerMiddlewareCall<Request, Response>,
     context: CallContext,
   ): AsyncGenerator<Response, Response | void, undefined> {
-    const requestId = randomUUID();
-    const rpc = call.method.path.slice(call.method.path.lastIndexOf('/') + 1);
-    const log = options.log.child({ requestId, rpc });
+    const request = requestContext(options.log, call.method.path);
     const startedMs = performance.now();
     let failure: CriError | undefined;
     try {
       // A generator's body does not keep the asynchronous context of who iterates it: each step enters it anew.
-      const steps = withContext({ requestId, log }, () => call.next(call.request as never, context));
+      const steps = withContext(request, () => call.next(call.request as never, context));
       for (;;) {
-        const step = await withContext({ requestId, log }, () => steps.next());
+        const step = await withContext(request, () => steps.next());
         if (step.done) return step.value;
         yield step.value;
       }
@@ -43,8 +41,22 @@ export function requestMiddleware(options: { log: Logger; onCall?: (call: Answer
       const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
       const code = failure?.code ?? 'OK';
       options.onCall?.({ method: call.method.path, code, durationMs });
-      if (failure) log.warn({ durationMs, code, err: failure.message }, 'call failed');
-      else log[QUIET.test(call.method.path) ? 'debug' : 'info']({ durationMs }, 'call answered');
+      if (failure) request.log.warn({ durationMs, code, err: failure.message }, 'call failed');
+      else if (!QUIET.test(call.method.path)) request.log.info({ durationMs }, 'call answered');
+      else if (options.log.isLevelEnabled('debug')) request.log.debug({ durationMs }, 'call answered');
     }
+  };
+}
+
+/** The logger is made when something is logged: a List that nothing is said about does without. */
+function requestContext(log: Logger, path: string): RequestContext {
+  const requestId = randomUUID();
+  let own: Logger | undefined;
+  return {
+    requestId,
+    get log() {
+      own ??= log.child({ requestId, rpc: path.slice(path.lastIndexOf('/') + 1) });
+      return own;
+    },
   };
 }

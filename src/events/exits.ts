@@ -13,6 +13,8 @@ export interface Exits {
   report(id: string, exit: Exit): void;
   /** Resolves when no exit of `id` is being handled: its task has been taken away. */
   handled(id: string): Promise<void>;
+  /** Whether the task of `id` has been taken away after its exit. */
+  isTaken(id: string): boolean;
   /** Ends every watch. */
   close(): void;
 }
@@ -33,6 +35,7 @@ export function createExits(options: {
 }): Exits {
   const { log, onExit } = options;
   const watches = new Map<string, AbortController>();
+  const taken = new Set<string>();
   const closing = new AbortController();
   const handling = new Map<string, Promise<void>>();
 
@@ -53,6 +56,7 @@ export function createExits(options: {
     watches.delete(id);
     watch.abort(new CriError('CANCELLED', 'exit known'));
     const work = handle(id, exit)
+      .then(() => void taken.add(id))
       .catch(() => undefined)
       .finally(() => handling.delete(id));
     handling.set(id, work);
@@ -95,9 +99,11 @@ export function createExits(options: {
     forget(id) {
       watches.get(id)?.abort(new CriError('CANCELLED', 'no longer watched'));
       watches.delete(id);
+      taken.delete(id);
     },
     report: settle,
     handled: (id) => handling.get(id) ?? Promise.resolve(),
+    isTaken: (id) => taken.has(id),
     close() {
       closing.abort(new CriError('CANCELLED', 'crid stops'));
       for (const watch of watches.values()) watch.abort(new CriError('CANCELLED', 'crid stops'));

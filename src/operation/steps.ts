@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 
@@ -68,6 +69,8 @@ export function createSteps(options: {
 }): Steps {
   const { kind, log, hook } = options;
   const abort = new AbortController();
+  // A pod of a hundred containers stops them all under one signal.
+  setMaxListeners(0, abort.signal);
   const limit = setTimeout(() => {
     abort.abort(new CriError('DEADLINE_EXCEEDED', `${kind}: not done within ${options.limitMs / 1000} s`));
   }, options.limitMs);
@@ -141,6 +144,7 @@ async function withinTime<T>(
   now: Running,
 ): Promise<T> {
   const own = new AbortController();
+  setMaxListeners(0, own.signal);
   let stop: ((reason: unknown) => void) | undefined;
   const stopped = new Promise<never>((_, reject) => {
     stop = (reason) => {

@@ -1,13 +1,14 @@
-import { readFile } from 'node:fs/promises';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
 import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { isMountPoint, mountTmpfs, unmount } from '../host/mounts.js';
 import { unpinNamespace } from '../host/user-netns.js';
 import { hostIds } from '../spec/user-namespace.js';
-import { ensureDirectory, removeTree, writeFileAtomic } from '../host/paths.js';
+import { ensureDirectory, removeTree } from '../host/paths.js';
 import type { Directories } from '../state/directories.js';
 import { podFiles, podUserNamespace, usesHostIpc } from '../state/pod-view.js';
 
 const SHM_BYTES = 64 * 1024 * 1024;
+const READABLE = 0o644;
 
 /** Writes hostname, hosts and resolv.conf and mounts the pod's /dev/shm (64 MiB, the default of Docker and containerd). */
 export async function makePodFiles(directories: Directories, id: string, config: PodSandboxConfig): Promise<void> {
@@ -17,18 +18,20 @@ export async function makePodFiles(directories: Directories, id: string, config:
     ensureDirectory(directories.podState(id), 0o700),
   ]);
   await Promise.all([
-    writeFileAtomic(files.hostnamePath, `${files.hostname}\n`, 0o644),
+    writeReadable(files.hostnamePath, `${files.hostname}\n`),
     copyHostFile('/etc/hosts', files.hostsPath),
     config.dns_config
-      ? writeFileAtomic(files.resolvConfPath, resolvConf(config.dns_config), 0o644)
+      ? writeReadable(files.resolvConfPath, resolvConf(config.dns_config))
       : copyHostFile('/etc/resolv.conf', files.resolvConfPath),
+    usesHostIpc(config) ? undefined : mountShm(files.shmPath, config),
   ]);
-  if (!usesHostIpc(config)) {
-    await ensureDirectory(files.shmPath, 0o700);
-    const userNamespace = podUserNamespace(config);
-    const owner = userNamespace && hostIds(userNamespace, { uid: 0, gid: 0 });
-    await mountTmpfs(files.shmPath, { sizeBytes: SHM_BYTES, mode: 0o1777, owner });
-  }
+}
+
+async function mountShm(path: string, config: PodSandboxConfig): Promise<void> {
+  await ensureDirectory(path, 0o700);
+  const userNamespace = podUserNamespace(config);
+  const owner = userNamespace && hostIds(userNamespace, { uid: 0, gid: 0 });
+  await mountTmpfs(path, { sizeBytes: SHM_BYTES, mode: 0o1777, owner });
 }
 
 /** Unmounts /dev/shm and the user namespace; the files stay for the pod's status until it is removed. */
@@ -62,5 +65,11 @@ async function copyHostFile(source: string, target: string): Promise<void> {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
-  await writeFileAtomic(target, content, 0o644);
+  await writeReadable(target, content);
+}
+
+/** For all users of the pod. Not synced: a pod that a power cut has interrupted is undone, files and all. */
+async function writeReadable(path: string, content: string | Uint8Array): Promise<void> {
+  await writeFile(path, content, { mode: READABLE });
+  await chmod(path, READABLE);
 }

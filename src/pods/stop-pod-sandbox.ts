@@ -42,34 +42,49 @@ export const stopPodSandbox =
 export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<void> {
   const pod = deps.state.pods.find(id, 'pod_sandbox_id');
   if (!pod || (pod.state.phase === 'not-ready' && pod.state.released)) return;
-  const failedDetaches = pod.state.phase === 'not-ready' ? pod.state.failedDetaches : 0;
   await steps.step('kill containers', async (signal) => {
     const containers = deps.state.containersOf(id);
     await Promise.all(containers.map((container) => deps.killContainer(container.id, { signal })));
     // They live in the pause container's shim: it must not go before the last of their tasks has.
     await Promise.all(containers.map((container) => deps.exits.handled(container.id)));
   });
-  const { sandboxer, network } = deps.handlers.of(pod);
+  // The namespace outlives its last process, so the network need not wait for the sandbox's end, nor the other way round.
+  await Promise.all([stopSandbox(deps, steps, pod), releaseNetwork(deps, steps, pod)]);
+  await Promise.all([
+    steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal)),
+    steps.step('unmount pod files', () => unmountPodFiles(deps.directories, id)),
+  ]);
+  await steps.step('record release', (signal) => recordRelease(deps, pod, signal));
+  publish(deps, id, { phase: 'not-ready', released: true, failedDetaches: 0 });
+}
+
+async function stopSandbox(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+  const { sandboxer } = deps.handlers.of(pod);
   // Its end is expected now; should the stop fail, it is watched again.
-  deps.exits.forget(id);
+  deps.exits.forget(pod.id);
   await steps
-    .step('stop sandbox', (signal) => sandboxer.stop(id, signal))
+    .step('stop sandbox', (signal) => sandboxer.stop(pod.id, signal))
     .catch((thrown: unknown) => {
       if (pod.state.phase === 'ready') watchSandbox(deps, pod);
       throw thrown;
     });
-  publish(deps, id, { phase: 'not-ready', released: false, failedDetaches });
-  if (pod.netnsPath !== '') {
-    await steps.step('delete network', (signal) => detach(deps, pod, failedDetaches, signal), undefined, {
-      timeoutMs: DETACH_TIMEOUT_MS,
-      waitingOn: () => network.waitingOn(id),
-    });
-    await steps.step('remove network namespace', () => removeNetns(pod.netnsPath));
-  }
-  await steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal));
-  await steps.step('unmount pod files', () => unmountPodFiles(deps.directories, id));
-  await steps.step('record release', (signal) => recordRelease(deps, pod, signal));
-  publish(deps, id, { phase: 'not-ready', released: true, failedDetaches: 0 });
+  publish(deps, pod.id, { phase: 'not-ready', released: false, failedDetaches: failedDetachesOf(deps, pod.id) });
+}
+
+async function releaseNetwork(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+  if (pod.netnsPath === '') return;
+  const { network } = deps.handlers.of(pod);
+  await steps.step('delete network', (signal) => detach(deps, pod, signal), undefined, {
+    timeoutMs: DETACH_TIMEOUT_MS,
+    waitingOn: () => network.waitingOn(pod.id),
+  });
+  await steps.step('remove network namespace', () => removeNetns(pod.netnsPath));
+}
+
+/** How many stops of the pod have failed because its network would not go. */
+function failedDetachesOf(deps: PodDeps, id: string): number {
+  const state = deps.state.pods.find(id, 'id')?.state;
+  return state?.phase === 'not-ready' ? state.failedDetaches : 0;
 }
 
 /** After a restart nobody need ask the network again; a pod without a sandbox record is one that is being undone. */
@@ -89,11 +104,11 @@ async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Prom
  * A network that never goes must not keep its pod for ever: where no ADD had succeeded, or after several failed
  * stops, the failure is logged and the namespace, with the interfaces in it, is removed all the same.
  */
-async function detach(deps: PodDeps, pod: Pod, failedDetaches: number, signal: AbortSignal): Promise<void> {
+async function detach(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
   try {
     await deps.handlers.of(pod).network.detach(networkPod(pod), signal);
   } catch (thrown) {
-    const failed = failedDetaches + 1;
+    const failed = failedDetachesOf(deps, pod.id) + 1;
     publish(deps, pod.id, { phase: 'not-ready', released: false, failedDetaches: failed });
     if (pod.network && failed < MAX_FAILED_DETACHES) throw thrown;
     logOf(deps.log).error(

@@ -9,6 +9,7 @@ import type { HandlerFeatures } from './features.js';
 import { stringifyGoJson } from '../state/go-json.js';
 
 const PROBE_TIMEOUT_MS = 2_000;
+const PROBE_FRESH_MS = 1_000;
 
 export interface StatusDeps {
   readonly config: Config;
@@ -21,10 +22,10 @@ export interface StatusDeps {
 }
 
 /** CRI Status: is containerd there, is the network; `info` has the config in force, without credentials, and every running operation. */
-export const status =
-  (deps: StatusDeps) =>
-  async (request: StatusRequest): Promise<StatusResponse> => {
-    const [runtime, network] = await Promise.all([runtimeCondition(deps.containerd), deps.network.status()]);
+export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<StatusResponse>) => {
+  const reachable = createProbe(deps);
+  return async (request) => {
+    const [runtime, network] = await Promise.all([reachable(), deps.network.status()]);
     const conditions = [
       runtime,
       condition(
@@ -50,18 +51,33 @@ export const status =
       features: { supplemental_groups_policy: true, user_namespaces_host_network: true },
     };
   };
+};
 
-async function runtimeCondition(containerd: Containerd): Promise<RuntimeCondition> {
+/** Asks containerd; that it was there a moment ago is answer enough, that it was not is asked again. */
+function createProbe(deps: StatusDeps): () => Promise<RuntimeCondition> {
+  let seenMs = -Infinity;
+  return async () => {
+    if (performance.now() - seenMs < PROBE_FRESH_MS) return READY;
+    const found = await runtimeCondition(deps);
+    if (found.status) seenMs = performance.now();
+    return found;
+  };
+}
+
+async function runtimeCondition({ config, containerd }: StatusDeps): Promise<RuntimeCondition> {
   try {
     await containerd.introspection.version({ timeoutMs: PROBE_TIMEOUT_MS });
-    return condition('RuntimeReady', true, '', '');
+    return READY;
   } catch (thrown) {
-    return condition('RuntimeReady', false, 'ContainerdNotReachable', CriError.from(thrown).message);
+    const why = `containerd at ${config.grpc.address}: ${CriError.from(thrown).message}`;
+    return condition('RuntimeReady', false, 'ContainerdNotReachable', why);
   }
 }
 
 const condition = (type: string, ok: boolean, reason: string, message: string): RuntimeCondition =>
   ok ? { type, status: true, reason: '', message: '' } : { type, status: false, reason, message };
+
+const READY = condition('RuntimeReady', true, '', '');
 
 /** Sorted by name; the default handler stands there once more under the empty name. */
 function runtimeHandlers(
