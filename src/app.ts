@@ -35,6 +35,7 @@ import { createSelinux, type Selinux } from './sandboxer/selinux.js';
 import { parseSelinuxContexts } from './spec/selinux-labels.js';
 import { createImageVolumes } from './sandboxer/image-volumes.js';
 import { createState, type State } from './state/state.js';
+import { createStatusFiles } from './state/status-file.js';
 import { containerStatusOf } from './state/cri-view.js';
 import { createStats } from './stats/create-stats.js';
 import { createStdio } from './stdio/create-stdio.js';
@@ -76,7 +77,8 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   });
   const hook = faultHook(process.env['CRID_FAULT'], log);
   const operations = createOperations({ log, ...(hook ? { hook } : {}) });
-  const state = createState(containerd);
+  const statusFiles = createStatusFiles(directories, log);
+  const state = createState(containerd, statusFiles);
   const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log });
   const events = createContainerEvents({
@@ -104,7 +106,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     imageVolumes: createImageVolumes({ containerd, directories }),
     selinux: await selinux(config, state),
   };
-  const containers: ContainerDeps = { ...shared, config, images, stdio, ios };
+  const containers: ContainerDeps = { ...shared, config, images, stdio, ios, statusFiles };
   const imageDeps: ImageDeps = { containerd, config, operations, images, log, state, handlers: runtimes.handlers };
   const stop = createStop(containers);
   const remove = removeContainer(containers);

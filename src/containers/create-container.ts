@@ -132,11 +132,11 @@ async function create(
   };
   await steps.step(
     'record container',
-    (signal) =>
-      deps.containerd.containers.create(toRecord(container, handler, input.imageName, specAny(spec)), {
-        signal,
-        lease: pod.id,
-      }),
+    async (signal) => {
+      await deps.statusFiles.write(container);
+      const record = toRecord(container, handler, input.imageName, specAny(spec));
+      await deps.containerd.containers.create(record, { signal, lease: pod.id });
+    },
     () => deps.containerd.containers.delete(id),
   );
   // The pod may have been stopped meanwhile; from here on, its removal sees this container.

@@ -10,6 +10,7 @@ import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
 import type { ImageCache } from '../state/images.js';
 import type { State } from '../state/state.js';
+import type { StatusFiles } from '../state/status-file.js';
 import type { ContainerIo, Stdio } from '../stdio/stdio.js';
 
 /** What the operations on containers work with; the composition root makes it once. */
@@ -28,6 +29,7 @@ export interface ContainerDeps {
   readonly host: HostFacts;
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;
+  readonly statusFiles: StatusFiles;
   readonly imageVolumes: ImageVolumes;
   /** Undefined where SELinux is off, or not to be used. */
   readonly selinux: Selinux | undefined;

@@ -1,5 +1,3 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
 import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
@@ -7,13 +5,13 @@ import { parseSpec } from '../spec/spec-json.js';
 import type { Directories } from './directories.js';
 import type { Container, Pod } from './records.js';
 import { fromStoredStatus } from './status.js';
+import { laterStatus, readStatusFile } from './status-file.js';
 import { decodeUpdatedResources, UPDATED_RESOURCES_EXTENSION } from './stored-resources.js';
 import {
   CONTAINER_METADATA_EXTENSION,
   SANDBOX_METADATA_EXTENSION,
   STATUS_EXTENSION,
   decodeContainerMetadata,
-  decodePluginStatus,
   decodeSandboxMetadata,
   decodeStatus,
   type StoredStatus,
@@ -139,15 +137,11 @@ async function toContainer(record: ContainerRecord, directories: Directories): P
   };
 }
 
-/** crid's own extension, or the file that containerd's plugin keeps. */
+/** crid's own extension, or the file of containerd's plugin, where that has had the container since. */
 async function readStatus(record: ContainerRecord, directories: Directories): Promise<StoredStatus | undefined> {
   const extension = record.extensions[STATUS_EXTENSION];
-  if (extension) return decodeStatus(extension, record.id);
-  const text = await readFile(join(directories.containerRoot(record.id), 'status'), 'utf8').catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return undefined;
-      throw error;
-    },
-  );
-  return text === undefined ? undefined : decodePluginStatus(text, record.id);
+  if (!extension) return readStatusFile(directories, record.id);
+  const own = decodeStatus(extension, record.id);
+  // It is a copy, and not worth losing the container over.
+  return laterStatus(own, await readStatusFile(directories, record.id).catch(() => undefined));
 }

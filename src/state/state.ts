@@ -2,6 +2,7 @@ import { notFound } from '../base/errors.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { STATUS_EXTENSION, encodeStatus } from './stored.js';
 import { toStoredStatus } from './status.js';
+import type { StatusFiles } from './status-file.js';
 import { createTable, type Table } from './table.js';
 import type { Container, Pod } from './records.js';
 
@@ -18,7 +19,7 @@ export interface State {
   updateContainer(id: string, change: (container: Container) => Container): Promise<Container>;
 }
 
-export function createState(containerd: Pick<Containerd, 'containers'>): State {
+export function createState(containerd: Pick<Containerd, 'containers'>, statusFiles?: StatusFiles): State {
   const pods = createTable<Pod>('pod sandbox');
   const containers = createTable<Container>('container');
   const ofPod = indexByPod(containers);
@@ -30,10 +31,11 @@ export function createState(containerd: Pick<Containerd, 'containers'>): State {
     if (!before) throw notFound('container', id);
     const after = apply(before);
     if (after === before) return before;
-    await containerd.containers.update(
-      { id, extensions: { [STATUS_EXTENSION]: encodeStatus(toStoredStatus(after)) } },
-      [`extensions.${STATUS_EXTENSION}`],
-    );
+    const extensions = { [STATUS_EXTENSION]: encodeStatus(toStoredStatus(after)) };
+    await Promise.all([
+      containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]),
+      statusFiles?.write(after),
+    ]);
     containers.put(after);
     return after;
   };

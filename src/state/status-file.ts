@@ -1,0 +1,48 @@
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import type { Directories } from './directories.js';
+import type { Container } from './records.js';
+import { toStoredStatus } from './status.js';
+import { decodePluginStatus, encodePluginStatus, type StoredStatus } from './stored.js';
+
+/** The file in which containerd's own CRI plugin keeps a container's status, so that it can take over crid's containers. */
+export interface StatusFiles {
+  /** A failure is logged and no more: crid itself does not live on the file. */
+  write(container: Container): Promise<void>;
+}
+
+export function createStatusFiles(directories: Directories, log: Logger): StatusFiles {
+  return {
+    async write(container) {
+      const path = pathOf(directories, container.id);
+      const temporary = `${path}.crid`;
+      try {
+        // Not synced: after a power failure no container runs any more, whatever the file says.
+        await writeFile(temporary, encodePluginStatus(toStoredStatus(container)), { mode: 0o600 });
+        await rename(temporary, path);
+      } catch (thrown) {
+        log.warn({ container: container.id, err: CriError.from(thrown).message }, 'status file not written');
+      }
+    },
+  };
+}
+
+/** Undefined where there is none. */
+export async function readStatusFile(directories: Directories, id: string): Promise<StoredStatus | undefined> {
+  const text = await readFile(pathOf(directories, id), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  });
+  return text === undefined ? undefined : decodePluginStatus(text, id);
+}
+
+/** Which of two statuses of one container is the later: containers only go on from created to running to exited. */
+export const laterStatus = (one: StoredStatus, other: StoredStatus | undefined): StoredStatus =>
+  other && progress(other) > progress(one) ? other : one;
+
+const progress = ({ startedAt, finishedAt }: StoredStatus): number =>
+  finishedAt !== 0n ? 2 : startedAt !== 0n ? 1 : 0;
+
+const pathOf = (directories: Directories, id: string): string => join(directories.containerRoot(id), 'status');
