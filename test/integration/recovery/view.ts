@@ -32,7 +32,7 @@ export async function viewOf({ runtime }: CriClient): Promise<Record<string, obj
       exitCode: status?.exit_code,
       reason: status?.reason,
       message: status?.message,
-      imageId: status?.image_id,
+      imageRef: status?.image_ref,
       logPath: status?.log_path,
       labels: status?.labels,
       annotations: status?.annotations,
