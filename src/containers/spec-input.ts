@@ -4,6 +4,7 @@ import { NamespaceMode, type ContainerConfig, type Device } from '../../generate
 import { CriError, invalidArgument } from '../base/errors.js';
 import type { SnapshotMount } from '../containerd/containerd.js';
 import { listDevices, statDevice, type Device as HostDevice } from '../host/devices.js';
+import { ensureDirectory } from '../host/paths.js';
 import { openRootfs, type Rootfs } from '../host/rootfs.js';
 import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
@@ -134,6 +135,8 @@ async function copyVolumes(
   return Promise.all(
     paths.map(async (path, index) => {
       const hostPath = join(root, String(index));
+      // One that is missing in the image, or no directory there, begins empty.
+      await ensureDirectory(hostPath, 0o755);
       await rootfs.copyTree(path, hostPath);
       return { containerPath: join('/', path), hostPath };
     }),

@@ -72,6 +72,8 @@ async function verboseInfo(deps: Pick<PodDeps, 'containerd' | 'operations'>, pod
     config: toGoJson(pod.config),
     runtimeSpec: record?.spec ? parseSpec(record.spec) : null,
     cniResult: pod.network?.result ?? null,
+    sandboxer: pod.sandboxer ?? 'pause',
+    updatedResources: pod.updatedResources ?? null,
     sandboxMetadata: goSandboxMetadata(metadataOf(pod)),
     operations: deps.operations.list().filter(({ subject }) => subject === pod.id),
   });

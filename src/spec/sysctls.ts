@@ -35,8 +35,9 @@ export function checkSysctls(
   for (const [name, value] of Object.entries(sysctls)) {
     const where = `${field}[${JSON.stringify(name)}]`;
     if (!NAME.test(name) || name.includes('..')) throw invalidArgument(where, 'not the name of a sysctl');
+    // No value needs one of these, and helpers of other servers have taken them for the start of a second sysctl.
     // eslint-disable-next-line no-control-regex
-    if (/[\u0000\r\n]/.test(value)) throw invalidArgument(where, 'a line break or NUL in the value');
+    if (/[\u0000\r\n+=]/.test(value)) throw invalidArgument(where, 'a line break, NUL, "+" or "=" in the value');
     const namespace = namespaceOf(dotted(name));
     if (namespace === undefined) throw invalidArgument(where, 'is not a namespaced sysctl');
     const host = namespace === 'network' ? namespaces?.network : namespaces?.ipc;

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LinuxContainerResources } from '../../../generated/runtime/v1/api.js';
+import { runPod } from '../../harness/pod.js';
+import { assertFails, startSuite } from '../rpc/suite.js';
+
+const suite = startSuite({ withPod: true });
+const MIB = 1024 * 1024;
+const UNKNOWN = 'f'.repeat(64);
+
+const update = (id: string, linux: Parameters<typeof suite.crid.runtime.updateContainerResources>[0]['linux']) =>
+  suite.crid.runtime.updateContainerResources({ container_id: id, linux });
+const shown = async (id: string): Promise<LinuxContainerResources | undefined> =>
+  (await suite.crid.runtime.containerStatus({ container_id: id })).status?.resources?.linux;
+const memory = async (id: string): Promise<string> => {
+  const script = 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null';
+  return (await suite.pod.exec(id, ['sh', '-c', script])).stdout.trim();
+};
+const limited = {
+  linux: { resources: { memory_limit_in_bytes: BigInt(64 * MIB), cpu_shares: 300n, oom_score_adj: 321n } },
+};
+
+test('an update reaches the cgroup, the status and the stored spec; what it does not name stays', async () => {
+  const id = await suite.pod.run(limited);
+  await update(id, {
+    memory_limit_in_bytes: BigInt(96 * MIB),
+    cpu_quota: 50_000n,
+    cpu_period: 100_000n,
+    oom_score_adj: 5n,
+  });
+  assert.equal(await memory(id), String(96 * MIB));
+  assert.equal((await suite.pod.exec(id, ['cat', '/proc/1/oom_score_adj'])).exitCode, 0);
+  const { memory_limit_in_bytes, cpu_quota, cpu_shares, oom_score_adj } = (await shown(id))!;
+  assert.deepEqual(
+    { memory_limit_in_bytes, cpu_quota, cpu_shares, oom_score_adj },
+    { memory_limit_in_bytes: BigInt(96 * MIB), cpu_quota: 50_000n, cpu_shares: 300n, oom_score_adj: 321n },
+  );
+  await suite.crid.restart();
+  assert.equal((await shown(id))?.memory_limit_in_bytes, BigInt(96 * MIB));
+});
+
+test('an update before the start is in force after it', async () => {
+  const id = await suite.pod.create(limited);
+  await update(id, { memory_limit_in_bytes: BigInt(80 * MIB) });
+  await suite.crid.runtime.startContainer({ container_id: id });
+  assert.equal(await memory(id), String(80 * MIB));
+});
+
+test('an update that the kernel refuses changes nothing, in containerd neither', async () => {
+  const id = await suite.pod.run(limited);
+  await assert.rejects(update(id, { memory_limit_in_bytes: 4096n, cpu_shares: 999n }));
+  await assert.rejects(update(id, { cpuset_cpus: '4000' }));
+  assert.equal(await memory(id), String(64 * MIB));
+  assert.deepEqual(await shown(id), {
+    ...(await shown(id)),
+    memory_limit_in_bytes: BigInt(64 * MIB),
+    cpu_shares: 300n,
+  });
+  const { info } = await suite.crid.runtime.containerStatus({ container_id: id, verbose: true });
+  const spec = JSON.parse(info['info'] ?? '{}') as { runtimeSpec?: { linux: { resources: { cpu: object } } } };
+  if (spec.runtimeSpec) assert.deepEqual(spec.runtimeSpec.linux.resources.cpu, { shares: 300 });
+});
+
+test('updates without a change, of what has ended, and bad ones', async () => {
+  const id = await suite.pod.run({ ...limited, command: ['true'] });
+  await update(id, undefined);
+  await suite.crid.runtime.stopContainer({ container_id: id, timeout: 0n });
+  await update(id, { cpu_shares: 400n });
+  assert.equal((await shown(id))?.cpu_shares, 400n);
+  await assertFails(update(UNKNOWN, { cpu_shares: 2n }), 'NOT_FOUND', UNKNOWN);
+  await assertFails(update(id, { cpu_quota: -5n }), 'INVALID_ARGUMENT', 'linux.cpu_quota');
+  await assertFails(update(id, { cpuset_cpus: '0; rm' }), 'INVALID_ARGUMENT', 'linux.cpuset_cpus');
+  await assertFails(update(id, { unified: { 'memory.high': '1' } }), 'INVALID_ARGUMENT', 'unified');
+});
+
+test('the resources of a pod are kept across a restart', async () => {
+  const { runtime } = suite.crid;
+  const pod = await runPod(suite.crid, suite.stack);
+  const resources = { cpu_shares: 1234n, memory_limit_in_bytes: 2n ** 60n };
+  await runtime.updatePodSandboxResources({ pod_sandbox_id: pod.id, resources, overhead: { cpu_shares: 7n } });
+  const info = async (): Promise<string> =>
+    (await runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true })).info['info'] ?? '';
+  const before = JSON.parse(await info()) as { updatedResources?: unknown };
+  await suite.crid.restart();
+  const after = JSON.parse(await info()) as { updatedResources?: unknown };
+  assert.ok(before.updatedResources);
+  assert.deepEqual(after.updatedResources, before.updatedResources);
+  assert.match(await info(), /1152921504606846976/);
+  await assertFails(runtime.updatePodSandboxResources({ pod_sandbox_id: UNKNOWN }), 'NOT_FOUND', UNKNOWN);
+  await assertFails(
+    runtime.updatePodSandboxResources({ pod_sandbox_id: pod.id, overhead: { cpu_period: -1n } }),
+    'INVALID_ARGUMENT',
+    'overhead.cpu_period',
+  );
+  await pod.remove();
+});
