@@ -12,8 +12,8 @@ export interface ClientSessions {
   onMessage(message: SessionMessage): void;
   /** Their clients are gone, all at once. */
   endAll(reason: string): void;
-  /** Resolves when no operation serves a client any more. */
-  settled(): Promise<void>;
+  /** Resolves when no operation serves a client any more, at the latest after `timeoutMs`. */
+  settled(timeoutMs: number): Promise<void>;
 }
 
 export function createClientSessions(log: Logger, post: (message: ToWorker) => void): ClientSessions {
@@ -40,7 +40,12 @@ export function createClientSessions(log: Logger, post: (message: ToWorker) => v
     endAll(reason) {
       for (const session of [...open.keys()]) end({ kind: 'gone', session, reason });
     },
-    settled: async () => void (await Promise.allSettled(served)),
+    async settled(timeoutMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+      await Promise.race([Promise.allSettled(served), late]);
+      clearTimeout(timer);
+    },
   };
 }
 

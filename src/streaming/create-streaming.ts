@@ -88,6 +88,7 @@ const WORKER_URL = new URL('./stream-worker.js', import.meta.url);
 const MAX_TOKENS = 1_000;
 const TOKEN_LIFETIME_MS = 60_000;
 const RESTART_DELAY_MS = 200;
+const SETTLE_MS = 10_000;
 
 function startThread(
   url: URL,
@@ -132,7 +133,7 @@ function startThread(
       post({ kind: 'stop' });
       sessions.endAll('crid stops');
       await exited;
-      await sessions.settled();
+      await sessions.settled(SETTLE_MS);
     },
   };
 }

@@ -55,6 +55,6 @@ export interface Streaming {
    * while the server is not up.
    */
   url(request: CommandRequest | ForwardRequest): string;
-  /** Ends every session and stops listening; resolves when what they had made is being undone. */
+  /** Ends every session and stops listening; resolves when their operations are over, or after 10 s. */
   close(): Promise<void>;
 }
