@@ -33,8 +33,17 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
   if (!container) return;
   // An exit that is being handled takes the task away itself.
   await steps.step('wait for exit handling', () => deps.exits.handled(id));
-  if (!deps.exits.isTaken(id)) await steps.step('delete task', (signal) => deleteTask(deps, id, signal));
+  const taken = deps.exits.isTaken(id);
+  // Its end is expected now, and two deletes of one task would trip over each other; should it fail, it is watched again.
   deps.exits.forget(id);
+  if (!taken) {
+    await steps
+      .step('delete task', (signal) => deleteTask(deps, id, signal))
+      .catch((thrown: unknown) => {
+        if (deps.state.containers.find(id, 'container_id')?.state.phase === 'running') deps.exits.watch(id);
+        throw thrown;
+      });
+  }
   await steps.step('close streams', async () => {
     await deps.ios.get(id)?.remove();
     deps.ios.delete(id);
