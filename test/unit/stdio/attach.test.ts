@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { closeSync, constants, openSync } from 'node:fs';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { makePipe } from '../../../src/host/pipe.js';
+import type { ContainerIo } from '../../../src/stdio/stdio.js';
+import { countFds, exited, requestIn, setUp, shell } from './helpers.js';
+
+interface Attached {
+  readonly reader: Socket;
+  /** All that has come. */
+  text(): string;
+  /** Resolves when the pipe has ended. */
+  readonly ended: Promise<unknown>;
+  detach(): Promise<void>;
+}
+
+async function attach(t: TestContext, io: ContainerIo, stream: 'stdout' | 'stderr' = 'stdout'): Promise<Attached> {
+  const pipe = makePipe(64 * 1024);
+  const reader = new Socket({
+    fd: openSync(pipe.readPath, constants.O_RDONLY | constants.O_NONBLOCK),
+    writable: false,
+  });
+  const chunks: Buffer[] = [];
+  const detach = await io.attach({ [stream]: pipe.writePath });
+  pipe.close();
+  t.after(() => reader.destroy());
+  reader.on('data', (chunk: Buffer) => chunks.push(chunk));
+  return { reader, text: () => Buffer.concat(chunks).toString(), ended: once(reader, 'close'), detach };
+}
+
+test('everybody who is attached gets every byte of his stream, at once and in order', async (t) => {
+  const { folder, stdio } = setUp(t);
+  const io = await stdio.open(requestIn(folder));
+  // A container holds its streams open all the time.
+  const held = [io.paths.stdout, io.paths.stderr].map((path) => openSync(path, constants.O_RDWR));
+  const all = await Promise.all([attach(t, io), attach(t, io), attach(t, io, 'stderr')]);
+  await exited(shell('printf "no newline" >$OUT; printf err >$ERR', io.paths));
+  await until(() => all.every((one) => one.text().length >= 3) && all[0].text().length === 10);
+  await exited(shell('seq 100000 >$OUT', io.paths));
+  const expected = `no newline${Array.from({ length: 100_000 }, (_, index) => `${index + 1}\n`).join('')}`;
+  await until(() => all[0].text().length === expected.length && all[1].text().length === expected.length);
+  assert.deepEqual([all[0].text() === expected, all[1].text() === expected, all[2].text()], [true, true, 'err']);
+  for (const fd of held) closeSync(fd);
+  await Promise.all(all.map((one) => one.ended));
+});
+
+test('who does not read holds the stream up, loses nothing, and holds nobody up once detached', async (t) => {
+  const { folder, stdio } = setUp(t);
+  const io = await stdio.open(requestIn(folder));
+  const [slow, other] = [await attach(t, io), await attach(t, io)];
+  slow.reader.pause();
+  const writer = shell('seq 1000000 >$OUT', io.paths);
+  await until(() => other.text().length > 100_000);
+  await sleep(300);
+  const stuck = other.text().length;
+  await sleep(300);
+  assert.equal(other.text().length, stuck, 'the stream waits for the slow one');
+  assert.equal(writer.exitCode, null);
+  await slow.detach();
+  await exited(writer);
+  await Promise.all([
+    slow.ended.then(
+      () => undefined,
+      () => undefined,
+    ),
+    other.ended,
+    slow.reader.resume(),
+  ]);
+  assert.ok(other.text().endsWith('\n999999\n1000000\n'));
+  assert.ok(other.text().startsWith(slow.text()));
+});
+
+test('a reader that goes holds nobody up', async (t) => {
+  const { folder, stdio } = setUp(t);
+  const io = await stdio.open(requestIn(folder));
+  const [leaver, other] = [await attach(t, io), await attach(t, io)];
+  leaver.reader.pause();
+  const writer = shell('seq 300000 >$OUT', io.paths);
+  await until(() => other.text().length > 100_000);
+  leaver.reader.destroy();
+  await exited(writer);
+  await other.ended;
+  assert.ok(other.text().endsWith('\n300000\n'));
+});
+
+test('CVE-2025-64329: attaching and detaching leaves nothing', async (t) => {
+  const { folder, stdio } = setUp(t);
+  const io = await stdio.open(requestIn(folder));
+  const cycle = async (): Promise<void> => {
+    const pipe = makePipe(4096);
+    const detach = await io.attach({ stdout: pipe.writePath, stderr: pipe.writePath });
+    pipe.close();
+    await detach();
+    await detach();
+  };
+  await cycle();
+  const before = countFds();
+  for (let count = 0; count < 10_000; count += 1) await cycle();
+  assert.equal(countFds(), before);
+});
+
+test('what cannot be attached to is refused', async (t) => {
+  const { folder, stdio } = setUp(t);
+  const io = await stdio.open(requestIn(folder));
+  await assert.rejects(io.attach({ stdout: join(folder, 'nothing') }), { message: /nothing/ });
+  await io.remove();
+  await assert.rejects(io.attach({ stdout: join(folder, 'nothing') }), { code: 'NOT_FOUND' });
+});
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+async function until(predicate: () => boolean): Promise<void> {
+  while (!predicate()) await sleep(10);
+}
