@@ -94,7 +94,7 @@ export const defaultConfig = (): Config => ({
     enable_tls_streaming: false,
     x509_key_pair_streaming: { tls_cert_file: '', tls_key_file: '' },
   },
-  crid: { listen: '/run/crid/crid.sock', socket_gid: 0, log_level: 'info', namespace: 'k8s.io' },
+  crid: { listen: '/run/crid/crid.sock', socket_gid: 0, log_level: 'info', metrics_address: '', namespace: 'k8s.io' },
 });
 
 const emptyAuth = (): Tree => ({ username: '', password: '', auth: '', identitytoken: '' });

@@ -119,6 +119,7 @@ export const cridSchema = table({
   listen: socketPath,
   socket_gid: wholeNumber(0),
   log_level: oneOf(['trace', 'debug', 'info', 'warn', 'error']),
+  metrics_address: text.regex(/^$|^(\[[0-9a-fA-F:]+\]|[^:\s]*):\d{1,5}$/, { error: 'expected host:port, or nothing' }),
   namespace: filledText.regex(/^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$/, { error: 'expected the name of a namespace' }),
 });
 

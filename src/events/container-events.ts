@@ -11,6 +11,8 @@ export interface ContainerEvents {
    * reads too slowly is cut off with RESOURCE_EXHAUSTED: a kubelet lists everything when it subscribes again.
    */
   subscribe(signal: AbortSignal | undefined): AsyncIterable<ContainerEventResponse>;
+  /** How many subscribe, and how many events the slowest of them has not read. */
+  load(): { readonly subscribers: number; readonly longestQueue: number };
   /** Ends every subscription. */
   close(): void;
 }
@@ -67,6 +69,10 @@ export function createContainerEvents(options: {
         signal?.removeEventListener('abort', onAbort);
       }
     },
+    load: () => ({
+      subscribers: subscribers.size,
+      longestQueue: Math.max(0, ...[...subscribers].map((subscriber) => subscriber.waiting())),
+    }),
     close() {
       for (const stop of stops) stop();
       for (const subscriber of subscribers) subscriber.end();
@@ -96,6 +102,7 @@ function containerEventTypes(before: Container | undefined, after: Container | u
 interface Subscriber {
   push(event: ContainerEventResponse): void;
   end(): void;
+  waiting(): number;
   events(): AsyncGenerator<ContainerEventResponse>;
 }
 
@@ -119,6 +126,7 @@ function createSubscriber(queueLimit: number, onCutOff: () => void): Subscriber 
       ended = true;
       wake?.();
     },
+    waiting: () => queue.length,
     async *events() {
       for (;;) {
         if (failure) throw failure;

@@ -13,7 +13,7 @@ const ID = /^[0-9a-f]{64}$/;
  * is taken on suspicion: only what is named like an id of crid's and has neither a container nor a pod. Failures are
  * logged and left for the next start.
  */
-export async function sweep(deps: ContainerDeps): Promise<void> {
+export async function sweep(deps: ContainerDeps, onSwept?: () => void): Promise<void> {
   const { containerd, log } = deps;
   const records = new Set((await containerd.containers.list([])).map(({ id }) => id));
   const claimed = (id: string): boolean =>
@@ -24,6 +24,7 @@ export async function sweep(deps: ContainerDeps): Promise<void> {
     try {
       await work();
       log.info({ what }, 'swept');
+      onSwept?.();
     } catch (thrown) {
       log.warn({ what, err: CriError.from(thrown).message }, 'not swept');
     }

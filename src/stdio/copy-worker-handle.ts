@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { createEpoll, createEventFd, signalEventFd } from '../host/epoll.js';
+import { logCounterBuffer } from './log-counters.js';
 import type { Command, CopyWorkerData, Report } from './messages.js';
 
 export interface RunningWorker {
@@ -18,7 +19,7 @@ export interface WorkerEvents {
 export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
   const startedMs = performance.now();
   const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const workerData: CopyWorkerData = { epoll: createEpoll(), bell: createEventFd(), stopped };
+  const workerData: CopyWorkerData = { epoll: createEpoll(), bell: createEventFd(), stopped, logCounters: logCounterBuffer };
   const worker = new Worker(url, { workerData });
 
   // `process.exit` joins its threads, and this one would come out of its wait only after a second.

@@ -1,6 +1,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { fsError } from '../host/errno.js';
+import { countDropped, countWritten } from './log-counters.js';
 
 /**
  * A container's log file. Writes are synchronous, on the copying thread: a slow disk then stops the reading (that is the
@@ -40,8 +41,10 @@ export function openLogFile(path: string, onTrouble: (error: string, droppedByte
       try {
         recoverDeleted(nowMs);
         writeWhole(fd, bytes);
+        countWritten(bytes.length);
       } catch (thrown) {
         droppedBytes += bytes.length;
+        countDropped(bytes.length);
         if (nowMs - lastTroubleMs < TROUBLE_INTERVAL_MS) return;
         lastTroubleMs = nowMs;
         onTrouble(fsError(thrown, path).message, droppedBytes);

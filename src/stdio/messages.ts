@@ -69,4 +69,6 @@ export interface CopyWorkerData {
   readonly bell: number;
   /** One cell, shared: not 0 ends the thread at its next turn. */
   readonly stopped: Int32Array;
+  /** Where the bytes of logs are counted (log-counters.ts). */
+  readonly logCounters: SharedArrayBuffer;
 }

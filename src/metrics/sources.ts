@@ -1,0 +1,26 @@
+import type { Operations } from '../operation/operation.js';
+import type { State } from '../state/state.js';
+import { logBytes } from '../stdio/log-counters.js';
+import type { ContainerEvents } from '../events/container-events.js';
+import type { Sources } from './metrics.js';
+
+/** What the gauges show, from where it is known. */
+export const metricSources = (rooms: {
+  readonly operations: Pick<Operations, 'list'>;
+  readonly state: Pick<State, 'pods' | 'containers'>;
+  readonly events: Pick<ContainerEvents, 'load'>;
+}): Sources => ({
+  operations: () => countBy(rooms.operations.list().map(({ kind }) => kind)),
+  pods: () => countBy(rooms.state.pods.list().map(({ state }) => state.phase), ['ready', 'not-ready']),
+  containers: () =>
+    countBy(rooms.state.containers.list().map(({ state }) => state.phase), ['created', 'running', 'exited']),
+  events: rooms.events.load,
+  logBytes,
+});
+
+/** `all` are told even when there are none. */
+function countBy(values: readonly string[], all: readonly string[] = []): Record<string, number> {
+  const counts: Record<string, number> = Object.fromEntries(all.map((value) => [value, 0]));
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
+}
