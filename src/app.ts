@@ -14,13 +14,17 @@ import { runtimeService } from './cri/runtime-service.js';
 import { serve } from './cri/server.js';
 import { clearSocket, socketPath } from './cri/socket.js';
 import { createContainerEvents } from './events/container-events.js';
-import { createExits } from './events/exits.js';
+import { createExits, type Exits } from './events/exits.js';
 import { createExitHandler } from './events/handle-exit.js';
 import { followEvents } from './events/follow-events.js';
 import { ensureImage } from './images/ensure-image.js';
 import type { ImageDeps } from './images/deps.js';
+import { createMetrics, type Metrics } from './metrics/metrics.js';
+import { serveMetrics } from './metrics/serve-metrics.js';
+import { metricSources } from './metrics/sources.js';
 import { createOperations } from './operation/operation.js';
 import { faultHook } from './operation/faults.js';
+import type { StepHook } from './operation/steps.js';
 import type { PodDeps } from './pods/deps.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
 import { recover } from './recovery/recover.js';
@@ -57,7 +61,13 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   for (const warning of [...loaded.warnings, ...notHonoured(config)]) log.warn(warning);
   // Another crid that is at work there must not find its pods rebuilt, read from and swept by this one.
   await clearSocket(socketPath(config.crid.listen));
-  const containerd = createContainerd({ address: config.grpc.address, namespace: config.crid.namespace, log });
+  const metrics = createMetrics();
+  const containerd = createContainerd({
+    address: config.grpc.address,
+    namespace: config.crid.namespace,
+    log,
+    onCall: metrics.containerdCall,
+  });
   const { version } = await containerd.introspection.version();
   if (Number.parseInt(version.replace(/^v/, ''), 10) < 2) {
     throw new CriError(
@@ -67,7 +77,14 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   }
   const warnings = await conflicts(containerd, config, log);
   const features = await handlerFeatures(config, containerd, log);
-  const runtimes = createHandlers({ config, containerd, log, features, baseSpecs: await loadBaseSpecs(config) });
+  const runtimes = createHandlers({
+    config,
+    containerd,
+    log,
+    features,
+    baseSpecs: await loadBaseSpecs(config),
+    onPlugin: metrics.cniPlugin,
+  });
 
   const directories = createDirectories({
     root: config.root,
@@ -75,19 +92,21 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     namespace: config.crid.namespace,
     netnsUnderState: config.runtime.netns_mounts_under_state_dir,
   });
-  const hook = faultHook(process.env['CRID_FAULT'], log);
-  const operations = createOperations({ log, ...(hook ? { hook } : {}) });
+  const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
+  const operations = createOperations({ log, hook });
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
   const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log });
   const events = createContainerEvents({
     state,
+    onCutOff: metrics.subscriberCutOff,
     describe: (pod) => ({
       pod_sandbox_status: podStatusOf(pod),
       containers_statuses: state.containersOf(pod.id).map((container) => containerStatusOf(container, images)),
     }),
   });
+  metrics.watch(metricSources({ operations, state, events }));
   const stats = await createStats({ config, log, containerd, state, handlers: runtimes.handlers });
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });
@@ -119,12 +138,13 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   };
 
   const streaming = await createStreaming({ config: config.streaming, log });
-  await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0 });
-  const following = followEvents({ containerd, log, images, exits, onOom: exitHandler.onOom });
+  await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0, onSwept: metrics.swept });
+  const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
   const server = await serve({
     listen: config.crid.listen,
     socketGid: config.crid.socket_gid,
     log,
+    onCall: metrics.rpc,
     services: [
       runtimeService({
         pods,
@@ -138,12 +158,15 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
       imageService(imageDeps),
     ],
   });
+  const { metrics_address: address } = config.crid;
+  const served = address === '' ? undefined : await serveMetrics({ address, registry: metrics.registry, log });
   log.info({ version: VERSION, socket: server.path, containerd: version, address: config.grpc.address }, 'crid serves');
 
   return {
     path: server.path,
     async stop() {
       events.close();
+      served?.close();
       const finished = await server.stop(SHUTDOWN_MS);
       await streaming.close();
       const left = await operations.drain(finished ? SHUTDOWN_MS : 0);
@@ -158,6 +181,23 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     },
   };
 }
+
+/** Every step is measured; the fault harness, where it is on, sees it too. */
+const stepHook = (metrics: Metrics, faults: StepHook | undefined): StepHook => ({
+  before: (kind, step) => faults?.before?.(kind, step),
+  after: (kind, step, outcome) => {
+    void metrics.steps.after(kind, step, outcome);
+    return faults?.after?.(kind, step, outcome);
+  },
+});
+
+/** How late exits come through the event stream. */
+const timed = (exits: Exits, metrics: Metrics): Pick<Exits, 'report'> => ({
+  report(id, exit) {
+    metrics.exitEvent(exit.exitedAtNs);
+    exits.report(id, exit);
+  },
+});
 
 /** Two CRI servers in one namespace both handle every exit: it works, and nobody wants it. */
 async function conflicts(containerd: Containerd, config: Config, log: Logger): Promise<string[]> {

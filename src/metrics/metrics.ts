@@ -9,7 +9,12 @@ export interface Metrics {
   readonly registry: Registry;
   rpc(call: { readonly method: string; readonly code: string; readonly durationMs: number }): void;
   containerdCall(call: { readonly method: string; readonly code: string; readonly durationMs: number }): void;
-  cniPlugin(call: { readonly plugin: string; readonly verb: string; readonly durationMs: number; readonly ok: boolean }): void;
+  cniPlugin(call: {
+    readonly plugin: string;
+    readonly verb: string;
+    readonly durationMs: number;
+    readonly ok: boolean;
+  }): void;
   readonly steps: Required<Pick<StepHook, 'after'>>;
   /** An exit has come through the event stream; `exitedAtNs`: when it happened. */
   exitEvent(exitedAtNs: bigint): void;
@@ -32,6 +37,9 @@ export interface Sources {
 
 /** From a list out of memory to a pull. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
+
+/** Calls that last as long as what they wait for: their time says nothing of containerd. */
+const LASTING = new Set(['tasks.wait', 'controller.wait', 'events.subscribe', 'streaming.stream', 'transfer.transfer']);
 
 export function createMetrics(): Metrics {
   const registry = new Registry();
@@ -62,7 +70,9 @@ export function createMetrics(): Metrics {
   return {
     registry,
     rpc: ({ method, code, durationMs }) => rpcs.observe({ method: lastPart(method), code }, durationMs / 1000),
-    containerdCall: ({ method, code, durationMs }) => calls.observe({ method, code }, durationMs / 1000),
+    containerdCall({ method, code, durationMs }) {
+      if (!LASTING.has(method)) calls.observe({ method, code }, durationMs / 1000);
+    },
     cniPlugin: ({ plugin, verb, durationMs, ok }) =>
       plugins.observe({ plugin, verb, outcome: ok ? 'ok' : 'error' }, durationMs / 1000),
     steps: {
@@ -93,12 +103,28 @@ function watch(registry: Registry, sources: Sources): void {
   gauge('crid_pods', 'pods by state', 'state', sources.pods);
   gauge('crid_containers', 'containers by state', 'state', sources.containers);
   const plain = (name: string, help: string, read: () => number): void => {
-    new Gauge({ name, help, registers: [registry], collect() { this.set(read()); } });
+    new Gauge({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        this.set(read());
+      },
+    });
   };
   plain('crid_event_subscribers', 'subscribers to CRI events', () => sources.events().subscribers);
-  plain('crid_event_queue_length', 'events that the slowest subscriber has not read', () => sources.events().longestQueue);
+  plain(
+    'crid_event_queue_length',
+    'events that the slowest subscriber has not read',
+    () => sources.events().longestQueue,
+  );
   counted(registry, 'crid_log_bytes_total', 'bytes written to container logs', () => sources.logBytes().written);
-  counted(registry, 'crid_log_dropped_bytes_total', 'bytes that a log file did not take', () => sources.logBytes().dropped);
+  counted(
+    registry,
+    'crid_log_dropped_bytes_total',
+    'bytes that a log file did not take',
+    () => sources.logBytes().dropped,
+  );
 }
 
 /** A counter that somebody else keeps. */

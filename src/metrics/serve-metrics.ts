@@ -29,7 +29,9 @@ export async function serveMetrics(options: {
   const host = options.address.slice(0, colon).replace(/^\[|\]$/g, '');
   await new Promise<void>((resolve, reject) => {
     server.once('error', (cause) =>
-      reject(new CriError('FAILED_PRECONDITION', `crid.metrics_address ${options.address}: ${cause.message}`, { cause })),
+      reject(
+        new CriError('FAILED_PRECONDITION', `crid.metrics_address ${options.address}: ${cause.message}`, { cause }),
+      ),
     );
     server.listen(Number(options.address.slice(colon + 1)), host === '' ? undefined : host, resolve);
   });

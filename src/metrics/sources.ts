@@ -11,9 +11,16 @@ export const metricSources = (rooms: {
   readonly events: Pick<ContainerEvents, 'load'>;
 }): Sources => ({
   operations: () => countBy(rooms.operations.list().map(({ kind }) => kind)),
-  pods: () => countBy(rooms.state.pods.list().map(({ state }) => state.phase), ['ready', 'not-ready']),
+  pods: () =>
+    countBy(
+      rooms.state.pods.list().map(({ state }) => state.phase),
+      ['ready', 'not-ready'],
+    ),
   containers: () =>
-    countBy(rooms.state.containers.list().map(({ state }) => state.phase), ['created', 'running', 'exited']),
+    countBy(
+      rooms.state.containers.list().map(({ state }) => state.phase),
+      ['created', 'running', 'exited'],
+    ),
   events: rooms.events.load,
   logBytes,
 });

@@ -25,6 +25,8 @@ export interface RecoverDeps {
   readonly onExit: (id: string, exit: { exitStatus: number; exitedAtNs: bigint } | undefined) => Promise<void>;
   /** Whether containerd's own CRI plugin works in the same namespace: then nothing is swept. */
   readonly shared: boolean;
+  /** Called for each leftover that was taken away. */
+  readonly onSwept?: (() => void) | undefined;
 }
 
 /**
@@ -67,7 +69,7 @@ export async function recover(deps: RecoverDeps): Promise<void> {
     await removePodSandbox(deps.pods)({ pod_sandbox_id: id }, { deadlineMs: Date.now() + UNDO_TIMEOUT_MS });
   });
   await releasePullLeases({ containerd, log });
-  if (!deps.shared) await sweep(deps.containers);
+  if (!deps.shared) await sweep(deps.containers, deps.onSwept);
   log.info(
     { pods: state.pods.list().length, containers: state.containers.list().length, durationMs: Date.now() - startedMs },
     'state rebuilt',

@@ -7,6 +7,7 @@ import { runtimeOptions } from '../containerd/runtime-options.js';
 import { bringUpLoopback } from '../host/loopback.js';
 import { createNetwork } from '../network/create-network.js';
 import type { Network } from '../network/network.js';
+import type { PluginMetric } from '../network/plugins.js';
 import type { Handler, Handlers } from '../sandboxer/handler.js';
 import { createControllerSandboxer } from '../sandboxer/controller.js';
 import { createPauseSandboxer, PAUSE } from '../sandboxer/pause.js';
@@ -21,9 +22,10 @@ export function createHandlers(options: {
   log: Logger;
   baseSpecs: ReadonlyMap<string, BaseSpec>;
   features: ReadonlyMap<string, HandlerFeatures>;
+  onPlugin?: (metric: PluginMetric) => void;
 }): { handlers: Handlers; network: Network; close(): void } {
   const { config, containerd, log } = options;
-  const networks = createNetworks(config, log);
+  const networks = createNetworks(config, log, options.onPlugin);
   const sandboxerOf = createSandboxers(containerd);
   const made = new Map<string, Handler>();
   for (const name of Object.keys(config.runtime.containerd.runtimes)) {
@@ -80,7 +82,11 @@ function createSandboxers(containerd: Containerd): (name: string) => Sandboxer {
 }
 
 /** Handlers that read the same CNI configuration share one network. */
-function createNetworks(config: Config, log: Logger): { of(handler: RuntimeHandler): Network; close(): void } {
+function createNetworks(
+  config: Config,
+  log: Logger,
+  onPlugin: ((metric: PluginMetric) => void) | undefined,
+): { of(handler: RuntimeHandler): Network; close(): void } {
   const { cni } = config.runtime;
   const networks = new Map<string, Network>();
   return {
@@ -99,6 +105,7 @@ function createNetworks(config: Config, log: Logger): { of(handler: RuntimeHandl
           bringUpLoopback,
           ipPref: cni.ip_pref,
           log,
+          onPlugin,
         });
       networks.set(key, network);
       return network;

@@ -19,7 +19,12 @@ export interface WorkerEvents {
 export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
   const startedMs = performance.now();
   const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  const workerData: CopyWorkerData = { epoll: createEpoll(), bell: createEventFd(), stopped, logCounters: logCounterBuffer };
+  const workerData: CopyWorkerData = {
+    epoll: createEpoll(),
+    bell: createEventFd(),
+    stopped,
+    logCounters: logCounterBuffer,
+  };
   const worker = new Worker(url, { workerData });
 
   // `process.exit` joins its threads, and this one would come out of its wait only after a second.

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { get } from 'node:http';
+import { test } from 'node:test';
+import { createLogger } from '../../../src/base/log.js';
+import { createMetrics } from '../../../src/metrics/metrics.js';
+import { serveMetrics } from '../../../src/metrics/serve-metrics.js';
+
+const log = createLogger('error');
+
+test('a call, a step and a plugin are counted by what they were, names of images apart', async () => {
+  const metrics = createMetrics();
+  metrics.rpc({ method: '/runtime.v1.RuntimeService/Version', code: 'OK', durationMs: 2 });
+  metrics.containerdCall({ method: 'tasks.get', code: 'NOT_FOUND', durationMs: 3 });
+  metrics.containerdCall({ method: 'tasks.wait', code: 'OK', durationMs: 3_600_000 });
+  await metrics.steps.after('pull image', 'record registry.example/busybox:latest', {
+    durationMs: 4,
+    error: undefined,
+  });
+  metrics.cniPlugin({ plugin: 'bridge', verb: 'ADD', durationMs: 5, ok: false });
+
+  const lines = (await metrics.registry.metrics()).split('\n').filter((line) => /^crid_\w+_count\{/.test(line));
+  assert.deepEqual(lines, [
+    'crid_rpc_duration_seconds_count{method="Version",code="OK"} 1',
+    'crid_containerd_call_duration_seconds_count{method="tasks.get",code="NOT_FOUND"} 1',
+    'crid_operation_step_duration_seconds_count{operation="pull image",step="record",code="OK"} 1',
+    'crid_cni_plugin_duration_seconds_count{plugin="bridge",verb="ADD",outcome="error"} 1',
+  ]);
+});
+
+test('only /metrics is served, and an address that is taken is named', async () => {
+  const { registry } = createMetrics();
+  const served = await serveMetrics({ address: '127.0.0.1:0', registry, log });
+  const status = (path: string): Promise<number | undefined> =>
+    new Promise((resolve, reject) => {
+      get({ host: '127.0.0.1', port: served.port, path, agent: false }, (response) => {
+        response.resume();
+        resolve(response.statusCode);
+      }).on('error', reject);
+    });
+  try {
+    assert.deepEqual([await status('/metrics'), await status('/')], [200, 404]);
+    await assert.rejects(serveMetrics({ address: `127.0.0.1:${served.port}`, registry, log }), {
+      code: 'FAILED_PRECONDITION',
+      message: new RegExp(`crid.metrics_address 127.0.0.1:${served.port}: .*EADDRINUSE`),
+    });
+  } finally {
+    served.close();
+  }
+});
