@@ -91,7 +91,7 @@ function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
   };
 }
 
-/** Sorted by depth again, so that none hides another. */
+/** Sorted by depth again where one would hide another. */
 function withMounts(mounts: readonly OciMount[], added: readonly CdiMount[]): OciMount[] {
   if (added.length === 0) return [...mounts];
   const targets = new Set(added.map(({ containerPath }) => cleanPath(containerPath)));
@@ -102,8 +102,12 @@ function withMounts(mounts: readonly OciMount[], added: readonly CdiMount[]): Oc
     ...(type && { type }),
     options: [...(options ?? ['rbind'])],
   }));
-  return [...kept, ...cdi].sort((a, b) => depthOf(a.destination) - depthOf(b.destination));
+  const hides = kept.some(({ destination }) => cdi.some((one) => isBelow(destination, one.destination)));
+  const all = [...kept, ...cdi];
+  return hides ? all.sort((a, b) => depthOf(a.destination) - depthOf(b.destination)) : all;
 }
+
+const isBelow = (path: string, parent: string): boolean => cleanPath(path).startsWith(`${cleanPath(parent)}/`);
 
 const depthOf = (path: string): number => cleanPath(path).split('/').filter(Boolean).length;
 

@@ -13,7 +13,6 @@ after(async () => {
 });
 const suite = startSuite();
 
-const OWN = { namespace_options: { pid: NamespaceMode.CONTAINER } };
 const folder = ({ suite: { stack } }: Scene): Promise<string> => mkdtemp(join(stack.dir, 'volume-'));
 const mounted = (path: string): string => `grep " ${path} " /proc/self/mountinfo`;
 type MountPart = NonNullable<ContainerPart['mounts']>[number];

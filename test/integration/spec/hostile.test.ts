@@ -2,13 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { Signal, SupplementalGroupsPolicy } from '../../../generated/runtime/v1/api.js';
 import {
   MountPropagation,
   NamespaceMode,
-  Protocol,
   SecurityProfile_ProfileType as Profile,
-  Signal,
-  SupplementalGroupsPolicy,
 } from '../../../generated/runtime/v1/api.js';
 import { assertLeavesNothing, leaks } from '../../harness/leaks.js';
 import { podConfig, pullImage } from '../../harness/pod.js';
@@ -37,7 +35,7 @@ const containers: [name: string, config: ContainerPart, field: string][] = [
   ['.. in a mount’s source', mount({ host_path: '/tmp/../etc' }), 'mounts[0].host_path'],
   ['a relative path of a mount', mount({ container_path: 'etc' }), 'mounts[0].container_path'],
   ['a relative source', mount({ host_path: 'tmp' }), 'mounts[0].host_path'],
-  ['an unknown propagation', mount({ propagation: UNKNOWN_ENUM as MountPropagation }), 'mounts[0].propagation'],
+  ['an unknown propagation', mount({ propagation: UNKNOWN_ENUM }), 'mounts[0].propagation'],
   [
     'recursive read-only and shared',
     mount({ readonly: true, recursive_read_only: true, propagation: MountPropagation.PROPAGATION_BIDIRECTIONAL }),
@@ -87,11 +85,7 @@ const containers: [name: string, config: ContainerPart, field: string][] = [
   ['gid 4294967295', context({ run_as_user: value(1), run_as_group: value(4_294_967_295) }), 'run_as_group'],
   ['a gid without a user', context({ run_as_group: value(1) }), 'run_as_group'],
   ['a supplemental group of 4294967295', context({ supplemental_groups: [4_294_967_295n] }), 'supplemental_groups[0]'],
-  [
-    'an unknown policy of groups',
-    context({ supplemental_groups_policy: UNKNOWN_ENUM as SupplementalGroupsPolicy }),
-    'supplemental_groups_policy',
-  ],
+  ['an unknown policy of groups', context({ supplemental_groups_policy: UNKNOWN_ENUM }), 'supplemental_groups_policy'],
   ['a user’s name with a colon', context({ run_as_username: 'a:0:0' }), 'run_as_username'],
   ['a user’s name with a line break', context({ run_as_username: 'a\nroot' }), 'run_as_username'],
   ['an unknown capability', context({ capabilities: { add_capabilities: ['EVERYTHING'] } }), 'add_capabilities[0]'],
@@ -173,7 +167,7 @@ const pods: [name: string, config: PodPart, field: string][] = [
   ['a port out of range', { port_mappings: [{ container_port: 65_536, host_port: 80 }] }, 'container_port'],
   [
     'an unknown protocol',
-    { port_mappings: [{ protocol: UNKNOWN_ENUM as Protocol, container_port: 80, host_port: 80 }] },
+    { port_mappings: [{ protocol: UNKNOWN_ENUM, container_port: 80, host_port: 80 }] },
     'protocol',
   ],
   [

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { containerConfig, podConfig, pullImage, runPod, type RunningPod } from '../../harness/pod.js';
+import type { containerConfig, podConfig } from '../../harness/pod.js';
+import { pullImage, runPod, type RunningPod } from '../../harness/pod.js';
 import type { Suite } from '../rpc/suite.js';
 
 export type PodPart = NonNullable<Parameters<typeof podConfig>[1]>;

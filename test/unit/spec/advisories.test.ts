@@ -87,7 +87,7 @@ test('CVE-2025-0750: a log path cannot leave the directory of its pod', () => {
   );
 });
 
-test('CVE-2022-0811: a sysctl is one namespaced name and one value, whatever characters it has', () => {
+test('CVE-2022-0811: a sysctl is one namespaced name and one value, and nothing that could be a second one', () => {
   const refused = (sysctls: Record<string, string>): string =>
     refusal(() => validateSandboxConfig(podConfig({ linux: { sysctls } })));
   const value = '1+kernel.core_pattern=|/bin/sh';
@@ -98,6 +98,8 @@ test('CVE-2022-0811: a sysctl is one namespaced name and one value, whatever cha
     [
       refused({ 'kernel.core_pattern': '|/bin/sh' }),
       refused({ 'net.core.somaxconn': '1\nkernel.core_pattern = |/bin/sh' }),
+      refused({ 'net.core.somaxconn': '1+kernel.core_pattern' }),
+      refused({ 'net.core.somaxconn': '1 kernel.core_pattern=|/bin/sh' }),
       refused({ 'net.core.x+kernel.core_pattern': '1' }),
       refused({ 'net.core.x=1': '1' }),
       refused({ 'net/../kernel/core_pattern': '1' }),
@@ -105,7 +107,9 @@ test('CVE-2022-0811: a sysctl is one namespaced name and one value, whatever cha
     ],
     [
       'INVALID_ARGUMENT config.linux.sysctls["kernel.core_pattern"]: is not a namespaced sysctl',
-      'INVALID_ARGUMENT config.linux.sysctls["net.core.somaxconn"]: a line break or NUL in the value',
+      'INVALID_ARGUMENT config.linux.sysctls["net.core.somaxconn"]: a line break, NUL, "+" or "=" in the value',
+      'INVALID_ARGUMENT config.linux.sysctls["net.core.somaxconn"]: a line break, NUL, "+" or "=" in the value',
+      'INVALID_ARGUMENT config.linux.sysctls["net.core.somaxconn"]: a line break, NUL, "+" or "=" in the value',
       'INVALID_ARGUMENT config.linux.sysctls["net.core.x+kernel.core_pattern"]: not the name of a sysctl',
       'INVALID_ARGUMENT config.linux.sysctls["net.core.x=1"]: not the name of a sysctl',
       'INVALID_ARGUMENT config.linux.sysctls["net/../kernel/core_pattern"]: not the name of a sysctl',
