@@ -166,3 +166,11 @@ test('RemoveContainer kills what runs, and leaves the log; once more is a succes
   assert.deepEqual((await suite.crid.runtime.listContainers({ filter: { id } })).containers, []);
   assert.ok(existsSync(suite.pod.logPath('removed')));
 });
+
+test('a container is removed while it runs, time and again', async () => {
+  for (let round = 0; round < 20; round++) {
+    // One ends at SIGTERM, the other would not.
+    const id = await suite.pod.run(round % 2 ? {} : { command: ['sleep', '1000'] });
+    assert.deepEqual(await remove(id), {});
+  }
+});

@@ -23,7 +23,7 @@ export function callWithin<Request, Response>(
       request,
       { deadline: Date.now() + withinMs },
       (error: ServiceError | null) =>
-        resolve({ code: Status[error?.code ?? Status.OK], message: error?.details ?? '' }),
+        resolve({ code: Status[error?.code ?? Status.OK] ?? '', message: error?.details ?? '' }),
     );
   }).finally(() => client.close());
 }

@@ -21,7 +21,7 @@ export async function startProxy(registryUrl: string, guard: Guard = () => false
     requests.push(`${request.method} ${request.url}`);
     if (request.headers.authorization) authorizations.push(request.headers.authorization);
     if (guard(request, response)) return;
-    const { host, authorization, ...headers } = request.headers;
+    const { host: _host, authorization: _authorization, ...headers } = request.headers;
     const url = new URL(request.url ?? '/', registryUrl);
     const behind = forward(url, { method: request.method ?? 'GET', headers }, (answer) => {
       response.writeHead(answer.statusCode ?? 500, answer.headers);

@@ -20,7 +20,7 @@ async function serveAndFail(listen: string): Promise<{ code: number | string; lo
   await writeFile(logFile, '');
   const config = ['--containerd-config', suite.stack.containerd.config, '--config', join(suite.crid.dir, 'crid.toml')];
   const daemon = await startDaemon(program, ['serve', ...config, '--listen', listen], { logFile });
-  const code = await Promise.race([daemon.ended, until('it ends', LIMIT_MS, () => undefined)]);
+  const code = await until('it ends', LIMIT_MS, () => (daemon.hasEnded() ? daemon.ended : undefined));
   return { code, log: await readFile(logFile, 'utf8') };
 }
 
