@@ -51,9 +51,11 @@ test('until waits for a change, a deletion, or its signal', async () => {
   const forever = new AbortController().signal;
   const changed = rows.until('1', ({ ready }) => ready === true, forever);
   const deleted = rows.until('2', ({ ready }) => ready === true, forever);
-  const aborted = rows.until('1', () => false, AbortSignal.timeout(5));
+  const abort = new AbortController();
+  const aborted = rows.until('1', () => false, abort.signal);
   rows.put({ id: '1', name: 'a', ready: true });
   rows.delete('2');
   assert.deepEqual([await changed, await deleted], [{ id: '1', name: 'a', ready: true }, undefined]);
+  abort.abort();
   await assert.rejects(aborted);
 });
