@@ -1,6 +1,6 @@
-import { spawn, type ChildProcess, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { sleep } from '../base/time.js';
 import { errnoName } from '../host/errno.js';
+import { spawnProgram, type ExitStatus, type Spawned } from '../host/spawn.js';
 
 /** How a plugin's process ended. */
 export type Ended =
@@ -38,23 +38,16 @@ export async function runProcess(options: ProcessOptions): Promise<Ended> {
   }
 }
 
-function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions): Promise<Ended> {
-  if (signal.aborted) return Promise.resolve({ kind: 'aborted' });
+async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions): Promise<Ended> {
+  if (signal.aborted) return { kind: 'aborted' };
+  let child: Spawned;
+  try {
+    child = await spawnProgram(path, env);
+  } catch (thrown) {
+    return { kind: 'not started', reason: errnoName(thrown) ?? String(thrown) };
+  }
   return new Promise((resolve) => {
-    const notStarted = (error: unknown): void =>
-      resolve({ kind: 'not started', reason: errnoName(error) ?? String(error) });
-    let child: ChildProcessWithoutNullStreams;
-    try {
-      child = spawn(path, [], { env, cwd: '/', detached: true, stdio: 'pipe' });
-    } catch (thrown) {
-      return notStarted(thrown);
-    }
-    // Out of file descriptors, Node answers with a child that has no pipes.
-    if ((child as ChildProcess).stdout === undefined) {
-      child.once('error', notStarted);
-      return;
-    }
-    let exited = false;
+    let exit: ExitStatus | undefined;
     let killed = false;
     let late: NodeJS.Timeout | undefined;
     const settle = (ended: Ended): void => {
@@ -65,36 +58,42 @@ function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions): Promi
       resolve(ended);
     };
     const kill = (ended: Ended): void => {
-      if (exited) return settle(ended);
+      if (exit) return settle(ended);
       if (killed) return;
       killed = true;
-      killGroup(child.pid);
-      child.removeAllListeners('close');
-      child.once('exit', () => settle(ended));
+      child.killGroup();
+      void child.exited.then(() => settle(ended));
       late = setTimeout(() => settle(ended), KILLED_MS);
     };
     const timer = setTimeout(() => kill({ kind: 'timed out' }), timeoutMs);
     const onAbort = (): void => kill({ kind: 'aborted' });
     signal.addEventListener('abort', onAbort, { once: true });
+    // It may have come while the process was being started.
+    if (signal.aborted) onAbort();
 
     const stdout = collect(child.stdout, () => kill({ kind: 'too much output' }));
     const stderr = collect(child.stderr, () => kill({ kind: 'too much output' }));
-    const finish = (): void => settle(endOf(child, stdout(), stderr()));
-    child.once('error', (error) => settle({ kind: 'not started', reason: errnoName(error) ?? error.message }));
-    child.once('exit', () => {
-      exited = true;
-      late ??= setTimeout(finish, DRAIN_MS);
+    const finish = (): void => {
+      if (exit && !killed) settle(endOf(exit, stdout(), stderr()));
+    };
+    void child.exited.then((status) => {
+      exit = status;
+      if (killed) return;
+      if (child.stdout.closed && child.stderr.closed) finish();
+      else late = setTimeout(finish, DRAIN_MS);
     });
-    child.once('close', finish);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.once('close', () => child.stdout.closed && child.stderr.closed && finish());
+    }
     // A plugin may answer without reading its configuration; the broken pipe is its own affair.
-    child.stdin.on('error', () => undefined);
+    for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => undefined);
     child.stdin.end(stdin);
   });
 }
 
-function endOf(child: ChildProcessWithoutNullStreams, stdout: string, stderr: string): Ended {
-  if (child.signalCode !== null) return { kind: 'died', signal: child.signalCode, stderr };
-  return { kind: 'exited', code: child.exitCode ?? 0, stdout, stderr };
+function endOf(exit: ExitStatus, stdout: string, stderr: string): Ended {
+  if ('signal' in exit) return { kind: 'died', signal: exit.signal, stderr };
+  return { kind: 'exited', code: exit.code, stdout, stderr };
 }
 
 function collect(stream: NodeJS.ReadableStream, onTooMuch: () => void): () => string {
@@ -110,13 +109,4 @@ function collect(stream: NodeJS.ReadableStream, onTooMuch: () => void): () => st
     }
   });
   return () => Buffer.concat(chunks).toString('utf8');
-}
-
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, 'SIGKILL');
-  } catch {
-    // ESRCH: it went by itself.
-  }
 }
