@@ -61,7 +61,8 @@ export async function createSandbox(
     imageName: pod.image,
     netnsPath: pod.netnsPath || undefined,
     usernsPath: pod.netnsPath === '' ? undefined : directories.podUserns(pod.id),
-    hostname: files.hostname,
+    // Without one the new namespace begins with the node's.
+    hostname: pod.config.hostname,
     shmPath: files.shmPath,
     resolvConfPath: files.resolvConfPath,
     // A pause image has no passwd: its user, like the pod's, is a number.

@@ -1,0 +1,56 @@
+/* The OCI specs of two servers, field by field. */
+
+type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+/** What each differs in, as `linux.resources.cpu.shares: 2 != undefined`; lists that are sets are compared as such. */
+export function differences(ours: unknown, theirs: unknown): string[] {
+  const [a, b] = [flat(canonical(ours as Json)), flat(canonical(theirs as Json))];
+  return [...new Set([...a.keys(), ...b.keys()])]
+    .filter((path) => a.get(path) !== b.get(path))
+    .sort()
+    .map((path) => `${path}: ${a.get(path) ?? 'absent'} != ${b.get(path) ?? 'absent'}`);
+}
+
+/** Lists by the name of their entries, where the order says nothing. */
+const KEYS: Readonly<Record<string, (entry: { [key: string]: Json }) => string>> = {
+  namespaces: ({ type }) => String(type),
+  devices: ({ path, allow, type, major, minor }) => String(path ?? `${allow} ${type} ${major}:${minor}`),
+  mounts: ({ destination }) => String(destination),
+  hugepageLimits: ({ pageSize }) => String(pageSize),
+  rlimits: ({ type }) => String(type),
+};
+const SETS = new Set([
+  'bounding',
+  'effective',
+  'permitted',
+  'inheritable',
+  'ambient',
+  'env',
+  'architectures',
+  'options',
+]);
+
+function canonical(value: Json, name = ''): Json {
+  if (Array.isArray(value)) {
+    if (name === 'syscalls') return Object.fromEntries(value.flatMap(syscallRules));
+    if (SETS.has(name)) return [...value].sort();
+    const key = KEYS[name];
+    if (key) return Object.fromEntries(value.map((entry) => [key(entry as { [key: string]: Json }), canonical(entry)]));
+    return value.map((entry) => canonical(entry));
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, canonical(entry, key)]));
+}
+
+/** One rule for each system call, however a profile groups them. */
+function syscallRules(entry: Json): [string, Json][] {
+  const { names, ...rule } = entry as { names: string[]; args?: Json };
+  return names.map((name) => [`${name} ${JSON.stringify(rule.args ?? null)}`, rule as Json]);
+}
+
+function flat(value: Json, path = '', into = new Map<string, string>()): Map<string, string> {
+  if (typeof value === 'object' && value !== null && Object.keys(value).length > 0) {
+    for (const [key, entry] of Object.entries(value)) flat(entry, path === '' ? key : `${path}.${key}`, into);
+  } else if (!(typeof value === 'object' && value !== null)) into.set(path, JSON.stringify(value));
+  return into;
+}
