@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import { until } from '../../../tools/stack/wait.js';
+import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
+import { containerConfig, podConfig, pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
+import { testStack, type TestStack } from '../../harness/test-stack.js';
+import { PHASES, startFaultyCrid, stepsOf, type FaultyCrid } from './faults.js';
+import { assertTruth } from './truth.js';
+
+const LIMIT_MS = 20_000;
+/** Ends by SIGKILL alone. */
+const STUBBORN = { command: ['sh', '-c', 'trap "" TERM; sleep 1000'] };
+
+/** One kind of call, on an object of its own each time. */
+interface Attempt {
+  /** Is made until it succeeds; each time the same. */
+  call(): Promise<unknown>;
+  /** What the call was for has come true. */
+  holds(): Promise<boolean>;
+  /** Takes the object away again. */
+  cleanUp(): Promise<void>;
+}
+
+describe('kill -9 at each step, and a restart', { timeout: 300_000 }, () => {
+  let stack: TestStack;
+  let crid: FaultyCrid;
+  let pod: RunningPod;
+  let nothing: Inventory;
+
+  before(async () => {
+    stack = await testStack();
+    crid = await startFaultyCrid(stack);
+    await pullImage(crid);
+    // The pause image comes with the first pod and stays.
+    await (await runPod(crid, stack)).remove();
+    nothing = await leaks(stack);
+    pod = await runPod(crid, stack);
+  });
+  after(async () => {
+    await crid.clearFault();
+    await removeAllPods(crid);
+    await assertLeavesNothing(stack, nothing);
+    await crid.stop();
+  });
+
+  const killAtEachStep = async (kind: string, attempt: () => Promise<Attempt> | Attempt): Promise<void> => {
+    const idle = await leaks(stack);
+    const clean = await attempt();
+    const steps = await stepsOf(crid, kind, () => clean.call());
+    await clean.cleanUp();
+    for (const step of steps) {
+      for (const phase of PHASES) {
+        const where = `${kind}/${step}:${phase}`;
+        try {
+          await killAt(where, await attempt());
+          await assertLeavesNothing(stack, idle);
+        } catch (error) {
+          throw new Error(`killed at ${where}: ${String(error)}`, { cause: error });
+        }
+      }
+    }
+  };
+  const killAt = async (where: string, { call, holds, cleanUp }: Attempt): Promise<void> => {
+    await crid.setFault(`${where}=kill`);
+    await assert.rejects(call());
+    await crid.revive();
+    await assertTruth(crid, stack);
+    if (!(await holds())) await call();
+    assert.ok(await holds(), 'the retry has succeeded');
+    await assertTruth(crid, stack);
+    await cleanUp();
+  };
+  const stateOf = async (id: string): Promise<ContainerState | undefined> => {
+    const { containers } = await crid.runtime.listContainers({ filter: { id } });
+    return containers[0]?.state;
+  };
+
+  const podState = async (id: string): Promise<PodSandboxState | undefined> =>
+    (await crid.runtime.listPodSandbox({ filter: { id } })).items[0]?.state;
+  const removeContainer = async (id: string): Promise<void> => {
+    await crid.runtime.removeContainer({ container_id: id });
+  };
+
+  it('run pod sandbox', () =>
+    killAtEachStep('run pod sandbox', async () => {
+      const config = await podConfig(stack);
+      let id = '';
+      return {
+        call: async () => (id = (await crid.runtime.runPodSandbox({ config })).pod_sandbox_id),
+        holds: async () => id !== '' && (await podState(id)) === PodSandboxState.SANDBOX_READY,
+        cleanUp: async () => {
+          await crid.runtime.stopPodSandbox({ pod_sandbox_id: id });
+          await crid.runtime.removePodSandbox({ pod_sandbox_id: id });
+        },
+      };
+    }));
+
+  it('run pod sandbox, when all is written down and its pause process does not run yet', async () => {
+    const idle = await leaks(stack);
+    const config = await podConfig(stack);
+    const seen = (await crid.logLines()).length;
+    await crid.setFault('run pod sandbox/start pause task:before=hang');
+    const call = crid.runtime.runPodSandbox({ config });
+    call.catch(() => undefined);
+    await until('its network is written down', LIMIT_MS, async () => {
+      const lines = (await crid.logLines()).slice(seen);
+      return lines.some(({ msg, step }) => msg === 'step done' && step === 'record network') ? true : undefined;
+    });
+    await crid.kill9();
+    await assert.rejects(call);
+    await crid.clearFault();
+    await crid.start();
+    await assertTruth(crid, stack);
+    await assertLeavesNothing(stack, idle);
+    const { pod_sandbox_id: id } = await crid.runtime.runPodSandbox({ config });
+    assert.equal(await podState(id), PodSandboxState.SANDBOX_READY);
+    await crid.runtime.removePodSandbox({ pod_sandbox_id: id });
+  });
+
+  it('create container', () =>
+    killAtEachStep('create container', () => {
+      const request = { pod_sandbox_id: pod.id, config: containerConfig(STUBBORN), sandbox_config: pod.config };
+      let id = '';
+      return {
+        call: async () => (id = (await crid.runtime.createContainer(request)).container_id),
+        holds: async () => id !== '' && (await stateOf(id)) === ContainerState.CONTAINER_CREATED,
+        cleanUp: () => removeContainer(id),
+      };
+    }));
+
+  it('start container', () =>
+    killAtEachStep('start container', async () => {
+      const id = await pod.create(STUBBORN);
+      return {
+        call: () => crid.runtime.startContainer({ container_id: id }),
+        holds: async () => (await stateOf(id)) === ContainerState.CONTAINER_RUNNING,
+        cleanUp: () => removeContainer(id),
+      };
+    }));
+
+  it('stop container', () =>
+    killAtEachStep('stop container', async () => {
+      const id = await pod.run(STUBBORN);
+      return {
+        call: () => crid.runtime.stopContainer({ container_id: id, timeout: 1n }),
+        holds: async () => (await stateOf(id)) === ContainerState.CONTAINER_EXITED,
+        cleanUp: () => removeContainer(id),
+      };
+    }));
+
+  it('remove container', () =>
+    killAtEachStep('remove container', async () => {
+      const id = await pod.run(STUBBORN);
+      return {
+        call: () => removeContainer(id),
+        holds: async () => (await stateOf(id)) === undefined,
+        cleanUp: () => Promise.resolve(),
+      };
+    }));
+
+  it('stop pod sandbox', () =>
+    killAtEachStep('stop pod sandbox', async () => {
+      const { id, run } = await runPod(crid, stack);
+      await run(STUBBORN);
+      return {
+        call: () => crid.runtime.stopPodSandbox({ pod_sandbox_id: id }),
+        holds: async () => (await podState(id)) === PodSandboxState.SANDBOX_NOTREADY && !(await hasNetwork(id)),
+        cleanUp: async () => void (await crid.runtime.removePodSandbox({ pod_sandbox_id: id })),
+      };
+    }));
+
+  it('remove pod sandbox', () =>
+    killAtEachStep('remove pod sandbox', async () => {
+      const { id, run } = await runPod(crid, stack);
+      await run(STUBBORN);
+      return {
+        call: () => crid.runtime.removePodSandbox({ pod_sandbox_id: id }),
+        holds: async () => (await podState(id)) === undefined,
+        cleanUp: () => Promise.resolve(),
+      };
+    }));
+
+  /** A stopped pod's status has no address once the network has been given back. */
+  const hasNetwork = async (id: string): Promise<boolean> =>
+    (await crid.runtime.podSandboxStatus({ pod_sandbox_id: id })).status?.network?.ip !== '';
+});
