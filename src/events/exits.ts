@@ -19,8 +19,11 @@ export interface Exits {
   close(): void;
 }
 
-/** A task that is gone may still have its exit in the event stream. */
-const LATE_EVENT_MS = 2_000;
+/**
+ * A task that is gone may still have its exit in the event stream: a shim that could not reach containerd tries again
+ * after pauses that grow to 5 s.
+ */
+const LATE_EVENT_MS = 7_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_LAST_MS = 5 * 60_000;
 
