@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import type { Signal, SupplementalGroupsPolicy } from '../../../generated/runtime/v1/api.js';
+import type { Signal } from '../../../generated/runtime/v1/api.js';
 import {
   MountPropagation,
   NamespaceMode,

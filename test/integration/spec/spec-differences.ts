@@ -12,13 +12,15 @@ export function differences(ours: unknown, theirs: unknown): string[] {
 }
 
 /** Lists by the name of their entries, where the order says nothing. */
-const KEYS: Readonly<Record<string, (entry: { [key: string]: Json }) => string>> = {
-  namespaces: ({ type }) => String(type),
-  devices: ({ path, allow, type, major, minor }) => String(path ?? `${allow} ${type} ${major}:${minor}`),
-  mounts: ({ destination }) => String(destination),
-  hugepageLimits: ({ pageSize }) => String(pageSize),
-  rlimits: ({ type }) => String(type),
+const KEYS: Readonly<Record<string, readonly string[]>> = {
+  namespaces: ['type'],
+  devices: ['path', 'allow', 'type', 'major', 'minor'],
+  mounts: ['destination'],
+  hugepageLimits: ['pageSize'],
+  rlimits: ['type'],
 };
+const nameOf = (entry: Json, members: readonly string[]): string =>
+  members.map((member) => JSON.stringify((entry as { [key: string]: Json })[member] ?? null)).join(' ');
 const SETS = new Set([
   'bounding',
   'effective',
@@ -35,7 +37,7 @@ function canonical(value: Json, name = ''): Json {
     if (name === 'syscalls') return Object.fromEntries(value.flatMap(syscallRules));
     if (SETS.has(name)) return [...value].sort();
     const key = KEYS[name];
-    if (key) return Object.fromEntries(value.map((entry) => [key(entry as { [key: string]: Json }), canonical(entry)]));
+    if (key) return Object.fromEntries(value.map((entry) => [nameOf(entry, key), canonical(entry)]));
     return value.map((entry) => canonical(entry));
   }
   if (typeof value !== 'object' || value === null) return value;
