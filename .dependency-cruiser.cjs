@@ -4,7 +4,7 @@
  */
 const LAYERS = [
   ['cri'],
-  ['runtime', 'recovery', 'metrics'],
+  ['runtime', 'recovery', 'metrics', 'why'],
   ['pods', 'containers', 'images', 'stats'],
   ['operation', 'sandboxer', 'spec', 'network', 'stdio', 'state', 'events', 'streaming'],
   ['containerd', 'host', 'config'],

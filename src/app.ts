@@ -50,6 +50,9 @@ const SHUTDOWN_MS = 30_000;
 
 export interface App {
   readonly path: string;
+  readonly log: Logger;
+  /** How much is logged from now on. */
+  setLogLevel(level: Config['crid']['log_level']): void;
   /** Answers no new call, finishes those that run, and leaves every pod as it is. */
   stop(): Promise<void>;
 }
@@ -164,6 +167,11 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
 
   return {
     path: server.path,
+    log,
+    setLogLevel(level) {
+      log.level = level;
+      log.info({ level }, 'log level set');
+    },
     async stop() {
       events.close();
       served?.close();

@@ -4,6 +4,8 @@ import { CriError } from './base/errors.js';
 import { loadConfig } from './config/load.js';
 import { showConfig } from './config/show.js';
 import { VERSION } from './version.js';
+import { withRuntime } from './why/client.js';
+import { why } from './why/why.js';
 
 interface FileOptions {
   readonly containerdConfig?: string;
@@ -29,6 +31,13 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
   .option('--listen <socket>', 'the socket, as unix:///PATH or /PATH')
   .action(async (options: FileOptions & { listen?: string }) => {
     const app = await startApp(await loadConfig(options));
+    process.on('SIGHUP', () => {
+      loadConfig(options).then(
+        ({ config }) => app.setLogLevel(config.crid.log_level),
+        // What is wrong in the file is told, and crid goes on as it was.
+        (thrown: unknown) => app.log.error({ err: CriError.from(thrown).message }, 'configuration not read again'),
+      );
+    });
     await new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
     });
@@ -43,6 +52,17 @@ withFiles(
     .description('print what is in force and where each value came from'),
 ).action(async (options: FileOptions) => {
   process.stdout.write(showConfig(await loadConfig(options)));
+});
+
+withFiles(
+  program
+    .command('why')
+    .description('tell what a running crid is doing, step by step, and what is not well')
+    .argument('[pod]', 'only of this pod: its id, its name, or NAMESPACE/NAME')
+    .option('--socket <socket>', 'where crid listens (default: as configured)'),
+).action(async (pod: string | undefined, options: FileOptions & { socket?: string }) => {
+  const socket = options.socket ?? (await loadConfig(options)).config.crid.listen;
+  process.stdout.write(await withRuntime(socket, (runtime) => why(runtime, pod)));
 });
 
 program

@@ -1,0 +1,99 @@
+import {
+  ContainerState,
+  PodSandboxState,
+  type Container,
+  type ContainerStatus,
+  type PodSandbox,
+  type RuntimeServiceClient,
+} from '../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import type { RunningOperation } from '../operation/operation.js';
+
+const CALL_LIMIT_MS = 10_000;
+
+/** What `crid why` prints: what is not well, and every running operation with the step it is in and since when. */
+export async function why(runtime: RuntimeServiceClient, pod: string | undefined): Promise<string> {
+  const signal = AbortSignal.timeout(CALL_LIMIT_MS);
+  const { status, info } = await runtime.status({ verbose: true }, { signal });
+  const operations = operationsOf(info['operations']);
+  const conditions = (status?.conditions ?? [])
+    .filter((condition) => !condition.status)
+    .map(({ type, reason, message }) => `${type} is false: ${reason}: ${message}`);
+  if (pod === undefined) return lines([...conditions, ...describeOperations(operations, Date.now())]);
+
+  const found = await findPod(runtime, pod, signal);
+  const { containers } = await runtime.listContainers(
+    { filter: { id: '', state: undefined, pod_sandbox_id: found.id, label_selector: {} } },
+    { signal },
+  );
+  const ids = new Set([found.id, nameOf(found), ...containers.map(({ id }) => id)]);
+  const own = operations.filter(({ subject }) => ids.has(subject) || mentions(subject, found));
+  const statuses = await Promise.all(containers.map((container) => containerLine(runtime, container, signal)));
+  return lines([...conditions, podLine(found), ...statuses, ...describeOperations(own, Date.now())]);
+}
+
+/** One line for the operation, and one for each step that it is in. */
+export function describeOperations(operations: readonly RunningOperation[], nowMs: number): string[] {
+  if (operations.length === 0) return ['no operation runs'];
+  return operations.flatMap(({ kind, subject, startedAtMs, waiters, steps }) => [
+    `${kind} ${subject}: for ${seconds(nowMs - startedAtMs)}, ${waiters === 0 ? 'nobody waits' : `${waiters} waiting`}`,
+    ...steps.map(
+      ({ name, sinceMs, waitingOn }) =>
+        `  ${name}: for ${seconds(nowMs - sinceMs)}${waitingOn ? `, waiting for ${waitingOn}` : ''}`,
+    ),
+  ]);
+}
+
+function operationsOf(json: string | undefined): RunningOperation[] {
+  if (json === undefined) throw new CriError('UNIMPLEMENTED', 'this CRI server does not tell its operations');
+  return JSON.parse(json) as RunningOperation[];
+}
+
+/** By id or the beginning of it, by `namespace/name`, or by name where that is enough. */
+async function findPod(runtime: RuntimeServiceClient, wanted: string, signal: AbortSignal): Promise<PodSandbox> {
+  const { items } = await runtime.listPodSandbox({ filter: undefined }, { signal });
+  const matches = items.filter(
+    (pod) => (wanted !== '' && pod.id.startsWith(wanted)) || nameOf(pod) === wanted || pod.metadata?.name === wanted,
+  );
+  const ready = matches.filter(({ state }) => state === PodSandboxState.SANDBOX_READY);
+  const [only, ...more] = ready.length > 0 ? ready : matches;
+  if (!only) throw new CriError('NOT_FOUND', `pod "${wanted}" not found`);
+  if (more.length > 0)
+    throw invalidArgument('pod', `"${wanted}" is ${more.length + 1} pods: ${[only, ...more].map(nameOf).join(', ')}`);
+  return only;
+}
+
+const nameOf = ({ metadata }: PodSandbox): string => `${metadata?.namespace}/${metadata?.name}`;
+
+/** Names of containers hold their pod's: `container_pod_namespace_uid_attempt`. */
+const mentions = (subject: string, { metadata }: PodSandbox): boolean =>
+  subject.includes(`_${metadata?.name}_${metadata?.namespace}_${metadata?.uid}_`);
+
+const podLine = (pod: PodSandbox): string =>
+  `pod ${nameOf(pod)} ${pod.id.slice(0, 13)}: ${pod.state === PodSandboxState.SANDBOX_READY ? 'ready' : 'not ready'}`;
+
+async function containerLine(
+  runtime: RuntimeServiceClient,
+  container: Container,
+  signal: AbortSignal,
+): Promise<string> {
+  const { status } = await runtime.containerStatus({ container_id: container.id, verbose: false }, { signal });
+  return `  container ${container.metadata?.name} ${container.id.slice(0, 13)}: ${status ? stateOf(status) : 'gone'}`;
+}
+
+function stateOf({ state, reason, message, exit_code }: ContainerStatus): string {
+  switch (state) {
+    case ContainerState.CONTAINER_CREATED:
+      return 'created, not started';
+    case ContainerState.CONTAINER_RUNNING:
+      return 'running';
+    case ContainerState.CONTAINER_EXITED:
+      return `exited with ${exit_code}, ${reason}${message === '' ? '' : `: ${message}`}`;
+    default:
+      return 'state not known';
+  }
+}
+
+const seconds = (ms: number): string => `${Math.max(0, Math.round(ms / 1000))} s`;
+
+const lines = (texts: readonly string[]): string => texts.map((text) => `${text}\n`).join('');
