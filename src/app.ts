@@ -170,7 +170,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
     log,
     setLogLevel(level) {
       log.level = level;
-      log.info({ level }, 'log level set');
+      log.info({ logLevel: level }, 'log level set');
     },
     async stop() {
       events.close();

@@ -7,12 +7,13 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 /** Works with a client of the CRI server on a unix socket; UNAVAILABLE, naming the socket, when nobody answers. */
 export async function withRuntime<T>(listen: string, work: (runtime: RuntimeServiceClient) => Promise<T>): Promise<T> {
   const path = listen.replace(/^unix:\/\//, '');
-  const channel = createChannel(`unix:${path}`, undefined, {
+  const channel = createChannel(`unix://${path}`, undefined, {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   });
   try {
     return await work(createClientFactory().create(RuntimeServiceDefinition, channel));
   } catch (thrown) {
+    if (thrown instanceof CriError) throw thrown;
     throw new CriError('UNAVAILABLE', `${path}: ${CriError.from(thrown).message}`, { cause: thrown });
   } finally {
     channel.close();

@@ -22,6 +22,10 @@ export async function why(runtime: RuntimeServiceClient, pod: string | undefined
   if (pod === undefined) return lines([...conditions, ...describeOperations(operations, Date.now())]);
 
   const found = await findPod(runtime, pod, signal);
+  // A pod that is being made is in no list yet.
+  const unborn = operations.filter(({ subject }) => subject === pod || subject.endsWith(`/${pod}`));
+  if (!found && unborn.length > 0) return lines([...conditions, ...describeOperations(unborn, Date.now())]);
+  if (!found) throw new CriError('NOT_FOUND', `pod "${pod}" not found`);
   const { containers } = await runtime.listContainers(
     { filter: { id: '', state: undefined, pod_sandbox_id: found.id, label_selector: {} } },
     { signal },
@@ -50,15 +54,18 @@ function operationsOf(json: string | undefined): RunningOperation[] {
 }
 
 /** By id or the beginning of it, by `namespace/name`, or by name where that is enough. */
-async function findPod(runtime: RuntimeServiceClient, wanted: string, signal: AbortSignal): Promise<PodSandbox> {
+async function findPod(
+  runtime: RuntimeServiceClient,
+  wanted: string,
+  signal: AbortSignal,
+): Promise<PodSandbox | undefined> {
   const { items } = await runtime.listPodSandbox({ filter: undefined }, { signal });
   const matches = items.filter(
     (pod) => (wanted !== '' && pod.id.startsWith(wanted)) || nameOf(pod) === wanted || pod.metadata?.name === wanted,
   );
   const ready = matches.filter(({ state }) => state === PodSandboxState.SANDBOX_READY);
   const [only, ...more] = ready.length > 0 ? ready : matches;
-  if (!only) throw new CriError('NOT_FOUND', `pod "${wanted}" not found`);
-  if (more.length > 0)
+  if (only && more.length > 0)
     throw invalidArgument('pod', `"${wanted}" is ${more.length + 1} pods: ${[only, ...more].map(nameOf).join(', ')}`);
   return only;
 }
