@@ -78,7 +78,7 @@ test('AppArmor: the profile by what the host has, names of loaded ones, and of a
       bare.slice(0, 2),
       bare.filter((line) => line.includes('signal')),
       bare.filter((line) => line.includes('deny mount')),
-      profile('abi/3.0', 'tunables/global', 'abstractions/base').filter((line) => /include|abi/.test(line)),
+      profile('abi/3.0', 'tunables/global', 'abstractions/base').filter((line) => /include|<abi/.test(line)),
       [...loadedAppArmorProfiles('a (enforce)\nwith space (complain)\nbroken\n')],
       [appArmorProfileName('x (enforce)\n'), appArmorProfileName('')],
     ],
