@@ -76,7 +76,6 @@ test('while containerd is stopped: reads answer, Status says so, changes wait an
   await assertLeavesNothing(stack, baseline);
 });
 
-// SIGTERM: a containerd that is killed between the start of a shim and its first record leaves that shim to nobody.
 test('containerd stopped in the middle of calls: each succeeds, or can be retried, and nothing is left', async () => {
   const pod = await runPod(crid, stack);
   const configs = await Promise.all([1, 2, 3].map(() => podConfig(stack)));
