@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { test } from 'node:test';
+import { processes } from '../../../tools/stack/leftovers.js';
+import { until } from '../../../tools/stack/wait.js';
+import { leaks } from '../../harness/leaks.js';
+import { openWebSocket } from '../../unit/streaming/websocket-client.js';
+import { assertFails, startSuite, type BadRequest } from '../rpc/suite.js';
+import { openCommand } from './spdy-client.js';
+
+const suite = startSuite({ withPod: true });
+const V5 = 'v5.channel.k8s.io';
+const MIB = 1024 * 1024;
+const GONE_WITHIN_MS = 20_000;
+
+let id = '';
+const container = async (): Promise<string> => (id ||= await suite.pod.run());
+
+async function execUrl(cmd: string[], more: { stdin?: boolean; tty?: boolean } = {}): Promise<string> {
+  const { stdin = false, tty = false } = more;
+  const request = { container_id: await container(), cmd, stdin, stdout: true, stderr: !tty, tty };
+  return (await suite.crid.runtime.exec(request)).url;
+}
+
+const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+const gone = (word: string): Promise<true> =>
+  until(`no process ${word}`, GONE_WITHIN_MS, async () =>
+    (await processes()).some(({ args }) => args.includes(word)) ? undefined : true,
+  );
+
+/** Descriptors of crid, and what containerd and the host have, with nothing under way. */
+async function settled(): Promise<{ fds: number; fifos: readonly string[] }> {
+  const fds = readdirSync(`/proc/${suite.crid.pid()}/fd`).length;
+  return { fds, fifos: (await leaks(suite.stack)).fifo };
+}
+
+test('output, error output and exit code, over both protocols', async () => {
+  const script = ['sh', '-c', 'printf "out \\377"; printf err >&2; exit 42'];
+  const socket = await openWebSocket(await execUrl(script), [V5]);
+  assert.equal(await socket.closed, 1000);
+  const spdy = await openCommand(await execUrl(script), false);
+  const expected = ['out \xff', 'err', '42'];
+  const code = (status: Buffer): string =>
+    (JSON.parse(status.toString()) as { details: { causes: { message: string }[] } }).details.causes[0]?.message ?? '';
+  assert.deepEqual(
+    [socket.received(1).toString('latin1'), socket.received(2).toString(), code(socket.received(3))],
+    expected,
+  );
+  const [stdout, stderr, error] = await Promise.all([spdy.stdout.all, spdy.stderr.all, spdy.error.all]);
+  assert.deepEqual([stdout.toString('latin1'), stderr.toString(), code(error)], expected);
+});
+
+test('what goes in comes out, and the end of input is seen', async () => {
+  const bytes = randomBytes(8 * MIB);
+  const socket = await openWebSocket(await execUrl(['cat'], { stdin: true }), [V5]);
+  for (let at = 0; at < bytes.length; at += 32_768) socket.send(0, bytes.subarray(at, at + 32_768));
+  socket.end(0);
+  assert.equal(await socket.closed, 1000);
+  const { stdin, stdout, error } = await openCommand(await execUrl(['cat'], { stdin: true }), true);
+  for (let at = 0; at < bytes.length; at += 32_768) stdin?.write(bytes.subarray(at, at + 32_768));
+  stdin?.end();
+  const received = await stdout.all;
+  assert.deepEqual(
+    [digest(socket.received(1)), digest(received), (await error.all).toString()],
+    [digest(bytes), digest(bytes), '{"metadata":{},"status":"Success"}'],
+  );
+});
+
+test('a terminal has one output, and the size that the client gives it', async () => {
+  const url = await execUrl(['sh', '-c', 'read line; stty size; echo "$line" >&2'], { stdin: true, tty: true });
+  const socket = await openWebSocket(url, [V5]);
+  socket.send(4, '{"Width":132,"Height":43}');
+  const size = await execUrl(['sh', '-c', 'while [ "$(stty size)" != "43 132" ]; do sleep 0.05; done; echo sized'], {
+    stdin: true,
+    tty: true,
+  });
+  const sized = await openWebSocket(size, [V5]);
+  sized.send(4, '{"Width":132,"Height":43}');
+  await sized.until(1, (bytes) => bytes.includes('sized'));
+  socket.send(0, 'typed\n');
+  assert.equal(await socket.closed, 1000);
+  assert.match(socket.received(1).toString(), /^typed\r\n\d+ \d+\r\ntyped\r\n$/);
+  assert.equal(socket.received(2).length, 0);
+});
+
+test('a client that goes takes its command along', async () => {
+  const socket = await openWebSocket(await execUrl(['sh', '-c', 'sleep 8301 & echo up; sleep 8302'], { stdin: true }), [
+    V5,
+  ]);
+  await socket.until(1, (bytes) => bytes.length > 0);
+  socket.socket.destroy();
+  for (const word of ['8301', '8302']) await gone(word);
+});
+
+test('a command that ignores its input ends all the same, and so does one whose client stopped reading', async () => {
+  const ignoring = await openWebSocket(await execUrl(['sh', '-c', 'sleep 0.3; echo done'], { stdin: true }), [V5]);
+  for (let sent = 0; sent < 64; sent += 1) ignoring.send(0, Buffer.alloc(65_536));
+  await ignoring.until(1, (bytes) => bytes.includes('done'));
+  ignoring.socket.destroy();
+  const stalled = await openWebSocket(await execUrl(['sh', '-c', 'cat /dev/zero | head -c 1000000000; sleep 8303']), [
+    V5,
+  ]);
+  await stalled.until(1, (bytes) => bytes.length > 0);
+  stalled.socket.pause();
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  stalled.socket.destroy();
+  await gone('8303');
+});
+
+test('a child that keeps the streams open does not keep the client', async () => {
+  const socket = await openWebSocket(await execUrl(['sh', '-c', 'sleep 4 & echo out']), [V5]);
+  assert.equal(await socket.closed, 1000);
+  assert.equal(socket.received(1).toString(), 'out\n');
+});
+
+test('fifty at once, some of them cut off, leave nothing', async () => {
+  await container();
+  await suite.pod.exec(id, ['true']);
+  const one = await openWebSocket(await execUrl(['true']), [V5]);
+  await one.closed;
+  const before = await until('a quiet start', GONE_WITHIN_MS, async () => {
+    const now = await settled();
+    return now.fifos.every((path) => !path.includes('stdin')) ? now : undefined;
+  });
+  const bytes = randomBytes(MIB);
+  await Promise.all(
+    Array.from({ length: 50 }, async (_, index) => {
+      const socket = await openWebSocket(await execUrl(['cat'], { stdin: true }), [V5]);
+      socket.send(0, bytes);
+      if (index % 3 === 0) {
+        await new Promise((resolve) => setTimeout(resolve, index * 3));
+        socket.socket.destroy();
+        return;
+      }
+      socket.end(0);
+      await socket.closed;
+      assert.equal(digest(socket.received(1)), digest(bytes));
+    }),
+  );
+  await until('as before', GONE_WITHIN_MS, async () => {
+    const now = await settled();
+    return now.fds <= before.fds && now.fifos.length <= before.fifos.length ? true : undefined;
+  });
+});
+
+test('CVE-2022-23471: a terminal exec that fails to start leaves nothing', async () => {
+  await container();
+  const before = await settled();
+  for (let count = 0; count < 20; count += 1) {
+    const socket = await openWebSocket(await execUrl(['/no/such/command'], { stdin: true, tty: true }), [V5]);
+    socket.send(4, '{"Width":80,"Height":24}');
+    await socket.closed;
+    assert.match(socket.received(3).toString(), /"status":"Failure".*\/no\/such\/command/);
+  }
+  await until('as before', GONE_WITHIN_MS, async () => {
+    const now = await settled();
+    return now.fds <= before.fds && now.fifos.length <= before.fifos.length ? true : undefined;
+  });
+});
+
+test('bad requests name what is wrong', async (t) => {
+  const created = await suite.pod.create();
+  const good = { container_id: await container(), cmd: ['true'], stdout: true };
+  const of = (request: object) => (): Promise<unknown> => suite.crid.runtime.exec({ ...good, ...request });
+  const requests: BadRequest[] = [
+    ['unknown container', of({ container_id: 'f'.repeat(64) }), 'NOT_FOUND', 'f'.repeat(64)],
+    ['no command', of({ cmd: [] }), 'INVALID_ARGUMENT', 'cmd'],
+    ['no stream', of({ stdout: false }), 'INVALID_ARGUMENT', 'stdin'],
+    ['a terminal with stderr', of({ tty: true, stderr: true }), 'INVALID_ARGUMENT', 'stderr'],
+    ['container that does not run', of({ container_id: created }), 'FAILED_PRECONDITION', created],
+  ];
+  for (const [name, call, ...expected] of requests) await t.test(name, () => assertFails(call(), ...expected));
+  await suite.crid.runtime.removeContainer({ container_id: created });
+});
