@@ -6,6 +6,9 @@ import type { Steps } from '../operation/steps.js';
 import type { ImageDeps } from './deps.js';
 
 const PREFIX = 'crid-pull-';
+const RELEASE_TIMEOUT_MS = 60_000;
+/** A removal may be ahead of it. */
+const RELEASE_LIMIT_MS = 10 * 60_000;
 
 /**
  * A lease for what a pull fetches: until its records are complete, a removal of the image at the same time must not
@@ -24,6 +27,29 @@ export async function leasePull(
     () => leases.delete(id),
   );
   return id;
+}
+
+/**
+ * Releases the lease beside the answer, as an operation on the image: its removal waits for it, or what the lease still
+ * holds would outlive the removal.
+ */
+export function releaseBesideAnswer(
+  deps: Pick<ImageDeps, 'containerd' | 'log' | 'operations'>,
+  lease: string,
+  image: string,
+): void {
+  const released = deps.operations.run({
+    kind: 'release pull',
+    subject: image,
+    key: `image:${image}`,
+    fingerprint: lease,
+    caller: {},
+    limitMs: RELEASE_LIMIT_MS,
+    work: (steps) =>
+      steps.step('release content', () => releasePull(deps, lease), undefined, { timeoutMs: RELEASE_TIMEOUT_MS }),
+  });
+  // The operation has logged it; the lease goes when it expires, or at the next start.
+  released.catch(() => undefined);
 }
 
 /** The image is there by now: a lease that stays until it expires is no reason to fail. */

@@ -2,17 +2,17 @@ import type { AuthConfig } from '../../generated/runtime/v1/api.js';
 import { CriError, doing } from '../base/errors.js';
 import { logOf } from '../base/log.js';
 import { durationMs } from '../config/duration.js';
-import type { Descriptor, ImageRecord } from '../containerd/containerd.js';
+import type { Descriptor } from '../containerd/containerd.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import { readImage } from '../state/image-content.js';
-import { findRecord, imageLabels, putRecord, restoreRecord } from '../state/image-records.js';
+import { readImage, type ImageContent } from '../state/image-content.js';
+import { findRecord, hasLabels, imageLabels, putRecord, restoreRecord } from '../state/image-records.js';
 import type { ImageReference } from '../state/image-reference.js';
 import type { LocalImage } from '../state/images.js';
 import { credentialsFor, fingerprintOf, type Credentials } from './auth.js';
 import type { ImageDeps } from './deps.js';
 import { hostDirOf } from './host-dir.js';
-import { leasePull, releasePull } from './pull-lease.js';
+import { leasePull, releaseBesideAnswer } from './pull-lease.js';
 import { watchPull, type PullWatch } from './pull-watch.js';
 import { isUnpacked } from './unpacked.js';
 
@@ -54,21 +54,20 @@ async function run(
 ): Promise<LocalImage> {
   const startedMs = Date.now();
   const name = reference.text;
-  const lease = await leasePull(deps.containerd, steps, LIMIT_MS);
-  const fetching = { name, reference, snapshotter, credentials, lease };
-  const { target } = await fetchImage(deps, steps, fetching);
-  const { id, chainId } = await steps.step('read image', () =>
-    doing(`image "${name}"`, () => readImage(deps.containerd.content, target)),
-  );
-  await steps.step('check snapshot', async (signal) => {
-    if (!(await isUnpacked(deps, { chainId }, snapshotter, { signal }))) throw notUnpacked(name, snapshotter);
-  });
-  const others = [id, `${reference.repository}@${reference.digest ?? target.digest}`].filter((other) => other !== name);
-  for (const other of others) await nameImage(deps, steps, { name: other, target, like: name });
-  await deps.images.refresh(name);
-  await releasePull(deps, lease);
+  const [lease, undo] = await Promise.all([leasePull(deps.containerd, steps, LIMIT_MS), restorer(deps, steps, name)]);
+  await fetchImage(deps, steps, { name, reference, snapshotter, credentials, lease }, undo);
+  const { target, id, chainId } = await readRecord(deps, steps, name);
+  const digest = `${reference.repository}@${reference.digest ?? target.digest}`;
+  const others = [id, digest].filter((other) => other !== name);
+  await Promise.all([
+    steps.step('check snapshot', async (signal) => {
+      if (!(await isUnpacked(deps, { chainId }, snapshotter, { signal }))) throw notUnpacked(name, snapshotter);
+    }),
+    ...others.map((other) => nameImage(deps, steps, { name: other, target, like: name })),
+  ]);
   const image = deps.images.get(id);
   if (!image) throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
+  releaseBesideAnswer(deps, lease, id);
   const took = { durationMs: Date.now() - startedMs, sizeBytes: image.sizeBytes.toString() };
   logOf(deps.log).info({ image: name, id, snapshotter, ...took }, 'image pulled');
   return image;
@@ -83,17 +82,30 @@ interface Fetching {
 }
 
 /** Fetches and unpacks through the transfer service, which makes the record of that name. */
-async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching): Promise<ImageRecord> {
-  const { images } = deps.containerd;
-  const { name } = fetching;
-  const undo = await restorer(deps, steps, name);
+async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching, undo: () => Promise<void>): Promise<void> {
   const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout || DEFAULT_PROGRESS_TIMEOUT);
-  const watch = watchPull({ reference: name, timeoutMs, log: logOf(deps.log) });
+  const watch = watchPull({ reference: fetching.name, timeoutMs, log: logOf(deps.log) });
   await steps.step('fetch', (signal) => transfer(deps, fetching, watch, signal), undo, {
     timeoutMs: LIMIT_MS,
     waitingOn: watch.waitingOn,
   });
-  return steps.step('read record', (signal) => images.get(name, { signal }));
+}
+
+/** What the record points at now; its content is read only if no record of the cache has the same target. */
+async function readRecord(
+  deps: ImageDeps,
+  steps: Steps,
+  name: string,
+): Promise<Pick<ImageContent, 'id' | 'chainId'> & { target: Descriptor }> {
+  await steps.step('read record', () => deps.images.refresh(name));
+  const entry = deps.images.entry(name);
+  if (entry) return { ...entry.content, target: entry.record.target };
+  // The cache leaves out what cannot be read; here it is told why.
+  return steps.step('read image', async (signal) => {
+    const { target } = await deps.containerd.images.get(name, { signal });
+    const content = await doing(`image "${name}"`, () => readImage(deps.containerd.content, target));
+    return { ...content, target };
+  });
 }
 
 async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, signal: AbortSignal): Promise<void> {
@@ -135,8 +147,10 @@ async function nameImage(
   { name, target, like }: { name: string; target: Descriptor; like: string },
 ): Promise<void> {
   const { images } = deps.containerd;
-  const undo = await restorer(deps, steps, name);
   const record = { name, target, labels: imageLabels(deps.config.images, like) };
+  const known = deps.images.entry(name)?.record;
+  if (known && known.target.digest === target.digest && hasLabels(known.labels, record.labels)) return;
+  const undo = await restorer(deps, steps, name);
   await steps.step(`record ${name}`, (signal) => putRecord(images, record, { signal }), undo);
   await deps.images.refresh(name);
 }

@@ -27,13 +27,15 @@ export const removeImage =
       work: async (steps) => {
         // Another removal may have ended while this one waited.
         const references = deps.images.get(image.id)?.references ?? [];
-        for (const [index, name] of references.entries()) {
-          const isLast = index === references.length - 1;
-          await steps.step(`remove ${name}`, async (signal) => {
-            await deps.containerd.images.delete(name, isLast, { signal, timeoutMs: LIMIT_MS });
+        const remove = (name: string, sync: boolean): Promise<void> =>
+          steps.step(`remove ${name}`, async (signal) => {
+            await deps.containerd.images.delete(name, sync, { signal, timeoutMs: LIMIT_MS });
             await deps.images.refresh(name);
           });
-        }
+        // containerd collects what the image held when its last name goes.
+        const last = references.at(-1);
+        await Promise.all(references.slice(0, -1).map((name) => remove(name, false)));
+        if (last !== undefined) await remove(last, true);
       },
     });
     return {};

@@ -30,11 +30,18 @@ export interface LocalImage {
   readonly user: { readonly uid?: bigint; readonly username: string };
 }
 
+export interface ImageEntry {
+  readonly record: ImageRecord;
+  readonly content: ImageContent;
+}
+
 /** What containerd has in images, in memory. */
 export interface ImageCache {
   /** By id or a unique beginning of one, by record name, or by a reference in any form, such as `busybox`. */
   get(idOrReference: string): LocalImage | undefined;
   list(): readonly LocalImage[];
+  /** The record of exactly that name, as it was when it was last read, with what its target holds. */
+  entry(name: string): ImageEntry | undefined;
   /** Reads one image record anew, after it has changed or gone; adopts it when somebody else made it. */
   refresh(name: string): Promise<void>;
   /** Reads them all; one that cannot be read is left out and logged. */
@@ -43,11 +50,6 @@ export interface ImageCache {
 
 const REBUILD_CONCURRENCY = 8;
 
-interface Entry {
-  readonly record: ImageRecord;
-  readonly content: ImageContent;
-}
-
 export function createImageCache(options: {
   containerd: Pick<Containerd, 'images' | 'content'>;
   /** Which images are pinned; without it none is but those whose records say so. */
@@ -55,7 +57,7 @@ export function createImageCache(options: {
   log: Logger;
 }): ImageCache {
   const { containerd, config = { pinned_images: {} }, log } = options;
-  const entries = new Map<string, Entry>();
+  const entries = new Map<string, ImageEntry>();
   const images = new Map<string, LocalImage>();
   const contentOf = createContents(containerd, entries);
   const inTurn = createTurns();
@@ -65,7 +67,7 @@ export function createImageCache(options: {
     if (image) images.set(id, image);
     else images.delete(id);
   };
-  const replace = (name: string, entry: Entry | undefined): void => {
+  const replace = (name: string, entry: ImageEntry | undefined): void => {
     const before = entries.get(name);
     if (entry) entries.set(name, entry);
     else entries.delete(name);
@@ -73,7 +75,7 @@ export function createImageCache(options: {
     if (before && before.content.id !== entry?.content.id) publish(before.content.id);
   };
 
-  const read = async (name: string): Promise<Entry | undefined> => {
+  const read = async (name: string): Promise<ImageEntry | undefined> => {
     try {
       const record = await containerd.images.get(name);
       const content = await contentOf(record.target);
@@ -95,6 +97,7 @@ export function createImageCache(options: {
       return images.get(text) ?? (id === undefined ? byPrefix(images, text) : images.get(id));
     },
     list: () => [...images.values()],
+    entry: (name) => entries.get(name),
     refresh,
     async rebuild() {
       const records = await containerd.images.list([]);
@@ -118,7 +121,7 @@ function byPrefix(images: ReadonlyMap<string, LocalImage>, text: string): LocalI
   return found.length === 1 ? found[0] : undefined;
 }
 
-function toImage(entries: readonly Entry[]): LocalImage | undefined {
+function toImage(entries: readonly ImageEntry[]): LocalImage | undefined {
   const first = entries[0];
   if (!first) return undefined;
   const { id, manifest, chainId, config, sizeBytes } = first.content;
@@ -137,7 +140,7 @@ function toImage(entries: readonly Entry[]): LocalImage | undefined {
 /** Reads what a target holds once for all the records that point at it. */
 function createContents(
   containerd: Pick<Containerd, 'content'>,
-  entries: ReadonlyMap<string, Entry>,
+  entries: ReadonlyMap<string, ImageEntry>,
 ): (target: ImageRecord['target']) => Promise<ImageContent> {
   const reading = new Map<string, Promise<ImageContent>>();
   return (target) => {
