@@ -39,11 +39,12 @@ async function serve(deps: ContainerDeps, id: string, request: AttachRequest, cl
   const over = new AbortController();
   const detach = await attachPipes(io, client, { stdout: request.stdout, stderr: request.stderr && !tty });
   try {
-    client.feed(request.stdin && container.config.stdin ? io.paths.stdin || undefined : undefined);
+    const stdin = (request.stdin && container.config.stdin && io.paths.stdin) || undefined;
+    client.feed(stdin);
     if (tty) client.onResize(resizer(deps, { containerId: id }));
     const ends = AbortSignal.any([over.signal, client.signal]);
     const exited = deps.state.containers.until(id, ({ state }) => state.phase !== 'running', ends);
-    const left = request.stdin ? stdinOver(deps, container, client) : undefined;
+    const left = stdin ? stdinOver(deps, container, client) : undefined;
     const first = await Promise.race([exited, client.outputsEnded, ...(left ? [left] : [])]);
     if (first === 'detach') await detach();
     await client.drain(DRAIN_MS);
@@ -76,7 +77,7 @@ async function attachPipes(
  * reading; else this client is done, and others may come (both as containerd does).
  */
 async function stdinOver(deps: ContainerDeps, { id, config }: Container, client: CommandClient): Promise<'detach'> {
-  const once = config.stdin && config.stdin_once && !config.tty;
+  const once = config.stdin_once && !config.tty;
   await client.stdinEnded.catch(() => undefined);
   if (!once) return 'detach';
   await deps.containerd.tasks.closeIo({ containerId: id }).catch((thrown: unknown) => {

@@ -60,7 +60,7 @@ function speak(socket: Socket, rest: Buffer, protocol: string, base64: boolean):
   const watchers = new Set<() => void>();
   let onClosed: (code: number) => void;
   const closed = new Promise<number>((resolve) => (onClosed = resolve));
-  let message: Buffer[] = [];
+  const message: Buffer[] = [];
 
   const read = createFrameReader({
     onPart({ bytes, last }) {
