@@ -1,5 +1,6 @@
 import { Container as CriContainer, PodSandbox, RuntimeServiceDefinition } from '../../generated/runtime/v1/api.js';
 import { attach } from '../containers/attach.js';
+import { checkpointContainer } from '../containers/checkpoint-container.js';
 import { containerStatus } from '../containers/container-status.js';
 import { createContainer } from '../containers/create-container.js';
 import type { ContainerDeps } from '../containers/deps.js';
@@ -64,6 +65,7 @@ export const runtimeService = (deps: {
     },
     containerStatus: containerStatus(deps.containers),
     updateContainerResources: updateContainerResources(deps.containers),
+    checkpointContainer: checkpointContainer(deps.containers),
     reopenContainerLog: reopenContainerLog(deps.containers),
     execSync: execSync(deps.containers),
     exec: exec(deps.containers, deps.streaming),

@@ -43,7 +43,7 @@ function depsOf(pods: readonly Pod[], containers: readonly Container[], broken: 
     },
     state: {
       ...tables,
-      containersOf: (id) => tables.containers.list().filter(({ podId }) => podId === id),
+      containersOf: (id: string) => tables.containers.list().filter(({ podId }) => podId === id),
     } as unknown as State,
     handlers: { of: () => ({ spec: { systemdCgroup: false } }) } as unknown as Handlers,
     cgroups: {

@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import type { ContainerStats, LinuxPodSandboxStats } from '../../../generated/runtime/v1/api.js';
+import { startCrid, type Crid } from '../../harness/crid.js';
+import { criClient, type CriClient } from '../../harness/cri-client.js';
+import { pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
+import { startStack, type Stack } from '../../harness/test-stack.js';
+
+/**
+ * The same pod on crid and on containerd's own CRI plugin, beside each other over one containerd: what crid tells must
+ * be what the kernel says, and what the plugin tells within the tolerances below.
+ */
+
+const MIB = 1024n * 1024n;
+/** Pages come and go, and the kernel counts them in batches of some dozen for each CPU. */
+const MEMORY_TOLERANCE = 2n * MIB;
+/** Of the limit, for one process that always wants more. */
+const CPU_LIMIT_NANO_CORES = 200_000_000n;
+const CPU_TOLERANCE_NANO_CORES = 80_000_000n;
+/** A directory more or less. */
+const LAYER_TOLERANCE = 64n * 1024n;
+
+/** 16 MiB in its layer, 32 MiB in memory, and a fifth of a CPU. */
+const BUSY = {
+  name: 'busy',
+  command: [
+    'sh',
+    '-c',
+    'dd if=/dev/zero of=/layer bs=1M count=16; dd if=/dev/zero of=/dev/shm/held bs=1M count=32; ' +
+      'touch /ready; (while :; do :; done) & sleep 1000',
+  ],
+  linux: { resources: { cpu_period: 100_000n, cpu_quota: 20_000n, memory_limit_in_bytes: 256n * MIB } },
+};
+
+interface Side {
+  readonly client: CriClient;
+  readonly pod: RunningPod;
+  readonly containerId: string;
+}
+
+let stack: Stack;
+let crid: Crid;
+let sides: { readonly crid: Side; readonly plugin: Side };
+
+before(async () => {
+  stack = await startStack({ cri: true, runtime: { netns_mounts_under_state_dir: true } });
+  crid = await startCrid(stack, { config: { crid: { namespace: 'crid-stats' } } });
+  sides = { crid: await begin(crid, 'crid'), plugin: await begin(criClient(stack.containerd.socket), 'plugin') };
+});
+
+after(async () => {
+  await removeAllPods(crid);
+  await removeAllPods(sides.plugin.client);
+  await crid.stop();
+  crid.close();
+  sides.plugin.client.close();
+  await stack.dispose();
+});
+
+async function begin(client: CriClient, name: string): Promise<Side> {
+  await pullImage(client);
+  const pod = await runPod(client, stack, { linux: { cgroup_parent: `/crid-stats-${process.pid}/${name}` } });
+  const containerId = await pod.run(BUSY);
+  for (let tries = 0; (await pod.exec(containerId, ['test', '-e', '/ready'])).exitCode !== 0; tries++) {
+    assert.ok(tries < 60, 'the container gets ready');
+    await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+  // Long enough for a window of the sampler on either side.
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  return { client, pod, containerId };
+}
+
+const statsOf = async ({ client, containerId }: Side): Promise<ContainerStats> =>
+  (await client.runtime.containerStats({ container_id: containerId })).stats!;
+
+const podStatsOf = async ({ client, pod }: Side): Promise<LinuxPodSandboxStats> =>
+  (await client.runtime.podSandboxStats({ pod_sandbox_id: pod.id })).stats!.linux!;
+
+test('CPU time and memory are the kernel’s', async () => {
+  const { info } = await crid.runtime.containerStatus({ container_id: sides.crid.containerId, verbose: true });
+  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const kernel = kernelOf(pid);
+  const [cpuBefore, memoryBefore] = [kernel.cpuNs(), kernel.memoryBytes()];
+  const stats = await statsOf(sides.crid);
+  const cpuAfter = kernel.cpuNs();
+
+  const cpu = stats.cpu!.usage_core_nano_seconds!.value;
+  assert.ok(cpuBefore <= cpu && cpu <= cpuAfter, `${cpuBefore} <= ${cpu} <= ${cpuAfter}`);
+  close('usage', stats.memory!.usage_bytes!.value, memoryBefore, MEMORY_TOLERANCE);
+  close(
+    'working set',
+    stats.memory!.working_set_bytes!.value,
+    memoryBefore - kernel.inactiveFileBytes(),
+    MEMORY_TOLERANCE,
+  );
+  const { available_bytes: available, working_set_bytes: workingSet } = stats.memory!;
+  assert.equal(available!.value + workingSet!.value, 256n * MIB);
+});
+
+test('the network is what the pod itself sees', async () => {
+  const { pod, containerId } = sides.crid;
+  const received = async (): Promise<bigint> => {
+    const { stdout } = await pod.exec(containerId, ['cat', '/proc/net/dev']);
+    return BigInt(/eth0:\s*(\d+)/.exec(stdout)![1]!);
+  };
+  const before = await received();
+  const { network } = await podStatsOf(sides.crid);
+  const seen = network!.default_interface!;
+  assert.equal(seen.name, 'eth0');
+  const bytes = seen.rx_bytes!.value;
+  assert.ok(before <= bytes && bytes <= (await received()), `${before} <= ${bytes}`);
+});
+
+test('crid and the plugin tell the same of the same container', async () => {
+  const [ours, theirs] = [await statsOf(sides.crid), await statsOf(sides.plugin)];
+  close('memory', ours.memory!.usage_bytes!.value, theirs.memory!.usage_bytes!.value, MEMORY_TOLERANCE);
+  close(
+    'working set',
+    ours.memory!.working_set_bytes!.value,
+    theirs.memory!.working_set_bytes!.value,
+    MEMORY_TOLERANCE,
+  );
+  close('rss', ours.memory!.rss_bytes!.value, theirs.memory!.rss_bytes!.value, MEMORY_TOLERANCE);
+  close('layer', ours.writable_layer!.used_bytes!.value, theirs.writable_layer!.used_bytes!.value, LAYER_TOLERANCE);
+  assert.equal(ours.writable_layer!.fs_id!.mountpoint, theirs.writable_layer!.fs_id!.mountpoint);
+  close('rate', ours.cpu!.usage_nano_cores!.value, CPU_LIMIT_NANO_CORES, CPU_TOLERANCE_NANO_CORES);
+});
+
+test('crid and the plugin tell the same of the same pod', async () => {
+  const [ours, theirs] = [await podStatsOf(sides.crid), await podStatsOf(sides.plugin)];
+  assert.deepEqual(
+    [ours.process!.process_count, ours.network!.default_interface!.name, ours.containers.length],
+    [theirs.process!.process_count, theirs.network!.default_interface!.name, theirs.containers.length],
+  );
+  close('memory', ours.memory!.usage_bytes!.value, theirs.memory!.usage_bytes!.value, 2n * MEMORY_TOLERANCE);
+  close('rate', ours.cpu!.usage_nano_cores!.value, CPU_LIMIT_NANO_CORES, CPU_TOLERANCE_NANO_CORES);
+});
+
+test('the metrics have the plugin’s names, and every one has a descriptor', async () => {
+  const names = async ({ runtime }: CriClient): Promise<string[]> =>
+    (await runtime.listMetricDescriptors({})).descriptors.map(({ name }) => name).sort();
+  const described = await names(crid);
+  assert.deepEqual(described, await names(sides.plugin.client).catch(() => described));
+  const { pod_metrics: pods } = await crid.runtime.listPodSandboxMetrics({});
+  const told = new Set(
+    pods.flatMap(({ metrics, container_metrics }) =>
+      [...metrics, ...container_metrics.flatMap((one) => one.metrics)].map(({ name }) => name),
+    ),
+  );
+  assert.deepEqual(
+    [...told].filter((name) => !described.includes(name)),
+    [],
+  );
+  assert.ok(told.size > 35, `${told.size} of ${described.length} have a value`);
+});
+
+test('streams answer as the lists do, and events come in order to who is there', async () => {
+  const streamed: string[] = [];
+  for await (const { containers } of crid.runtime.streamContainers({}))
+    streamed.push(...containers.map(({ id }) => id));
+  const { containers } = await crid.runtime.listContainers({});
+  assert.deepEqual(
+    streamed,
+    containers.map(({ id }) => id),
+  );
+
+  const ended = new AbortController();
+  const seen: string[] = [];
+  const following = (async () => {
+    for await (const event of crid.runtime.getContainerEvents({}, { signal: ended.signal })) {
+      seen.push(`${event.container_event_type} ${event.container_id} ${event.pod_sandbox_status?.id}`);
+    }
+  })().catch(() => undefined);
+  // The subscription is in force once the server has the call.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const pod = await runPod(crid, stack);
+  const id = await pod.run();
+  await crid.runtime.stopContainer({ container_id: id, timeout: 5n });
+  await crid.runtime.removeContainer({ container_id: id });
+  await pod.remove();
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  ended.abort();
+  await following;
+  const of = (who: string): string[] => [0, 1, 2, 3].map((type) => `${type} ${who} ${pod.id}`);
+  assert.deepEqual(
+    [seen.filter((line) => line.split(' ')[1] === id), seen.filter((line) => line.split(' ')[1] === pod.id)],
+    [of(id), of(pod.id)],
+  );
+});
+
+test('a checkpoint is refused with the reason where there is no criu', async () => {
+  const location = '/checkpoint.tar';
+  const refused = (container_id: string, location: string): Promise<string> =>
+    crid.runtime.checkpointContainer({ container_id, location }).then(
+      () => 'done',
+      (thrown: unknown) => String((thrown as { details?: string }).details),
+    );
+  assert.match(await refused(sides.crid.containerId, 'here.tar'), /^location: "here.tar" is no absolute path$/);
+  assert.match(await refused(sides.crid.containerId, location), /cannot be checkpointed: (criu is not|this version)/);
+});
+
+/** Fails unless the two differ by no more than the tolerance. */
+function close(what: string, ours: bigint, theirs: bigint, tolerance: bigint): void {
+  const difference = ours > theirs ? ours - theirs : theirs - ours;
+  assert.ok(difference <= tolerance, `${what}: ${ours} and ${theirs} differ by ${difference}, more than ${tolerance}`);
+}
+
+/** The accounts of a process's cgroup, straight from the kernel's files, on cgroup v1 and v2. */
+function kernelOf(pid: number) {
+  const paths = new Map<string, string>();
+  for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n')) {
+    const [, controllers, path] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
+    for (const name of controllers?.split(',') ?? []) paths.set(name, path!);
+  }
+  const unified = existsSync('/sys/fs/cgroup/cgroup.controllers');
+  const read = (controller: string, file: string): string =>
+    readFileSync(
+      `/sys/fs/cgroup/${unified ? '' : `${controller}/`}${paths.get(unified ? '' : controller)}/${file}`,
+      'utf8',
+    );
+  const field = (text: string, name: string): bigint => BigInt(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)![1]!);
+  return {
+    cpuNs: () =>
+      unified ? field(read('', 'cpu.stat'), 'usage_usec') * 1000n : BigInt(read('cpuacct', 'cpuacct.usage').trim()),
+    memoryBytes: () => BigInt(read('memory', unified ? 'memory.current' : 'memory.usage_in_bytes').trim()),
+    inactiveFileBytes: () => field(read('memory', 'memory.stat'), unified ? 'inactive_file' : 'total_inactive_file'),
+  };
+}
