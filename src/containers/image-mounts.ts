@@ -1,5 +1,5 @@
 import type { ContainerConfig, Mount } from '../../generated/runtime/v1/api.js';
-import { invalidArgument, notFound } from '../base/errors.js';
+import { doing, invalidArgument, notFound } from '../base/errors.js';
 import { openRootfs } from '../host/rootfs.js';
 import type { Steps } from '../operation/steps.js';
 import { remapLabels } from '../spec/user-namespace.js';
@@ -23,25 +23,30 @@ export async function mountImages(
   if (wanted.length === 0) return new Map();
   return steps.step('mount images', async (signal) => {
     const mounted = await Promise.all(
-      wanted.map(async ({ mount, index }) => {
-        const image = imageOf(deps, mount, index);
-        const target = await deps.imageVolumes.mount(
-          {
-            podId: pod.id,
-            snapshotter: pod.snapshotter,
-            manifest: image.target,
-            chainId: image.chainId,
-            labels: remapLabels(podUserNamespace(pod.config)),
-            usernsPath: usernsPath(deps, pod),
-          },
-          signal,
-        );
-        return [index, await withSubPath(target, mount.image_sub_path, index)] as const;
-      }),
+      wanted.map(({ mount, index }) =>
+        doing(MOUNT_FAILED, async () => {
+          const image = imageOf(deps, mount, index);
+          const target = await deps.imageVolumes.mount(
+            {
+              podId: pod.id,
+              snapshotter: pod.snapshotter,
+              manifest: image.target,
+              chainId: image.chainId,
+              labels: remapLabels(podUserNamespace(pod.config)),
+              usernsPath: usernsPath(deps, pod),
+            },
+            signal,
+          );
+          return [index, await withSubPath(target, mount.image_sub_path, index)] as const;
+        }),
+      ),
     );
     return new Map(mounted);
   });
 }
+
+/** The word by which Kubernetes knows such a failure (cri-api, pkg/errors). */
+const MOUNT_FAILED = 'ImageVolumeMountFailed';
 
 function imageOf(deps: ContainerDeps, mount: Mount, index: number): LocalImage {
   const reference = mount.image?.image ?? '';
