@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ContainerState } from '../../../generated/runtime/v1/api.js';
+import { until } from '../../../tools/stack/wait.js';
 import { openWebSocket, type WebSocketClient } from '../../unit/streaming/websocket-client.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
 import { openCommand } from './spdy-client.js';
 
 const suite = startSuite({ withPod: true });
 const V5 = 'v5.channel.k8s.io';
+const EXIT_WITHIN_MS = 10_000;
 const SUCCESS = '{"metadata":{},"status":"Success"}';
 
 async function attachUrl(id: string, more: { stdin?: boolean; tty?: boolean } = {}): Promise<string> {
@@ -36,7 +39,7 @@ test('many clients hear the same, and detaching leaves the container alone', asy
   clients[0]?.send(0, 'still here\n');
   await clients[0]?.until(1, (bytes) => bytes.includes('still here\n'));
   const { status } = await suite.crid.runtime.containerStatus({ container_id: id });
-  assert.equal(status?.state, 1);
+  assert.equal(status?.state, ContainerState.CONTAINER_RUNNING);
   await suite.crid.runtime.removeContainer({ container_id: id });
   assert.equal(await clients[0]?.closed, 1000);
 });
@@ -48,6 +51,10 @@ test('stdin that is for the first client alone ends with it, and all that follow
   stdin?.end();
   const all = await Promise.all([stdout.all, stderr.all, error.all]);
   assert.deepEqual(all.map(String), ['1000000\n', 'err\n', SUCCESS]);
+  await until('the exit is known', EXIT_WITHIN_MS, async () => {
+    const { status } = await suite.crid.runtime.containerStatus({ container_id: id });
+    return status?.state === ContainerState.CONTAINER_EXITED ? true : undefined;
+  });
   await assertFails(attachUrl(id), 'FAILED_PRECONDITION', id);
 });
 
