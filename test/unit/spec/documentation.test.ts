@@ -15,7 +15,7 @@ const page = (): string => readFileSync(join(packageFolder(), 'docs/spec.md'), '
 /** What a last column says, `file: words, words; file: words`, as `file: words` each. */
 function references(): string[] {
   const rows = page()
-    .slice(0, page().indexOf('## Against'))
+    .slice(0, page().indexOf('## Differences'))
     .matchAll(/^\| (?!CRI field|---).* \| ([^|]+) \|$/gm);
   return [...rows].flatMap(([, cell = '']) =>
     cell.split('; ').flatMap((reference) => {
@@ -26,14 +26,17 @@ function references(): string[] {
 }
 
 test('docs/spec.md: its last column names tests that exist', () => {
-  const folder = join(packageFolder(), 'test/unit/spec');
-  const titles = readdirSync(folder)
-    .filter((name) => name.endsWith('.test.ts'))
-    .flatMap((name) =>
-      [...readFileSync(join(folder, name), 'utf8').matchAll(/^test\((['"])(.*)\1,/gm)].map(
-        ([, , title]) => [name.replace('.test.ts', ''), title ?? ''] as const,
+  // A rule of a table is a test, too.
+  const title = /(?:^test\(|\bname: )(['"`])(.*?)\1,/gm;
+  const titles = ['test/unit/spec', 'test/integration/spec'].flatMap((folder) =>
+    readdirSync(join(packageFolder(), folder))
+      .filter((name) => name.endsWith('.test.ts'))
+      .flatMap((name) =>
+        [...readFileSync(join(packageFolder(), folder, name), 'utf8').matchAll(title)].map(
+          ([, , words]) => [name.replace('.test.ts', ''), words ?? ''] as const,
+        ),
       ),
-    );
+  );
   const found = references();
   const exists = (reference: string): boolean => {
     const [file, words = ''] = reference.split(': ');
