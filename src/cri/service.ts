@@ -80,7 +80,7 @@ export function implement<S extends GeneratedService>(
       ? async function* (request, context) {
           yield* (handle as StreamHandler<unknown, unknown>)(request, callerOf(context));
         }
-      : async (request, context) => (handle)(request, callerOf(context));
+      : async (request, context) => handle(request, callerOf(context));
   }
   return { definition, implementation };
 }
