@@ -1,6 +1,7 @@
 import { isCode } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
 import type { Containerd } from '../containerd/containerd.js';
+import { killShim } from '../host/shims.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
 import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState } from './sandboxer.js';
@@ -11,13 +12,16 @@ export const PAUSE = 'pause';
 const SIGKILL = 9;
 const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
 
+type PauseContainerd = Pick<Containerd, 'containers' | 'tasks' | 'snapshots' | 'namespace' | 'address'>;
+
 /** The sandbox as an ordinary container that sleeps: its namespaces are the pod's, its shim serves the whole pod. */
-export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' | 'tasks' | 'snapshots'>): Sandboxer {
+export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
   const { containers, tasks, snapshots } = containerd;
 
   const deleteTask = async (id: string, signal?: AbortSignal): Promise<void> => {
-    await killTask(containerd, id, signal);
+    const found = await killTask(containerd, id, signal);
     await tasks.delete(id, { signal });
+    if (!found) await killShim({ namespace: containerd.namespace, id, address: containerd.address });
   };
 
   const create = async (steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox> => {
@@ -90,17 +94,23 @@ export function createPauseSandboxer(containerd: Pick<Containerd, 'containers' |
   };
 }
 
-/** SIGKILL to a task and the wait for its end; succeeds when there is no task, or none that runs. */
-export async function killTask(containerd: Pick<Containerd, 'tasks'>, id: string, signal?: AbortSignal): Promise<void> {
+/** SIGKILL to a task and the wait for its end, if it runs; answers whether there is a task. */
+export async function killTask(
+  containerd: Pick<Containerd, 'tasks'>,
+  id: string,
+  signal?: AbortSignal,
+): Promise<boolean> {
   try {
     const { status } = await containerd.tasks.get({ containerId: id }, { signal });
-    if (status === 'stopped') return;
+    if (status === 'stopped') return true;
     const exited = containerd.tasks.wait({ containerId: id }, { signal, timeoutMs: 60_000 });
     exited.catch(() => undefined);
     await containerd.tasks.kill({ containerId: id, signal: SIGKILL, all: true }, { signal });
     // A task that was created and never started has no exit to wait for until it is deleted.
     if (status !== 'created') await exited;
+    return true;
   } catch (thrown) {
-    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+    if (isCode(thrown, 'NOT_FOUND')) return false;
+    throw thrown;
   }
 }
