@@ -55,11 +55,15 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
     },
     async drained(timeoutMs) {
       if (running.size > 0 && closing === undefined) {
-        for (const path of running.values()) nudge(path);
+        const nudgeAll = (): void => running.forEach(nudge);
+        nudgeAll();
+        // A thread that replaces one that died opens the streams anew, and has seen no writer that could end them.
+        const again = setInterval(nudgeAll, NUDGE_EVERY_MS);
         await new Promise<void>((resolve) => {
           const timer = setTimeout(wake, timeoutMs);
           function wake(): void {
             clearTimeout(timer);
+            clearInterval(again);
             waiters.delete(wake);
             resolve();
           }
@@ -95,6 +99,8 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
           },
   };
 }
+
+const NUDGE_EVERY_MS = 250;
 
 /** When all of stdio is closed, so is this. */
 function ignoreClosed(thrown: unknown): void {

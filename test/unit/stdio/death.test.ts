@@ -31,8 +31,9 @@ test('a copying thread that dies is replaced, and goes on in every container', a
   );
   const held = ios.flatMap((io) => hold(io.paths));
   await Promise.all(ios.map((io) => exited(shell(NUMBERS, io.paths))));
-  held.forEach((fd) => closeSync(fd));
+  // The shim holds its ends until the container is deleted: what is in the pipes must not go while nobody else reads.
   const drained = await Promise.all(ios.map((io) => io.drained(20_000)));
+  held.forEach((fd) => closeSync(fd));
   const logs = ios.map((io) => readLog(join(folder, `${io.containerId}.log`)).map((line) => Number(line.content)));
   const expected = Array.from({ length: LAST }, (_, index) => index + 1);
   assert.deepEqual(
