@@ -72,7 +72,10 @@ describe('others lay hands on pods', { timeout: 120_000 }, () => {
   it('a container whose task somebody else deletes under crid ends, and crid goes on', async () => {
     const pod = await runPod(crid, stack);
     const [id, other] = [await pod.run(), await pod.run()];
-    await ctr(stack, 'tasks', 'delete', '--force', id);
+    // Once it is killed, crid deletes the task too; who comes second is told so, or finds the shim's connection closed.
+    await ctr(stack, 'tasks', 'delete', '--force', id).catch((error: Error) => {
+      assert.match(error.message, /not found|ttrpc: closed/);
+    });
     const { exit_code: code, reason } = await exited(crid, id);
     // crid saw the kill, if it was quicker than the deletion.
     assert.ok((code === 137 && reason === 'Error') || (code === 255 && reason === 'Unknown'), `${code} ${reason}`);
