@@ -1,12 +1,28 @@
 import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/api.js';
 import { recordsIn } from '../../harness/containerd-records.js';
 import type { CriClient } from '../../harness/cri-client.js';
 import { NAMESPACE } from '../../harness/leaks.js';
 import type { TestStack } from '../../harness/test-stack.js';
 
-/** Fails unless what the server lists is what containerd has: the same pods and containers, running where a task runs. */
-export async function assertTruth({ runtime }: CriClient, { containerd }: TestStack): Promise<void> {
+const SETTLED_WITHIN_MS = 5_000;
+
+/**
+ * Fails unless what the server lists is what containerd has: the same pods and containers, running where a task runs.
+ * An exit is told before its task is taken away, so the two get a moment to agree.
+ */
+export async function assertTruth(client: CriClient, stack: TestStack): Promise<void> {
+  for (const deadlineMs = Date.now() + SETTLED_WITHIN_MS; ; await sleep(100)) {
+    try {
+      return await assertTruthNow(client, stack);
+    } catch (error) {
+      if (!(error instanceof assert.AssertionError) || Date.now() > deadlineMs) throw error;
+    }
+  }
+}
+
+async function assertTruthNow({ runtime }: CriClient, { containerd }: TestStack): Promise<void> {
   const { items: pods } = await runtime.listPodSandbox({});
   const { containers } = await runtime.listContainers({});
   const records = await recordsIn(containerd.socket, NAMESPACE);
