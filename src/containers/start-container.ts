@@ -89,10 +89,10 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
         .catch(asBadCommand('config.command')),
     () => deleteTask(deps, id),
   );
+  const startedAtNs = nowNs();
   const { pid } = await steps.step('start task', (signal) =>
     tasks.start({ containerId: id }, { signal, timeoutMs: LIMIT_MS }).catch(asBadCommand('config.command')),
   );
-  const startedAtNs = nowNs();
   await steps.step('record start', async () => {
     await deps.state.updateContainer(id, (current) => {
       const state = transition(current.state, { kind: 'started', pid, startedAtNs });

@@ -129,6 +129,8 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
   }
 }
 
-/** A process that was gone before its start was recorded began no later than it ended. */
-const startOf = (state: ContainerState, endedAtNs: bigint): bigint =>
-  state.phase === 'running' ? state.startedAtNs : endedAtNs;
+/** A process began no later than it ended, even if it was gone before its start was recorded. */
+function startOf(state: ContainerState, endedAtNs: bigint): bigint {
+  if (state.phase !== 'running' || state.startedAtNs > endedAtNs) return endedAtNs;
+  return state.startedAtNs;
+}

@@ -37,6 +37,12 @@ test('an OOM is the reason whether it is noticed before or after the exit', () =
   assert.deepEqual([before, late], [exited(137, 'OOMKilled'), exited(137, 'OOMKilled')]);
 });
 
+test('a container that ended while its start was being recorded began no later than it ended', () => {
+  const late: ContainerState = { phase: 'running', pid: 7, startedAtNs: 25n };
+  const event: ContainerEvent = { kind: 'exited', atNs: 20n, exitCode: 0, oomKilled: false };
+  assert.deepEqual(after(late, event), exited(0, 'Completed', 20n));
+});
+
 test('an exit that is seen before the start was recorded ends a container that never showed as running', () => {
   assert.deepEqual(
     after(
