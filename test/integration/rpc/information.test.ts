@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { Client, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { CgroupDriver } from '../../../generated/runtime/v1/api.js';
 import { assertFails, startSuite } from './suite.js';
@@ -63,10 +64,17 @@ test('RuntimeConfig: the cgroup driver that suits the node', async () => {
   assert.deepEqual(await suite.crid.runtime.runtimeConfig({}), { linux: { cgroup_driver: cgroupDriver } });
 });
 
-test('an RPC that is not there is UNIMPLEMENTED', async () => {
-  await assertFails(
-    suite.crid.runtime.checkpointContainer({ container_id: 'x' }),
-    'UNIMPLEMENTED',
-    'CheckpointContainer',
-  );
+test('an RPC that is not there is UNIMPLEMENTED, by its name', async (t) => {
+  const client = new Client(`unix:${suite.crid.socket}`, credentials.createInsecure());
+  t.after(() => client.close());
+  const asIs = (bytes: Buffer): Buffer => bytes;
+  const path = '/runtime.v1.RuntimeService/DreamContainer';
+  const error = await new Promise<ServiceError | null>((resolve) => {
+    client.makeUnaryRequest(path, asIs, asIs, Buffer.alloc(0), (failure) => resolve(failure));
+  });
+  assert.deepEqual([error?.code, error?.details.includes(path)], [GrpcStatus.UNIMPLEMENTED, true], error?.details);
+});
+
+test('CheckpointContainer refuses what is not there', async () => {
+  await assertFails(suite.crid.runtime.checkpointContainer({ container_id: 'x', location: '/x' }), 'NOT_FOUND', '"x"');
 });

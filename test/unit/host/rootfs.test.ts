@@ -55,7 +55,7 @@ function hostile(folder: string): { root: string; secret: string } {
 test('links in an image never lead out of the rootfs (CVE-2024-5154)', async (t) => {
   const folder = folderFor(t);
   const { root, secret } = hostile(folder);
-  const [before, fds] = [mountTable(), countFds()];
+  const fds = countFds();
   const rootfs = await openRootfs(bind(root));
   const paths = ['/absolute/passwd', '/relative/passwd', `/magic${secret}/passwd`, `../..${secret}/passwd`, '/loop'];
   const read = await Promise.all([...paths, '/etc/passwd', '/../etc/real'].map((path) => rootfs.readFile(path, 100)));
@@ -66,13 +66,13 @@ test('links in an image never lead out of the rootfs (CVE-2024-5154)', async (t)
         ['/absolute', '/loop', '/etc', '/etc/passwd/x', '/'].map((path) => rootfs.exists(path)),
       ),
       stat: [(await rootfs.stat('/etc/passwd'))?.kind, (await rootfs.lstat('/etc/passwd'))?.kind],
-      mounts: mountTable() === before,
+      mounts: mountTable().includes(folder),
     },
     {
       read: [undefined, undefined, undefined, undefined, undefined, 'inside', 'inside'],
       exists: [false, false, true, false, true],
       stat: ['file', 'symlink'],
-      mounts: true,
+      mounts: false,
     },
   );
   rootfs.close();
