@@ -2,17 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ExecSyncRequest, ExecSyncResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
-import { logOf } from '../base/log.js';
 import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
-import { killTree } from '../host/process-tree.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { execProcess } from '../spec/exec-process.js';
 import { parseSpec, processAny } from '../spec/spec-json.js';
-import type { ExecCapture } from '../stdio/stdio.js';
 import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
+import { killExec, removeExec, type MadeExec } from './remove-exec.js';
 
 /** What a stream may carry before the rest is dropped; the CRI leaves the limit to the server, its peers use the same. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
@@ -23,7 +21,6 @@ const LIMIT_MS = 24 * 3600_000;
 /** Children that outlive the command may hold its streams open; the drain ends all the same. */
 const DEFAULT_DRAIN_MS = 1_000;
 const MAX_TIMEOUT_S = 86_400n;
-const REMOVE_LIMIT_MS = 60_000;
 
 /**
  * Runs a command in a running container and answers its output and exit code (CRI ExecSync). DEADLINE_EXCEEDED when
@@ -61,13 +58,13 @@ interface Command {
 async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: Caller): Promise<ExecSyncResponse> {
   const { id, execId } = command;
   const { tasks, containers } = deps.containerd;
-  const made: Made = { target: { containerId: id, execId }, pid: undefined, capture: undefined };
+  const made: MadeExec = { target: { containerId: id, execId }, pid: undefined, streams: undefined };
   const fifoDir = join(deps.directories.containerState(id), 'io', execId);
   const [capture, { spec }] = await Promise.all([
     steps.step(
       'open streams',
-      async () => (made.capture = await deps.stdio.capture({ fifoDir, name: execId, maxBytes: MAX_OUTPUT_BYTES })),
-      async () => made.capture?.remove(),
+      async () => (made.streams = await deps.stdio.capture({ fifoDir, name: execId, maxBytes: MAX_OUTPUT_BYTES })),
+      async () => made.streams?.remove(),
     ),
     steps.step('read spec', (signal) => containers.get(id, { signal })),
   ]);
@@ -76,7 +73,7 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
   await steps.step(
     'create process',
     (signal) => tasks.exec({ ...made.target, io: { ...capture.paths, terminal: false }, spec: process }, { signal }),
-    () => killProcess(deps, made),
+    () => killExec(deps, made),
   );
   // Waited for before it runs, so that not even the shortest command has ended unseen.
   const [exit] = await Promise.all([
@@ -98,7 +95,7 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
     capture.stop(drainMs);
     return capture.output;
   });
-  removeInBackground(deps, made);
+  removeExec(deps, made);
   return { ...fitting(Buffer.from(stdout), Buffer.from(stderr)), exit_code: exit.exitStatus };
 }
 
@@ -108,18 +105,10 @@ function fitting(stdout: Buffer, stderr: Buffer): { stdout: Buffer; stderr: Buff
   return { stdout: stdout.subarray(0, MAX_ANSWER_BYTES - kept.length), stderr: kept };
 }
 
-/** What one command has made so far. */
-interface Made {
-  readonly target: { readonly containerId: string; readonly execId: string };
-  /** Known once it was started. */
-  pid: number | undefined;
-  capture: ExecCapture | undefined;
-}
-
 /** Ends the wait when the command's own time, or its caller's, has passed; the undo then kills it. */
 async function exitInTime(
   deps: ContainerDeps,
-  target: Made['target'],
+  target: MadeExec['target'],
   timeoutMs: number,
   caller: Caller,
   signal: AbortSignal,
@@ -136,33 +125,4 @@ async function exitInTime(
       throw new CriError('DEADLINE_EXCEEDED', `timeout of ${timeoutMs / 1000} s exceeded, command killed`);
     throw thrown;
   }
-}
-
-/** Kills the command with whatever it has started, so that its streams end and the exec can go. */
-async function killProcess(deps: ContainerDeps, made: Made): Promise<void> {
-  if (made.pid !== undefined) await killTree(made.pid);
-  removeInBackground(deps, made);
-}
-
-/**
- * The shim takes ten seconds over an exec whose streams a child still holds, which its caller need not wait for. It
- * is an operation of its own: listed, bounded, and waited for when crid stops.
- */
-function removeInBackground(deps: ContainerDeps, made: Made): void {
-  const { execId, containerId } = made.target;
-  deps.operations
-    .run({
-      kind: 'remove exec',
-      subject: containerId,
-      key: `remove-exec:${execId}`,
-      caller: {},
-      limitMs: REMOVE_LIMIT_MS,
-      work: async (steps) => {
-        await steps.step('delete process', (signal) => deps.containerd.tasks.deleteExec(made.target, { signal }));
-        await steps.step('remove streams', async () => made.capture?.remove());
-      },
-    })
-    .catch((thrown: unknown) =>
-      logOf(deps.log).warn({ container: containerId, execId, err: CriError.from(thrown).message }, 'exec not removed'),
-    );
 }
