@@ -5,6 +5,10 @@ SHELL := /bin/bash
 
 NODE := node --enable-source-maps
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+# make test NODE_VERSION=24: with another Node.js than this machine's, crid itself included.
+ifdef NODE_VERSION
+export PATH := $(shell tools/other-node.sh $(NODE_VERSION)):$(PATH)
+endif
 
 .PHONY: help build check test unit integration conformance conformance-reference bench run generate format clean
 

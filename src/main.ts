@@ -1,8 +1,9 @@
 import { Command } from 'commander';
-import { startApp } from './app.js';
+import { startApp, type App } from './app.js';
 import { CriError } from './base/errors.js';
 import { loadConfig } from './config/load.js';
 import { showConfig } from './config/show.js';
+import { createSdNotify, type SdNotify } from './host/sd-notify.js';
 import { VERSION } from './version.js';
 import { withRuntime } from './why/client.js';
 import { why } from './why/why.js';
@@ -30,7 +31,9 @@ const withFiles = (command: Command): Command =>
 withFiles(program.command('serve').description('serve the CRI on a unix socket'))
   .option('--listen <socket>', 'the socket, as unix:///PATH or /PATH')
   .action(async (options: FileOptions & { listen?: string }) => {
+    const systemd = createSdNotify(process.env);
     const app = await startApp(await loadConfig(options));
+    const tell = teller(app, systemd);
     process.on('SIGHUP', () => {
       loadConfig(options).then(
         ({ config }) => app.setLogLevel(config.crid.log_level),
@@ -38,9 +41,14 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
         (thrown: unknown) => app.log.error({ err: CriError.from(thrown).message }, 'configuration not read again'),
       );
     });
-    await new Promise<void>((resolve) => {
+    const ending = new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
     });
+    tell({ READY: '1', STATUS: `serving ${app.path}` });
+    // From this thread, so that an event loop that stands still is noticed.
+    if (systemd.watchdogIntervalMs) setInterval(() => tell({ WATCHDOG: '1' }), systemd.watchdogIntervalMs);
+    await ending;
+    tell({ STOPPING: '1', STATUS: 'finishing what runs' });
     await app.stop();
   });
 
@@ -77,6 +85,17 @@ program.parseAsync().then(
   () => process.exit(0),
   (thrown: unknown) => fail(thrown),
 );
+
+/** Who cannot be told is no reason to end. */
+function teller(app: App, systemd: SdNotify): SdNotify['notify'] {
+  return (variables) => {
+    try {
+      systemd.notify(variables);
+    } catch (thrown) {
+      app.log.warn({ err: CriError.from(thrown).message }, 'the service manager was not told');
+    }
+  };
+}
 
 function fail(thrown: unknown): never {
   process.stderr.write(`crid: ${CriError.from(thrown).message}\n`);

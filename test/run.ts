@@ -41,14 +41,14 @@ say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 
 async function unit(files: readonly string[]): Promise<void> {
   if (files.length === 0) return;
-  say(`unit tests: ${files.length} files; they need Node on Linux, a few of them root\n`);
+  say(`unit tests: ${files.length} files; on Node ${process.versions.node}, a few of them as root\n`);
   add(await run(files, 2, UNIT_LIMIT_MS));
 }
 
 /** One file after another, on one containerd; each must leave the stack as it found it. */
 async function integration(files: readonly string[]): Promise<void> {
   if (files.length === 0) return;
-  say(`\nintegration tests: ${files.length} files; they need root on Debian with the network of its packages, once\n`);
+  say(`\nintegration tests: ${files.length} files; on Node ${process.versions.node}; they need root on Debian with the network of its packages, once\n`);
   let stack: Stack | undefined;
   for (const file of files) {
     stack ??= await newStack();

@@ -1,0 +1,17 @@
+#!/bin/sh
+# other-node.sh VERSION: prints the folder of a node of that version (24, 24.21.0 …), from its npm package if need be.
+set -eu
+
+version=$1
+case $(uname -m) in
+x86_64) arch=x64 ;;
+aarch64) arch=arm64 ;;
+*) arch=$(uname -m) ;;
+esac
+cache=${CRID_STACK_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/crid}/node/$version
+bin=$cache/node_modules/node-linux-$arch/bin
+# The package is the published binary and nothing else; no script runs when it is installed.
+[ -x "$bin/node" ] ||
+  npm install --prefix "$cache" --ignore-scripts --no-audit --no-fund --loglevel=error "node-linux-$arch@$version" >&2
+"$bin/node" --version >&2
+echo "$bin"
