@@ -48,7 +48,9 @@ async function unit(files: readonly string[]): Promise<void> {
 /** One file after another, on one containerd; each must leave the stack as it found it. */
 async function integration(files: readonly string[]): Promise<void> {
   if (files.length === 0) return;
-  say(`\nintegration tests: ${files.length} files; on Node ${process.versions.node}; they need root on Debian with the network of its packages, once\n`);
+  say(
+    `\nintegration tests: ${files.length} files; on Node ${process.versions.node}; as root on Debian, with the network of its packages once\n`,
+  );
   let stack: Stack | undefined;
   for (const file of files) {
     stack ??= await newStack();
