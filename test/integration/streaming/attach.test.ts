@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContainerState } from '../../../generated/runtime/v1/api.js';
 import { until } from '../../../tools/stack/wait.js';
-import { openWebSocket, type WebSocketClient } from '../../unit/streaming/websocket-client.js';
+import { openWebSocket, type WebSocketClient } from '../../harness/streaming/websocket-client.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
-import { openCommand } from './spdy-client.js';
+import { openCommand } from '../../harness/streaming/spdy-client.js';
 
 const suite = startSuite({ withPod: true });
 const V5 = 'v5.channel.k8s.io';

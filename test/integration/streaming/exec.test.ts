@@ -5,9 +5,9 @@ import { test } from 'node:test';
 import { processes } from '../../../tools/stack/leftovers.js';
 import { until } from '../../../tools/stack/wait.js';
 import { leaks } from '../../harness/leaks.js';
-import { openWebSocket } from '../../unit/streaming/websocket-client.js';
+import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 import { assertFails, startSuite, type BadRequest } from '../rpc/suite.js';
-import { openCommand } from './spdy-client.js';
+import { openCommand } from '../../harness/streaming/spdy-client.js';
 
 const suite = startSuite({ withPod: true });
 const V5 = 'v5.channel.k8s.io';

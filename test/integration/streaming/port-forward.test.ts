@@ -3,9 +3,9 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { after, test } from 'node:test';
-import { openWebSocket } from '../../unit/streaming/websocket-client.js';
+import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
-import { openSpdy, type SpdyClient } from './spdy-client.js';
+import { openSpdy, type SpdyClient } from '../../harness/streaming/spdy-client.js';
 
 const suite = startSuite({ withPod: true });
 const ECHO_PORT = 8000;

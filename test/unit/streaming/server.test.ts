@@ -12,7 +12,8 @@ import { defaultConfig, type StreamingConfig } from '../../../src/config/schema.
 import { createStreaming } from '../../../src/streaming/create-streaming.js';
 import { selfSigned } from '../../../src/streaming/self-signed.js';
 import type { CommandClient, Outcome, Streaming } from '../../../src/streaming/streaming.js';
-import { openWebSocket, upgrade } from './websocket-client.js';
+import { upgrade } from '../../harness/streaming/upgrade.js';
+import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 
 const STREAMS = { stdin: true, stdout: true, stderr: true, tty: false };
 const V5 = 'v5.channel.k8s.io';

@@ -4,7 +4,7 @@ import { constants, inflateSync } from 'node:zlib';
 import { SPDY_DICTIONARY, SPDY_DICTIONARY_ID } from '../../../src/streaming/spdy-dictionary.js';
 import { SpdyError } from '../../../src/streaming/spdy-frames.js';
 import { createHeaderReader, createHeaderWriter } from '../../../src/streaming/spdy-headers.js';
-import { firstHeaderBlock, headerDeflater, plainHeaders, randomBuffer, seeded } from './wire.js';
+import { firstHeaderBlock, headerDeflater, plainHeaders, randomBuffer, seeded } from '../../harness/streaming/wire.js';
 
 /** RFC 1950 section 8.2. */
 function adler32(bytes: Buffer): number {

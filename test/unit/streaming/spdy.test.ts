@@ -8,7 +8,7 @@ import {
   SpdyError,
 } from '../../../src/streaming/spdy-frames.js';
 import { createSpdyConnection, type SpdyStream } from '../../../src/streaming/spdy.js';
-import { headerDeflater, pieces, randomBuffer, seeded, synStream } from './wire.js';
+import { headerDeflater, pieces, randomBuffer, seeded, synStream } from '../../harness/streaming/wire.js';
 
 /** A connection whose streams note what comes, and whose frames are kept as they are sent. */
 function setUp(refuse: (type: string | undefined) => boolean = () => false) {

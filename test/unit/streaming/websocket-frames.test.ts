@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createFrameReader, frameHeader, OPCODE, WebSocketError } from '../../../src/streaming/websocket-frames.js';
-import { pieces, randomBuffer, seeded, webSocketFrame } from './wire.js';
+import { pieces, randomBuffer, seeded, webSocketFrame } from '../../harness/streaming/wire.js';
 
 /** What a reader makes of bytes: whole messages, and control frames in between. */
 function read(chunks: Iterable<Buffer>): unknown[] {

@@ -14,7 +14,8 @@ export function webSocketFrame(opcode: number, payload: Uint8Array | string, fin
         ? Buffer.from([0x80 | 126, bytes.length >> 8, bytes.length & 0xff])
         : Buffer.concat([Buffer.from([0x80 | 127]), bigLength(bytes.length)]);
   const mask = randomBytes(4);
-  const masked = Buffer.from(bytes.map((byte, at) => byte ^ (mask[at & 3] ?? 0)));
+  const masked = Buffer.from(bytes);
+  for (let at = 0; at < masked.length; at += 1) masked[at]! ^= mask[at & 3]!;
   return Buffer.concat([Buffer.from([(fin ? 0x80 : 0) | opcode]), length, mask, masked]);
 }
 
