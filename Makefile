@@ -10,7 +10,7 @@ ifdef NODE_VERSION
 export PATH := $(shell tools/other-node.sh $(NODE_VERSION)):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance conformance-reference bench run generate format clean
+.PHONY: help build check test unit integration conformance bench run generate format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -39,11 +39,8 @@ unit: build ## tests that need nothing
 integration: build ## tests on a private containerd and a registry on loopback
 	@$(NODE) build/test/run.js integration
 
-conformance: build ## critest against crid
-	@$(NODE) build/test/conformance/main.js crid
-
-conformance-reference: build ## critest against containerd's own CRI plugin
-	@$(NODE) build/test/conformance/main.js reference
+conformance: build ## critest against crid and against containerd's own CRI plugin, side by side
+	@$(NODE) build/test/conformance/main.js crid reference
 
 bench: build ## each RPC against containerd's own CRI plugin
 	@$(NODE) build/test/bench/main.js

@@ -1,15 +1,18 @@
 import { parseArgs } from 'node:util';
 
+/** crid, or the CRI plugin of the same containerd. */
+export type ServerName = 'crid' | 'reference';
+
 export interface Options {
-  /** crid, or the CRI plugin of the same containerd. */
-  readonly server: 'crid' | 'reference';
+  /** One after the other, each on a stack of its own. */
+  readonly servers: readonly ServerName[];
   /** Regular expressions over whole spec names. */
   readonly focus: readonly string[];
   readonly skip: readonly string[];
   readonly handler: string;
 }
 
-export const USAGE = `usage: main.js crid|reference [--focus REGEXP]... [--skip REGEXP]... [--handler NAME]`;
+export const USAGE = `usage: main.js crid|reference... [--focus REGEXP]... [--skip REGEXP]... [--handler NAME]`;
 
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = parseArgs({
@@ -21,7 +24,8 @@ export function parseOptions(args: readonly string[]): Options {
       handler: { type: 'string', default: '' },
     },
   });
-  const [server, ...others] = positionals;
-  if ((server !== 'crid' && server !== 'reference') || others.length > 0) throw new Error(USAGE);
-  return { server, focus: values.focus, skip: values.skip, handler: values.handler };
+  const servers = positionals.filter((name) => name === 'crid' || name === 'reference');
+  const isSet = servers.length === positionals.length && new Set(servers).size === servers.length;
+  if (!isSet || servers.length === 0) throw new Error(USAGE);
+  return { servers, focus: values.focus, skip: values.skip, handler: values.handler };
 }

@@ -1,0 +1,55 @@
+import type { Report, Spec } from './report.js';
+
+/** A spec that may skip itself because the machine, not the server, lacks something. */
+export interface Excuse {
+  readonly spec: RegExp;
+  readonly reason: string;
+}
+
+/** What this machine lacks. */
+export const excusesOf = ({ hasAppArmor }: { hasAppArmor: boolean }): readonly Excuse[] =>
+  hasAppArmor ? [] : [{ spec: /\bAppArmor\b/, reason: 'this machine has no AppArmor' }];
+
+/** Whoever skips a spec without an excuse has failed it: a server could pass a suite by not being asked. */
+export function withoutExcuse(report: Report, excuses: readonly Excuse[]): Report {
+  const excused = ({ name }: Spec): boolean => excuses.some(({ spec }) => spec.test(name));
+  const failed = report.skipped.filter((spec) => !excused(spec));
+  return {
+    ...report,
+    skipped: report.skipped.filter(excused),
+    failed: [...report.failed, ...failed.map((spec) => ({ ...spec, reason: `skipped itself: ${spec.reason}` }))],
+  };
+}
+
+/** Two servers side by side: the counts, and each spec that did not come out the same. */
+export function describeComparison(sides: Readonly<Record<string, Report>>): string {
+  const [names, reports] = [Object.keys(sides), Object.values(sides)];
+  const outcomes = reports.map(outcomesOf);
+  const specs = [...new Set(outcomes.flatMap((each) => [...each.keys()]))].sort();
+  const differing = specs
+    .map((spec) => [spec, ...outcomes.map((each) => each.get(spec) ?? 'not there')])
+    .filter(([, ...each]) => new Set(each).size > 1);
+  const counts = LISTS.map((list) => [WORDS[list], ...reports.map((report) => String(report[list].length))]);
+  return [
+    ...table([['specs', ...names], ...counts]),
+    '',
+    ...(differing.length === 0 ? ['every spec came out the same'] : table([['differs', ...names], ...differing])),
+  ].join('\n');
+}
+
+const LISTS = ['passed', 'failed', 'skipped', 'leftOut'] as const;
+const WORDS = { passed: 'passed', failed: 'failed', skipped: 'skipped', leftOut: 'left out' };
+
+const outcomesOf = (report: Report): Map<string, string> =>
+  new Map(LISTS.flatMap((list) => report[list].map(({ name }): [string, string] => [name, WORDS[list]])));
+
+/** Every column as wide as its widest cell. */
+function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
