@@ -5,7 +5,6 @@ import { notHonoured } from './config/not-honoured.js';
 import type { LoadedConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { createContainerd } from './containerd/client.js';
-import type { Containerd } from './containerd/containerd.js';
 import type { ContainerDeps } from './containers/deps.js';
 import { removeContainer } from './containers/remove-container.js';
 import { createStop } from './containers/stop-container.js';
@@ -28,6 +27,7 @@ import type { StepHook } from './operation/steps.js';
 import type { PodDeps } from './pods/deps.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
 import { recover } from './recovery/recover.js';
+import { sharedNamespace } from './runtime/conflict.js';
 import { handlerFeatures } from './runtime/features.js';
 import { createHandlers } from './runtime/handlers.js';
 import { hostFacts, runsSystemd } from './runtime/host-facts.js';
@@ -78,7 +78,9 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
       `containerd at ${config.grpc.address} is ${version}; crid needs 2.0 or newer`,
     );
   }
-  const warnings = await conflicts(containerd, config, log);
+  const conflict = await sharedNamespace(containerd, config);
+  if (conflict) log.warn(conflict);
+  const warnings = conflict ? [conflict] : [];
   const features = await handlerFeatures(config, containerd, log);
   const runtimes = createHandlers({
     config,
@@ -206,18 +208,6 @@ const timed = (exits: Exits, metrics: Metrics): Pick<Exits, 'report'> => ({
     exits.report(id, exit);
   },
 });
-
-/** Two CRI servers in one namespace both handle every exit: it works, and nobody wants it. */
-async function conflicts(containerd: Containerd, config: Config, log: Logger): Promise<string[]> {
-  const plugins = await containerd.introspection.plugins(['type==io.containerd.grpc.v1,id==cri']);
-  const loaded = plugins.some(({ initError, initCode }) => initError === '' && initCode === NO_ERROR);
-  if (!loaded || config.crid.namespace !== 'k8s.io') return [];
-  const warning = `containerd's own CRI plugin works in the namespace ${config.crid.namespace} too: add "io.containerd.grpc.v1.cri" to disabled_plugins of its config.toml`;
-  log.warn(warning);
-  return [warning];
-}
-
-const NO_ERROR = 0;
 
 /** Labels only where the configuration wants them and the node has SELinux and a policy that knows of containers. */
 async function selinux(config: Config, state: State): Promise<Selinux | undefined> {

@@ -3,6 +3,10 @@ import { startApp, type App } from './app.js';
 import { CriError } from './base/errors.js';
 import { loadConfig } from './config/load.js';
 import { showConfig } from './config/show.js';
+import { createLogger } from './base/log.js';
+import { createContainerd } from './containerd/client.js';
+import { doctor } from './doctor/doctor.js';
+import { describeFindings } from './doctor/finding.js';
 import { createSdNotify, type SdNotify } from './host/sd-notify.js';
 import { VERSION } from './version.js';
 import { withRuntime } from './why/client.js';
@@ -12,6 +16,8 @@ interface FileOptions {
   readonly containerdConfig?: string;
   readonly config?: string;
 }
+
+const DOCTOR_CALL_LIMIT_MS = 10_000;
 
 const program = new Command('crid')
   .description('A Kubernetes CRI server over an existing containerd 2.x')
@@ -73,6 +79,21 @@ withFiles(
   process.stdout.write(await withRuntime(socket, (runtime) => why(runtime, pod)));
 });
 
+withFiles(
+  program
+    .command('doctor')
+    .description('look at the node: configuration, containerd, runtimes, networks, kernel, socket'),
+).action(async (options: FileOptions) => {
+  const loaded = await loadConfig(options);
+  const { address } = loaded.config.grpc;
+  const limits = { defaultTimeoutMs: DOCTOR_CALL_LIMIT_MS, connectTimeoutMs: DOCTOR_CALL_LIMIT_MS };
+  const log = createLogger('error');
+  const containerd = createContainerd({ address, namespace: loaded.config.crid.namespace, log, ...limits });
+  const findings = await doctor(loaded, containerd).finally(() => containerd.close());
+  process.stdout.write(describeFindings(findings));
+  process.exitCode = findings.some(({ level }) => level === 'fault') ? 1 : 0;
+});
+
 program
   .command('version')
   .description('print the version')
@@ -82,7 +103,7 @@ program
 
 if (process.platform !== 'linux') fail(new CriError('FAILED_PRECONDITION', 'crid runs on Linux only'));
 program.parseAsync().then(
-  () => process.exit(0),
+  () => process.exit(),
   (thrown: unknown) => fail(thrown),
 );
 

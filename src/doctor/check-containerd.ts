@@ -1,0 +1,74 @@
+import { CriError } from '../base/errors.js';
+import type { Config, RuntimeHandler } from '../config/schema.js';
+import type { Containerd, PluginInfo } from '../containerd/containerd.js';
+import { runtimeOptions } from '../containerd/runtime-options.js';
+import { sharedNamespace } from '../runtime/conflict.js';
+import { PAUSE } from '../sandboxer/pause.js';
+import { fault, ok, warning, type Finding } from './finding.js';
+
+/** containerd's version and deprecations, a second CRI server, and each snapshotter and runtime that handlers name. */
+export async function checkContainerd(config: Config, containerd: Containerd): Promise<Finding[]> {
+  const { address } = config.grpc;
+  const { version } = await containerd.introspection.version().catch((thrown: unknown) => {
+    throw new CriError('UNAVAILABLE', `${address}: ${CriError.from(thrown).message}`, { cause: thrown });
+  });
+  if (Number.parseInt(version.replace(/^v/, ''), 10) < OLDEST)
+    return [fault('containerd', `${version} at ${address}: crid needs ${OLDEST}.0 or newer`)];
+  const [conflict, { deprecations }, snapshotters, handlers] = await Promise.all([
+    sharedNamespace(containerd, config),
+    containerd.introspection.server(),
+    checkSnapshotters(config, containerd),
+    checkHandlers(config, containerd),
+  ]);
+  return [
+    ok('containerd', `${version} at ${address}, namespace ${config.crid.namespace}`),
+    ...(conflict ? [warning('containerd', conflict)] : []),
+    ...deprecations.map(({ message }) => warning('containerd', message)),
+    ...snapshotters,
+    ...handlers,
+  ];
+}
+
+const OLDEST = 2;
+
+async function checkSnapshotters({ images, runtime }: Config, containerd: Containerd): Promise<Finding[]> {
+  const own = Object.values(runtime.containerd.runtimes).map(({ snapshotter }) => snapshotter);
+  const plugins = await containerd.introspection.plugins(['type==io.containerd.snapshotter.v1']);
+  return [...new Set([images.snapshotter, ...own.filter(Boolean)])].map((name) => {
+    const plugin = plugins.find(({ id }) => id === name);
+    if (!plugin) return fault(`snapshotter ${name}`, 'containerd has none of that name');
+    return plugin.initError === ''
+      ? ok(`snapshotter ${name}`, 'loaded')
+      : fault(`snapshotter ${name}`, plugin.initError);
+  });
+}
+
+async function checkHandlers({ runtime }: Config, containerd: Containerd): Promise<Finding[]> {
+  const controllers = await containerd.introspection.plugins(['type==io.containerd.sandbox.controller.v1']);
+  const handlers = Object.entries(runtime.containerd.runtimes);
+  return Promise.all(handlers.map((each) => checkHandler(each, controllers, containerd)));
+}
+
+/** Asking a runtime for its features runs its shim and its program, so both are there when it answers. */
+async function checkHandler(
+  [name, handler]: [string, RuntimeHandler],
+  controllers: readonly PluginInfo[],
+  containerd: Containerd,
+): Promise<Finding> {
+  const { runtime_type: type, runtime_path: path, sandboxer } = handler;
+  const subject = `handler ${name}`;
+  try {
+    await containerd.introspection.runtimeFeatures({
+      name: type,
+      path,
+      options: runtimeOptions(type, handler.options),
+    });
+    const hasSandboxer = controllers.some(({ id }) => id === sandboxer);
+    if (sandboxer && sandboxer !== PAUSE && !hasSandboxer)
+      return fault(subject, `containerd has no sandbox controller "${sandboxer}"`);
+    const driver = handler.options['SystemdCgroup'] === true ? 'systemd' : 'cgroupfs';
+    return ok(subject, `${path || type}, sandboxer ${sandboxer || PAUSE}, cgroup driver ${driver}`);
+  } catch (thrown) {
+    return fault(subject, CriError.from(thrown).message);
+  }
+}

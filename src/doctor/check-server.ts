@@ -1,0 +1,31 @@
+import { access } from 'node:fs/promises';
+import { withRuntime } from '../why/client.js';
+import { fault, ok, warning, type Finding } from './finding.js';
+
+const CALL_LIMIT_MS = 10_000;
+/** Without these a kubelet starts no pod (CRI RuntimeStatus). */
+const REQUIRED = ['RuntimeReady', 'NetworkReady'];
+
+/** Who answers on the CRI socket, and which of its conditions do not hold. */
+export async function checkServer(listen: string): Promise<Finding[]> {
+  const path = listen.replace(/^unix:(\/\/)?/, '');
+  const isThere = await access(path).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) return [warning('socket', `${path} is not there: crid does not run`)];
+  return withRuntime(path, async (runtime) => {
+    const signal = AbortSignal.timeout(CALL_LIMIT_MS);
+    const [{ runtime_name: name, runtime_version: version }, { status }] = await Promise.all([
+      runtime.version({ version: '' }, { signal }),
+      runtime.status({ verbose: false }, { signal }),
+    ]);
+    const failing = (status?.conditions ?? []).filter((condition) => !condition.status);
+    return [
+      ok('socket', `${name} ${version} answers on ${path}`),
+      ...failing.map(({ type, message }) =>
+        (REQUIRED.includes(type) ? fault : warning)('socket', `${type} is false: ${message}`),
+      ),
+    ];
+  });
+}

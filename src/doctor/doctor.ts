@@ -1,0 +1,42 @@
+import { CriError } from '../base/errors.js';
+import type { LoadedConfig } from '../config/load.js';
+import { notHonoured } from '../config/not-honoured.js';
+import type { Containerd } from '../containerd/containerd.js';
+import { checkContainerd } from './check-containerd.js';
+import { checkNetwork } from './check-network.js';
+import { checkNode } from './check-node.js';
+import { checkServer } from './check-server.js';
+import { fault, ok, warning, type Finding } from './finding.js';
+
+/**
+ * Looks at a node as crid would find it, and changes nothing: the configuration, containerd with its snapshotters and
+ * runtimes, the CNI networks, the kernel, and whether a CRI server answers on crid's socket.
+ */
+export async function doctor(loaded: LoadedConfig, containerd: Containerd): Promise<Finding[]> {
+  const { config } = loaded;
+  const checks = [
+    attempt('containerd', () => checkContainerd(config, containerd)),
+    attempt('network', () => checkNetwork(config.runtime)),
+    attempt('node', () => checkNode(config)),
+    attempt('socket', () => checkServer(config.crid.listen)),
+  ];
+  return [...configuration(loaded), ...(await Promise.all(checks)).flat()];
+}
+
+function configuration(loaded: LoadedConfig): Finding[] {
+  const files = [...new Set(loaded.origins.values())].filter((source) => source.startsWith('/'));
+  const warnings = [...loaded.warnings, ...notHonoured(loaded.config)];
+  return [
+    ok('configuration', files.length === 0 ? 'no file, the defaults' : files.join(', ')),
+    ...warnings.map((message) => warning('configuration', message)),
+  ];
+}
+
+/** A check that cannot be made is a fault of what it was to look at. */
+async function attempt(subject: string, check: () => Promise<Finding[]>): Promise<Finding[]> {
+  try {
+    return await check();
+  } catch (thrown) {
+    return [fault(subject, CriError.from(thrown).message)];
+  }
+}
