@@ -32,7 +32,7 @@ export interface Sources {
   pods(): Readonly<Record<string, number>>;
   containers(): Readonly<Record<string, number>>;
   events(): { readonly subscribers: number; readonly longestQueue: number };
-  logBytes(): { readonly written: bigint; readonly dropped: bigint };
+  logs(): { readonly written: bigint; readonly dropped: bigint; readonly failing: bigint };
 }
 
 /** From a list out of memory to a pull. */
@@ -118,13 +118,9 @@ function watch(registry: Registry, sources: Sources): void {
     'events that the slowest subscriber has not read',
     () => sources.events().longestQueue,
   );
-  counted(registry, 'crid_log_bytes_total', 'bytes written to container logs', () => sources.logBytes().written);
-  counted(
-    registry,
-    'crid_log_dropped_bytes_total',
-    'bytes that a log file did not take',
-    () => sources.logBytes().dropped,
-  );
+  counted(registry, 'crid_log_bytes_total', 'bytes written to container logs', () => sources.logs().written);
+  counted(registry, 'crid_log_dropped_bytes_total', 'bytes that a log file did not take', () => sources.logs().dropped);
+  plain('crid_logs_failing', 'container logs that cannot be written now', () => Number(sources.logs().failing));
 }
 
 /** A counter that somebody else keeps. */

@@ -1,6 +1,6 @@
 import type { Operations } from '../operation/operation.js';
 import type { State } from '../state/state.js';
-import { logBytes } from '../stdio/log-counters.js';
+import { logCounts } from '../stdio/log-counters.js';
 import type { ContainerEvents } from '../events/container-events.js';
 import type { Sources } from './metrics.js';
 
@@ -22,7 +22,7 @@ export const metricSources = (rooms: {
       ['created', 'running', 'exited'],
     ),
   events: rooms.events.load,
-  logBytes,
+  logs: logCounts,
 });
 
 /** `all` are told even when there are none. */

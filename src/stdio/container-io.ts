@@ -17,6 +17,7 @@ export interface ContainerIoOptions {
   readonly paths: FifoPaths;
   readonly thread: CopyThread;
   readonly onLogTrouble: (error: string, droppedBytes: number) => void;
+  readonly onLogRecovered: (droppedBytes: number) => void;
   readonly onStreamError: (stream: StreamName, error: string) => void;
   readonly onClosed: () => void;
 }
@@ -83,6 +84,7 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
     containerIo,
     onReport(report) {
       if (report.kind === 'log-trouble') options.onLogTrouble(report.error, report.droppedBytes);
+      if (report.kind === 'log-recovered') options.onLogRecovered(report.droppedBytes);
       if (report.kind !== 'stream-ended') return;
       if (report.error !== undefined) options.onStreamError(report.stream, report.error);
       ended(report.stream);
@@ -95,6 +97,7 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
             io,
             streams: [...running].map(([name, path]) => ({ name, path })),
             logPath: request.logPath,
+            logMustOpen: false,
             maxLineBytes: request.maxLineBytes,
           },
   };

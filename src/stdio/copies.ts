@@ -70,13 +70,19 @@ interface Io {
 }
 
 function openLogs(
-  { io, streams, logPath, maxLineBytes }: Extract<Command, { kind: 'open' }>,
+  { io, streams, logPath, logMustOpen, maxLineBytes }: Extract<Command, { kind: 'open' }>,
   readiness: Readiness,
   tell: Tell,
 ): Io {
-  const onTrouble = (error: string, droppedBytes: number): void =>
-    tell({ kind: 'log-trouble', io, error, droppedBytes });
-  const log = logPath === undefined ? undefined : openLogFile(logPath, onTrouble);
+  const log =
+    logPath === undefined
+      ? undefined
+      : openLogFile({
+          path: logPath,
+          mustOpen: logMustOpen,
+          onTrouble: (error, droppedBytes) => tell({ kind: 'log-trouble', io, error, droppedBytes }),
+          onRecovered: (droppedBytes) => tell({ kind: 'log-recovered', io, droppedBytes }),
+        });
   const copies: Copy[] = [];
   const fanOuts = { stdout: createFanOut(readiness), stderr: createFanOut(readiness) };
   const detach = (attachment: number): void => {

@@ -3,10 +3,12 @@ import { readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CriError } from '../base/errors.js';
 import { createCopies } from './copies.js';
+import { forgetFailing } from './log-counters.js';
 import type { Command, CopyWorkerData, Report } from './messages.js';
 import { createReadiness } from './readiness.js';
 
 const { epoll, bell, stopped } = workerData as CopyWorkerData;
+forgetFailing();
 const readiness = createReadiness(epoll);
 const copies = createCopies(readiness, report);
 

@@ -41,7 +41,11 @@ export function createStdio(options: { log: Logger; workerUrl?: URL }): Stdio {
     }
   };
 
-  const start = async (request: Omit<ContainerIoRequest, 'fifoDir'>, paths: FifoPaths): Promise<ContainerIo> => {
+  const start = async (
+    request: Omit<ContainerIoRequest, 'fifoDir'>,
+    paths: FifoPaths,
+    logMustOpen: boolean,
+  ): Promise<ContainerIo> => {
     const io = (lastIo += 1);
     const { containerId, logPath, maxLineBytes } = request;
     const entry = createContainerIo({
@@ -50,11 +54,13 @@ export function createStdio(options: { log: Logger; workerUrl?: URL }): Stdio {
       paths,
       thread,
       onLogTrouble: (error, droppedBytes) =>
-        log.error({ containerId, logPath, droppedBytes }, `cannot write the container's log: ${error}`),
+        log.error({ containerId, logPath, droppedBytes }, `trouble with the container's log: ${error}`),
+      onLogRecovered: (droppedBytes) =>
+        log.info({ containerId, logPath, droppedBytes }, "the container's log is written again"),
       onStreamError: (stream, error) => log.error({ containerId, stream }, `cannot copy the stream: ${error}`),
       onClosed: () => forget(io),
     });
-    await enter(io, entry, { kind: 'open', io, streams: outputsOf(paths), logPath, maxLineBytes });
+    await enter(io, entry, { kind: 'open', io, streams: outputsOf(paths), logPath, logMustOpen, maxLineBytes });
     return entry.containerIo;
   };
 
@@ -62,11 +68,11 @@ export function createStdio(options: { log: Logger; workerUrl?: URL }): Stdio {
     async open(request) {
       const { fifoDir, containerId, stdin, terminal } = request;
       const paths = makeFifoSet({ directory: fifoDir, name: containerId, stdin, stderr: !terminal });
-      return removingOnFailure(paths, () => start(request, paths));
+      return removingOnFailure(paths, () => start(request, paths, true));
     },
     async reattach(request, paths) {
       checkFifoSet(paths);
-      return start(request, paths);
+      return start(request, paths, false);
     },
     async capture({ fifoDir, name, maxBytes }) {
       const paths = makeFifoSet({ directory: fifoDir, name, stdin: false, stderr: true });

@@ -44,10 +44,13 @@ export function checkFifoSet(paths: FifoPaths): void {
   }
 }
 
-/** Removes the FIFOs, and their directory when nothing else is in it. Idempotent. */
+/** Where lies what was taken from a FIFO and is not in the log yet. */
+export const spoolPath = (fifo: string): string => `${fifo}.taken`;
+
+/** Removes the FIFOs and their spools, and their directory when nothing else is in it. Idempotent. */
 export function removeFifoSet(paths: FifoPaths): void {
   const fifos = present(paths);
-  if (fifos[0] !== undefined) removeFiles(fifos, dirname(fifos[0]));
+  if (fifos[0] !== undefined) removeFiles([...fifos, ...fifos.map(spoolPath)], dirname(fifos[0]));
 }
 
 /** The streams that are read, stdout first. */

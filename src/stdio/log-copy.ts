@@ -1,6 +1,8 @@
 import { readClock } from '../host/clock.js';
 import { openFifoReader } from './fifo-reader.js';
 import { createLogLines } from './log-lines.js';
+import { openSpool } from './spool.js';
+import { spoolPath } from './fifo-set.js';
 import type { FanOut } from './fan-out.js';
 import type { LogFile } from './log-file.js';
 import type { StreamSource } from './messages.js';
@@ -24,24 +26,15 @@ export interface LogCopyOptions {
   readonly onEnd: (error?: Error) => void;
 }
 
-/**
- * Begins to copy a FIFO into the log. Whole lines leave the pipe once they are written. An unfinished line waits in the
- * pipe, out of harm's way, for 10 ms; a slow one is then taken into memory.
- */
+/** Begins to copy a FIFO into the log, after what an earlier server has taken and not written. */
 export function startLogCopy({ source, readiness, log, maxLineBytes, fanOut, onEnd }: LogCopyOptions): Copy {
-  const lines = createLogLines(source.name, maxLineBytes, readClock, (bytes) => log?.write(bytes));
   const fifo = openFifoReader(source.path, readiness, () => guarded(onReadable));
-  const waitingMaxBytes = Math.min(fifo.pipeBytes / 4, 64 * 1024);
-  let stopWaiting: (() => void) | undefined;
-  // Bytes at the front of the pipe that are known to be an unfinished line.
-  let waiting = 0;
-  let full = false;
+  const lines = log && startLines(source, log, maxLineBytes);
 
   const close = (): void => {
-    stopWaiting?.();
     fanOut.end();
     fifo.close();
-    lines.end();
+    lines?.close();
   };
 
   const guarded = (work: () => void): void => {
@@ -54,48 +47,47 @@ export function startLogCopy({ source, readiness, log, maxLineBytes, fanOut, onE
   };
 
   const onReadable = (): void => {
-    const bytes = fifo.peek();
+    const bytes = lines ? lines.spool.fill(fifo) : fifo.read();
     if (bytes === undefined) return;
     if (bytes.length === 0) {
       close();
-      onEnd();
-    } else if (bytes.length === waiting) {
-      fifo.pause();
-      stopWaiting = readiness.after(UNFINISHED_WAIT_MS, () => guarded(onWaited));
-    } else {
-      copy(bytes, waitingMaxBytes);
+      return onEnd();
     }
-  };
-
-  const onWaited = (): void => {
-    stopWaiting = undefined;
-    const bytes = fifo.peek();
-    // Those who are attached have no room for more than they have seen.
-    if (bytes !== undefined) copy(full ? bytes.subarray(0, waiting) : bytes, 0);
-    if (!full) fifo.resume();
+    show(bytes);
+    lines?.push(bytes);
   };
 
   const show = (bytes: Buffer): void => {
-    if (bytes.length === 0 || fanOut.write(bytes)) return;
-    full = true;
+    if (fanOut.write(bytes)) return;
     fifo.pause();
-    fanOut.whenRoom(() => {
-      full = false;
-      if (stopWaiting === undefined) fifo.resume();
-    });
-  };
-
-  const copy = (bytes: Buffer, mayWaitBytes: number): void => {
-    show(bytes.subarray(waiting));
-    const said = log === undefined ? bytes.length : lines.push(bytes);
-    const rest = bytes.subarray(said);
-    waiting = rest.length <= mayWaitBytes ? rest.length : 0;
-    if (waiting === 0) lines.take(rest);
-    fifo.discard(bytes.length - waiting);
+    fanOut.whenRoom(() => fifo.resume());
   };
 
   fifo.resume();
   return { close };
 }
 
-const UNFINISHED_WAIT_MS = 10;
+function startLines(source: StreamSource, log: LogFile, maxLineBytes: number) {
+  const spool = openSpool({ path: spoolPath(source.path), wasWritten: log.wasWritten, onTrouble: log.tell });
+  const lines = createLogLines(source.name, maxLineBytes, readClock, (bytes, said) => {
+    log.write(bytes, (place) => spool.intend(said, bytes.length, place));
+    spool.wrote(said);
+  });
+  for (let bytes = spool.pending(); bytes; bytes = spool.pending()) lines.push(bytes);
+  spool.settle(lines.heldBytes);
+  let closed = false;
+  return {
+    spool,
+    push(bytes: Buffer) {
+      lines.push(bytes);
+      spool.settle(lines.heldBytes);
+    },
+    close() {
+      if (closed) return;
+      closed = true;
+      lines.end();
+      spool.settle(0);
+      spool.close();
+    },
+  };
+}

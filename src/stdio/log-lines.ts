@@ -1,9 +1,9 @@
 import type { Instant } from '../host/clock.js';
 import type { StreamName } from './messages.js';
-import { createTimestampWriter, TIMESTAMP_MAX_BYTES } from './timestamp.js';
+import { createTimestampWriter, put, TIMESTAMP_MAX_BYTES } from './timestamp.js';
 
-/** Where formatted lines go: called with whole lines, or with a part of one longer than the buffer; kept nowhere. */
-export type LineSink = (bytes: Buffer) => void;
+/** Where formatted lines go: whole ones, which say `bytes` of the stream; kept nowhere. */
+export type LineSink = (lines: Buffer, bytes: number) => void;
 
 /**
  * Cuts one stream into lines of the CRI log format, `<time> <stdout|stderr> <P|F> <content>\n`. F ends a line; P is a
@@ -11,11 +11,11 @@ export type LineSink = (bytes: Buffer) => void;
  * containerd's own CRI does.
  */
 export interface LogLines {
-  /** Formats what of `chunk` can be said now and answers how many of its bytes that was; the rest is an unfinished line. */
-  push(chunk: Buffer): number;
-  /** Keeps an unfinished line's bytes, which then precede the next `push`. */
-  take(rest: Buffer): void;
-  /** The stream has ended: what was taken is a last line. */
+  /** Formats what can be said now, and keeps the rest: an unfinished line. */
+  push(chunk: Buffer): void;
+  /** Bytes of the unfinished line that is kept. */
+  readonly heldBytes: number;
+  /** What is kept is a last line. */
   end(): void;
 }
 
@@ -31,23 +31,28 @@ export function createLogLines(
   let held = Buffer.alloc(0);
   let heldLength = 0;
 
-  const reserve = (size: number): void => {
-    if (size <= held.length) return;
-    const grown = Buffer.allocUnsafeSlow(Math.max(size, held.length * 2, 1024));
-    held.copy(grown, 0, 0, heldLength);
-    held = grown;
+  const hold = (chunk: Buffer, from: number): void => {
+    const size = heldLength + chunk.length - from;
+    if (size > held.length) {
+      const grown = Buffer.allocUnsafeSlow(Math.max(size, held.length * 2, 1024));
+      held.copy(grown, 0, 0, heldLength);
+      held = grown;
+    }
+    heldLength += chunk.copy(held, heldLength, from);
   };
 
   /** Says `length` bytes of what is held and then of chunk[from…]; answers where in the chunk the rest begins. */
   const say = (tag: number, chunk: Buffer, from: number, length: number): number => {
     const fromHeld = Math.min(heldLength, length);
-    output.head(tag);
-    output.append(held, 0, fromHeld);
     const end = from + length - fromHeld;
+    output.head(tag, length);
+    if (fromHeld > 0) output.append(held, 0, fromHeld);
     output.append(chunk, from, end);
     output.newline();
-    held.copyWithin(0, fromHeld, heldLength);
-    heldLength -= fromHeld;
+    if (fromHeld > 0) {
+      held.copyWithin(0, fromHeld, heldLength);
+      heldLength -= fromHeld;
+    }
     return end;
   };
 
@@ -58,32 +63,37 @@ export function createLogLines(
     return start;
   };
 
-  const lastByte = (chunk: Buffer, from: number, to: number): number | undefined =>
-    to > from ? chunk[to - 1] : heldLength > 0 ? held[heldLength - 1] : undefined;
+  /** Says the line that the newline at `newline` ends. */
+  const finish = (chunk: Buffer, from: number, newline: number): void => {
+    let to = newline;
+    let endBytes = 1;
+    if (newline > from ? chunk[newline - 1] === RETURN : heldLength > 0 && held[heldLength - 1] === RETURN) {
+      // A return that was kept earlier lies in `held`: forget it there.
+      if (newline > from) to -= 1;
+      else heldLength -= 1;
+      endBytes = 2;
+    }
+    const start = split(chunk, from, to);
+    say(FULL, chunk, start, heldLength + to - start);
+    output.passOver(endBytes);
+  };
 
   return {
     push(chunk) {
       output.begin();
       let start = 0;
       for (let newline = chunk.indexOf(NEWLINE); newline !== -1; newline = chunk.indexOf(NEWLINE, start)) {
-        const isReturn = lastByte(chunk, start, newline) === RETURN;
-        // A return that was taken earlier lies in `held`: forget it there.
-        if (isReturn && newline === start) heldLength -= 1;
-        const to = isReturn && newline > start ? newline - 1 : newline;
-        start = split(chunk, start, to);
-        say(FULL, chunk, start, heldLength + to - start);
+        finish(chunk, start, newline);
         start = newline + 1;
       }
       // A return at the very end may belong to a newline that has not come yet.
       const to = chunk.length > start && chunk[chunk.length - 1] === RETURN ? chunk.length - 1 : chunk.length;
       start = split(chunk, start, to);
       output.flush();
-      return start;
+      hold(chunk, start);
     },
-    take(rest) {
-      reserve(heldLength + rest.length);
-      rest.copy(held, heldLength);
-      heldLength += rest.length;
+    get heldBytes() {
+      return heldLength;
     },
     end() {
       if (heldLength === 0) return;
@@ -99,34 +109,47 @@ const UNLIMITED_BYTES = 16 * 1024 * 1024;
 const OUTPUT_BYTES = 512 * 1024;
 const HEAD_MAX_BYTES = TIMESTAMP_MAX_BYTES + ' stdout F '.length;
 const NEWLINE = 0x0a;
+const SPACE = 0x20;
 const RETURN = 0x0d;
 const PARTIAL = 0x50;
 const FULL = 0x46;
 const NOTHING = Buffer.alloc(0);
 
 // One for all streams of a thread: a batch is formatted and written before the next one begins.
-let sharedOutput: Buffer | undefined;
+let sharedOutput = Buffer.alloc(0);
 
 function createOutput(stream: StreamName, clock: (instant: Instant) => void, sink: LineSink) {
-  const buffer = (sharedOutput ??= Buffer.allocUnsafeSlow(OUTPUT_BYTES));
   const writeTimestamp = createTimestampWriter();
   const name = Buffer.from(` ${stream} `, 'latin1');
   const instant: Instant = { seconds: 0, nanos: 0 };
+  let buffer = sharedOutput;
   let length = 0;
+  let saidBytes = 0;
 
   const flush = (): void => {
-    if (length > 0) sink(buffer.subarray(0, length));
+    if (length > 0) sink(buffer.subarray(0, length), saidBytes);
     length = 0;
+    saidBytes = 0;
   };
+
+  /** Only whole lines are flushed: what the sink is told to have said ends with one. */
+  const makeRoom = (bytes: number): void => {
+    if (length + bytes <= buffer.length) return;
+    flush();
+    if (bytes > buffer.length) buffer = sharedOutput = Buffer.allocUnsafeSlow(Math.max(bytes, OUTPUT_BYTES));
+  };
+
   return {
-    begin: (): void => clock(instant),
+    begin(): void {
+      clock(instant);
+      buffer = sharedOutput;
+    },
     flush,
-    head(tag: number): void {
-      if (length + HEAD_MAX_BYTES > buffer.length) flush();
-      length = writeTimestamp(buffer, length, instant);
-      length += name.copy(buffer, length);
+    head(tag: number, contentBytes: number): void {
+      makeRoom(HEAD_MAX_BYTES + contentBytes + 1);
+      length = put(buffer, writeTimestamp(buffer, length, instant), name);
       buffer[length] = tag;
-      buffer[length + 1] = 0x20;
+      buffer[length + 1] = SPACE;
       length += 2;
       // Lines of one batch stay distinct and in order for tools that sort or compare by time.
       instant.nanos += 1;
@@ -136,17 +159,16 @@ function createOutput(stream: StreamName, clock: (instant: Instant) => void, sin
       }
     },
     append(source: Buffer, from: number, to: number): void {
-      for (let at = from; at < to;) {
-        if (length === buffer.length) flush();
-        const copied = source.copy(buffer, length, at, to);
-        length += copied;
-        at += copied;
-      }
+      length += source.copy(buffer, length, from, to);
+      saidBytes += to - from;
     },
     newline(): void {
-      if (length === buffer.length) flush();
       buffer[length] = NEWLINE;
       length += 1;
+    },
+    /** Bytes of the stream that no line shows: its end. */
+    passOver(bytes: number): void {
+      saidBytes += bytes;
     },
   };
 }

@@ -8,6 +8,8 @@ export type Command =
       readonly io: number;
       readonly streams: readonly StreamSource[];
       readonly logPath: string | undefined;
+      /** False: a log that cannot be opened is tried again with each write. */
+      readonly logMustOpen: boolean;
       readonly maxLineBytes: number;
     }
   | { readonly kind: 'reopen-log'; readonly request: number; readonly io: number }
@@ -59,8 +61,9 @@ export type Report =
       readonly stderr: Uint8Array;
       readonly truncated: boolean;
     }
-  /** At most one a second for a log; bytes since the log was opened. */
-  | { readonly kind: 'log-trouble'; readonly io: number; readonly error: string; readonly droppedBytes: number };
+  /** Failed writes are told of at most once a second for a log; bytes since the log was opened. */
+  | { readonly kind: 'log-trouble'; readonly io: number; readonly error: string; readonly droppedBytes: number }
+  | { readonly kind: 'log-recovered'; readonly io: number; readonly droppedBytes: number };
 
 /** What the copying thread is born with; the descriptors belong to the server's thread, which closes them. */
 export interface CopyWorkerData {

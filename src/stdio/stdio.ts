@@ -55,7 +55,10 @@ export interface ContainerIo {
 export interface Stdio {
   /** Makes the FIFOs (0600, pipes of 1 MiB) and begins to copy. */
   open(request: ContainerIoRequest): Promise<ContainerIo>;
-  /** After a restart of crid: opens FIFOs that are there and goes on. NOT_FOUND when they are gone. */
+  /**
+   * After a restart of crid: opens FIFOs that are there and goes on, also where the log cannot be opened at the moment.
+   * NOT_FOUND when the FIFOs are gone.
+   */
   reattach(request: Omit<ContainerIoRequest, 'fifoDir'>, paths: FifoPaths): Promise<ContainerIo>;
   /** FIFOs for an ExecSync, both streams captured up to `maxBytes` each. */
   capture(request: { fifoDir: string; name: string; maxBytes: number }): Promise<ExecCapture>;

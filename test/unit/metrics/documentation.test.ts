@@ -24,7 +24,7 @@ test('docs/metrics.md has every metric with its type and labels, and no other', 
     pods: () => ({}),
     containers: () => ({}),
     events: () => ({ subscribers: 0, longestQueue: 0 }),
-    logBytes: () => ({ written: 0n, dropped: 0n }),
+    logs: () => ({ written: 0n, dropped: 0n, failing: 0n }),
   });
   const types = new Map((await metrics.registry.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]));
   const registered = metrics.registry.getMetricsAsArray().map((metric) => {

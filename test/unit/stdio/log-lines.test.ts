@@ -6,24 +6,25 @@ import { createTimestampWriter, TIMESTAMP_MAX_BYTES } from '../../../src/stdio/t
 
 const SECONDS = Date.UTC(2026, 6, 9, 8, 7, 6) / 1000;
 
-/** Feeds chunks as the copier does, keeping what is unfinished before the next one or taking it at once. */
-function format(chunks: readonly string[], maxLineBytes: number, takes: boolean): string[] {
+/** Formats chunks; fails unless what was said and what is held is, after each of them, what was fed. */
+function format(chunks: readonly string[], maxLineBytes: number): string[] {
   const written: string[] = [];
+  let [fed, said] = [0, 0];
   const clock = (instant: { seconds: number; nanos: number }): void => {
     instant.seconds = SECONDS;
     instant.nanos = 0;
   };
-  const lines = createLogLines('stdout', maxLineBytes, clock, (bytes) => written.push(bytes.toString('latin1')));
-  let left = Buffer.alloc(0);
+  const lines = createLogLines('stdout', maxLineBytes, clock, (formatted, bytes) => {
+    written.push(formatted.toString('latin1'));
+    said += bytes;
+  });
   for (const chunk of chunks) {
-    const whole = Buffer.concat([left, Buffer.from(chunk, 'latin1')]);
-    left = Buffer.from(whole.subarray(lines.push(whole)));
-    if (!takes) continue;
-    lines.take(left);
-    left = Buffer.alloc(0);
+    lines.push(Buffer.from(chunk, 'latin1'));
+    fed += chunk.length;
+    assert.equal(said + lines.heldBytes, fed);
   }
-  lines.take(left);
   lines.end();
+  assert.equal(said, fed);
   return written
     .join('')
     .split('\n')
@@ -49,7 +50,7 @@ const cases: readonly { name: string; chunks: string[]; max: number; lines: stri
 
 for (const { name, chunks, max, lines } of cases) {
   test(`log lines: ${name}`, () => {
-    assert.deepEqual([format(chunks, max, false), format(chunks, max, true)], [lines, lines]);
+    assert.deepEqual([format(chunks, max), format([...chunks.join('')], max)], [lines, lines]);
   });
 }
 
@@ -93,7 +94,7 @@ test('lines of one batch have distinct, rising times, across a second as well', 
     'stderr',
     10,
     (instant) => Object.assign(instant, { seconds: SECONDS, nanos: 999_999_998 }),
-    (bytes) => written.push(bytes.toString()),
+    (formatted) => written.push(formatted.toString()),
   );
   lines.push(Buffer.from('a\nb\nc\n'));
   const seconds = written

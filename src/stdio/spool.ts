@@ -1,0 +1,133 @@
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { fsError } from '../host/errno.js';
+import { BATCH_BYTES, type FifoReader } from './fifo-reader.js';
+import type { LogPlace } from './log-file.js';
+
+/**
+ * What was taken from a FIFO and is not in the log yet: a file beside the FIFO, so that a kill loses and doubles
+ * nothing. splice(2) moves bytes from the pipe to the file in one system call: after a kill each is in the one or in
+ * the other. What is about to be written to the log is noted first, with the log's length; so whoever comes next sees
+ * by that length whether it was written.
+ */
+export interface Spool {
+  /** The next of what an earlier server took and did not write; undefined: no more. First of all, then `settle`. */
+  pending(): Buffer | undefined;
+  /** Takes from the FIFO; answers as `FifoReader.read` does. */
+  fill(fifo: FifoReader): Buffer | undefined;
+  /** The next `bytes` of what was taken are about to become `logBytes` bytes at `place`. */
+  intend(bytes: number, logBytes: number, place: LogPlace): void;
+  /** They are in the log, or were dropped. */
+  wrote(bytes: number): void;
+  /** All that was taken was written but for its last `heldBytes`, an unfinished line. */
+  settle(heldBytes: number): void;
+  close(): void;
+}
+
+export interface SpoolOptions {
+  readonly path: string;
+  /** Whether the `logBytes` that were to be written at `place` are there; takes a part of them away. */
+  readonly wasWritten: (place: LogPlace, logBytes: number) => boolean;
+  /** Called once, when the file cannot be written: what is in memory then goes with a kill. */
+  readonly onTrouble: (error: string) => void;
+}
+
+export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool {
+  // Offsets in the file: what lies before `done` is in the log, what lies before `read` was handed out.
+  let [done, read, end] = [DATA, DATA, DATA];
+  let fd: number | undefined;
+  let inMemory = false;
+  let troubled = false;
+
+  const useMemory = (thrown: unknown): void => {
+    inMemory = true;
+    if (!troubled) onTrouble(`${fsError(thrown, path).message}: a kill of crid may lose lines`);
+    troubled = true;
+  };
+
+  const note = (file: number, after = done, logBytes = 0, place: LogPlace = NOWHERE): void => {
+    header.set([MAGIC, done, after, logBytes, place.inode, place.size]);
+    writeSync(file, header, 0, header.byteLength, 0);
+  };
+
+  const load = (file: number): void => {
+    end = Math.max(DATA, fstatSync(file).size);
+    header.fill(0);
+    readSync(file, header, 0, header.byteLength, 0);
+    const [magic, before = 0, after = 0, logBytes = 0, inode = 0, size = 0] = header;
+    if (magic === MAGIC) done = logBytes > 0 && wasWritten({ inode, size }, logBytes) ? after : before;
+    // The file was shortened, and the kill came before that was noted.
+    if (done < DATA || done > end) done = DATA;
+    read = done;
+  };
+
+  const handOut = (file: number, bytes: number): Buffer => {
+    for (let at = 0; at < bytes;) at += readSync(file, buffer, at, bytes - at, read + at);
+    read += bytes;
+    return buffer.subarray(0, bytes);
+  };
+
+  /** What is held moves to the front; it must not run into itself, or a kill would leave half of it. */
+  const shorten = (file: number, heldBytes: number): void => {
+    if (heldBytes > 0) {
+      if (DATA + heldBytes >= done || heldBytes > buffer.length) return;
+      note(file);
+      readSync(file, buffer, 0, heldBytes, done);
+      writeSync(file, buffer, 0, heldBytes, DATA);
+    }
+    end = read = DATA + heldBytes;
+    ftruncateSync(file, end);
+    done = DATA;
+  };
+
+  try {
+    fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
+    load(fd);
+  } catch (thrown) {
+    useMemory(thrown);
+  }
+
+  return {
+    pending: () => (fd === undefined || read >= end ? undefined : handOut(fd, Math.min(end - read, buffer.length))),
+    fill(fifo) {
+      if (fd === undefined || inMemory) return fifo.read();
+      try {
+        const count = fifo.moveTo(fd, end);
+        end += count ?? 0;
+        return count === undefined ? undefined : handOut(fd, count);
+      } catch (thrown) {
+        useMemory(thrown);
+        [done, read, end] = [DATA, DATA, DATA];
+        ftruncateSync(fd, DATA);
+        return fifo.read();
+      }
+    },
+    intend(bytes, logBytes, place) {
+      if (fd !== undefined && !inMemory) note(fd, done + bytes, logBytes, place);
+    },
+    wrote(bytes) {
+      if (!inMemory) done += bytes;
+    },
+    settle(heldBytes) {
+      if (fd === undefined) return;
+      if (inMemory) {
+        inMemory = heldBytes > 0;
+        return;
+      }
+      if (done > DATA) shorten(fd, heldBytes);
+      note(fd);
+    },
+    close() {
+      if (fd !== undefined) closeSync(fd);
+      fd = undefined;
+    },
+  };
+}
+
+const HEADER_FIELDS = 8;
+const header = new Float64Array(HEADER_FIELDS);
+const DATA = header.byteLength;
+const MAGIC = 0x63726964;
+const NOWHERE: LogPlace = { inode: 0, size: 0 };
+
+// One for all spools of a thread, since a batch is dealt with before the next begins.
+const buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);
