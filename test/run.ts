@@ -7,13 +7,14 @@ import { runFiles, type Counts } from './runner/run-files.js';
 import { testFiles } from './runner/test-files.js';
 
 /**
- * `run.js [unit] [integration] [WORD …]`: runs the test files of these kinds whose paths contain one of the words, and ends
+ * `run.js [unit] [integration] [vm] [WORD …]`: runs the test files of these kinds whose paths contain one of the words, and ends
  * with the line `N passed, N failed`.
  */
 
 const UNIT_LIMIT_MS = 180_000;
 const INTEGRATION_LIMIT_MS = 900_000;
-const KINDS = ['unit', 'integration'];
+/** Those of `vm` run in the node that tools/vm starts; they are integration tests otherwise. */
+const KINDS = ['unit', 'integration', 'vm'];
 
 const args = process.argv.slice(2);
 const words = args.filter((arg) => !KINDS.includes(arg));

@@ -15,10 +15,10 @@ export interface CriClient {
   close(): void;
 }
 
-const CALL_LIMIT_MS = 60_000;
+const CALL_LIMIT_MS = 180_000;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-/** Nothing is sent before the first call. A call without a signal of its own is cancelled after 60 s; streams are not. */
+/** Nothing is sent before the first call. A call without a signal of its own is cancelled after 3 min; streams are not. */
 export function criClient(socket: string): CriClient {
   const channel = openChannel(socket);
   const clients = createClientFactory().use(limited);

@@ -38,7 +38,7 @@ export interface Crid extends CriClient {
   ended(): Promise<number | string>;
 }
 
-const READY_LIMIT_MS = 30_000;
+const READY_LIMIT_MS = 240_000;
 const STOP_LIMIT_MS = 60_000;
 
 /** Starts crid with a configuration that is nothing but containerd's and what `options` add; waits until it answers. */

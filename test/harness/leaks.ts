@@ -28,7 +28,7 @@ type Kind =
 export const NAMESPACE = 'k8s.io';
 const CNI_RESULTS = '/var/lib/cni/results';
 const CRI_FOLDERS = ['sandboxes', 'containers', 'image-volumes'];
-const SETTLE_LIMIT_MS = 10_000;
+const SETTLE_LIMIT_MS = 60_000;
 const SETTLE_PAUSE_MS = 100;
 
 /** What there is now; take it before and after, and compare. */

@@ -89,7 +89,7 @@ export async function runPod(
       await cri.runtime.startContainer({ container_id: containerId });
       return containerId;
     },
-    async exec(containerId, cmd, timeoutSeconds = 20) {
+    async exec(containerId, cmd, timeoutSeconds = 60) {
       const request = { container_id: containerId, cmd: [...cmd], timeout: BigInt(timeoutSeconds) };
       const { stdout, stderr, exit_code } = await cri.runtime.execSync(request);
       return { stdout: text(stdout), stderr: text(stderr), exitCode: exit_code };

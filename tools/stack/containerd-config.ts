@@ -1,5 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { SYSTEMD_CGROUPS } from './cgroup-driver.js';
 import type { Layout } from './layout.js';
 
 /** What a private containerd may differ in. */
@@ -71,6 +72,7 @@ function containerdConfig(
       'runtime_type = "io.containerd.runc.v2"',
       `[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.${handler}.options]`,
       `BinaryName = ${text(join(layout.bin, handler))}`,
+      `SystemdCgroup = ${SYSTEMD_CGROUPS}`,
     ].join('\n');
   return `version = 3
 root = ${text(paths.root)}
@@ -91,6 +93,9 @@ ${Object.entries(runtime)
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = [${text(layout.cniBin)}]
 conf_dir = ${text(confDir)}
+
+[plugins."io.containerd.cri.v1.runtime".containerd]
+default_runtime_name = ${text(process.env['CRID_STACK_RUNTIME'] || 'runc')}
 
 ${runtimeTable('runc')}
 

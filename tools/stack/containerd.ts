@@ -24,7 +24,7 @@ export interface PrivateContainerd extends ContainerdPaths {
   ctr(...args: string[]): Promise<string>;
 }
 
-const READY_LIMIT_MS = 20_000;
+const READY_LIMIT_MS = 120_000;
 const STOP_LIMIT_MS = 15_000;
 
 export async function createContainerd(

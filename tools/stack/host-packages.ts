@@ -1,20 +1,34 @@
 import { existsSync } from 'node:fs';
 import { run, runWithRetries, which } from './exec.js';
 
-const INSTALL_LIMIT_MS = 300_000;
-const TRIES = 3;
+/** Something that must be on this host, and the Debian package that has it. */
+export interface HostNeed {
+  readonly package: string;
+  readonly isHere: () => boolean | Promise<boolean>;
+}
 
-/** What the stack needs of the host, by the Debian package that has it. */
-const NEEDS: readonly { package: string; isHere: () => Promise<boolean> }[] = [
+const INSTALL_LIMIT_MS = 600_000;
+const TRIES = 3;
+/** Others may be installing, too. A configuration file that was changed here stays, without a question. */
+const APT_OPTIONS = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Options::=--force-confold'];
+
+export const hasProgram = (name: string) => (): boolean => which(name) !== undefined;
+
+/** What a stack runs on. */
+export const STACK_NEEDS: readonly HostNeed[] = [
   { package: 'iptables', isHere: hasProgram('iptables') },
   { package: 'iproute2', isHere: hasProgram('ip') },
+];
+
+/** What its images are made with. */
+export const IMAGE_NEEDS: readonly HostNeed[] = [
   { package: 'gcc', isHere: hasProgram('gcc') },
   { package: 'libc6-dev', isHere: hasStaticLibc },
 ];
 
-export async function missingHostPackages(): Promise<string[]> {
+export async function missingPackages(needs: readonly HostNeed[]): Promise<string[]> {
   const missing: string[] = [];
-  for (const need of NEEDS) if (!(await need.isHere())) missing.push(need.package);
+  for (const need of needs) if (!(await need.isHere())) missing.push(need.package);
   return missing;
 }
 
@@ -22,12 +36,10 @@ export async function installHostPackages(packages: readonly string[]): Promise<
   const command = `apt-get install --no-install-recommends ${packages.join(' ')}`;
   if (!which('apt-get') || process.getuid?.() !== 0) throw new Error(`please run, as root: ${command}`);
   const options = { timeoutMs: INSTALL_LIMIT_MS, env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' } };
-  await runWithRetries(TRIES, 'apt-get', ['update', '-qq'], options);
-  await runWithRetries(TRIES, 'apt-get', ['install', '-yqq', '--no-install-recommends', ...packages], options);
-}
-
-function hasProgram(name: string): () => Promise<boolean> {
-  return () => Promise.resolve(which(name) !== undefined);
+  const apt = (...args: string[]): Promise<string> =>
+    runWithRetries(TRIES, 'apt-get', [...APT_OPTIONS, ...args], options);
+  await apt('update', '-qq');
+  await apt('install', '-yqq', '--no-install-recommends', ...packages);
 }
 
 async function hasStaticLibc(): Promise<boolean> {

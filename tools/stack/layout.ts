@@ -25,17 +25,21 @@ export interface Layout {
   readonly goTools: string;
 }
 
+/** Of everything that is downloaded or built once, whatever it is for. */
+export const cacheFolder = (env: NodeJS.ProcessEnv = process.env): string =>
+  join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'crid');
+
 /** `CRID_STACK_DIR`, else a folder in the user's cache whose name changes with the list of packages. */
 export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
   const arch = TRIPLETS[process.arch];
   if (process.platform !== 'linux' || !arch) {
     throw new Error(`a private containerd stack needs Linux on x64 or arm64, not ${process.platform} ${process.arch}`);
   }
-  const cache = env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+  const cache = cacheFolder(env);
   const hash = createHash('sha256')
     .update(JSON.stringify([SUITE, PACKAGES, process.arch]))
     .digest('hex');
-  const dir = env['CRID_STACK_DIR'] || join(cache, 'crid', `stack-${hash.slice(0, 12)}`);
+  const dir = env['CRID_STACK_DIR'] || join(cache, `stack-${hash.slice(0, 12)}`);
   const packages = join(dir, 'packages');
   const root = join(packages, 'root');
   const lib = join(root, 'usr', 'lib', arch.triplet);
@@ -48,6 +52,6 @@ export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
     cniBin: join(root, 'usr', 'lib', 'cni'),
     registry: join(dir, 'registry'),
     // It does not change with the packages.
-    goTools: join(env['CRID_STACK_DIR'] || join(cache, 'crid'), 'go'),
+    goTools: join(env['CRID_STACK_DIR'] || cache, 'go'),
   };
 }

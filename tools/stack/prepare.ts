@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { installHostPackages, missingHostPackages } from './host-packages.js';
+import { IMAGE_NEEDS, installHostPackages, missingPackages, STACK_NEEDS } from './host-packages.js';
 import { haveImages, makeImages } from './images.js';
 import type { Layout } from './layout.js';
 import { withLock } from './lock.js';
@@ -14,7 +14,8 @@ export async function prepareStack(layout: Layout, step: Step = silentSteps): Pr
   if (process.getuid?.() !== 0) {
     throw new Error('a private containerd needs root: it makes containers, mounts, network namespaces and a bridge');
   }
-  const missing = await missingHostPackages();
+  const needs = (await haveImages(layout)) ? STACK_NEEDS : [...STACK_NEEDS, ...IMAGE_NEEDS];
+  const missing = await missingPackages(needs);
   const isWhole = async (): Promise<boolean> => (await havePackages(layout)) && (await haveImages(layout));
   if (missing.length === 0 && (await isWhole())) return;
   await withLock(join(layout.dir, 'lock'), async () => {

@@ -26,7 +26,7 @@ export interface RegistryOptions {
   readonly htpasswd?: string;
 }
 
-const READY_LIMIT_MS = 15_000;
+const READY_LIMIT_MS = 120_000;
 const STOP_LIMIT_MS = 5_000;
 const PROBE_LIMIT_MS = 2_000;
 const TRIES = 3;

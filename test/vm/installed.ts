@@ -1,0 +1,49 @@
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { run } from '../../tools/stack/exec.js';
+import { projectRoot } from '../../tools/stack/project.js';
+import { unpackInGuest } from '../../tools/vm/checkout.js';
+import type { Machine } from '../../tools/vm/machine.js';
+import { containerdConfig } from '../../tools/vm/recipe.js';
+import { quote } from '../../tools/vm/ssh.js';
+import type { ServerName } from '../conformance/options.js';
+
+/** Where the service listens, as crid does by default. */
+export const CRID_SOCKET = '/run/crid/crid.sock';
+export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
+
+const NPM_LIMIT_MS = 300_000;
+const START_LIMIT_MS = 180_000;
+
+/** Installs this checkout in the guest as a user would: what `npm pack` makes of it, globally, and its systemd unit. */
+export async function installCrid(machine: Machine): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), 'crid-package-'));
+  const npm = (...args: string[]): Promise<string> => run('npm', args, { cwd: projectRoot, timeoutMs: NPM_LIMIT_MS });
+  try {
+    // It is built already; the package's own script would build it again.
+    await npm('pack', '--ignore-scripts', '--silent', '--pack-destination', folder);
+    const [tarball = ''] = await readdir(folder);
+    const prefix = join(folder, 'prefix');
+    const quiet = ['--no-audit', '--no-fund', '--loglevel=error', '--prefer-offline', '--omit=dev'];
+    await npm('install', '--global', '--prefix', prefix, ...quiet, join(folder, tarball));
+    await machine.run('systemctl stop crid 2>/dev/null || true');
+    await unpackInGuest(machine, 'package', prefix, ['bin/crid', 'lib/node_modules/crid'], '/usr/local');
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+  const unit = await readFile(join(projectRoot, 'packaging', 'crid.service'), 'utf8');
+  await machine.run(`printf %s ${quote(unit)} >/etc/systemd/system/crid.service && systemctl daemon-reload`);
+}
+
+/** Starts crid beside a containerd without its CRI plugin, or a containerd that serves CRI itself. */
+export async function startServer(machine: Machine, server: ServerName): Promise<string> {
+  const config = containerdConfig({ cri: server === 'reference' });
+  await machine.run(
+    `systemctl stop crid 2>/dev/null
+     printf %s ${quote(config)} >/etc/containerd/config.toml
+     systemctl restart containerd${server === 'crid' ? ' && systemctl start crid' : ''}`,
+    { timeoutMs: START_LIMIT_MS },
+  );
+  return server === 'crid' ? CRID_SOCKET : CONTAINERD_SOCKET;
+}

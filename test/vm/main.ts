@@ -1,0 +1,63 @@
+import { disposeAll } from '../../tools/stack/disposers.js';
+import { projectRoot } from '../../tools/stack/project.js';
+import { spokenSteps } from '../../tools/stack/steps.js';
+import type { Machine } from '../../tools/vm/machine.js';
+import { GUEST_ENVIRONMENT, useNode } from '../../tools/vm/node.js';
+import { quote } from '../../tools/vm/ssh.js';
+import type { Counts } from '../runner/run-files.js';
+import { conformance } from './conformance.js';
+import { installCrid } from './installed.js';
+import { parseOptions, type TestOptions } from './options.js';
+
+/**
+ * Runs test files and critest in a VM: Debian with systemd, cgroup v2 and AppArmor. Ends with the line
+ * `N passed, N failed`.
+ */
+
+const TESTS_LIMIT_MS = 5_400_000;
+
+const say = (text: string): void => void process.stdout.write(text);
+const step = spokenSteps(say);
+const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+
+try {
+  const options = parseOptions(process.argv.slice(2));
+  const machine = await useNode(step);
+  await step('install crid from its npm package', () => installCrid(machine));
+  say(`${await describe(machine)}\n`);
+  if (options.tests) add(await runTests(machine, options.tests));
+  if (options.conformance) add(await conformance(machine, options.conformance, { step, say }));
+} catch (thrown) {
+  say(`${thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)}\n`);
+  total.failed++;
+}
+await disposeAll();
+const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
+say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
+
+/** The runner of all test files, inside the guest. */
+async function runTests(machine: Machine, { words, runtime }: TestOptions): Promise<Counts> {
+  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} node --enable-source-maps build/test/run.js vm integration ${words.map(quote).join(' ')}`;
+  const { code, stdout } = await machine.answer(script, { timeoutMs: TESTS_LIMIT_MS, write: say });
+  const counts = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(stdout);
+  if (!counts) throw new Error(`the tests in the guest have ended with ${code} and no count`);
+  const [passed = 0, failed = 0, skippedThere = 0] = counts.slice(1).map((count) => Number(count ?? 0));
+  return { passed, failed, skipped: skippedThere };
+}
+
+/** What the results are of. */
+async function describe(machine: Machine): Promise<string> {
+  const versions = await machine.run(
+    `. /etc/os-release; echo "$PRETTY_NAME, kernel $(uname -r), systemd $(systemctl --version | sed -n '1s/systemd \\([0-9]*\\).*/\\1/p')"
+     echo "$(containerd --version | cut -d' ' -f3), $(runc --version | head -1), $(crun --version | head -1), Node $(node --version)"
+     echo "$(stat -fc %T /sys/fs/cgroup), AppArmor: $(cat /sys/module/apparmor/parameters/enabled)"`,
+  );
+  return versions.trim().replaceAll('\n', ', ');
+}
+
+function add(counts: Counts): void {
+  total.passed += counts.passed;
+  total.failed += counts.failed;
+  total.skipped += counts.skipped;
+}

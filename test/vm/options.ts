@@ -1,0 +1,57 @@
+import { parseArgs } from 'node:util';
+import type { ServerName } from '../conformance/options.js';
+import type { SuiteOptions } from '../conformance/suite.js';
+
+export interface TestOptions {
+  /** Words of the paths of test files; none: `WORDS`. */
+  readonly words: readonly string[];
+  /** The default handler. */
+  readonly runtime: string;
+}
+
+export interface ConformanceOptions extends Pick<SuiteOptions, 'focus' | 'skip'> {
+  readonly server: ServerName;
+  /** Each runs the whole selection. */
+  readonly handlers: readonly string[];
+}
+
+export interface Options {
+  readonly tests?: TestOptions;
+  readonly conformance?: ConformanceOptions;
+}
+
+const USAGE = `usage: main.js test [--runtime NAME] [WORD]...
+       main.js conformance [--server crid|reference] [--handler NAME]... [--focus REGEXP]... [--skip REGEXP]...
+       main.js --ci`;
+
+/** The suites that look at what a node with cgroup v2, systemd and AppArmor does otherwise. */
+const WORDS = ['test/vm/', 'integration/spec/', 'integration/stats/', 'rpc/container-status', 'rpc/container-life'];
+const CI_WORDS = ['test/vm/'];
+/** Specs whose outcome depends on AppArmor, cgroups or the security context. */
+const CI_FOCUS = ['AppArmor', 'OOM', 'resources', 'Security Context'];
+
+export function parseOptions(args: readonly string[]): Options {
+  const { values, positionals } = parseArgs({
+    args: [...args],
+    allowPositionals: true,
+    options: {
+      ci: { type: 'boolean', default: false },
+      server: { type: 'string', default: 'crid' },
+      handler: { type: 'string', multiple: true, default: [] },
+      runtime: { type: 'string', default: 'runc' },
+      focus: { type: 'string', multiple: true, default: [] },
+      skip: { type: 'string', multiple: true, default: [] },
+    },
+  });
+  const [what, ...words] = positionals;
+  const { server, focus, skip, runtime } = values;
+  if (values.ci && what === undefined) {
+    const conformance = { server: 'crid', handlers: ['runc'], focus: CI_FOCUS, skip } as const;
+    return { tests: { words: CI_WORDS, runtime }, conformance };
+  }
+  if (what === 'test') return { tests: { words: words.length > 0 ? words : WORDS, runtime } };
+  if (what !== 'conformance' || words.length > 0 || (server !== 'crid' && server !== 'reference'))
+    throw new Error(USAGE);
+  const handlers = values.handler.length > 0 ? values.handler : ['runc', 'crun'];
+  return { conformance: { server, handlers, focus, skip } };
+}

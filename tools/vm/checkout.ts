@@ -1,0 +1,47 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { run, which } from '../stack/exec.js';
+import { projectRoot } from '../stack/project.js';
+import type { Machine } from './machine.js';
+import { quote } from './ssh.js';
+
+/** Shared with the guest at its own path, since test logs go there too. */
+export const SHARED = join(projectRoot, '.work');
+/** What the guest is given, and the reports that it leaves. */
+export const EXCHANGE = join(SHARED, 'vm');
+
+const PARTS = ['bin', 'build', 'docs', 'protos', 'test', 'tools', 'package.json', 'buf.gen.yaml'];
+const COPY_LIMIT_MS = 300_000;
+
+/** Puts this checkout, as it is built, on the guest's own disk, at its own path. */
+export async function copyCheckout(machine: Machine): Promise<void> {
+  const options = { cwd: projectRoot, timeoutMs: COPY_LIMIT_MS };
+  const paths = (await run('npm', ['ls', '--omit=dev', '--all', '--parseable'], options)).split('\n');
+  const packages = paths.filter((path) => path !== '' && path !== projectRoot && existsSync(path));
+  await unpackInGuest(machine, 'checkout', projectRoot, [
+    ...PARTS,
+    ...packages.map((path) => relative(projectRoot, path)),
+  ]);
+}
+
+/**
+ * Unpacks files of a folder of the host in the same folder of the guest, or in `target`. One archive, since each file of
+ * a share costs the guest some milliseconds.
+ */
+export async function unpackInGuest(
+  machine: Machine,
+  name: string,
+  folder: string,
+  paths: readonly string[],
+  target = folder,
+): Promise<void> {
+  const archive = join(EXCHANGE, `${name}.tar`);
+  await mkdir(EXCHANGE, { recursive: true });
+  const exclude = ['--exclude=build/conformance', '--exclude=*.tsbuildinfo'];
+  await run(which('tar') ?? 'tar', ['-C', folder, ...exclude, '-cf', archive, ...paths], { timeoutMs: COPY_LIMIT_MS });
+  const at = quote(target);
+  await machine.run(`mkdir -p ${at} && cd ${at} && rm -rf ${paths.map(quote).join(' ')} && tar -xf ${quote(archive)}`, {
+    timeoutMs: COPY_LIMIT_MS,
+  });
+}

@@ -1,0 +1,115 @@
+import { existsSync } from 'node:fs';
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { DEBIAN_KEYRING, debianMirror } from '../stack/apt-mirror.js';
+import { run, runWithRetries, which } from '../stack/exec.js';
+import { hasProgram, installHostPackages, missingPackages, type HostNeed } from '../stack/host-packages.js';
+import { removeTree } from '../stack/leftovers.js';
+import { withLock } from '../stack/lock.js';
+import { SUITE } from '../stack/package-list.js';
+import { INSTALLED } from '../stack/packages.js';
+import type { Step } from '../stack/steps.js';
+import type { VmLayout } from './layout.js';
+import { GUEST_STACK, guestFiles, INITRD_FILES, KEPT_PROFILES, PACKAGES, type GuestFile } from './recipe.js';
+
+const NEEDS: readonly HostNeed[] = [
+  { package: 'qemu-system-x86', isHere: hasProgram('qemu-system-x86_64') },
+  { package: 'mmdebstrap', isHere: hasProgram('mmdebstrap') },
+  { package: 'e2fsprogs', isHere: hasProgram('mke2fs') },
+  { package: 'openssh-client', isHere: hasProgram('ssh') },
+];
+/** Debian 12 has it in QEMU's own packages, later ones in this. */
+const SHARE_NEEDS: readonly HostNeed[] = [{ package: 'virtiofsd', isHere: () => virtiofsd() !== undefined }];
+
+const BOOTSTRAP_LIMIT_MS = 900_000;
+const TRIES = 2;
+const DISK = '20G';
+
+/** The program that shares a folder of the host with a guest. */
+export const virtiofsd = (): string | undefined =>
+  ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd'].find((path) => existsSync(path)) ?? which('virtiofsd');
+
+/** Sees to it that QEMU and the image are there: a few minutes the first time, a few milliseconds after that. */
+export async function prepareVm(layout: VmLayout, step: Step): Promise<void> {
+  const isWhole = async (): Promise<boolean> =>
+    existsSync(layout.image) && (await missingPackages([...NEEDS, ...SHARE_NEEDS])).length === 0;
+  if (await isWhole()) return;
+  await withLock(`${layout.dir}.lock`, async () => {
+    for (const needs of [NEEDS, SHARE_NEEDS]) {
+      const missing = await missingPackages(needs);
+      if (missing.length > 0) await step(`install ${missing.join(', ')} with apt`, () => installHostPackages(missing));
+    }
+    if (!existsSync(layout.image)) {
+      await step(`make a node of Debian ${SUITE} in ${layout.dir}`, () => makeImage(layout));
+    }
+  });
+}
+
+async function makeImage(layout: VmLayout): Promise<void> {
+  const work = `${layout.dir}.new`;
+  const root = join(work, 'root');
+  await removeTree(work);
+  await removeTree(layout.dir);
+  await mkdir(work, { recursive: true, mode: 0o700 });
+  try {
+    await bootstrap(work, root);
+    const at = (path: string): string => join(work, path.slice(layout.dir.length + 1));
+    await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'crid', '-f', at(layout.key)]);
+    await configure(root, await readFile(`${at(layout.key)}.pub`, 'utf8'));
+    await copyFile(await bootFile(root, 'initrd.img-'), at(layout.initrd));
+    await copyFile(await bootFile(root, 'vmlinuz-'), at(layout.kernel));
+    const mkfs = ['-q', '-t', 'ext4', '-d', root, at(layout.image), DISK];
+    await run(which('mke2fs') ?? 'mke2fs', mkfs, { timeoutMs: BOOTSTRAP_LIMIT_MS });
+    await removeTree(root);
+    await removeTree(beforeOf(work));
+    await rename(work, layout.dir);
+  } finally {
+    await removeTree(work);
+  }
+}
+
+async function bootstrap(work: string, root: string): Promise<void> {
+  const before = beforeOf(work);
+  await writeFiles(before, INITRD_FILES);
+  const source = `deb [signed-by=${DEBIAN_KEYRING}] ${await debianMirror()} ${SUITE} main`;
+  const args = [
+    ...['--mode=root', '--variant=minbase', '--quiet', `--include=${PACKAGES.join(',')}`],
+    // A mirror may be a snapshot whose Release file is past its date; its signature is checked all the same.
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    // Before the kernel comes, which makes its initrd at once.
+    `--essential-hook=sync-in ${before} /`,
+    ...[SUITE, root, source],
+  ];
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  await runWithRetries(TRIES, 'mmdebstrap', args, { timeoutMs: BOOTSTRAP_LIMIT_MS, env });
+}
+
+/** What the packages find when they come. */
+const beforeOf = (work: string): string => join(work, 'before');
+
+async function configure(root: string, publicKey: string): Promise<void> {
+  for (const name of await readdir(join(root, 'etc/apparmor.d'), { withFileTypes: true })) {
+    if (name.isFile() && !KEPT_PROFILES.includes(name.name)) await rm(join(root, 'etc/apparmor.d', name.name));
+  }
+  await rm(join(root, 'etc/apt/sources.list'), { force: true });
+  await writeFiles(root, { ...guestFiles(publicKey), [`${GUEST_STACK.slice(1)}/packages/made-of`]: INSTALLED });
+  await chmod(join(root, 'root/.ssh'), 0o700);
+  // Otherwise the first boot does what these files are newer than.
+  for (const folder of ['etc', 'var']) await writeFile(join(root, folder, '.updated'), '');
+}
+
+async function writeFiles(root: string, files: Readonly<Record<string, GuestFile>>): Promise<void> {
+  for (const [path, body] of Object.entries(files)) {
+    const target = join(root, path);
+    await mkdir(dirname(target), { recursive: true });
+    await rm(target, { force: true });
+    await (typeof body === 'string' ? writeFile(target, body) : symlink(body.link, target));
+  }
+}
+
+async function bootFile(root: string, prefix: string): Promise<string> {
+  const boot = join(root, 'boot');
+  const name = (await readdir(boot)).find((each) => each.startsWith(prefix));
+  if (name === undefined) throw new Error(`no ${prefix}* in the /boot of Debian ${SUITE}`);
+  return join(boot, name);
+}

@@ -1,0 +1,28 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { cacheFolder } from '../stack/layout.js';
+import { SUITE } from '../stack/package-list.js';
+import { guestFiles, INITRD_FILES, KEPT_PROFILES, PACKAGES } from './recipe.js';
+
+/** Where the node's image lies, made once. */
+export interface VmLayout {
+  readonly dir: string;
+  /** The root file system, ext4, never written to by a running node. */
+  readonly image: string;
+  readonly kernel: string;
+  readonly initrd: string;
+  /** The private key that the guest's root takes. */
+  readonly key: string;
+}
+
+/** `CRID_VM_DIR`, else a folder in the user's cache whose name changes with what the image is made of. */
+export function vmLayout(env: NodeJS.ProcessEnv = process.env): VmLayout {
+  if (process.platform !== 'linux' || process.arch !== 'x64') {
+    throw new Error(`the node in a VM needs Linux on x64, not ${process.platform} ${process.arch}`);
+  }
+  const made = [SUITE, PACKAGES, guestFiles(''), INITRD_FILES, KEPT_PROFILES];
+  const hash = createHash('sha256').update(JSON.stringify(made)).digest('hex');
+  const dir = env['CRID_VM_DIR'] || join(cacheFolder(env), `vm-${hash.slice(0, 12)}`);
+  const file = (name: string): string => join(dir, name);
+  return { dir, image: file('root.img'), kernel: file('vmlinuz'), initrd: file('initrd'), key: file('key') };
+}

@@ -1,0 +1,161 @@
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { logTail, startDaemon, type Daemon } from '../stack/daemon.js';
+import { onDispose } from '../stack/disposers.js';
+import { run, which } from '../stack/exec.js';
+import { freePort } from '../stack/ports.js';
+import type { Step } from '../stack/steps.js';
+import { until } from '../stack/wait.js';
+import { prepareVm, virtiofsd } from './image.js';
+import { vmLayout, type VmLayout } from './layout.js';
+import { readMachine, sweepMachines, writeMachine, type MachineFile } from './owner.js';
+import { quote, runInGuest, sshMaster, sshOptions, type GuestAnswer, type GuestRun, type SshTarget } from './ssh.js';
+
+/** A node that runs: Debian with systemd, cgroup v2 and AppArmor, in QEMU. */
+export interface Machine {
+  /** The host's folder of this run: console, sockets. `attachMachine` finds it there. */
+  readonly dir: string;
+  /** A shell script's stdout; an error ends with what it wrote, unless it ends with 0. */
+  run(script: string, options?: Partial<GuestRun>): Promise<string>;
+  /** Any exit code is an answer. */
+  answer(script: string, options: GuestRun): Promise<GuestAnswer>;
+  /** Ends it; what was written on its disk is gone. */
+  dispose(): Promise<void>;
+}
+
+export interface MachineOptions {
+  readonly step: Step;
+  /** Folders of the host that the guest has at the same paths, writable. */
+  readonly shares: readonly string[];
+  readonly memoryMiB?: number;
+  readonly cpus?: number;
+}
+
+const BOOT_LIMIT_MS = 300_000;
+const SOCKET_LIMIT_MS = 10_000;
+const STOP_LIMIT_MS = 15_000;
+const RUN_LIMIT_MS = 120_000;
+const SHOWN_CHARS = 3000;
+
+export async function startMachine(options: MachineOptions): Promise<Machine> {
+  const { step, shares } = options;
+  const layout = vmLayout();
+  if (process.getuid?.() !== 0)
+    throw new Error('the node in a VM needs root: its image is made of device nodes and mounts');
+  await prepareVm(layout, step);
+  await sweepMachines();
+  const dir = await mkdtemp(join(tmpdir(), 'crid-vm-'));
+  const daemons: Daemon[] = [];
+  const dispose = onDispose(`the node in ${dir}`, async () => {
+    for (const daemon of daemons.reverse()) await daemon.stop('SIGTERM', STOP_LIMIT_MS);
+    await rm(dir, { recursive: true });
+  });
+  try {
+    const target = { dir, port: await freePort(), key: layout.key };
+    await writeMachine({ ...target, shares });
+    for (const [index, share] of shares.entries()) daemons.push(await startShare(dir, index, share));
+    await step('boot', async () => {
+      const qemu = await startDaemon(
+        'nice',
+        ['-n', '5', 'qemu-system-x86_64', ...qemuArguments(layout, target, options)],
+        {
+          logFile: consoleOf(dir),
+          // Where the unlinked file goes that takes the disk's changes.
+          env: { ...process.env, TMPDIR: dir },
+        },
+      );
+      daemons.push(qemu);
+      daemons.push(await connect(target, qemu));
+    });
+    const machine = machineAt(target, dispose);
+    await machine.run(shares.map(mountCommand).join('\n') || 'true');
+    return machine;
+  } catch (error) {
+    await dispose();
+    throw error;
+  }
+}
+
+/** One that another process has started and will end. */
+export async function attachMachine(dir: string): Promise<Machine> {
+  return machineAt(await readMachine(dir), async () => undefined);
+}
+
+/** For a person at a terminal. */
+export const sshCommand = ({ dir, port, key }: MachineFile): string =>
+  ['ssh', '-t', ...sshOptions({ dir, port, key }), 'root@127.0.0.1'].join(' ');
+
+function machineAt(target: SshTarget, dispose: () => Promise<void>): Machine {
+  return {
+    dir: target.dir,
+    answer: (script, options) => runInGuest(target, script, options),
+    async run(script, options = {}) {
+      const { code, stdout, stderr } = await runInGuest(target, script, { timeoutMs: RUN_LIMIT_MS, ...options });
+      if (code === 0) return stdout;
+      throw new Error(
+        `in the guest: ${script.slice(0, 200)}: exit code ${code}: ${(stdout + stderr).slice(-SHOWN_CHARS)}`,
+      );
+    },
+    dispose,
+  };
+}
+
+const consoleOf = (dir: string): string => join(dir, 'console.log');
+const shareSocket = (dir: string, index: number): string => join(dir, `share${index}.sock`);
+const mountCommand = (share: string, index: number): string =>
+  `mkdir -p ${quote(share)} && mount -t virtiofs share${index} ${quote(share)}`;
+
+async function startShare(dir: string, index: number, share: string): Promise<Daemon> {
+  const socket = shareSocket(dir, index);
+  const logFile = join(dir, `share${index}.log`);
+  const args = [`--socket-path=${socket}`, '-o', `source=${share}`, '-o', 'cache=auto', '-o', 'sandbox=chroot'];
+  const daemon = await startDaemon(virtiofsd() ?? 'virtiofsd', args, { logFile });
+  await until(`virtiofsd shares ${share}`, SOCKET_LIMIT_MS, () => {
+    if (daemon.hasEnded()) throw new Error(`virtiofsd: ${logTail(logFile)}`);
+    return existsSync(socket) || undefined;
+  });
+  return daemon;
+}
+
+function qemuArguments(layout: VmLayout, { dir, port }: SshTarget, options: MachineOptions): string[] {
+  const { memoryMiB = 4096, cpus = 2, shares } = options;
+  const kernel =
+    'root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off init_on_alloc=0 apparmor=1 security=apparmor';
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
+    // Software emulation, whatever the host has: the same everywhere. Shares need memory that others can map.
+    ...['-machine', 'q35,memory-backend=memory', '-accel', 'tcg,thread=multi', '-cpu', 'max'],
+    ...['-smp', String(cpus), '-m', String(memoryMiB)],
+    ...['-object', `memory-backend-memfd,id=memory,size=${memoryMiB}M,share=on`],
+    ...['-kernel', layout.kernel, '-initrd', layout.initrd, '-append', kernel],
+    ...['-drive', `file=${layout.image},format=raw,if=virtio,snapshot=on,cache=unsafe`],
+    ...['-device', 'virtio-rng-pci', '-device', 'virtio-net-pci,netdev=net,romfile='],
+    ...['-netdev', `user,id=net,ipv6=off,hostfwd=tcp:127.0.0.1:${port}-:22`],
+    ...shares.flatMap((_, index) => [
+      ...['-chardev', `socket,id=share${index},path=${shareSocket(dir, index)}`],
+      ...['-device', `vhost-user-fs-pci,chardev=share${index},tag=share${index}`],
+    ]),
+  ];
+}
+
+/** The connection that all commands share: a handshake of its own costs each a second. */
+async function connect(target: SshTarget, qemu: Daemon): Promise<Daemon> {
+  const logFile = join(target.dir, 'ssh.log');
+  let master: Daemon | undefined;
+  const isUp = async (): Promise<true | undefined> => {
+    if (qemu.hasEnded()) throw new Error('QEMU has ended');
+    if (!master || master.hasEnded()) master = await startDaemon('ssh', sshMaster(target), { logFile });
+    await run(which('ssh') ?? 'ssh', [...sshOptions(target), '-O', 'check', 'root@127.0.0.1']);
+    return true;
+  };
+  try {
+    await until('the node answers', BOOT_LIMIT_MS, isUp, 500);
+  } catch (cause) {
+    await master?.stop('SIGKILL', STOP_LIMIT_MS);
+    throw new Error(`boot: ${logTail(consoleOf(target.dir))}`, { cause });
+  }
+  if (!master) throw new Error('no connection to the node');
+  return master;
+}

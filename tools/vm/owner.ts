@@ -1,0 +1,44 @@
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { processes, statOf } from '../stack/leftovers.js';
+import type { SshTarget } from './ssh.js';
+
+/** What is known of a machine that runs: `machine.json` in its folder. */
+export interface MachineFile extends SshTarget {
+  readonly shares: readonly string[];
+}
+
+interface Owner {
+  readonly pid: number;
+  /** In clock ticks after boot: pids are used again. */
+  readonly started: string;
+}
+
+const FILE = 'machine.json';
+
+/** Writes down how it is reached, and that this process answers for it. */
+export async function writeMachine(file: MachineFile): Promise<void> {
+  const owner: Owner = { pid: process.pid, started: (await statOf(process.pid))?.startTicks ?? '' };
+  await writeFile(join(file.dir, FILE), JSON.stringify({ ...file, owner }));
+}
+
+export const readMachine = async (dir: string): Promise<MachineFile> =>
+  JSON.parse(await readFile(join(dir, FILE), 'utf8')) as MachineFile;
+
+/** Ends the machines of processes that were killed before they could do so themselves. */
+export async function sweepMachines(): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    if (!name.startsWith('crid-vm-')) continue;
+    const dir = join(tmpdir(), name);
+    const text = await readFile(join(dir, FILE), 'utf8').catch(() => '');
+    const owner = /"owner":(\{[^}]*\})/.exec(text)?.[1];
+    if (owner === undefined) continue;
+    const { pid, started } = JSON.parse(owner) as Owner;
+    if ((await statOf(pid))?.startTicks === started) continue;
+    for (const { pid: left, args } of await processes()) {
+      if (args.some((arg) => arg.includes(`${dir}/`))) process.kill(left, 'SIGKILL');
+    }
+    await rm(dir, { recursive: true, force: true });
+  }
+}
