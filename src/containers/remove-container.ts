@@ -9,7 +9,7 @@ const LIMIT_MS = 5 * 60_000;
 
 /**
  * Removes a container; one that runs is killed first (CRI RemoveContainer). Repeats join; an unknown container is a
- * success. The record goes last: whatever fails, the container stays listed and the next try goes on from there.
+ * success. Whatever fails, the container stays listed and the next try goes on from there.
  */
 export const removeContainer =
   (deps: ContainerDeps) =>
@@ -48,15 +48,14 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
     await deps.ios.get(id)?.remove();
     deps.ios.delete(id);
   });
+  const { containers, snapshots } = deps.containerd;
+  // Side by side: what a kill leaves of a container without a record, the next start sweeps.
   await Promise.all([
-    steps.step('remove files', async () => {
-      await Promise.all([
-        removeTree(deps.directories.containerRoot(id)),
-        removeTree(deps.directories.containerState(id)),
-      ]);
-    }),
-    steps.step('remove snapshot', (signal) => deps.containerd.snapshots(container.snapshotter).remove(id, { signal })),
+    steps.step('remove files', () =>
+      removeTree(deps.directories.containerRoot(id), deps.directories.containerState(id)),
+    ),
+    steps.step('remove snapshot', (signal) => snapshots(container.snapshotter).remove(id, { signal })),
+    steps.step('delete record', (signal) => containers.delete(id, { signal })),
   ]);
-  await steps.step('delete record', (signal) => deps.containerd.containers.delete(id, { signal }));
   deps.state.containers.delete(id);
 }

@@ -35,21 +35,30 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
 }
 
 /**
- * Removes a file or a directory with all in it; links are removed, not followed. Succeeds when it is gone. Unmounts
- * nothing: FAILED_PRECONDITION, naming the mount, when something is mounted at or below `path`.
+ * Removes files or directories with all in them; links are removed, not followed. Succeeds when they are gone. Unmounts
+ * nothing: FAILED_PRECONDITION, naming the mount, when something is mounted at or below one of them, and all stay.
  */
-export async function removeTree(path: string): Promise<void> {
-  let parent: string;
-  try {
-    parent = await realpath(dirname(path));
-  } catch (thrown) {
-    if (errnoName(thrown) === 'ENOENT') return;
-    throw fsError(thrown, path);
-  }
-  const real = join(parent, basename(path));
-  const mounted = (await readMountInfo()).find((info) => isWithin(info.mountPoint, real));
-  if (mounted !== undefined) {
+export async function removeTree(...paths: readonly string[]): Promise<void> {
+  const found = await Promise.all(paths.map(async (path) => ({ path, real: await withRealParent(path) })));
+  const mounts = await readMountInfo();
+  for (const { path, real } of found) {
+    const mounted = mounts.find(({ mountPoint }) => real !== undefined && isWithin(mountPoint, real));
+    if (mounted === undefined) continue;
     throw new CriError('FAILED_PRECONDITION', `remove ${path}: ${mounted.fstype} is mounted at ${mounted.mountPoint}`);
   }
-  await translated(path, () => rm(real, { recursive: true, force: true }));
+  await Promise.all(
+    found.map(async ({ path, real }) => {
+      if (real !== undefined) await translated(path, () => rm(real, { recursive: true, force: true }));
+    }),
+  );
+}
+
+/** The path with the links of its folder resolved; undefined when the folder is gone. */
+async function withRealParent(path: string): Promise<string | undefined> {
+  try {
+    return join(await realpath(dirname(path)), basename(path));
+  } catch (thrown) {
+    if (errnoName(thrown) === 'ENOENT') return undefined;
+    throw fsError(thrown, path);
+  }
 }

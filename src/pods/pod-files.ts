@@ -43,7 +43,7 @@ export async function unmountPodFiles(directories: Directories, id: string): Pro
 
 export async function removePodFiles(directories: Directories, id: string): Promise<void> {
   await unmountPodFiles(directories, id);
-  await Promise.all([removeTree(directories.podRoot(id)), removeTree(directories.podState(id))]);
+  await removeTree(directories.podRoot(id), directories.podState(id));
 }
 
 /** resolv.conf(5) of a CRI DNSConfig: searches, servers, options, as far as they are given. */
