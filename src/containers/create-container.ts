@@ -32,7 +32,9 @@ import {
   encodeStatus,
 } from '../state/stored.js';
 import type { ContainerDeps } from './deps.js';
-import { specInput } from './spec-input.js';
+import { keepProcess } from './exec-process.js';
+import { readRootfs } from './read-rootfs.js';
+import { specInput, type FromRootfs, type Subject } from './spec-input.js';
 
 const LIMIT_MS = 5 * 60_000;
 
@@ -93,24 +95,9 @@ async function create(
   const handler = deps.handlers.of(pod);
   const image = imageOf(deps, config);
   const logPath = containerLogPath(logDirectory, config.log_path) ?? '';
-  await steps.step(
-    'make directories',
-    async () => {
-      await Promise.all([
-        ensureDirectory(deps.directories.containerRoot(id), 0o700),
-        ensureDirectory(deps.directories.containerState(id), 0o700),
-      ]);
-    },
-    async () => {
-      await Promise.all([
-        removeTree(deps.directories.containerRoot(id)),
-        removeTree(deps.directories.containerState(id)),
-      ]);
-    },
-  );
-  const rootfs = await prepareSnapshot(deps, steps, { id, pod, image, handler, config });
-  const input = await specInput(deps, steps, { id, pod, image, handler, config, rootfs });
-  const spec = buildContainerSpec(input);
+  const subject = { id, pod, image, handler, config };
+  const [input, fromRootfs] = await Promise.all([specInput(deps, steps, subject), prepareRootfs(deps, steps, subject)]);
+  const spec = buildContainerSpec({ ...input, ...fromRootfs });
   const container: Container = {
     id,
     name,
@@ -122,7 +109,7 @@ async function create(
     processLabel: input.selinux?.processLabel ?? '',
     snapshotter: handler.snapshotter,
     cgroupsPath: spec.linux?.cgroupsPath ?? '',
-    user: input.user,
+    user: fromRootfs.user,
     createdAtNs: nowNs(),
     resources: config.linux?.resources && {
       linux: shownResources(spec.linux.resources, spec.process.oomScoreAdj),
@@ -133,14 +120,17 @@ async function create(
   await steps.step(
     'record container',
     async (signal) => {
-      await deps.statusFiles.write(container);
       const record = toRecord(container, handler, input.imageName, specAny(spec));
-      await deps.containerd.containers.create(record, { signal, lease: pod.id });
+      await Promise.all([
+        deps.statusFiles.write(container),
+        deps.containerd.containers.create(record, { signal, lease: pod.id }),
+      ]);
     },
     () => deps.containerd.containers.delete(id),
   );
   // The pod may have been stopped meanwhile; from here on, its removal sees this container.
   requireReady(deps, pod.id);
+  keepProcess(config, spec.process);
   deps.state.containers.put(container);
   return id;
 }
@@ -153,17 +143,32 @@ function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {
   return image;
 }
 
-/** The writable layer. It is made writable even for a read-only rootfs: the runtime adds mount points first. */
-const prepareSnapshot = (
-  deps: ContainerDeps,
-  steps: Steps,
-  { id, pod, image, handler }: { id: string; pod: Pod; image: LocalImage; handler: Handler; config: ContainerConfig },
-) => {
+/** What a container has on the host before it has a record, and what its spec must know of it. */
+async function prepareRootfs(deps: ContainerDeps, steps: Steps, subject: Subject): Promise<FromRootfs> {
+  const [mounts] = await Promise.all([prepareSnapshot(deps, steps, subject), makeDirectories(deps, steps, subject.id)]);
+  return steps.step('read rootfs', () => readRootfs(deps, subject, mounts));
+}
+
+const makeDirectories = (deps: ContainerDeps, steps: Steps, id: string): Promise<void> => {
+  const root = deps.directories.containerRoot(id);
+  const state = deps.directories.containerState(id);
+  return steps.step(
+    'make directories',
+    async () => void (await Promise.all([ensureDirectory(root, 0o700), ensureDirectory(state, 0o700)])),
+    () => removeTree(root, state),
+  );
+};
+
+/**
+ * The writable layer. It is made writable even for a read-only rootfs: the runtime adds mount points first. When what
+ * runs beside it fails it is not cancelled: containerd might go on and make it after the undo.
+ */
+const prepareSnapshot = (deps: ContainerDeps, steps: Steps, { id, pod, image, handler }: Subject) => {
   const snapshots = deps.containerd.snapshots(handler.snapshotter);
+  const labels = remapLabels(podUserNamespace(pod.config));
   return steps.step(
     'prepare snapshot',
-    (signal) =>
-      snapshots.prepare(id, image.chainId, remapLabels(podUserNamespace(pod.config)), { signal, lease: pod.id }),
+    () => snapshots.prepare(id, image.chainId, labels, { lease: pod.id }),
     () => snapshots.remove(id),
   );
 };

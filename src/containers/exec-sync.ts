@@ -6,10 +6,10 @@ import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import { execProcess } from '../spec/exec-process.js';
-import { parseSpec, processAny } from '../spec/spec-json.js';
+import type { Container } from '../state/records.js';
 import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
+import { processOfExec } from './exec-process.js';
 import { killExec, removeExec, type MadeExec } from './remove-exec.js';
 
 /** What a stream may carry before the rest is dropped; the CRI leaves the limit to the server, its peers use the same. */
@@ -33,7 +33,8 @@ export const execSync =
     if (request.timeout < 0n || request.timeout > MAX_TIMEOUT_S) {
       throw invalidArgument('timeout', `expected 0 to ${MAX_TIMEOUT_S} seconds, received ${request.timeout}`);
     }
-    const { id, state } = deps.state.containers.get(request.container_id, 'container_id');
+    const container = deps.state.containers.get(request.container_id, 'container_id');
+    const { id, state } = container;
     if (state.phase !== 'running')
       throw new CriError('FAILED_PRECONDITION', `container "${id}" is ${state.phase}, not running`);
     const execId = randomBytes(32).toString('hex');
@@ -44,35 +45,34 @@ export const execSync =
       caller,
       limitMs: LIMIT_MS,
       work: (steps) =>
-        run(deps, steps, { id, execId, cmd: request.cmd, timeoutMs: Number(request.timeout) * 1000 }, caller),
+        run(deps, steps, { container, execId, cmd: request.cmd, timeoutMs: Number(request.timeout) * 1000 }, caller),
     });
   };
 
 interface Command {
-  readonly id: string;
+  readonly container: Container;
   readonly execId: string;
   readonly cmd: readonly string[];
   readonly timeoutMs: number;
 }
 
 async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: Caller): Promise<ExecSyncResponse> {
-  const { id, execId } = command;
-  const { tasks, containers } = deps.containerd;
+  const { container, execId } = command;
+  const { id } = container;
+  const { tasks } = deps.containerd;
   const made: MadeExec = { target: { containerId: id, execId }, pid: undefined, streams: undefined };
   const fifoDir = join(deps.directories.containerState(id), 'io', execId);
-  const [capture, { spec }] = await Promise.all([
+  const [capture, spec] = await Promise.all([
     steps.step(
       'open streams',
       async () => (made.streams = await deps.stdio.capture({ fifoDir, name: execId, maxBytes: MAX_OUTPUT_BYTES })),
       async () => made.streams?.remove(),
     ),
-    steps.step('read spec', (signal) => containers.get(id, { signal })),
+    processOfExec(deps, steps, container, command.cmd, false),
   ]);
-  if (!spec) throw new CriError('INTERNAL', `container "${id}" has no spec`);
-  const process = processAny(execProcess(parseSpec(spec), command.cmd, false));
   await steps.step(
     'create process',
-    (signal) => tasks.exec({ ...made.target, io: { ...capture.paths, terminal: false }, spec: process }, { signal }),
+    (signal) => tasks.exec({ ...made.target, io: { ...capture.paths, terminal: false }, spec }, { signal }),
     () => killExec(deps, made),
   );
   // Waited for before it runs, so that not even the shortest command has ended unseen.

@@ -1,17 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ExecRequest, ExecResponse } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
+import { invalidArgument } from '../base/errors.js';
 import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
 import type { Steps } from '../operation/steps.js';
-import { execProcess } from '../spec/exec-process.js';
-import { parseSpec, processAny } from '../spec/spec-json.js';
+import type { Container } from '../state/records.js';
 import { makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/fifo-set.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
 import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
+import { processOfExec } from './exec-process.js';
 import { killExec, removeExec, type MadeExec } from './remove-exec.js';
 import { resizer } from './resize.js';
 import { runningContainer } from './running-container.js';
@@ -49,7 +49,8 @@ interface Command {
 }
 
 function serve(deps: ContainerDeps, command: Command, client: CommandClient): Promise<Outcome> {
-  const { id } = runningContainer(deps.state, command.id);
+  const container = runningContainer(deps.state, command.id);
+  const { id } = container;
   const execId = randomBytes(32).toString('hex');
   const made: MadeExec = { target: { containerId: id, execId }, pid: undefined, streams: undefined };
   return deps.operations.run({
@@ -59,7 +60,7 @@ function serve(deps: ContainerDeps, command: Command, client: CommandClient): Pr
     // The client is looked at where it matters: when it goes, the command is ended before the operation is.
     caller: {},
     limitMs: LIMIT_MS,
-    work: (steps) => run(deps, steps, made, command, client),
+    work: (steps) => run(deps, steps, made, { ...command, container }, client),
   });
 }
 
@@ -67,24 +68,22 @@ async function run(
   deps: ContainerDeps,
   steps: Steps,
   made: MadeExec,
-  command: Command,
+  command: Command & { readonly container: Container },
   client: CommandClient,
 ): Promise<Outcome> {
-  const { tasks, containers } = deps.containerd;
+  const { tasks } = deps.containerd;
   const { target } = made;
-  const [paths, { spec }] = await Promise.all([
+  const [paths, spec] = await Promise.all([
     steps.step(
       'open streams',
       () => openStreams(deps, made, command, client),
       async () => made.streams?.remove(),
     ),
-    steps.step('read spec', (signal) => containers.get(command.id, { signal })),
+    processOfExec(deps, steps, command.container, command.cmd, command.tty),
   ]);
-  if (!spec) throw new CriError('INTERNAL', `container "${command.id}" has no spec`);
-  const process = processAny(execProcess(parseSpec(spec), command.cmd, command.tty));
   await steps.step(
     'create process',
-    (signal) => tasks.exec({ ...target, io: { ...paths, terminal: command.tty }, spec: process }, { signal }),
+    (signal) => tasks.exec({ ...target, io: { ...paths, terminal: command.tty }, spec }, { signal }),
     () => killExec(deps, made),
   );
   await steps.step('start process', async (signal) => {

@@ -2,17 +2,13 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NamespaceMode, type ContainerConfig, type Device } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
-import type { SnapshotMount } from '../containerd/containerd.js';
 import { listDevices, statDevice, type Device as HostDevice } from '../host/devices.js';
-import { ensureDirectory } from '../host/paths.js';
-import { openRootfs, type Rootfs } from '../host/rootfs.js';
 import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import { containerAppArmor } from '../spec/container-spec.js';
 import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
-import type { ContainerSpecInput, ResolvedDevice, ResolvedUser } from '../spec/types.js';
-import { needsUserLookup, resolveUser, userRequest } from '../spec/user.js';
+import type { ContainerSpecInput, ResolvedDevice } from '../spec/types.js';
 import { podFiles } from '../state/pod-view.js';
 import type { LocalImage } from '../state/images.js';
 import type { Pod } from '../state/records.js';
@@ -22,26 +18,30 @@ import { cdiEdits } from './cdi-devices.js';
 import { mountImages } from './image-mounts.js';
 import { resolveMounts } from './resolve-mounts.js';
 
-const MAX_ACCOUNT_FILE_BYTES = 16 * 1024 * 1024;
-
-interface Subject {
+/** The container that is being made. */
+export interface Subject {
   readonly id: string;
   readonly pod: Pod;
   readonly image: LocalImage;
   readonly handler: Handler;
   readonly config: ContainerConfig;
-  readonly rootfs: readonly SnapshotMount[];
 }
 
-/** Gathers what the spec must know of the host, the image and the rootfs, so that building it needs no I/O. */
-export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subject): Promise<ContainerSpecInput> {
-  const { id, pod, image, handler, config } = subject;
+/** What the spec takes from the files of the rootfs. */
+export type FromRootfs = Pick<ContainerSpecInput, 'user' | 'volumes'>;
+
+/** Gathers what the spec must know of the host and the image, so that building it needs no I/O. */
+export async function specInput(
+  deps: ContainerDeps,
+  steps: Steps,
+  { id, pod, image, handler, config }: Subject,
+): Promise<Omit<ContainerSpecInput, keyof FromRootfs>> {
   if (pod.state.phase !== 'ready') throw new CriError('FAILED_PRECONDITION', `pod sandbox "${pod.id}" is not ready`);
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
   const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);
   const imagePaths = await mountImages(deps, steps, pod, config);
-  const [mounts, fromRootfs, devices, privilegedDevices, podMounts, seccompProfile, cdi] = await Promise.all([
+  const [mounts, devices, privilegedDevices, podMounts, seccompProfile, cdi] = await Promise.all([
     steps.step(
       'resolve mounts',
       () => resolveMounts(config.mounts, { imagePaths, mountLabel: selinux?.mountLabel ?? '' }),
@@ -50,7 +50,6 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
         waitingOn: () => 'the sources of its mounts',
       },
     ),
-    steps.step('read rootfs', () => readRootfs(deps, subject)),
     resolveDevices(config.devices),
     privileged && !handler.spec.privilegedWithoutHostDevices ? hostDevices() : [],
     existing({
@@ -75,10 +74,8 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
     pod: pod.config,
     imageName: config.image?.user_specified_image || config.image?.image || '',
     image: image.config,
-    user: fromRootfs.user,
     mounts,
     podMounts: { ...podMounts, shm: podMounts.shm ?? '' },
-    volumes: fromRootfs.volumes,
     devices,
     privilegedDevices,
     targetPid: targetPid(deps, pod, config),
@@ -89,58 +86,6 @@ export async function specInput(deps: ContainerDeps, steps: Steps, subject: Subj
     options: deps.specOptions,
     host: deps.host,
   };
-}
-
-/** The user by the rootfs's own passwd and group, and the VOLUMEs of the image copied out of it. */
-async function readRootfs(
-  deps: ContainerDeps,
-  subject: Subject,
-): Promise<{ user: ResolvedUser; volumes: ContainerSpecInput['volumes'] }> {
-  const { config, image } = subject;
-  const paths = deps.config.runtime.ignore_image_defined_volumes ? [] : volumePaths(config, image);
-  const request = userRequest(config.linux?.security_context, image.config.config?.User ?? '');
-  if (paths.length === 0 && !needsUserLookup(request)) {
-    return { user: resolveUser({ ...request, passwd: undefined, group: undefined }), volumes: [] };
-  }
-  const rootfs = await openRootfs(subject.rootfs);
-  try {
-    const [passwd, group] = await Promise.all([readText(rootfs, '/etc/passwd'), readText(rootfs, '/etc/group')]);
-    return {
-      user: resolveUser({ ...request, passwd, group }),
-      volumes: await copyVolumes(deps, subject.id, rootfs, paths),
-    };
-  } finally {
-    rootfs.close();
-  }
-}
-
-async function readText(rootfs: Rootfs, path: string): Promise<string | undefined> {
-  const bytes = await rootfs.readFile(path, MAX_ACCOUNT_FILE_BYTES);
-  return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
-}
-
-/** VOLUMEs of the image that the request does not mount over. */
-function volumePaths(config: ContainerConfig, image: LocalImage): string[] {
-  const mounted = new Set(config.mounts.map(({ container_path }) => join('/', container_path)));
-  return Object.keys(image.config.config?.Volumes ?? {}).filter((path) => !mounted.has(join('/', path)));
-}
-
-async function copyVolumes(
-  deps: ContainerDeps,
-  id: string,
-  rootfs: Rootfs,
-  paths: readonly string[],
-): Promise<ContainerSpecInput['volumes']> {
-  const root = join(deps.directories.containerRoot(id), 'volumes');
-  return Promise.all(
-    paths.map(async (path, index) => {
-      const hostPath = join(root, String(index));
-      // One that is missing in the image, or no directory there, begins empty.
-      await ensureDirectory(hostPath, 0o755);
-      await rootfs.copyTree(path, hostPath);
-      return { containerPath: join('/', path), hostPath };
-    }),
-  );
 }
 
 async function resolveDevices(devices: readonly Device[]): Promise<ResolvedDevice[]> {
