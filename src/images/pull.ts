@@ -97,8 +97,14 @@ async function readRecord(
   steps: Steps,
   name: string,
 ): Promise<Pick<ImageContent, 'id' | 'chainId'> & { target: Descriptor }> {
-  await steps.step('read record', () => deps.images.refresh(name));
-  const entry = deps.images.entry(name);
+  const entry = await steps.step('read record', async (signal) => {
+    const { target, labels } = await deps.containerd.images.get(name, { signal });
+    // The cache may have it already, from before the pull or from its events.
+    const known = deps.images.entry(name);
+    if (known?.record.target.digest === target.digest && hasLabels(known.record.labels, labels)) return known;
+    await deps.images.refresh(name);
+    return deps.images.entry(name);
+  });
   if (entry) return { ...entry.content, target: entry.record.target };
   // The cache leaves out what cannot be read; here it is told why.
   return steps.step('read image', async (signal) => {

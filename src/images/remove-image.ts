@@ -29,8 +29,9 @@ export const removeImage =
         const references = deps.images.get(image.id)?.references ?? [];
         const remove = (name: string, sync: boolean): Promise<void> =>
           steps.step(`remove ${name}`, async (signal) => {
+            const before = deps.images.entry(name);
             await deps.containerd.images.delete(name, sync, { signal, timeoutMs: LIMIT_MS });
-            await deps.images.refresh(name);
+            await deps.images.forget(name, before);
           });
         // containerd collects what the image held when its last name goes.
         const last = references.at(-1);

@@ -44,6 +44,8 @@ export interface ImageCache {
   entry(name: string): ImageEntry | undefined;
   /** Reads one image record anew, after it has changed or gone; adopts it when somebody else made it. */
   refresh(name: string): Promise<void>;
+  /** Forgets a record after its removal, unless it has come back meanwhile; `before`: what `entry` had said of it. */
+  forget(name: string, before: ImageEntry | undefined): Promise<void>;
   /** Reads them all; one that cannot be read is left out and logged. */
   rebuild(): Promise<void>;
 }
@@ -89,6 +91,9 @@ export function createImageCache(options: {
     }
   };
   const refresh = (name: string): Promise<void> => inTurn(name, async () => replace(name, await read(name)));
+  const forget = (name: string, before: ImageEntry | undefined): Promise<void> =>
+    // An entry that somebody has read since then may be newer than the removal.
+    inTurn(name, async () => replace(name, entries.get(name) === before ? undefined : await read(name)));
 
   return {
     get: (text) => {
@@ -99,6 +104,7 @@ export function createImageCache(options: {
     list: () => [...images.values()],
     entry: (name) => entries.get(name),
     refresh,
+    forget,
     async rebuild() {
       const records = await containerd.images.list([]);
       const names = new Set([...records.map(({ name }) => name), ...entries.keys()]);

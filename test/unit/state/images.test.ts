@@ -159,6 +159,22 @@ test('a record that moves or goes takes its name along', async () => {
   assert.deepEqual(cache.list(), []);
 });
 
+test('a removed record is forgotten unread, unless somebody has read it anew since', async () => {
+  const fake = fakeContainerd();
+  const [old, young] = [putImage(fake, { user: 'old' }), putImage(fake, { user: 'young' })];
+  const cache = cacheOf(fake);
+  name(fake, 'a.io/app:v1', old.manifest);
+  await cache.rebuild();
+  const before = cache.entry('a.io/app:v1');
+  // A pull of the same name, between the removal and its end.
+  name(fake, 'a.io/app:v1', young.manifest);
+  await cache.refresh('a.io/app:v1');
+  await cache.forget('a.io/app:v1', before);
+  assert.equal(cache.get('a.io/app:v1')?.id, young.id);
+  await cache.forget('a.io/app:v1', cache.entry('a.io/app:v1'));
+  assert.deepEqual(cache.list(), []);
+});
+
 test('images of others are adopted: labelled, pinned, and kept under their id', async () => {
   const fake = fakeContainerd();
   const { id, manifest } = putImage(fake);
