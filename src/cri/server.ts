@@ -25,6 +25,8 @@ export async function serve(options: {
   const server = createGrpcServer({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    // Statistics that nobody asks for, kept for every call and message.
+    'grpc.enable_channelz': 0,
     interceptors: [deadlineInterceptor],
   }).use(requestMiddleware({ log: options.log, ...(options.onCall ? { onCall: options.onCall } : {}) }));
   for (const { definition, implementation } of options.services) {

@@ -1,6 +1,5 @@
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { parse } from 'yaml';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError } from './errno.js';
 
@@ -30,12 +29,15 @@ async function readOne(path: string, priority: number): Promise<CdiFile> {
     const { size } = await stat(path);
     if (size > MAX_FILE_BYTES) throw new CriError('RESOURCE_EXHAUSTED', `larger than ${MAX_FILE_BYTES} bytes`);
     const text = await readFile(path, 'utf8');
-    const value: unknown = path.endsWith('.json') ? JSON.parse(text) : parse(text);
+    const value: unknown = path.endsWith('.json') ? JSON.parse(text) : await parseYaml(text);
     return { path, priority, content: { value } };
   } catch (thrown) {
     return { path, priority, content: { error: CriError.from(thrown).prefixed(`CDI spec ${path}`) } };
   }
 }
+
+/** Loaded where it is needed: few nodes have such a file, and the parser takes 8 MiB. */
+const parseYaml = async (text: string): Promise<unknown> => (await import('yaml')).parse(text);
 
 const namesIn = (directory: string): Promise<string[]> =>
   readdir(directory).catch((thrown: unknown) => {

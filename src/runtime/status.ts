@@ -9,7 +9,7 @@ import type { HandlerFeatures } from './features.js';
 import { stringifyGoJson } from '../state/go-json.js';
 
 const PROBE_TIMEOUT_MS = 2_000;
-const PROBE_FRESH_MS = 1_000;
+const FRESH_MS = 1_000;
 
 export interface StatusDeps {
   readonly config: Config;
@@ -23,9 +23,19 @@ export interface StatusDeps {
 
 /** CRI Status: is containerd there, is the network; `info` has the config in force, without credentials, and every running operation. */
 export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<StatusResponse>) => {
-  const reachable = createProbe(deps);
+  const runtimeNow = whileWell(
+    () => runtimeCondition(deps),
+    ({ status }) => status,
+  );
+  const networkNow = whileWell(
+    () => deps.network.status(),
+    ({ ready }) => ready,
+  );
   return async (request) => {
-    const [runtime, network] = await Promise.all([reachable(), deps.network.status()]);
+    const [runtime, network] = await Promise.all([
+      runtimeNow(),
+      request.verbose ? deps.network.status() : networkNow(),
+    ]);
     const conditions = [
       runtime,
       condition(
@@ -53,14 +63,14 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
   };
 };
 
-/** Asks containerd; that it was there a moment ago is answer enough, that it was not is asked again. */
-function createProbe(deps: StatusDeps): () => Promise<RuntimeCondition> {
-  let seenMs = -Infinity;
+/** Asks anew, unless all was well a moment ago. */
+function whileWell<T>(ask: () => Promise<T>, isWell: (answer: T) => boolean): () => Promise<T> {
+  let last: { readonly atMs: number; readonly answer: T } | undefined;
   return async () => {
-    if (performance.now() - seenMs < PROBE_FRESH_MS) return READY;
-    const found = await runtimeCondition(deps);
-    if (found.status) seenMs = performance.now();
-    return found;
+    if (last && performance.now() - last.atMs < FRESH_MS) return last.answer;
+    const answer = await ask();
+    last = isWell(answer) ? { atMs: performance.now(), answer } : undefined;
+    return answer;
   };
 }
 
