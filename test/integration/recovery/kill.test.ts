@@ -10,7 +10,7 @@ import { assertTruth } from './truth.js';
 
 const LIMIT_MS = 20_000;
 /** Ends by SIGKILL alone. */
-const STUBBORN = { command: ['sh', '-c', 'trap "" TERM; sleep 1000'] };
+const STUBBORN = { command: ['sh', '-c', 'trap "" TERM; touch /stubborn; sleep 1000'] };
 
 /** One kind of call, on an object of its own each time. */
 interface Attempt {
@@ -152,6 +152,10 @@ describe('kill -9 at each step, and a restart', { timeout: 600_000 }, () => {
   it('stop container', async () => {
     await killAtEachStep('stop container', async () => {
       const id = await pod.run(STUBBORN);
+      // Before its shell has come that far, the signal would end it.
+      await until('it ignores SIGTERM', LIMIT_MS, async () =>
+        (await pod.exec(id, ['test', '-e', '/stubborn'])).exitCode === 0 ? true : undefined,
+      );
       return {
         call: () => crid.runtime.stopContainer({ container_id: id, timeout: 1n }),
         holds: async () => (await stateOf(id)) === ContainerState.CONTAINER_EXITED,
