@@ -1,6 +1,7 @@
 import { disposeAll } from '../../tools/stack/disposers.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { spokenSteps } from '../../tools/stack/steps.js';
+import { copyCheckout } from '../../tools/vm/checkout.js';
 import type { Machine } from '../../tools/vm/machine.js';
 import { GUEST_ENVIRONMENT, useNode } from '../../tools/vm/node.js';
 import { quote } from '../../tools/vm/ssh.js';
@@ -38,6 +39,7 @@ say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 
 /** The runner of all test files, inside the guest. */
 async function runTests(machine: Machine, { words, runtime }: TestOptions): Promise<Counts> {
+  await step('copy this checkout to the node', () => copyCheckout(machine));
   const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} node --enable-source-maps build/test/run.js vm integration ${words.map(quote).join(' ')}`;
   const { code, stdout } = await machine.answer(script, { timeoutMs: TESTS_LIMIT_MS, write: say });
   const counts = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(stdout);
@@ -50,7 +52,7 @@ async function runTests(machine: Machine, { words, runtime }: TestOptions): Prom
 async function describe(machine: Machine): Promise<string> {
   const versions = await machine.run(
     `. /etc/os-release; echo "$PRETTY_NAME, kernel $(uname -r), systemd $(systemctl --version | sed -n '1s/systemd \\([0-9]*\\).*/\\1/p')"
-     echo "$(containerd --version | cut -d' ' -f3), $(runc --version | head -1), $(crun --version | head -1), Node $(node --version)"
+     echo "containerd $(containerd --version | cut -d' ' -f3), $(runc --version | head -1), $(crun --version | head -1), Node $(node --version)"
      echo "$(stat -fc %T /sys/fs/cgroup), AppArmor: $(cat /sys/module/apparmor/parameters/enabled)"`,
   );
   return versions.trim().replaceAll('\n', ', ');

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import { stackLayout } from '../stack/layout.js';
 import { prepareStack } from '../stack/prepare.js';
 import type { Step } from '../stack/steps.js';
-import { copyCheckout, EXCHANGE, SHARED } from './checkout.js';
+import { EXCHANGE, SHARED } from './checkout.js';
 import { attachMachine, startMachine, type Machine } from './machine.js';
 import { GUEST_STACK } from './recipe.js';
 import { quote } from './ssh.js';
@@ -11,17 +11,12 @@ import { quote } from './ssh.js';
 export const GUEST_ENVIRONMENT = `CRID_STACK_DIR=${GUEST_STACK} CRID_STACK_CGROUP_DRIVER=systemd`;
 
 /**
- * A node that has this checkout, the stack's images and the Go tools at their own paths. With CRID_VM, the folder of one
- * that runs, that one, and the checkout anew; it stays.
+ * A node that has the stack's images and the Go tools at their own paths. With CRID_VM, the folder of one that runs, that
+ * one; it stays.
  */
 export async function useNode(step: Step): Promise<Machine> {
   const running = process.env['CRID_VM'];
-  const machine = await (running ? attachMachine(running) : startNode(step));
-  await step('copy this checkout to the node', () => copyCheckout(machine));
-  return machine;
-}
-
-async function startNode(step: Step): Promise<Machine> {
+  if (running) return attachMachine(running);
   const layout = stackLayout();
   await prepareStack(layout, step);
   for (const folder of [layout.goTools, EXCHANGE]) await mkdir(folder, { recursive: true });

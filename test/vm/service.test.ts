@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { run } from '../../tools/stack/exec.js';
+import { writeCerts } from '../../tools/stack/containerd-config.js';
+import { until } from '../../tools/stack/wait.js';
+import { criClient } from '../harness/cri-client.js';
+import { pullImage, removeAllPods, runPod, type RunningPod } from '../harness/pod.js';
+import { testStack } from '../harness/test-stack.js';
+import { CRID_SOCKET } from './installed.js';
+import { cgroupOf, pidOf } from './scopes.js';
+
+/** crid as a node has it: from its npm package, by its unit, beside the packaged containerd. */
+const crid = criClient(CRID_SOCKET);
+const LIMIT_MS = 300_000;
+const COUNTING = ['sh', '-c', 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'];
+
+let pod: RunningPod;
+let id = '';
+
+const systemctl = (...args: string[]): Promise<string> => run('systemctl', args, { timeoutMs: LIMIT_MS });
+const property = async (name: string, unit = 'crid'): Promise<string> =>
+  (await systemctl('show', '-P', name, unit)).trim();
+const answers = (): Promise<unknown> =>
+  until('crid answers', LIMIT_MS, () => crid.runtime.containerStatus({ container_id: id }));
+
+before(async () => {
+  const stack = await testStack();
+  await writeCerts('/etc/containerd/certs.d', stack.registry.url);
+  await systemctl('start', 'crid');
+  await pullImage(crid);
+  pod = await runPod(crid, stack, { linux: { cgroup_parent: '/kubepods.slice/kubepods-podservice.slice' } });
+  id = await pod.run({ name: 'counting', command: COUNTING });
+});
+
+after(async () => {
+  await removeAllPods(crid);
+  crid.close();
+  await systemctl('stop', 'crid');
+});
+
+test('the unit is started when crid serves, and says so', async () => {
+  assert.deepEqual(
+    [await property('Type'), await property('ActiveState'), await property('StatusText')],
+    ['notify', 'active', `serving ${CRID_SOCKET}`],
+  );
+  const { runtime_name: name } = await crid.runtime.version({});
+  assert.equal(name, 'crid');
+});
+
+test('the systemd cgroup driver is told to the kubelet, and used', async () => {
+  const { linux } = await crid.runtime.runtimeConfig({});
+  assert.equal(linux?.cgroup_driver, 0, 'SYSTEMD');
+  assert.equal(await cgroupOf(crid, id), `/kubepods.slice/kubepods-podservice.slice/cri-containerd-${id}.scope`);
+});
+
+test('kill -9: systemd starts it again, the container goes on, and no line of its log is missing', async () => {
+  const before = [await pidOf(crid, id), await pidOf(crid, pod.id)];
+  const main = await property('MainPID');
+  await systemctl('kill', '--kill-whom=main', '--signal=KILL', 'crid');
+  await until('systemd starts it again', LIMIT_MS, async () => {
+    const now = await property('MainPID');
+    return (now !== main && now !== '0' && (await property('ActiveState')) === 'active') || undefined;
+  });
+  await answers();
+  assert.deepEqual([await pidOf(crid, id), await pidOf(crid, pod.id)], before);
+  await assertCountsOn();
+});
+
+test('containerd restarts: crid stays, and so do the containers', async () => {
+  const before = [await property('MainPID'), await pidOf(crid, id), await pidOf(crid, pod.id)];
+  await systemctl('restart', 'containerd');
+  await answers();
+  const { exitCode } = await until('exec works again', LIMIT_MS, () => pod.exec(id, ['true']));
+  assert.equal(exitCode, 0);
+  assert.deepEqual([await property('MainPID'), await pidOf(crid, id), await pidOf(crid, pod.id)], before);
+  await assertCountsOn();
+});
+
+test('stopped and started: the same', async () => {
+  const before = await pidOf(crid, id);
+  await systemctl('stop', 'crid');
+  assert.ok((await readFile(`/proc/${before}/comm`, 'utf8')).length > 0, 'the container lives without crid');
+  await systemctl('start', 'crid');
+  await answers();
+  assert.equal(await pidOf(crid, id), before);
+  await assertCountsOn();
+});
+
+test('crid doctor finds nothing wrong with the node', async () => {
+  await run('/usr/local/bin/crid', ['doctor'], { timeoutMs: LIMIT_MS });
+});
+
+/** It writes now, and every number is there once, in order. */
+async function assertCountsOn(): Promise<void> {
+  const numbers = async (): Promise<number[]> =>
+    (await readFile(join(pod.config.log_directory, 'counting.log'), 'utf8'))
+      .split('\n')
+      .filter(Boolean)
+      .map((line) => Number(line.split(' ')[3]));
+  const so = (await numbers()).length;
+  const all = await until('it writes on', LIMIT_MS, async () => {
+    const found = await numbers();
+    return found.length > so + 3 ? found : undefined;
+  });
+  assert.deepEqual(
+    all,
+    all.map((_, index) => index),
+  );
+}
