@@ -5,6 +5,7 @@ import type { Containerd } from './containerd.js';
 import { createContainers } from './containers.js';
 import { createContent } from './content.js';
 import { createController } from './controller.js';
+import { createDiff } from './diff.js';
 import { createEvents } from './events.js';
 import { createImages } from './images.js';
 import { createIntrospection } from './introspection.js';
@@ -54,6 +55,7 @@ export function createContainerd(options: ContainerdOptions): Containerd {
     tasks: createTasks(clientOf),
     images: createImages(clientOf),
     content: createContent(clientOf),
+    diff: createDiff(clientOf),
     leases,
     transfer: createTransfer(clientOf, leases, log),
     sandboxes: createSandboxStore(clientOf),

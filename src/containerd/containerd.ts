@@ -122,10 +122,12 @@ export interface Tasks {
   /** Ends when the process has exited; no time limit of its own. */
   wait(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Exit>;
   pids(containerId: string, options?: CallOptions): Promise<number[]>;
-  checkpoint(
-    request: { containerId: string; parentCheckpoint?: string; options?: Any },
-    options?: CallOptions,
-  ): Promise<void>;
+  /** Freezes every process of the container until `resume`. */
+  pause(containerId: string, options?: CallOptions): Promise<void>;
+  /** Succeeds when it has ended. */
+  resume(containerId: string, options?: CallOptions): Promise<void>;
+  /** Writes the memory of its processes to files, with CRIU; the task goes on. */
+  checkpoint(request: { containerId: string; options?: Any | undefined }, options?: CallOptions): Promise<void>;
   metrics(
     filters: readonly string[],
     options?: CallOptions,
@@ -177,7 +179,18 @@ export interface Images {
 export interface Content {
   /** The whole blob; refuses one larger than `maxBytes` with RESOURCE_EXHAUSTED. */
   read(digest: string, maxBytes: number, options?: CallOptions): Promise<Uint8Array>;
+  /** The blob piece by piece, however large it is. */
+  stream(digest: string, options?: CallOptions): AsyncIterable<Uint8Array>;
   info(digest: string, options?: CallOptions): Promise<{ digest: string; size: bigint; labels: Labels }>;
+}
+
+/** containerd.services.diff.v1.Diff */
+export interface Diff {
+  /** Makes a blob, a tar, of what the newer mounts have beyond the older ones; `ref` names the upload. */
+  create(
+    request: { older: readonly SnapshotMount[]; newer: readonly SnapshotMount[]; ref: string },
+    options?: CallOptions,
+  ): Promise<Descriptor>;
 }
 
 export interface Lease {
@@ -350,6 +363,7 @@ export interface Containerd {
   readonly tasks: Tasks;
   readonly images: Images;
   readonly content: Content;
+  readonly diff: Diff;
   readonly leases: Leases;
   readonly transfer: Transfer;
   readonly sandboxes: SandboxStore;

@@ -1,6 +1,6 @@
 import { ContentDefinition } from '../../generated/containerd/services/content/v1/content.js';
 import { CriError } from '../base/errors.js';
-import { withOptions, type ClientOf } from './connection.js';
+import { withOptions, withoutLimit, type ClientOf } from './connection.js';
 import type { Content } from './containerd.js';
 import { present } from './answers.js';
 
@@ -18,6 +18,10 @@ export function createContent(clientOf: ClientOf): Content {
         chunks.push(data);
       }
       return Buffer.concat(chunks, length);
+    },
+
+    async *stream(digest, options) {
+      for await (const { data } of client.read({ digest }, withoutLimit(options))) yield data;
     },
 
     info: async (digest, options) => {

@@ -13,6 +13,7 @@ const METHODS: Readonly<Record<string, string>> = {
   'leases.listResources': 'leases.resources',
   'transfer.transfer': 'transfer.pull',
   'streaming.stream': 'transfer.stream',
+  'diff.diff': 'diff.create',
   'introspection.pluginInfo': 'introspection.runtimeFeatures',
 };
 

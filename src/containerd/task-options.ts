@@ -1,4 +1,5 @@
-import { Options as RuncOptions } from '../../generated/containerd/types/runc/options/oci.js';
+import { CheckpointOptions, Options as RuncOptions } from '../../generated/containerd/types/runc/options/oci.js';
+import { CriError } from '../base/errors.js';
 import { anyOf } from './any.js';
 import type { Any, ContainerRecord } from './containerd.js';
 import { RUNC_OPTIONS, RUNC_RUNTIME } from './runtime-options.js';
@@ -27,4 +28,23 @@ export function taskOptions(runtime: ContainerRecord['runtime'], { ioOwner, endp
     ...(endpoint && { task_api_address: endpoint.address, task_api_version: endpoint.version }),
   };
   return anyOf(RUNC_OPTIONS, RuncOptions.encode(options).finish());
+}
+
+/**
+ * The options of Tasks.Checkpoint: CRIU's images go to `imageDir`, its log and its statistics to `workDir`, and the task
+ * goes on. Open connections and locks of files, which most servers have, do not stand in the way.
+ * FAILED_PRECONDITION: another runtime than runc's shim.
+ */
+export function checkpointOptions(
+  runtime: ContainerRecord['runtime'],
+  { imageDir, workDir }: { readonly imageDir: string; readonly workDir: string },
+): Any {
+  if (runtime.name !== RUNC_RUNTIME) {
+    throw new CriError('FAILED_PRECONDITION', `the runtime ${runtime.name} is not known to make checkpoints`);
+  }
+  const options = { image_path: imageDir, work_path: workDir, open_tcp: true, file_locks: true };
+  return anyOf(
+    'containerd.runc.v1.CheckpointOptions',
+    CheckpointOptions.encode(CheckpointOptions.fromPartial(options)).finish(),
+  );
 }

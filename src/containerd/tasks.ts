@@ -8,7 +8,7 @@ import { timestampNs } from './wire-time.js';
 
 export function createTasks(clientOf: ClientOf): Tasks {
   const client = clientOf(TasksDefinition);
-  return { ...lifecycle(client), ...inspection(client), ...control(client) };
+  return { ...lifecycle(client), ...inspection(client), ...control(client), ...freezing(client) };
 }
 
 type TasksClient = ServiceClient<TasksDefinition>;
@@ -62,7 +62,7 @@ const inspection = (client: TasksClient): Pick<Tasks, 'get' | 'list' | 'pids' | 
   },
 });
 
-const control = (client: TasksClient): Pick<Tasks, 'kill' | 'resizePty' | 'closeIo' | 'update' | 'checkpoint'> => ({
+const control = (client: TasksClient): Pick<Tasks, 'kill' | 'resizePty' | 'closeIo' | 'update'> => ({
   kill: async (target, options) => {
     const request = { ...wireTarget(target), signal: target.signal, all: target.all ?? false };
     await client.kill(request, withOptions(options));
@@ -81,14 +81,17 @@ const control = (client: TasksClient): Pick<Tasks, 'kill' | 'resizePty' | 'close
     const request = { container_id: containerId, resources: wireAny(resources), annotations: annotations ?? {} };
     await client.update(request, withOptions(options));
   },
+});
 
-  checkpoint: async ({ containerId, parentCheckpoint, options: runtimeOptions }, options) => {
-    const request = {
-      container_id: containerId,
-      parent_checkpoint: parentCheckpoint ?? '',
-      options: wireAny(runtimeOptions),
-    };
-    await client.checkpoint(request, withOptions(options));
+const freezing = (client: TasksClient): Pick<Tasks, 'pause' | 'resume' | 'checkpoint'> => ({
+  pause: async (containerId, options) => void (await client.pause({ container_id: containerId }, withOptions(options))),
+
+  resume: async (containerId, options) =>
+    void (await unlessGone(client.resume({ container_id: containerId }, withOptions(options)))),
+
+  checkpoint: async ({ containerId, options: runtimeOptions }, options) => {
+    // How long it takes depends on how much memory there is to be written.
+    await client.checkpoint({ container_id: containerId, options: wireAny(runtimeOptions) }, withoutLimit(options));
   },
 });
 

@@ -1,34 +1,124 @@
-import { access, constants } from 'node:fs/promises';
-import { delimiter, isAbsolute, join } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { dirname, isAbsolute } from 'node:path';
 import type { CheckpointContainerRequest, CheckpointContainerResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
+import type { ContainerRecord } from '../containerd/containerd.js';
+import { checkpointOptions } from '../containerd/task-options.js';
+import { writeTar } from '../host/archive.js';
+import { renameFile } from '../host/paths.js';
+import { answerDueInMs, type Caller } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import type { Container } from '../state/records.js';
+import { beginCheckpoint, clearCheckpoint, leaseOf, type Checkpoint } from './checkpoint-leftovers.js';
+import { checkpointTexts, writeCheckpointFiles } from './checkpoint-files.js';
 import type { ContainerDeps } from './deps.js';
+import { dumpFailure } from './dump-failure.js';
+import { rootfsDiff, writeBlob } from './rootfs-diff.js';
+import { runningContainer } from './running-container.js';
+
+/** What a request without a `timeout` gets: its size is that of the container's memory. */
+const DEFAULT_LIMIT_MS = 10 * 60_000;
+const MAX_TIMEOUT_S = 86_400n;
+/** A lease that nobody took away, because containerd was not there, goes by itself. */
+const LEASE_EXPIRY_MS = 24 * 3600_000;
 
 /**
- * CRI CheckpointContainer. Nothing is checkpointed yet: where all is there for it, the answer is UNIMPLEMENTED.
- * FAILED_PRECONDITION where it is turned off (`runtime.enable_criu`), where the node has no criu, and for a container
- * that does not run; INVALID_ARGUMENT names the field; NOT_FOUND: no such container.
+ * Writes what a running container is made of (CRI CheckpointContainer) as a tar to `location`: the memory of its
+ * processes, by CRIU; what it has written to its root file system; its spec and its status. It is frozen meanwhile and
+ * then goes on. The archive appears whole, with the mode 0600, or not at all.
+ * NOT_FOUND: no such container. INVALID_ARGUMENT names the field. FAILED_PRECONDITION: it does not run, checkpoints are
+ * turned off (`runtime.enable_criu`), the node has no usable CRIU, or CRIU cannot write this container down.
+ * A caller who leaves takes the checkpoint with it.
  */
 export const checkpointContainer =
-  (deps: Pick<ContainerDeps, 'state' | 'config'>) =>
-  async (request: CheckpointContainerRequest): Promise<CheckpointContainerResponse> => {
-    const { id, state } = deps.state.containers.get(request.container_id, 'container_id');
-    if (!isAbsolute(request.location)) throw invalidArgument('location', `"${request.location}" is no absolute path`);
+  (deps: ContainerDeps) =>
+  async (request: CheckpointContainerRequest, caller: Caller): Promise<CheckpointContainerResponse> => {
+    const { id } = deps.state.containers.get(request.container_id, 'container_id');
+    const { location, timeout } = request;
+    await checkLocation(location);
+    if (timeout < 0n || timeout > MAX_TIMEOUT_S) {
+      throw invalidArgument('timeout', `expected 0 to ${MAX_TIMEOUT_S} seconds, received ${timeout}`);
+    }
     if (!deps.config.runtime.enable_criu) throw refused(id, 'runtime.enable_criu is off');
-    if (!(await isInPath('criu'))) throw refused(id, 'criu is not in the PATH of crid');
-    if (state.phase !== 'running') throw refused(id, `it does not run, it is ${state.phase}`);
-    throw new CriError('UNIMPLEMENTED', `container "${id}" cannot be checkpointed: this version writes no archives`);
+    await deps.operations.run({
+      kind: 'checkpoint container',
+      subject: id,
+      key: `container:${id}`,
+      caller,
+      limitMs: Math.min(Number(timeout) * 1000 || DEFAULT_LIMIT_MS, answerDueInMs(caller) ?? Infinity),
+      work: (steps) => checkpoint(deps, steps, runningContainer(deps.state, id), location, caller.signal),
+    });
+    return {};
   };
 
 const refused = (id: string, why: string): CriError =>
   new CriError('FAILED_PRECONDITION', `container "${id}" cannot be checkpointed: ${why}`);
 
-async function isInPath(program: string): Promise<boolean> {
-  const found = (process.env['PATH'] ?? '').split(delimiter).map((directory) =>
-    access(join(directory, program), constants.X_OK).then(
-      () => true,
+async function checkLocation(location: string): Promise<void> {
+  if (!isAbsolute(location)) throw invalidArgument('location', `"${location}" is no absolute path`);
+  if (location.split('/').includes('..')) throw invalidArgument('location', `"${location}" has ".." in it`);
+  if (location.includes('\0')) throw invalidArgument('location', 'it has a zero byte in it');
+  const isDirectory = (path: string): Promise<boolean> =>
+    stat(path).then(
+      (found) => found.isDirectory(),
       () => false,
-    ),
+    );
+  if (location.endsWith('/') || (await isDirectory(location))) {
+    throw invalidArgument('location', `"${location}" is a directory`);
+  }
+  if (!(await isDirectory(dirname(location)))) throw invalidArgument('location', `no directory "${dirname(location)}"`);
+}
+
+async function checkpoint(
+  deps: ContainerDeps,
+  steps: Steps,
+  container: Container,
+  location: string,
+  left: AbortSignal | undefined,
+): Promise<void> {
+  const { id } = container;
+  const { tasks, leases, containers } = deps.containerd;
+  /** Each step ends early when the caller has left. */
+  const step = <T>(name: string, run: (signal: AbortSignal) => Promise<T>, undo?: () => Promise<void>): Promise<T> =>
+    steps.step(name, (signal) => run(left ? AbortSignal.any([signal, left]) : signal), undo, {
+      timeoutMs: MAX_STEP_MS,
+    });
+  const record = await step('read record', (signal) => containers.get(id, { signal }));
+  const made = await step(
+    'make directory',
+    () => beginCheckpoint(deps, id, location),
+    () => clearCheckpoint(deps, container),
   );
-  return (await Promise.all(found)).includes(true);
+  const expire = new Date(Date.now() + LEASE_EXPIRY_MS).toISOString();
+  await step('create lease', (signal) => leases.create(leaseOf(id), { 'containerd.io/gc.expire': expire }, { signal }));
+  const atMs = Date.now();
+  await step('pause task', (signal) => tasks.pause(id, { signal }));
+  await step('dump processes', (signal) => dump(deps, record, made, signal));
+  const diff = await step('compare root file system', (signal) => rootfsDiff(deps, container, signal));
+  await step('resume task', (signal) => tasks.resume(id, { signal }));
+  await step('write files', async (signal) => {
+    const texts = checkpointTexts(container, record, deps.images, atMs);
+    await writeCheckpointFiles(texts, container.logPath, made.file);
+    await writeBlob(deps, diff, made.file('rootfs-diff.tar'), signal);
+  });
+  await step('write archive', (signal) => writeTar(made.archive, made.temporary, signal));
+  await step('publish archive', () => renameFile(made.temporary, location));
+  await step('clean up', () => clearCheckpoint(deps, container));
+}
+
+/** The operation's own limit is the one that counts. */
+const MAX_STEP_MS = Number(MAX_TIMEOUT_S) * 1000;
+
+async function dump(
+  deps: ContainerDeps,
+  record: ContainerRecord,
+  made: Checkpoint,
+  signal: AbortSignal,
+): Promise<void> {
+  const options = checkpointOptions(record.runtime, { imageDir: made.file('checkpoint'), workDir: made.archive });
+  try {
+    await deps.containerd.tasks.checkpoint({ containerId: record.id, options }, { signal });
+  } catch (thrown) {
+    throw await dumpFailure(thrown, made.file('dump.log'));
+  }
 }

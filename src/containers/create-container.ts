@@ -140,6 +140,10 @@ function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {
   if (reference === '') throw invalidArgument('config.image.image', 'must not be empty');
   const image = deps.images.get(reference);
   if (!image) throw notFound('image', reference);
+  if (image.checkpointOf !== undefined) {
+    const problem = `image "${reference}" is a checkpoint of the container "${image.checkpointOf}", and none is restored here`;
+    throw new CriError('FAILED_PRECONDITION', `config.image.image: ${problem}`);
+  }
   return image;
 }
 

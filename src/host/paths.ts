@@ -34,6 +34,9 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   });
 }
 
+/** Gives a file its final name, in the same directory; what has that name is replaced. */
+export const renameFile = (from: string, to: string): Promise<void> => translated(to, () => rename(from, to));
+
 /**
  * Removes files or directories with all in them; links are removed, not followed. Succeeds when they are gone. Unmounts
  * nothing: FAILED_PRECONDITION, naming the mount, when something is mounted at or below one of them, and all stay.

@@ -2,6 +2,7 @@ import PQueue from 'p-queue';
 import { CriError, isCode } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
 import type { Task } from '../containerd/containerd.js';
+import { clearCheckpoint, hasCheckpoint } from '../containers/checkpoint-leftovers.js';
 import type { ContainerDeps } from '../containers/deps.js';
 import { deleteTask } from '../containers/tasks.js';
 import { netnsIsOpen } from '../host/netns.js';
@@ -97,6 +98,15 @@ async function recoverPod(deps: PodDeps, read: Pod): Promise<SandboxState['phase
 async function recoverContainer(deps: RecoverDeps, read: Container): Promise<void> {
   const { state, exits } = deps.containers;
   state.containers.put(read);
+  if (hasCheckpoint(deps.containers, read.id)) {
+    deps.containers.log.warn({ container: read.id }, 'taking back a checkpoint that was not finished');
+    await clearCheckpoint(deps.containers, read).catch((thrown: unknown) =>
+      deps.containers.log.error(
+        { container: read.id, err: CriError.from(thrown).message },
+        'checkpoint not taken back',
+      ),
+    );
+  }
   if (read.state.phase === 'exited' && read.state.reason !== 'Unknown') {
     await deleteTask(deps.containers, read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
     return;

@@ -13,6 +13,8 @@ export interface ImageContent {
   /** The name of the snapshot that a container starts from (OCI image-spec, config.md); "" for an image without layers. */
   readonly chainId: string;
   readonly config: ImageConfig;
+  /** The container that it is a checkpoint of; undefined for an image that is none. */
+  readonly checkpointOf: string | undefined;
   /** The sum of its blobs as the registry has them: index, manifest, config and compressed layers. */
   readonly sizeBytes: bigint;
 }
@@ -26,8 +28,14 @@ interface BlobDescriptor {
 }
 
 interface Manifest {
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly config?: BlobDescriptor;
   readonly layers?: readonly BlobDescriptor[];
+}
+
+interface Index {
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly manifests?: readonly BlobDescriptor[];
 }
 
 /** Registries refuse manifests above 4 MiB; a config may carry a long history. */
@@ -40,7 +48,7 @@ const MANIFEST = /^application\/vnd\.(?:oci\.image\.manifest\.v1|docker\.distrib
 
 /** NOT_FOUND when a blob is missing or nothing in an index is for this platform; DATA_LOSS when one makes no sense. */
 export async function readImage(content: Pick<Content, 'read'>, target: Descriptor): Promise<ImageContent> {
-  const { manifest, digest, sizeBytes } = await manifestOf(content, {
+  const { manifest, digest, sizeBytes, annotations } = await manifestOf(content, {
     mediaType: target.media_type,
     digest: target.digest,
     size: Number(target.size),
@@ -53,9 +61,13 @@ export async function readImage(content: Pick<Content, 'read'>, target: Descript
     manifest: digest,
     chainId: chainIdOf(config.rootfs?.diff_ids ?? []),
     config,
+    checkpointOf: CHECKPOINT_NAMES.map((name) => annotations[name]).find((name) => name !== undefined),
     sizeBytes: [manifest.config, ...layers].reduce((sum, blob) => sum + sizeOf(blob), sizeBytes),
   };
 }
+
+/** How an image says that it is a checkpoint, in its manifest or its index: as CRI-O began it, and as CRIU's tools do now. */
+const CHECKPOINT_NAMES = ['org.criu.checkpoint.container.name', 'io.kubernetes.cri-o.annotations.checkpoint.name'];
 
 /** Each layer's chain id is the digest of the one below it and its own diff id. */
 const chainIdOf = (diffIds: readonly string[]): string =>
@@ -69,19 +81,27 @@ const sizeOf = ({ size }: BlobDescriptor): bigint => (Number.isSafeInteger(size)
 async function manifestOf(
   content: Pick<Content, 'read'>,
   target: BlobDescriptor,
-): Promise<{ manifest: Manifest; digest: string; sizeBytes: bigint }> {
+): Promise<{
+  manifest: Manifest;
+  digest: string;
+  sizeBytes: bigint;
+  annotations: Readonly<Record<string, string>>;
+}> {
   let at = target;
   let sizeBytes = 0n;
+  let annotations = {};
   for (let depth = 0; depth < MAX_INDEX_DEPTH; depth++) {
     sizeBytes += sizeOf(at);
     const mediaType = at.mediaType ?? '';
     if (MANIFEST.test(mediaType)) {
-      return { manifest: await readJson<Manifest>(content, at.digest), digest: at.digest, sizeBytes };
+      const manifest = await readJson<Manifest>(content, at.digest);
+      return { manifest, digest: at.digest, sizeBytes, annotations: { ...annotations, ...manifest.annotations } };
     }
     if (!INDEX.test(mediaType))
       throw new CriError('DATA_LOSS', `${at.digest} is no image but ${mediaType || 'unknown'}`);
-    const { manifests = [] } = await readJson<{ manifests?: readonly BlobDescriptor[] }>(content, at.digest);
-    at = forThisPlatform(manifests, at.digest);
+    const index = await readJson<Index>(content, at.digest);
+    annotations = { ...annotations, ...index.annotations };
+    at = forThisPlatform(index.manifests ?? [], at.digest);
   }
   throw new CriError('DATA_LOSS', `${target.digest} is an index of indexes, more than ${MAX_INDEX_DEPTH} deep`);
 }

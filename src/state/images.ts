@@ -24,6 +24,8 @@ export interface LocalImage {
   readonly target: string;
   readonly chainId: string;
   readonly config: ImageConfig;
+  /** The container that it is a checkpoint of; undefined for an image that is none. */
+  readonly checkpointOf: string | undefined;
   readonly sizeBytes: bigint;
   readonly pinned: boolean;
   /** The USER of its config: a uid when it is a number, else a name. */
@@ -130,13 +132,14 @@ function byPrefix(images: ReadonlyMap<string, LocalImage>, text: string): LocalI
 function toImage(entries: readonly ImageEntry[]): LocalImage | undefined {
   const first = entries[0];
   if (!first) return undefined;
-  const { id, manifest, chainId, config, sizeBytes } = first.content;
+  const { id, manifest, chainId, config, checkpointOf, sizeBytes } = first.content;
   return {
     id,
     ...viewOf(entries.map(({ record }) => record.name)),
     target: manifest,
     chainId,
     config,
+    checkpointOf,
     sizeBytes,
     pinned: entries.some(({ record }) => isPinned(record)),
     user: userOf(config.config?.User ?? ''),

@@ -38,7 +38,8 @@ export async function createContainerd(
   await mkdir(dir, { recursive: true });
   await writeCerts(paths.certsDir, registryUrl);
   await writeContainerdConfig(layout, paths, confDir, options);
-  const env = { ...process.env, PATH: `${layout.bin}${delimiter}${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+  const path = [layout.bin, ...(options.criu ? [layout.criuBin] : []), process.env['PATH'] ?? '', '/usr/sbin', '/sbin'];
+  const env = { ...process.env, PATH: path.join(delimiter) };
   const ctr = (...args: string[]): Promise<string> => run(`${layout.bin}/ctr`, ['-a', paths.socket, ...args]);
   let daemon: Daemon | undefined;
   const end = async (signal: NodeJS.Signals): Promise<void> => {

@@ -16,6 +16,8 @@ export interface Layout {
   readonly root: string;
   /** Programs that run on this host: containerd, ctr, containerd-shim-runc-v2, runc, crun, docker-registry. */
   readonly bin: string;
+  /** criu alone: a node has it only where somebody has installed it. */
+  readonly criuBin: string;
   /** The suite's own C library and what else runc, crun and the images need. */
   readonly lib: string;
   readonly loader: string;
@@ -47,6 +49,7 @@ export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
     dir,
     root,
     bin: join(packages, 'bin'),
+    criuBin: join(packages, 'criu'),
     lib,
     loader: join(lib, arch.loader),
     cniBin: join(root, 'usr', 'lib', 'cni'),

@@ -9,7 +9,7 @@ import { BUSYBOX_SUITE, PACKAGES, SUITE } from './package-list.js';
 const NETWORK_TIMEOUT_MS = 300_000;
 const TRIES = 3;
 /** They need a newer C library than a host may have. */
-const PATCHED = ['runc', 'crun'];
+const PATCHED = ['runc', 'crun', 'criu'];
 const AS_THEY_ARE = ['containerd', 'ctr', 'containerd-shim-runc-v2', 'docker-registry'];
 
 const stampOf = (layout: Layout): string => join(dirname(layout.root), 'made-of');
@@ -20,20 +20,21 @@ export const INSTALLED = 'installed';
 export const havePackages = async (layout: Layout): Promise<boolean> =>
   [recipe(), INSTALLED].includes(await readFile(stampOf(layout), 'utf8').catch(() => ''));
 
-const recipe = (): string => JSON.stringify({ layout: 2, suite: SUITE, packages: PACKAGES });
+const recipe = (): string => JSON.stringify({ layout: 3, suite: SUITE, packages: PACKAGES });
 
 /** Downloads and unpacks the packages into the layout's folder; nothing of the host's own packages changes. */
 export async function makePackages(layout: Layout): Promise<void> {
   const packages = dirname(layout.root);
   await rm(packages, { recursive: true, force: true });
-  await mkdir(layout.bin, { recursive: true });
+  for (const folder of [layout.bin, layout.criuBin]) await mkdir(folder, { recursive: true });
   const debs = await download(join(layout.dir, 'apt'));
   for (const deb of debs) await run('dpkg', ['-x', deb, layout.root]);
   const patchelf = join(layout.root, 'usr', 'bin', 'patchelf');
   for (const name of PATCHED) {
-    const program = join(layout.bin, name);
+    const program = join(name === 'criu' ? layout.criuBin : layout.bin, name);
     await copyFile(found(layout, name), `${program}.new`);
-    const pointing = ['--set-interpreter', layout.loader, '--set-rpath', layout.lib, `${program}.new`];
+    // By force, so that it holds for the libraries of its libraries too.
+    const pointing = ['--force-rpath', '--set-interpreter', layout.loader, '--set-rpath', layout.lib, `${program}.new`];
     await run(layout.loader, ['--library-path', layout.lib, patchelf, ...pointing]);
     await rename(`${program}.new`, program);
   }

@@ -13,9 +13,19 @@ export interface TinyImage {
   readonly manifest: Blob;
 }
 
+export interface TinyOptions {
+  readonly user?: string;
+  readonly architecture?: string;
+  /** Of the manifest. */
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Instead of a file that is random. */
+  readonly file?: { readonly name: string; readonly content: string };
+}
+
 /** An image of one layer with one random file, so that no containerd has any of it already. */
-export function tinyImage(options: { user?: string; architecture?: string } = {}): TinyImage {
-  const tar = tarOf('random', randomBytes(64 * 1024));
+export function tinyImage(options: TinyOptions = {}): TinyImage {
+  const { file } = options;
+  const tar = file ? tarOf(file.name, Buffer.from(file.content)) : tarOf('random', randomBytes(64 * 1024));
   const layer = blobOf('application/vnd.oci.image.layer.v1.tar+gzip', gzipSync(tar));
   const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
     os: 'linux',
@@ -28,6 +38,7 @@ export function tinyImage(options: { user?: string; architecture?: string } = {}
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
     config: descriptorOf(config),
     layers: [descriptorOf(layer)],
+    annotations: options.annotations ?? {},
   });
   return { layer, config, manifest };
 }

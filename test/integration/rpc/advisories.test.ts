@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { lstat, mkdtemp, readdir, readFile, readlink } from 'node:fs/promises';
+import { lstat, mkdtemp, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createClientFactory, Metadata } from 'nice-grpc';
@@ -11,6 +11,8 @@ import { startCrid } from '../../harness/crid.js';
 import { openChannel } from '../../harness/cri-client.js';
 import { NAMESPACE } from '../../harness/leaks.js';
 import { BUSYBOX, containerConfig, pullImage } from '../../harness/pod.js';
+import { tinyImage } from '../images/tiny-image.js';
+import { REPOSITORY, startRegistry } from '../images/tiny-registry.js';
 import { basic, demanding, redirectingBlobs, startProxy, type Guard, type RegistryProxy } from './registry-proxy.js';
 import { assertFails, failureOf, startSuite } from './suite.js';
 
@@ -244,6 +246,40 @@ test("CVE-2025-0750: a log path stays in the pod's log directory", async () => {
   const request = { pod_sandbox_id: id, config: containerConfig(), sandbox_config: sandbox };
   await assertFails(runtime.createContainer(request), 'INVALID_ARGUMENT', 'sandbox_config.log_directory');
   assert.deepEqual(await readdir(outside), []);
+});
+
+test('CVE-2026-50195, CVE-2026-53492: a checkpoint image names no other image, no tag and no device', async (t) => {
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  const other = `${registry.host}/team/other:latest`;
+  const names = ['io.kubernetes.cri-o.annotations.checkpoint.name', 'org.criu.checkpoint.container.name'];
+  for (const [index, name] of names.entries()) {
+    const content = JSON.stringify({ rootfsImageRef: other, rootfsImageName: BUSYBOX, rootfsImage: other });
+    const annotations = { [name]: 'counter', 'cdi.k8s.io/evil': 'vendor.com/device=all' };
+    registry.put(`v${index}`, tinyImage({ annotations, file: { name: 'config.dump', content } }));
+    const image = `${registry.host}/${REPOSITORY}:v${index}`;
+    const tagged = await pullImage(suite.crid, image);
+    const before = (await suite.crid.images.listImages({})).images;
+    await assertFails(
+      suite.pod.create({ image: { image } }),
+      'FAILED_PRECONDITION',
+      'config.image.image',
+      'is a checkpoint of the container "counter"',
+    );
+    assert.deepEqual((await suite.crid.images.listImages({})).images, before);
+    await suite.crid.images.removeImage({ image: { image: tagged } });
+  }
+  assert.deepEqual(
+    registry.requests.filter((request) => request.includes('other')),
+    [],
+  );
+});
+
+test('CVE-2026-50195: the path of a checkpoint archive is no image', async () => {
+  const image = join(suite.stack.dir, 'checkpoint.tar');
+  await writeFile(image, '');
+  const { code } = await failureOf(suite.pod.create({ image: { image } }));
+  assert.ok(['NOT_FOUND', 'INVALID_ARGUMENT'].includes(code), code);
 });
 
 test('CVE-2020-15257: crid listens on no abstract socket, and beyond the host on nothing', async () => {

@@ -43,6 +43,7 @@ function fakeContainerd() {
       reads.push(digest);
       return Buffer.from(blobs.get(digest) ?? missing(digest));
     },
+    stream: (digest) => missing(digest),
     info: async (digest) => missing(digest),
   };
   const put = (mediaType: string, value: unknown): Descriptor => {
@@ -91,6 +92,7 @@ test('records with one config are one image, found by each name in any form', as
       target: manifest.digest,
       chainId: sha256('sha256:1 sha256:2'),
       config: JSON.parse(fake.blobs.get(id) ?? '') as unknown,
+      checkpointOf: undefined,
       sizeBytes: manifest.size + config.size + 2000n,
       pinned: false,
       user: { uid: 7n, username: '' },

@@ -1,0 +1,18 @@
+import { DiffDefinition } from '../../generated/containerd/services/diff/v1/diff.js';
+import { withOptions, type ClientOf } from './connection.js';
+import type { Diff } from './containerd.js';
+import { present } from './answers.js';
+import { wireMount } from './tasks.js';
+
+/** A layer as a plain tar: it is read back at once, so that compressing it is work for nothing. */
+const LAYER = 'application/vnd.oci.image.layer.v1.tar';
+
+export function createDiff(clientOf: ClientOf): Diff {
+  const client = clientOf(DiffDefinition);
+  return {
+    create: async ({ older, newer, ref }, options) => {
+      const request = { left: older.map(wireMount), right: newer.map(wireMount), media_type: LAYER, ref };
+      return present((await client.diff(request, withOptions(options))).diff, 'diff.create');
+    },
+  };
+}
