@@ -7,10 +7,9 @@ import { durationMs } from '../config/duration.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Container } from '../state/records.js';
-import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
 import { processOfExec } from './exec-process.js';
-import { killExec, removeExec, type MadeExec } from './remove-exec.js';
+import { killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
 
 /** What a stream may carry before the rest is dropped; the CRI leaves the limit to the server, its peers use the same. */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
@@ -86,9 +85,7 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
         waitingOn: () => `command ${JSON.stringify(command.cmd[0])}`,
       },
     ),
-    steps.step('start process', async (signal) => {
-      made.pid = (await tasks.start(made.target, { signal }).catch(asBadCommand('cmd'))).pid;
-    }),
+    steps.step('start process', () => startExec(deps, made)),
   ]);
   const drainMs = durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS;
   const { stdout, stderr } = await steps.step('drain output', () => {

@@ -6,13 +6,12 @@ import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
 import type { Steps } from '../operation/steps.js';
 import type { Container } from '../state/records.js';
-import { makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/fifo-set.js';
+import { holdReaders, makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/fifo-set.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
-import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
 import { processOfExec } from './exec-process.js';
-import { killExec, removeExec, type MadeExec } from './remove-exec.js';
+import { killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
 import { resizer } from './resize.js';
 import { runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';
@@ -86,9 +85,8 @@ async function run(
     (signal) => tasks.exec({ ...target, io: { ...paths, terminal: command.tty }, spec }, { signal }),
     () => killExec(deps, made),
   );
-  await steps.step('start process', async (signal) => {
-    made.pid = (await tasks.start(target, { signal }).catch(asBadCommand('cmd'))).pid;
-  });
+  const letGo = holdReaders(paths);
+  await steps.step('start process', () => startExec(deps, made).finally(letGo));
   client.feed(paths.stdin || undefined);
   if (command.tty) client.onResize(resizer(deps, target));
   else client.stdinEnded.then(() => tasks.closeIo(target)).catch(() => undefined);
@@ -118,7 +116,7 @@ async function openStreams(
     stdin: command.stdin,
     stderr: !command.tty,
   });
-  made.streams = { remove: () => removeFifoSet(paths) };
+  made.streams = { paths, remove: () => removeFifoSet(paths) };
   await client.read({ stdout: paths.stdout, stderr: paths.stderr || undefined });
   return paths;
 }

@@ -2,7 +2,7 @@ import { chmodSync, closeSync, mkdirSync, rmdirSync, statSync, unlinkSync } from
 import { dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError } from '../host/errno.js';
-import { makeFifo, openFifoWrite } from '../host/fifo.js';
+import { makeFifo, openFifoRead, openFifoWrite } from '../host/fifo.js';
 import type { StreamSource } from './messages.js';
 import type { FifoPaths } from './stdio.js';
 
@@ -56,6 +56,22 @@ export function removeFifoSet(paths: FifoPaths): void {
 /** The streams that are read, stdout first. */
 export const outputsOf = (paths: FifoPaths): StreamSource[] =>
   (['stdout', 'stderr'] as const).filter((name) => paths[name] !== '').map((name) => ({ name, path: paths[name] }));
+
+/**
+ * Sees to it that the outputs have a reader, whoever else comes and goes, until the answer is called: a shim that finds
+ * none when it starts a process waits for one, then fails, and leaves the process running.
+ */
+export function holdReaders(paths: FifoPaths): () => void {
+  const held: number[] = [];
+  const letGo = (): void => held.splice(0).forEach((fd) => closeSync(fd));
+  try {
+    for (const { path } of outputsOf(paths)) held.push(openFifoRead(path));
+  } catch (thrown) {
+    letGo();
+    throw thrown;
+  }
+  return letGo;
+}
 
 /**
  * Lets a reader see the end of a stream that had no writer since it was opened: a writer that comes and goes at once.

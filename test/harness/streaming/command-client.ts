@@ -67,7 +67,8 @@ const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4 } as const
 const ignore = (): void => undefined;
 const sizeText = (width: number, height: number): string => JSON.stringify({ Width: width, Height: height });
 
-const closed = (socket: Socket): Promise<unknown> =>
+/** Resolves when a connection is closed, in a good way or none. */
+export const closed = (socket: Socket): Promise<unknown> =>
   socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
 
 /** Waits for room when a write has found none. */

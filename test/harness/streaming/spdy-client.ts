@@ -97,8 +97,12 @@ export interface CommandStreams {
 }
 
 /** The streams of an exec or an attach without a terminal. */
-export async function openCommand(url: string, stdin: boolean): Promise<CommandStreams & { client: SpdyClient }> {
-  const client = await openSpdy(url, 'v4.channel.k8s.io');
+export async function openCommand(
+  url: string,
+  stdin: boolean,
+  protocol = 'v4.channel.k8s.io',
+): Promise<CommandStreams & { client: SpdyClient }> {
+  const client = await openSpdy(url, protocol);
   const open = (type: string): Promise<ClientStream> => client.open({ streamType: type });
   return {
     client,

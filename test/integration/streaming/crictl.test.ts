@@ -16,7 +16,7 @@ import { pullImage, removeAllPods, runPod } from '../../harness/pod.js';
 import { TRANSPORTS, type Transport } from '../../harness/streaming/command-client.js';
 import { echoServer, startPodServer } from '../../harness/streaming/pod-server.js';
 import { startSuite } from '../rpc/suite.js';
-import { crictl, digestOf, type Crictl } from './crictl.js';
+import { crictl, digestOf, forwardedPort, type Crictl } from '../../harness/crictl.js';
 
 /** The client that node operators use, over both of its transports; containerd's own CRI answers 403 to the second. */
 
@@ -116,7 +116,7 @@ overBoth(`port-forward: ${SIZE_MIB} MiB through an echo`, async ({ client, big, 
   const child = client.start(['port-forward', ...flags, suite.pod.id, `:${ECHO_PORT}`]);
   try {
     const back = join(folder, `forward-${transport}`);
-    const socket = connect({ port: await localPort(child.stdout), host: '127.0.0.1', allowHalfOpen: true });
+    const socket = connect({ port: await forwardedPort(child), host: '127.0.0.1', allowHalfOpen: true });
     await Promise.all([
       pipeline(createReadStream(big), socket, { end: true }),
       pipeline(socket, createWriteStream(back)),
@@ -127,19 +127,6 @@ overBoth(`port-forward: ${SIZE_MIB} MiB through an echo`, async ({ client, big, 
     server.stop();
   }
 });
-
-/** The port that crictl has chosen. It goes on to speak of its connections, to nobody. */
-function localPort(stdout: NodeJS.ReadableStream | null): Promise<number> {
-  let said = '';
-  return new Promise((resolve, reject) => {
-    stdout?.on('data', (chunk) => {
-      said += String(chunk);
-      const port = /Forwarding from 127\.0\.0\.1:(\d+)/.exec(said)?.[1];
-      if (port !== undefined) resolve(Number(port));
-    });
-    stdout?.on('end', () => reject(new Error(`crictl port-forward said ${JSON.stringify(said)}`)));
-  });
-}
 
 test('exec --sync: what both streams carry is cut to one answer that clients take', async () => {
   const { client, id } = await ready();
@@ -199,7 +186,7 @@ test('what crictl says of a port where nobody listens', async () => {
   const { client } = await ready();
   const child = client.start(['port-forward', suite.pod.id, ':9']);
   try {
-    const socket = connect({ port: await localPort(child.stdout), host: '127.0.0.1' });
+    const socket = connect({ port: await forwardedPort(child), host: '127.0.0.1' });
     await once(socket.resume(), 'close');
     let said = '';
     for await (const chunk of child.stderr ?? []) if (/ECONNREFUSED/.test((said += String(chunk)))) break;

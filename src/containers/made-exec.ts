@@ -1,22 +1,41 @@
 import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
 import { killTree } from '../host/process-tree.js';
+import { discardOutputs } from '../stdio/discard-outputs.js';
+import type { FifoPaths } from '../stdio/stdio.js';
+import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
 
 /** What one command in a container has made so far. */
 export interface MadeExec {
   readonly target: { readonly containerId: string; readonly execId: string };
-  /** Known once it was started. */
-  pid: number | undefined;
+  /** Of the process, once its start has been asked for; undefined when that failed. Never rejects. */
+  pid: Promise<number | undefined> | undefined;
   /** Its FIFOs. */
-  streams: { remove(): Promise<void> | void } | undefined;
+  streams: { readonly paths: FifoPaths; remove(): Promise<void> | void } | undefined;
 }
 
+/** An undo, with its tries, waits as long. */
+const START_LIMIT_MS = 120_000;
 const REMOVE_LIMIT_MS = 60_000;
+
+/**
+ * Starts it. Nobody's signal cuts that short: the shim would go on, and leave a process that nobody knows of. So whoever
+ * stops waiting for it leaves it to `killExec`, which waits.
+ */
+export async function startExec({ containerd }: ContainerDeps, made: MadeExec): Promise<void> {
+  const started = containerd.tasks.start(made.target, { timeoutMs: START_LIMIT_MS });
+  made.pid = started.then(
+    ({ pid }) => pid,
+    () => undefined,
+  );
+  await started.catch(asBadCommand('cmd'));
+}
 
 /** Kills the command with whatever it has started, so that its streams end and the exec can go. */
 export async function killExec(deps: ContainerDeps, made: MadeExec): Promise<void> {
-  if (made.pid !== undefined) await killTree(made.pid);
+  const pid = await made.pid;
+  if (pid !== undefined) await killTree(pid);
   removeExec(deps, made);
 }
 
@@ -34,7 +53,10 @@ export function removeExec(deps: ContainerDeps, { target, streams }: MadeExec): 
       caller: {},
       limitMs: REMOVE_LIMIT_MS,
       work: async (steps) => {
-        await steps.step('delete process', (signal) => deps.containerd.tasks.deleteExec(target, { signal }));
+        const stop = streams ? discardOutputs(streams.paths) : undefined;
+        await steps
+          .step('delete process', (signal) => deps.containerd.tasks.deleteExec(target, { signal }))
+          .finally(stop);
         await steps.step('remove streams', async () => streams?.remove());
       },
     })

@@ -5,8 +5,8 @@ import { open, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { ensureGoTool } from '../../../tools/stack/gotools.js';
-import type { TestStack } from '../../harness/test-stack.js';
+import { ensureGoTool } from '../../tools/stack/gotools.js';
+import type { TestStack } from './test-stack.js';
 
 const LIMIT_MS = 120_000;
 
@@ -53,6 +53,19 @@ export async function crictl(stack: TestStack, socket: string): Promise<Crictl> 
       }
     },
   };
+}
+
+/** The port that `crictl port-forward POD :PORT` has chosen. It goes on to speak of its connections, to nobody. */
+export function forwardedPort({ stdout }: ChildProcess): Promise<number> {
+  let said = '';
+  return new Promise((resolve, reject) => {
+    stdout?.on('data', (chunk) => {
+      said += String(chunk);
+      const port = /Forwarding from 127\.0\.0\.1:(\d+)/.exec(said)?.[1];
+      if (port !== undefined) resolve(Number(port));
+    });
+    stdout?.on('end', () => reject(new Error(`crictl port-forward said ${JSON.stringify(said)}`)));
+  });
 }
 
 export async function digestOf(file: string): Promise<string> {
