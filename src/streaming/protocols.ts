@@ -28,7 +28,7 @@ export const forwardOverWebSocket = (asked: readonly string[]): ForwardProtocol 
   asked.length === 0
     ? { name: '', kind: 'channels', base64: false }
     : firstOf(asked, (name) => {
-        if (name === `${TUNNEL_PREFIX}${PORT_FORWARD}`) return { name, kind: 'tunnel' };
+        if (TUNNELS.includes(name)) return { name, kind: 'tunnel' };
         const channels = /^v[45]\.(base64\.)?channel\.k8s\.io$/.exec(name);
         return channels ? { name, kind: 'channels', base64: channels[1] !== undefined } : undefined;
       });
@@ -39,7 +39,8 @@ export const forwardOverSpdy = (asked: readonly string[]): { readonly name: stri
 /** What X-Accepted-Stream-Protocol-Versions lists when none fits. */
 export const SPDY_COMMAND_PROTOCOLS = ['v4', 'v3', 'v2'].map((v) => `${v}.channel.k8s.io`).concat('channel.k8s.io');
 export const PORT_FORWARD = 'portforward.k8s.io';
-const TUNNEL_PREFIX = 'SPDY/3.1+';
+/** The second is what clients of Kubernetes 1.30 call the same thing. */
+const TUNNELS = [`SPDY/3.1+${PORT_FORWARD}`, 'v2.portforward.k8s.io'];
 
 function commandProtocol(name: string): CommandProtocol | undefined {
   const match = /^(?:v([2-5])\.)?(base64\.)?channel\.k8s\.io$/.exec(name);

@@ -24,6 +24,9 @@ export interface SpdyFrameEvents {
   onControl(type: number, flags: number, payload: Buffer): void;
 }
 
+/** Statuses of GOAWAY (section 2.6.6). */
+export const GO_AWAY = { ok: 0, protocolError: 1 } as const;
+
 /** Takes the client's bytes as they come, in pieces of any size; throws a SpdyError. Data is not gathered. */
 export function createSpdyFrameReader(events: SpdyFrameEvents): (bytes: Buffer) => void {
   let head: Buffer = EMPTY;

@@ -1,4 +1,13 @@
-import { CONTROL, controlFrame, createSpdyFrameReader, dataHeader, FLAG_FIN, RESET, SpdyError } from './spdy-frames.js';
+import {
+  CONTROL,
+  controlFrame,
+  createSpdyFrameReader,
+  dataHeader,
+  FLAG_FIN,
+  GO_AWAY,
+  RESET,
+  SpdyError,
+} from './spdy-frames.js';
 import { createHeaderReader, createHeaderWriter, type SpdyHeaders } from './spdy-headers.js';
 
 /** One stream that the client has opened. */
@@ -19,7 +28,7 @@ export interface StreamListener {
 }
 
 export interface SpdyConnection {
-  /** Takes the client's bytes; throws a SpdyError. */
+  /** Takes the client's bytes; throws a SpdyError, of which the client has been told. */
   receive(bytes: Buffer): void;
   ping(): void;
   /** Says that no stream will be taken any more. */
@@ -94,7 +103,7 @@ export function createSpdyConnection(options: {
     else receivedAll(id, open);
   };
 
-  const receive = createSpdyFrameReader({
+  const read = createSpdyFrameReader({
     onData(id, bytes, last) {
       const open = streams.get(id);
       // Late data of a stream that was reset is nothing to complain about.
@@ -124,12 +133,26 @@ export function createSpdyConnection(options: {
     },
   });
 
+  const goAway = (status: number): void => void send(controlFrame(CONTROL.goAway, 0, lastStreamId, status));
+
   return {
-    receive,
+    receive: telling(read, () => goAway(GO_AWAY.protocolError)),
     ping: () => void send(controlFrame(CONTROL.ping, 0, (lastPing = (lastPing + 2) & 0x7ffffffe))),
-    goAway: () => void send(controlFrame(CONTROL.goAway, 0, lastStreamId, 0)),
+    goAway: () => goAway(GO_AWAY.ok),
   };
 }
+
+/** Reads, and tells before it throws. */
+const telling =
+  (read: (bytes: Buffer) => void, tell: () => void) =>
+  (bytes: Buffer): void => {
+    try {
+      read(bytes);
+    } catch (thrown) {
+      tell();
+      throw thrown;
+    }
+  };
 
 interface OpenStream {
   listener: StreamListener | undefined;

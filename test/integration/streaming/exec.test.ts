@@ -52,6 +52,24 @@ test('output, error output and exit code, over both protocols', async () => {
   assert.deepEqual([stdout.toString('latin1'), stderr.toString(), code(error)], expected);
 });
 
+test('every version of both protocols tells the outcome in its own way', async () => {
+  const script = ['sh', '-c', 'echo out; exit 42'];
+  const said = (version: number): RegExp =>
+    version < 4 ? /^command terminated with non-zero exit code: exit code 42$/ : /"reason":"ExitCode","message":"42"/;
+  for (const version of [1, 2, 3, 4, 5]) {
+    const prefix = version === 1 ? '' : `v${version}.`;
+    for (const name of [`${prefix}channel.k8s.io`, `${prefix}base64.channel.k8s.io`]) {
+      const socket = await openWebSocket(await execUrl(script), [name]);
+      assert.deepEqual([await socket.closed, socket.protocol, socket.received(1).toString()], [1000, name, 'out\n']);
+      assert.match(socket.received(3).toString(), said(version), name);
+    }
+    if (version === 5) continue;
+    const { stdout, error } = await openCommand(await execUrl(script), false, `${prefix}channel.k8s.io`);
+    assert.equal((await stdout.all).toString(), 'out\n');
+    assert.match((await error.all).toString(), said(version), `SPDY, version ${version}`);
+  }
+});
+
 test('what goes in comes out, and the end of input is seen', async () => {
   const bytes = randomBytes(8 * MIB);
   const socket = await openWebSocket(await execUrl(['cat'], { stdin: true }), [V5]);

@@ -1,43 +1,24 @@
 import assert from 'node:assert/strict';
-import { spawn, type ChildProcess } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
-import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { after, test } from 'node:test';
 import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
-import { openSpdy, type SpdyClient } from '../../harness/streaming/spdy-client.js';
+import { room } from '../../harness/streaming/command-client.js';
+import { echoServer, startPodServer, type PodServer } from '../../harness/streaming/pod-server.js';
+import { openSpdy, openTunnel, type SpdyClient } from '../../harness/streaming/spdy-client.js';
 
 const suite = startSuite({ withPod: true });
 const ECHO_PORT = 8000;
 const IPV6_PORT = 8006;
 const NOBODY = 8001;
+const MIB = 1024 * 1024;
 
-/** Echoes, and ends when its client does. */
-const SERVER = `
-  const server = require('node:net').createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
-  const other = require('node:net').createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
-  server.listen(${ECHO_PORT}, '127.0.0.1', () => other.listen(${IPV6_PORT}, '::1', () => console.log('ready')));
-`;
+let started: Promise<PodServer> | undefined;
+after(async () => (await started)?.stop());
 
-let echo: ChildProcess | undefined;
-let started: Promise<unknown> | undefined;
-after(() => echo?.kill('SIGKILL'));
-
-const server = (): Promise<unknown> => (started ??= startServer());
-
-/** Runs in the pod's network, but not in the pod: its image has no server that knows half a connection. */
-async function startServer(): Promise<void> {
-  const request = { pod_sandbox_id: suite.pod.id, verbose: true };
-  const { info } = await suite.crid.runtime.podSandboxStatus(request);
-  const { runtimeSpec } = JSON.parse(info['info'] ?? '{}') as {
-    runtimeSpec: { linux: { namespaces: { type: string; path: string }[] } };
-  };
-  const netns = runtimeSpec.linux.namespaces.find(({ type }) => type === 'network');
-  echo = spawn('nsenter', [`--net=${netns?.path}`, process.execPath, '-e', SERVER], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  if (echo.stdout) await once(echo.stdout, 'data');
-}
+const server = (): Promise<PodServer> =>
+  (started ??= startPodServer(suite.crid, suite.pod.id, echoServer(ECHO_PORT, IPV6_PORT)));
 
 async function forwardUrl(port: number[] = []): Promise<string> {
   await server();
@@ -73,6 +54,49 @@ test('connections into the pod, IPv4 then IPv6, half-closed from both sides', as
     many.map(({ data }) => [data.length, data.at(0), data.at(-1)]),
     many.map((_, index) => [100_000, index, index]),
   );
+  client.socket.destroy();
+});
+
+test('over the tunnel in a WebSocket, by the name of today and that of Kubernetes 1.30', async () => {
+  for (const protocol of ['SPDY/3.1+portforward.k8s.io', 'v2.portforward.k8s.io']) {
+    const client = await openTunnel(await forwardUrl(), protocol);
+    const { data, error } = await through(client, ECHO_PORT, Buffer.from(protocol));
+    assert.deepEqual([data.toString(), error], [protocol, '']);
+    client.socket.destroy();
+  }
+});
+
+test('a client that does not read stops the pod, and all comes once it does', async () => {
+  const client = await openSpdy(await forwardUrl(), 'portforward.k8s.io');
+  const pair = { port: String(ECHO_PORT), requestID: 'slow' };
+  const [sent, received] = [createHash('sha256'), createHash('sha256')];
+  let [taken, came] = [0, 0];
+  const error = await client.open({ ...pair, streamType: 'error' });
+  error.end();
+  const data = await client.open({ ...pair, streamType: 'data' }, (bytes) => {
+    came += bytes.length;
+    received.update(bytes);
+  });
+  client.socket.pause();
+  const sending = (async () => {
+    const chunk = randomBytes(65_536);
+    while (taken < 256 * MIB) {
+      sent.update(chunk);
+      taken += chunk.length;
+      await room(client.socket, data.write(chunk));
+    }
+    data.end();
+  })();
+  // What is under way fills the buffers on the way, and then nothing moves.
+  for (let last = -1; last !== taken;) {
+    last = taken;
+    await sleep(1_000);
+  }
+  assert.ok(taken < 128 * MIB, `${taken} bytes were taken from the client`);
+  client.socket.resume();
+  await sending;
+  await data.all;
+  assert.deepEqual([came, received.digest('hex')], [taken, sent.digest('hex')]);
   client.socket.destroy();
 });
 

@@ -30,11 +30,12 @@ test('a command over SPDY: versions 4 to 1, and the client has to name one', () 
 });
 
 test('port-forward: channels or a tunnel over a WebSocket, one protocol over SPDY', () => {
-  const tunnel = 'SPDY/3.1+portforward.k8s.io';
+  const [tunnel, of130] = ['SPDY/3.1+portforward.k8s.io', 'v2.portforward.k8s.io'];
   assert.deepEqual(
-    [[tunnel, V(4)], [V(4)], [V(4, true)], [V(5)], [], ['portforward.k8s.io']].map(forwardOverWebSocket),
+    [[tunnel, V(4)], [of130], [V(4)], [V(4, true)], [V(5)], [], ['portforward.k8s.io']].map(forwardOverWebSocket),
     [
       { name: tunnel, kind: 'tunnel' },
+      { name: of130, kind: 'tunnel' },
       { name: V(4), kind: 'channels', base64: false },
       { name: V(4, true), kind: 'channels', base64: true },
       { name: V(5), kind: 'channels', base64: false },

@@ -1,48 +1,17 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { createHash, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { constants, createWriteStream, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { constants, createWriteStream, openSync, readdirSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { test, type TestContext } from 'node:test';
-import { createLogger } from '../../../src/base/log.js';
-import { defaultConfig, type StreamingConfig } from '../../../src/config/schema.js';
-import { createStreaming } from '../../../src/streaming/create-streaming.js';
+import { test } from 'node:test';
 import { selfSigned } from '../../../src/streaming/self-signed.js';
-import type { CommandClient, Outcome, Streaming } from '../../../src/streaming/streaming.js';
+import type { CommandClient, Outcome } from '../../../src/streaming/streaming.js';
 import { upgrade } from '../../harness/streaming/upgrade.js';
+import { execUrl, never, setUp, STREAMS } from './own-server.js';
 import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 
-const STREAMS = { stdin: true, stdout: true, stderr: true, tty: false };
 const V5 = 'v5.channel.k8s.io';
 const WEBSOCKET = ['Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='];
-
-async function setUp(t: TestContext, config: Partial<StreamingConfig> = {}) {
-  const log = createLogger('error');
-  log.level = 'silent';
-  const streaming = await createStreaming({ config: { ...defaultConfig().streaming, ...config }, log });
-  const folder = mkdtempSync(join(tmpdir(), 'crid-streaming-'));
-  t.after(async () => {
-    await streaming.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-  const fifo = (name: string): string => {
-    execFileSync('mkfifo', [join(folder, name)]);
-    return join(folder, name);
-  };
-  return { streaming, fifo };
-}
-
-const execUrl = (streaming: Streaming, serve: (client: CommandClient) => Promise<Outcome>, streams = STREAMS): string =>
-  streaming.url({ route: 'exec', streams, serve });
-
-/** Serves until the client goes. */
-async function never({ signal }: CommandClient): Promise<Outcome> {
-  if (!signal.aborted) await once(signal, 'abort');
-  throw signal.reason;
-}
 
 /** Opened without waiting for a writer; it ends with the last one. */
 const readFifo = (path: string): Socket =>

@@ -1,0 +1,251 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test, type TestContext } from 'node:test';
+import { deflateRawSync } from 'node:zlib';
+import { createHttpServer } from '../../../src/streaming/http-server.js';
+import { CONTROL, controlFrame, createSpdyFrameReader, dataHeader } from '../../../src/streaming/spdy-frames.js';
+import { OPCODE } from '../../../src/streaming/websocket-frames.js';
+import { closed, room } from '../../harness/streaming/command-client.js';
+import { upgrade } from '../../harness/streaming/upgrade.js';
+import { openMessages } from '../../harness/streaming/websocket-messages.js';
+import { openWebSocket } from '../../harness/streaming/websocket-client.js';
+import {
+  headerDeflater,
+  pieces,
+  randomBuffer,
+  seeded,
+  synStream,
+  webSocketFrame,
+} from '../../harness/streaming/wire.js';
+import { execUrl, never, setUp } from './own-server.js';
+
+/** Clients that mean no good, or know no better: closed with a reason, in bounded memory, and nobody else is disturbed. */
+
+const MIB = 1024 * 1024;
+const V5 = 'v5.channel.k8s.io';
+
+/** The HTTP face alone, with less patience. */
+async function startFace(t: TestContext) {
+  const upgraded: string[] = [];
+  const server = createHttpServer({ tls: undefined }, ({ token, socket }) => {
+    upgraded.push(token);
+    socket.destroy();
+  });
+  const patience = { headersMs: server.headersTimeout, requestMs: server.requestTimeout };
+  server.headersTimeout = server.requestTimeout = 300;
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const open = (): Socket => connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined);
+  const connections = (): Promise<number> =>
+    new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
+  return { open, connections, upgraded, patience };
+}
+
+/** All that comes until the server closes. */
+async function answerOf(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = [];
+  socket.on('data', (chunk) => chunks.push(chunk));
+  await closed(socket);
+  return Buffer.concat(chunks).toString('latin1');
+}
+
+const REQUEST = [
+  `GET /exec/${'A'.repeat(43)} HTTP/1.1`,
+  'Host: x',
+  'Connection: Upgrade',
+  'Upgrade: websocket',
+  'Sec-WebSocket-Version: 13',
+  'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+  `Sec-WebSocket-Protocol: ${V5}`,
+  '',
+  '',
+].join('\r\n');
+
+const WEBSOCKET = REQUEST.split('\r\n').slice(3, 7);
+const SPDY = ['Upgrade: SPDY/3.1', 'X-Stream-Protocol-Version: v4.channel.k8s.io'];
+const PROTOCOL_ERROR = 1;
+
+test('clients that say nothing, or a letter now and then, are told to go', async (t) => {
+  const { open, connections, patience } = await startFace(t);
+  assert.deepEqual(patience, { headersMs: 10_000, requestMs: 10_000 });
+  const silent = Array.from({ length: 50 }, open);
+  const slow = Array.from({ length: 50 }, open);
+  const answers = Promise.all([...silent, ...slow].map(answerOf));
+  const typing = setInterval(() => slow.forEach((socket, at) => socket.write(REQUEST.charAt(at % 20))), 20);
+  const all = await answers.finally(() => clearInterval(typing));
+  assert.deepEqual(new Set(all.slice(0, 50).map((text) => text.slice(0, 13))), new Set(['HTTP/1.1 408 ']));
+  // A letter after another makes no request: that may be noticed first.
+  for (const text of all.slice(50)) assert.match(text, /^HTTP\/1.1 40[08] /);
+  assert.equal(await connections(), 0);
+});
+
+test('headers without end are refused before they are kept', async (t) => {
+  const { open, connections, upgraded } = await startFace(t);
+  const bombs = [
+    `GET /${'x'.repeat(MIB)} HTTP/1.1\r\n\r\n`,
+    REQUEST.replace('Host: x', `X-Bomb: ${'x'.repeat(MIB)}`),
+    REQUEST.replace('Host: x', Array.from({ length: 50_000 }, (_, index) => `X-${index}: y`).join('\r\n')),
+  ];
+  for (const bomb of bombs) {
+    const socket = open();
+    const answered = answerOf(socket);
+    socket.write(bomb);
+    assert.match(await answered, /^HTTP\/1.1 431 /);
+  }
+  assert.deepEqual([await connections(), upgraded], [0, []]);
+});
+
+test('requests that are cut off, changed or made of nothing end in an answer or a close', async (t) => {
+  const { open, connections, upgraded } = await startFace(t);
+  for (let seed = 0; seed < 300; seed += 50) {
+    await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => {
+        const random = seeded(seed + index);
+        const bytes = random() < 0.2 ? randomBuffer(300, random) : Buffer.from(REQUEST);
+        for (let flips = Math.floor(random() * 6); flips > 0; flips -= 1) {
+          bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+        }
+        const whole = bytes.subarray(0, random() < 0.5 ? Math.floor(random() * bytes.length) : bytes.length);
+        const socket = open();
+        const answered = answerOf(socket);
+        for (const piece of pieces(Buffer.from(whole), random, 80)) socket.write(piece);
+        socket.end();
+        assert.match(await answered, /^(HTTP\/1.1 [45]\d\d |$)/, `seed ${seed + index}`);
+      }),
+    );
+  }
+  assert.equal(await connections(), 0);
+  assert.ok(upgraded.length > 0, 'some came through whole');
+});
+
+/** Sends bytes on a session that stands, and answers with which status the server goes away. */
+async function overSpdy(url: string, bytes: Iterable<Buffer>): Promise<number | undefined> {
+  const { head, socket } = await upgrade(url, SPDY, 'POST');
+  assert.match(head, /^HTTP\/1.1 101 /);
+  let status: number | undefined;
+  const onControl = (type: number, _flags: number, payload: Buffer): void => {
+    if (type === CONTROL.goAway) status = payload.readUInt32BE(4);
+  };
+  socket.on('data', createSpdyFrameReader({ onData: () => undefined, onControl }));
+  socket.resume();
+  for (const piece of bytes) socket.write(piece);
+  await new Promise((resolve) => socket.once('end', resolve).once('close', resolve));
+  socket.destroy();
+  return status;
+}
+
+/** The same with a WebSocket, and its close code. */
+async function overWebSocket(url: string, protocol: string, bytes: Iterable<Buffer>): Promise<number> {
+  const client = await openMessages(url, [protocol], () => undefined);
+  for (const piece of bytes) client.socket.write(piece);
+  return client.closed.finally(() => client.socket.destroy());
+}
+
+test('frames that are oversized, out of order or no frames close a WebSocket with a code', async (t) => {
+  const { streaming } = await setUp(t);
+  const base64 = 'v4.base64.channel.k8s.io';
+  const cases: [string, Buffer, number, string?][] = [
+    ['a frame of 2^62 bytes', Buffer.from([0x82, 0xff, 0x40, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4]), 1009],
+    ['a continuation of nothing', webSocketFrame(OPCODE.continuation, 'x'), 1002],
+    ['a message in a message', Buffer.concat([webSocketFrame(2, '0a', false), webSocketFrame(2, '0b')]), 1002],
+    ['a ping of many bytes', webSocketFrame(OPCODE.ping, 'x'.repeat(1000)), 1002],
+    ['the end of two channels', webSocketFrame(OPCODE.binary, Buffer.from([255, 0, 1])), 1002],
+    ['base64 without end', webSocketFrame(OPCODE.text, `0${'A'.repeat(2 * MIB)}`), 1009, base64],
+    ['no mask', Buffer.from([0x82, 1, 0]), 1002],
+    ['SPDY', Buffer.from([0x80, 3, 0, 1, 0, 0, 0, 10]), 1002],
+  ];
+  for (const [name, bytes, code, protocol = V5] of cases) {
+    assert.equal(await overWebSocket(execUrl(streaming, never), protocol, [bytes]), code, name);
+  }
+});
+
+test('frames that are oversized, out of order or no frames close a SPDY connection with a status', async (t) => {
+  const { streaming } = await setUp(t);
+  const before = process.memoryUsage.rss();
+  // 64 MiB of zeros in 64 KiB.
+  const bomb = Buffer.concat([Buffer.from([0x78, 0x01]), deflateRawSync(Buffer.alloc(64 * MIB)).subarray(0, 65_000)]);
+  const deflate = headerDeflater();
+  const [first, second] = [await deflate({ streamType: 'error' }), await deflate({ streamType: 'stdin' })];
+  const cases: [string, Buffer][] = [
+    ['a control frame of 16 MiB', Buffer.from([0x80, 3, 0, 1, 0, 0xff, 0xff, 0xff])],
+    ['headers that inflate without end', synStream(1, bomb)],
+    ['headers that are no zlib stream', synStream(1, Buffer.from('no zlib stream'))],
+    ['ids that go down', Buffer.concat([synStream(3, first), synStream(1, second)])],
+    ['headers of a block that never came', synStream(1, second)],
+    ['a WebSocket frame', webSocketFrame(OPCODE.binary, Buffer.alloc(100, 0xff))],
+  ];
+  for (const [name, bytes] of cases) {
+    assert.equal(await overSpdy(execUrl(streaming, never), [bytes]), PROTOCOL_ERROR, name);
+  }
+  for (let count = 0; count < 100; count++) await overSpdy(execUrl(streaming, never), [synStream(1, bomb)]);
+  assert.ok(process.memoryUsage.rss() - before < 300 * MIB);
+});
+
+test('random frames end in a close or are borne, and those beside them are served', async (t) => {
+  const { streaming } = await setUp(t);
+  const good = await openWebSocket(execUrl(streaming, never), [V5]);
+  let answered = 0;
+  const deflate = headerDeflater();
+  const valid = {
+    spdy: Buffer.concat([
+      synStream(1, await deflate({ streamType: 'error' })),
+      synStream(3, await deflate({ streamType: 'stdin' })),
+      ...[dataHeader(3, 4, false), Buffer.from('data'), controlFrame(CONTROL.ping, 0, 1)],
+      ...[controlFrame(CONTROL.rstStream, 0, 3, 5), dataHeader(3, 0, true)],
+    ]),
+    websocket: Buffer.concat([
+      webSocketFrame(OPCODE.binary, '\0data'),
+      webSocketFrame(OPCODE.ping, 'x'),
+      webSocketFrame(OPCODE.binary, '\xff\0'),
+    ]),
+  };
+  const SESSIONS = 400;
+  for (let at = 0; at < SESSIONS; at += 50) {
+    await Promise.all(
+      Array.from({ length: 50 }, async (_, index) => {
+        const random = seeded(at + index);
+        const kind = random() < 0.5 ? 'spdy' : 'websocket';
+        const bytes = random() < 0.2 ? randomBuffer(200, random) : Buffer.from(valid[kind]);
+        for (let flips = Math.floor(random() * 5); flips > 0; flips -= 1) {
+          bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+        }
+        const headers = kind === 'spdy' ? SPDY : WEBSOCKET;
+        const { head, socket } = await upgrade(execUrl(streaming, never), headers, kind === 'spdy' ? 'POST' : 'GET');
+        assert.match(head, /^HTTP\/1.1 101 /);
+        for (const piece of pieces(bytes, random, 60)) socket.write(piece);
+        // What leaves it open waits for more; that ends it too.
+        socket.end();
+        socket.resume();
+        await closed(socket);
+        answered += 1;
+      }),
+    );
+  }
+  assert.equal(answered, SESSIONS);
+  good.send(0, 'still here');
+  assert.equal(good.socket.destroyed, false);
+  good.socket.destroy();
+});
+
+test('pings without end from a client that does not read are not answered for ever', async (t) => {
+  const { streaming } = await setUp(t);
+  const { socket } = await upgrade(execUrl(streaming, never), WEBSOCKET);
+  socket.pause();
+  const many = Buffer.concat(Array.from({ length: 1000 }, () => webSocketFrame(OPCODE.ping, 'x'.repeat(125))));
+  const most = 200 * MIB;
+  const flooding = (async () => {
+    while (socket.bytesWritten < most && !socket.destroyed) await room(socket, socket.write(many));
+  })();
+  // It has stopped when nothing has moved for a second.
+  for (let last = -1; last !== socket.bytesWritten - socket.writableLength;) {
+    last = socket.bytesWritten - socket.writableLength;
+    await sleep(1_000);
+  }
+  assert.ok(socket.bytesWritten < most / 2, `${socket.bytesWritten} bytes were taken`);
+  socket.destroy();
+  await flooding;
+});
