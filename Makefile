@@ -10,7 +10,7 @@ ifdef NODE_VERSION
 export PATH := $(shell tools/other-node.sh $(NODE_VERSION)):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance test-vm conformance-vm vm bench run generate format clean
+.PHONY: help build check test unit integration conformance test-vm conformance-vm vm bench bench-logs soak-logs run generate format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -53,6 +53,12 @@ vm: build ## such a node, to look around in; stays up until Ctrl-C
 
 bench: build ## each RPC against containerd's own CRI plugin
 	@$(NODE) build/test/bench/main.js
+
+bench-logs: build ## throughput and CPU time of logs against containerd's own CRI plugin
+	@$(NODE) build/test/bench/logs.js
+
+soak-logs: build ## 50 times kill -9 of crid while a container writes
+	@$(NODE) build/test/soak/logs.js
 
 run: build ## a first pod on crid; stays up until Ctrl-C
 	@$(NODE) build/tools/run.js

@@ -121,7 +121,10 @@ async function recoverContainer(deps: RecoverDeps, read: Container): Promise<voi
     if (!deps.shared) await deleteTask(deps.containers, read.id);
     return;
   }
-  await reattach(deps.containers, read, task);
+  // Without its streams the container still runs, and its end must be seen.
+  await reattach(deps.containers, read, task).catch((thrown: unknown) =>
+    deps.containers.log.error({ container: read.id, err: CriError.from(thrown).message }, 'streams not opened again'),
+  );
   await recordStart(deps.containers, read.id, task);
   if (task.status === 'stopped')
     await deps.onExit(read.id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
