@@ -43,6 +43,10 @@ export async function openTunnel(url: string, protocol = 'SPDY/3.1+portforward.k
 
 const CANCEL = 5;
 
+/** Go's reader takes a name with a capital for an error. */
+const lowerCase = (headers: Record<string, string>): Record<string, string> =>
+  Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+
 function speak(
   socket: Socket,
   send: (bytes: Buffer) => boolean,
@@ -74,7 +78,7 @@ function speak(
       const all = new Promise<Buffer>((resolve) =>
         streams.set(id, { take, end: () => resolve(Buffer.concat(chunks)) }),
       );
-      send(synStream(id, await deflate(headers)));
+      send(synStream(id, await deflate(lowerCase(headers))));
       return {
         all,
         write(bytes) {

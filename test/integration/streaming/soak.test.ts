@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { watchExecs, type ExecWatch } from '../../harness/exec-watch.js';
+import { NAMESPACE } from '../../harness/leaks.js';
+import { soakParts } from '../../soak/parts.js';
+import { soak, table } from '../../soak/soak.js';
+import { startSuite } from '../rpc/suite.js';
+
+/** `make soak` in small. */
+
+const suite = startSuite({ withPod: true });
+let watch: ExecWatch | undefined;
+after(() => watch?.close());
+
+type Parts = Awaited<ReturnType<typeof soakParts>>;
+let parts: Promise<Parts> | undefined;
+
+function repeated(name: string, key: keyof Parts, count: number): void {
+  test(`${name}: ${count} leave nothing, and nothing grows`, async (t) => {
+    const { stack, crid, pod } = suite;
+    watch ??= await watchExecs(stack.containerd.socket, NAMESPACE);
+    const part = (await (parts ??= soakParts(crid, pod)))[key];
+    const result = await soak({ stack, crid, watch, containerdPid: undefined }, part, count);
+    for (const line of table(result).split('\n')) t.diagnostic(line);
+    assert.deepEqual(result.grown, []);
+    assert.deepEqual(result.samples.at(-1)?.counts['exec ids'], 0);
+  });
+}
+
+repeated('CVE-2026-53495, CVE-2022-31030: ExecSync with children in the background and much output', 'execSync', 500);
+repeated('CVE-2025-64329: attach and detach', 'attach', 500);
+repeated('CVE-2022-23471: terminal execs that fail to start', 'failing', 200);
+repeated('execs whose client goes', 'killed', 200);

@@ -1,0 +1,48 @@
+import { median } from '../bench/statistics.js';
+
+/** What a node has, with nothing under way, after so many repetitions. */
+export interface Sample {
+  readonly done: number;
+  readonly counts: Readonly<Record<string, number>>;
+  readonly memoryMiB: Readonly<Record<string, number>>;
+}
+
+/** How often a soak looks, at its beginning included. */
+export const SAMPLES = 20;
+/** Of those, so many are for buffers and caches that grow once. */
+const WARM_UP_SAMPLES = 5;
+const COUNT_SLACK = 2;
+const MEMORY_SLACK = 1.1;
+const MEMORY_SLACK_MIB = 8;
+
+/**
+ * What has grown, in words; nothing: all is flat. The samples after the warm-up are cut into three; of the first and the
+ * last third the medians are compared. Counts may differ by 2, memory by 10 % and 8 MiB.
+ */
+export function grown(samples: readonly Sample[]): string[] {
+  const kept = samples.slice(WARM_UP_SAMPLES);
+  const third = Math.floor(kept.length / 3);
+  if (third === 0) throw new Error(`${samples.length} samples are too few to say anything`);
+  const [first, last] = [kept.slice(0, third), kept.slice(-third)];
+  const compare = (
+    of: (sample: Sample) => Readonly<Record<string, number>>,
+    most: (value: number) => number,
+  ): string[] =>
+    Object.keys(of(samples[0]!)).flatMap((name) => {
+      const [before, after] = [first, last].map((part) => median(part.map((sample) => of(sample)[name] ?? 0))) as [
+        number,
+        number,
+      ];
+      return after > most(before) ? [`${name}: ${before.toFixed(1)} -> ${after.toFixed(1)}`] : [];
+    });
+  return [
+    ...compare(
+      ({ counts }) => counts,
+      (value) => value + COUNT_SLACK,
+    ),
+    ...compare(
+      ({ memoryMiB }) => memoryMiB,
+      (value) => value * MEMORY_SLACK + MEMORY_SLACK_MIB,
+    ),
+  ];
+}

@@ -1,0 +1,48 @@
+import { look, type Looker } from './look.js';
+import type { SoakPart } from './parts.js';
+import { grown, SAMPLES, type Sample } from './samples.js';
+
+const AT_ONCE = 8;
+
+export interface SoakResult {
+  readonly name: string;
+  readonly count: number;
+  readonly durationS: number;
+  readonly samples: readonly Sample[];
+  /** What is not flat. */
+  readonly grown: readonly string[];
+}
+
+/** Repeats a part `count` times, eight at once, and looks now and then what there is. */
+export async function soak(looker: Looker, part: SoakPart, count: number): Promise<SoakResult> {
+  const startedMs = performance.now();
+  const samples: Sample[] = [await look(looker, 0)];
+  for (let sample = 1; sample < SAMPLES; sample++) {
+    const [from, to] = [samples.at(-1)?.done ?? 0, Math.round((count * sample) / (SAMPLES - 1))];
+    let next = from;
+    const work = async (): Promise<void> => {
+      while (next < to) await part.one(next++);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    samples.push(await look(looker, to));
+  }
+  const durationS = Math.round((performance.now() - startedMs) / 1000);
+  return { name: part.name, count, durationS, samples, grown: grown(samples) };
+}
+
+/** Every fourth sample as a Markdown table, and the last. */
+export function table({ name, count, durationS, samples }: SoakResult): string {
+  const shown = samples.filter((_, index) => index % 4 === 0 || index === samples.length - 1);
+  const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  const names = (of: 'counts' | 'memoryMiB'): string[] => Object.keys(samples[0]?.[of] ?? {});
+  return [
+    `${name}, ${count} in ${durationS} s`,
+    '',
+    row(['after', ...shown.map(({ done }) => String(done))]),
+    row(['---', ...shown.map(() => '---:')]),
+    ...names('counts').map((each) => row([each, ...shown.map(({ counts }) => String(counts[each]))])),
+    ...names('memoryMiB').map((each) =>
+      row([`${each}, MiB`, ...shown.map(({ memoryMiB }) => (memoryMiB[each] ?? 0).toFixed(0))]),
+    ),
+  ].join('\n');
+}
