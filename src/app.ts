@@ -30,6 +30,7 @@ import { recover } from './recovery/recover.js';
 import { sharedNamespace } from './runtime/conflict.js';
 import { handlerFeatures } from './runtime/features.js';
 import { createHandlers } from './runtime/handlers.js';
+import type { FdStore } from './host/fd-store.js';
 import { hostFacts, runsSystemd } from './runtime/host-facts.js';
 import type { SpecOptions } from './spec/types.js';
 import { createDirectories } from './state/directories.js';
@@ -43,6 +44,7 @@ import { createStatusFiles } from './state/status-file.js';
 import { containerStatusOf } from './state/cri-view.js';
 import { createStats } from './stats/create-stats.js';
 import { createStdio } from './stdio/create-stdio.js';
+import { releasePipes } from './stdio/pipe-store.js';
 import { createStreaming } from './streaming/create-streaming.js';
 import { VERSION } from './version.js';
 
@@ -58,7 +60,7 @@ export interface App {
 }
 
 /** Makes every adapter, wires it, rebuilds the state and serves. */
-export async function startApp(loaded: LoadedConfig): Promise<App> {
+export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<App> {
   const { config } = loaded;
   const log = createLogger(config.crid.log_level);
   for (const warning of [...loaded.warnings, ...notHonoured(config)]) log.warn(warning);
@@ -102,7 +104,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
   const images = createImageCache({ containerd, config: config.images, log });
-  const stdio = createStdio({ log });
+  const stdio = createStdio({ log, pipeStore: fdStore });
   const events = createContainerEvents({
     state,
     onCutOff: metrics.subscriberCutOff,
@@ -144,6 +146,7 @@ export async function startApp(loaded: LoadedConfig): Promise<App> {
 
   const streaming = await createStreaming({ config: config.streaming, log });
   await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0, onSwept: metrics.swept });
+  for (const id of fdStore.names) if (!ios.has(id)) releasePipes(fdStore, id, log);
   const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
   const server = await serve({
     listen: config.crid.listen,

@@ -7,6 +7,7 @@ import { createLogger } from './base/log.js';
 import { createContainerd } from './containerd/client.js';
 import { doctor } from './doctor/doctor.js';
 import { describeFindings } from './doctor/finding.js';
+import { createFdStore } from './host/fd-store.js';
 import { createSdNotify, type SdNotify } from './host/sd-notify.js';
 import { VERSION } from './version.js';
 import { withRuntime } from './why/client.js';
@@ -38,7 +39,8 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
   .option('--listen <socket>', 'the socket, as unix:///PATH or /PATH')
   .action(async (options: FileOptions & { listen?: string }) => {
     const systemd = createSdNotify(process.env);
-    const app = await startApp(await loadConfig(options));
+    const fdStore = createFdStore(systemd, process.env);
+    const app = await startApp(await loadConfig(options), fdStore);
     const tell = teller(app, systemd);
     process.on('SIGHUP', () => {
       loadConfig(options).then(

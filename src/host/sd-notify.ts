@@ -1,11 +1,15 @@
 import { closeSync } from 'node:fs';
+import koffi from 'koffi';
 import { CriError } from '../base/errors.js';
 import { call, systemCall } from './libc.js';
 
 /** What systemd is told of this service, and how often it wants to hear that it is alive. */
 export interface SdNotify {
-  /** Sends variables such as `READY: '1'` or `STATUS: '…'` in one message. Does nothing where no service manager asked. */
-  notify(variables: Readonly<Record<string, string>>): void;
+  /**
+   * Sends variables such as `READY: '1'` or `STATUS: '…'` in one message, with descriptors that the manager gets copies of.
+   * Does nothing where no service manager asked.
+   */
+  notify(variables: Readonly<Record<string, string>>, fds?: readonly number[]): void;
   /** Half of WatchdogSec of the unit, in milliseconds; undefined when there is none. */
   readonly watchdogIntervalMs: number | undefined;
 }
@@ -22,7 +26,7 @@ export function createSdNotify(env: NodeJS.ProcessEnv): SdNotify {
   const isForUs = watchdogPid === undefined || watchdogPid === String(process.pid);
   const intervalMs = isForUs ? Number(watchdogUs) / US_PER_MS / 2 : NaN;
   return {
-    notify: (variables) => send(address, target, messageOf(variables)),
+    notify: (variables, fds = []) => send(address, target, messageOf(variables), fds),
     watchdogIntervalMs: intervalMs > 0 ? intervalMs : undefined,
   };
 }
@@ -33,11 +37,26 @@ const SOCK_DGRAM = 2;
 const NONBLOCK = 0o4000;
 const CLOEXEC = 0o2000000;
 const MSG_NOSIGNAL = 0x4000;
+const SOL_SOCKET = 1;
+const SCM_RIGHTS = 1;
+const INT_BYTES = 4;
+const CMSG_ALIGN_BYTES = 8;
+const CMSG_HEADER_BYTES = CMSG_ALIGN_BYTES + 2 * INT_BYTES;
 /** sun_path of unix(7). */
 const MAX_PATH_BYTES = 108;
 
 const socketCall = systemCall('socket', ['int', 'int', 'int']);
-const sendto = systemCall('sendto', ['int', 'void *', 'size_t', 'int', 'void *', 'uint'], 'sendto', 'long');
+const iovec = koffi.struct('iovec', { base: 'void *', length: 'size_t' });
+koffi.struct('msghdr', {
+  name: 'void *',
+  nameLength: 'uint',
+  iov: koffi.pointer(iovec),
+  iovLength: 'size_t',
+  control: 'void *',
+  controlLength: 'size_t',
+  flags: 'int',
+});
+const sendmsg = systemCall('sendmsg', ['int', 'msghdr *', 'int'], 'sendmsg', 'long');
 
 /** struct sockaddr_un; `@` stands for the NUL of an abstract name. */
 function socketAddress(address: string): Buffer {
@@ -58,10 +77,33 @@ const messageOf = (variables: Readonly<Record<string, string>>): Buffer =>
       .join('\n'),
   );
 
-function send(subject: string, target: Buffer, message: Buffer): void {
+/** struct cmsghdr and the descriptors after it (cmsg(3), SCM_RIGHTS). */
+function rights(fds: readonly number[]): Buffer {
+  const length = CMSG_HEADER_BYTES + fds.length * INT_BYTES;
+  const control = Buffer.alloc(Math.ceil(length / CMSG_ALIGN_BYTES) * CMSG_ALIGN_BYTES);
+  new BigUint64Array(control.buffer, control.byteOffset, 1)[0] = BigInt(length);
+  new Int32Array(control.buffer, control.byteOffset + CMSG_ALIGN_BYTES, 2 + fds.length).set([
+    SOL_SOCKET,
+    SCM_RIGHTS,
+    ...fds,
+  ]);
+  return control;
+}
+
+function send(subject: string, target: Buffer, message: Buffer, fds: readonly number[]): void {
+  const control = fds.length > 0 ? rights(fds) : null;
   const fd = call(socketCall, subject, AF_UNIX, SOCK_DGRAM | NONBLOCK | CLOEXEC, 0);
   try {
-    call(sendto, subject, fd, message, message.length, MSG_NOSIGNAL, target, target.length);
+    const header = {
+      name: target,
+      nameLength: target.length,
+      iov: [{ base: message, length: message.length }],
+      iovLength: 1,
+      control,
+      controlLength: control?.length ?? 0,
+      flags: 0,
+    };
+    call(sendmsg, subject, fd, header, MSG_NOSIGNAL);
   } finally {
     closeSync(fd);
   }

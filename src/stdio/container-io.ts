@@ -20,6 +20,7 @@ export interface ContainerIoOptions {
   readonly onLogRecovered: (droppedBytes: number) => void;
   readonly onStreamError: (stream: StreamName, error: string) => void;
   readonly onClosed: () => void;
+  readonly onRemoved: () => void;
 }
 
 export function createContainerIo(options: ContainerIoOptions): OpenIo & { readonly containerIo: ContainerIo } {
@@ -77,6 +78,7 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
     async remove() {
       await close();
       removeFifoSet(paths);
+      options.onRemoved();
     },
   };
 

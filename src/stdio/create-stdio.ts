@@ -4,6 +4,7 @@ import { createCopyThread } from './copy-thread.js';
 import { createExecCapture } from './exec-capture.js';
 import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './fifo-set.js';
 import type { NewCommand } from './messages.js';
+import { keepPipes, releasePipes, type PipeStore } from './pipe-store.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.js';
 
 /**
@@ -11,8 +12,8 @@ import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.
  * ends, so that a process with nobody attached waits rather than reads an end; a writer opens it
  * (O_WRONLY | O_NONBLOCK) once the task exists, and CloseIO ends it.
  */
-export function createStdio(options: { log: Logger; workerUrl?: URL }): Stdio {
-  const { log } = options;
+export function createStdio(options: { log: Logger; pipeStore?: PipeStore; workerUrl?: URL }): Stdio {
+  const { log, pipeStore } = options;
   const ios = new Map<number, OpenIo>();
   // Until the copying thread has answered, a restart sends the opening command itself again.
   const opened = new Set<number>();
@@ -59,8 +60,10 @@ export function createStdio(options: { log: Logger; workerUrl?: URL }): Stdio {
         log.info({ containerId, logPath, droppedBytes }, "the container's log is written again"),
       onStreamError: (stream, error) => log.error({ containerId, stream }, `cannot copy the stream: ${error}`),
       onClosed: () => forget(io),
+      onRemoved: () => pipeStore && releasePipes(pipeStore, containerId, log),
     });
     await enter(io, entry, { kind: 'open', io, streams: outputsOf(paths), logPath, logMustOpen, maxLineBytes });
+    if (pipeStore) keepPipes(pipeStore, containerId, paths, log);
     return entry.containerIo;
   };
 

@@ -1,0 +1,33 @@
+import { closeSync } from 'node:fs';
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { openFifoRead } from '../host/fifo.js';
+import { outputsOf } from './fifo-set.js';
+import type { FifoPaths } from './stdio.js';
+
+/** Who holds read ends of a container's pipes while crid is away, so that what a container writes before it ends stays. */
+export interface PipeStore {
+  keep(name: string, fds: readonly number[]): void;
+  release(name: string): void;
+}
+
+/** A container whose pipes nobody keeps runs all the same. */
+export function keepPipes(store: PipeStore, containerId: string, paths: FifoPaths, log: Logger): void {
+  const fds: number[] = [];
+  try {
+    for (const { path } of outputsOf(paths)) fds.push(openFifoRead(path));
+    store.keep(containerId, fds);
+  } catch (thrown) {
+    log.warn({ containerId, err: CriError.from(thrown).message }, 'pipes not kept by the service manager');
+  } finally {
+    for (const fd of fds) closeSync(fd);
+  }
+}
+
+export function releasePipes(store: PipeStore, containerId: string, log: Logger): void {
+  try {
+    store.release(containerId);
+  } catch (thrown) {
+    log.warn({ containerId, err: CriError.from(thrown).message }, 'pipes not let go of by the service manager');
+  }
+}
