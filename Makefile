@@ -10,7 +10,7 @@ ifdef NODE_VERSION
 export PATH := $(shell tools/other-node.sh $(NODE_VERSION)):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance test-vm conformance-vm vm bench bench-logs soak soak-logs run generate format clean
+.PHONY: help build check test unit integration conformance test-vm conformance-vm vm bench bench-logs bench-streaming soak soak-logs run generate format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -59,6 +59,9 @@ bench-logs: build ## throughput and CPU time of logs against containerd's own CR
 
 soak-logs: build ## 50 times kill -9 of crid while a container writes
 	@$(NODE) build/test/soak/logs.js
+
+bench-streaming: build ## exec and port-forward against containerd's own CRI plugin
+	@$(NODE) build/test/bench/streaming/main.js
 
 soak: build ## ExecSync, attach and exec thousands of times; fails when anything grows
 	@$(NODE) build/test/soak/main.js

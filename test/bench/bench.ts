@@ -1,5 +1,5 @@
 import type { Recorder } from './recorder.js';
-import type { PodConfig, Requests } from './requests.js';
+import type { ContainerRequest, PodConfig, Requests } from './requests.js';
 import type { Both, Side } from './side.js';
 
 /** What every part of the benchmark works with. */
@@ -37,10 +37,16 @@ export async function runPod(bench: Bench, side: Side): Promise<RunningPod> {
   return { id, config };
 }
 
-export async function createContainer(bench: Bench, side: Side, pod: RunningPod, name: string): Promise<string> {
+export async function createContainer(
+  bench: Bench,
+  side: Side,
+  pod: RunningPod,
+  name: string,
+  more: ContainerRequest = {},
+): Promise<string> {
   const { container_id: id } = await side.runtime.createContainer({
     pod_sandbox_id: pod.id,
-    config: bench.requests[side.key].container(name),
+    config: { ...bench.requests[side.key].container(name), ...more },
     sandbox_config: pod.config,
   });
   return id;

@@ -44,7 +44,8 @@ export function report(results: Results): string {
 
 const milliseconds = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
-function table([head, ...rows]: readonly [Cells, ...Cells[]]): string {
+/** A Markdown table, its first column to the left. */
+export function table([head, ...rows]: readonly [Cells, ...Cells[]]): string {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((cells) => cells[column]?.length ?? 0), 3));
   const line = (cells: Cells): string =>
     `| ${cells.map((cell, column) => pad(cell, widths[column] ?? 0, column === 0)).join(' | ')} |`;

@@ -17,6 +17,7 @@ export interface Servers {
   readonly sides: Both<Side>;
   readonly pids: { readonly containerd: number; readonly crid: number | undefined };
   readonly images: { readonly warm: string; readonly cold: string };
+  readonly stack: Stack;
   /** For logs and whatever else lasts as long as the servers. */
   readonly folder: string;
   /** Removes every pod, checks that nothing is left of them, and stops what was started. */
@@ -42,6 +43,7 @@ export async function startServers(options: Options, step: Step): Promise<Server
     sides,
     pids: { containerd: stack.containerd.pid(), crid: crid?.pid() },
     images: { warm: 'docker.io/library/busybox:latest', cold: 'docker.io/crid-test/many-layers:latest' },
+    stack,
     folder,
     async stop() {
       await removePods();
@@ -57,4 +59,7 @@ const startBesideContainerd = (stack: Stack, { cridLog }: Options) =>
     config: { crid: { namespace: CRID_NAMESPACE, log_level: cridLog === undefined ? 'info' : 'debug' } },
   });
 
-const side = (key: Side['key'], name: string, { runtime, images }: CriClient): Side => ({ key, name, runtime, images });
+const side = (key: Side['key'], name: string, { socket, runtime, images }: CriClient): Side => ({
+  ...{ key, name, socket },
+  ...{ runtime, images },
+});

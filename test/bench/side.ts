@@ -4,6 +4,8 @@ import type { ImageServiceClient, RuntimeServiceClient } from '../../generated/r
 export interface Side {
   readonly key: 'reference' | 'candidate';
   readonly name: string;
+  /** Of its CRI. */
+  readonly socket: string;
   readonly runtime: RuntimeServiceClient;
   readonly images: ImageServiceClient;
 }

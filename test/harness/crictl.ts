@@ -20,7 +20,8 @@ export interface CrictlResult {
 export interface Crictl {
   /** Runs it to its end. stdin and stdout can be files. */
   run(args: readonly string[], files?: { stdin?: string; stdout?: string }): Promise<CrictlResult>;
-  start(args: readonly string[]): ChildProcess;
+  /** With `ignore` its output goes nowhere, and costs this process nothing. */
+  start(args: readonly string[], stdout?: 'pipe' | 'ignore'): ChildProcess;
   /** As a line for a shell, for a program that gives it a terminal. */
   line(args: readonly string[]): string;
 }
@@ -34,7 +35,7 @@ export async function crictl(stack: TestStack, socket: string): Promise<Crictl> 
   const all = (args: readonly string[]): string[] => ['--config', config, ...args];
 
   return {
-    start: (args) => spawn(program, all(args), { stdio: ['ignore', 'pipe', 'pipe'] }),
+    start: (args, stdout = 'pipe') => spawn(program, all(args), { stdio: ['ignore', stdout, 'pipe'] }),
     line: (args) => [program, ...all(args)].map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' '),
     async run(args, files = {}) {
       const input = await open(files.stdin ?? '/dev/null', 'r');
