@@ -41,7 +41,7 @@ import { parseSelinuxContexts } from './spec/selinux-labels.js';
 import { createImageVolumes } from './sandboxer/image-volumes.js';
 import { createState, type State } from './state/state.js';
 import { createStatusFiles } from './state/status-file.js';
-import { containerStatusOf } from './state/cri-view.js';
+import { containerStatusesOf } from './state/cri-view.js';
 import { createStats } from './stats/create-stats.js';
 import { createStdio } from './stdio/create-stdio.js';
 import { releasePipes } from './stdio/pipe-store.js';
@@ -110,7 +110,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     onCutOff: metrics.subscriberCutOff,
     describe: (pod) => ({
       pod_sandbox_status: podStatusOf(pod),
-      containers_statuses: state.containersOf(pod.id).map((container) => containerStatusOf(container, images)),
+      containers_statuses: containerStatusesOf(state.containersOf(pod.id), images),
     }),
   });
   metrics.watch(metricSources({ operations, state, events }));

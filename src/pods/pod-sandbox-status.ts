@@ -16,7 +16,7 @@ import { usesHostNetwork } from '../state/pod-view.js';
 import { goSandboxMetadata } from '../state/stored.js';
 import { metadataOf } from './pod-records.js';
 import type { PodDeps } from './deps.js';
-import { containerStatusOf } from '../state/cri-view.js';
+import { containerStatusesOf } from '../state/cri-view.js';
 
 /** The status of one pod from memory (CRI PodSandboxStatus); only `verbose` asks containerd. NOT_FOUND when it is unknown. */
 export const podSandboxStatus =
@@ -26,9 +26,7 @@ export const podSandboxStatus =
     return {
       status: podStatusOf(pod),
       info: request.verbose ? { info: await verboseInfo(deps, pod) } : {},
-      containers_statuses: deps.state
-        .containersOf(pod.id)
-        .map((container) => containerStatusOf(container, deps.images)),
+      containers_statuses: containerStatusesOf(deps.state.containersOf(pod.id), deps.images),
       timestamp: nowNs(),
     };
   };

@@ -57,6 +57,19 @@ export function containerStatusOf(container: Container, images: Pick<ImageCache,
   };
 }
 
+/**
+ * The statuses of a pod's containers, the newest first. A kubelet that follows events (EventedPLEG) takes the first of a
+ * name for the one that counts; with an older one there it makes the newest once more.
+ */
+export const containerStatusesOf = (
+  containers: readonly Container[],
+  images: Pick<ImageCache, 'get'>,
+): ContainerStatus[] =>
+  containers
+    .toReversed()
+    .sort((one, other) => Number(other.createdAtNs - one.createdAtNs))
+    .map((container) => containerStatusOf(container, images));
+
 function stopSignal(name: string): Signal {
   const known = (Signal as unknown as Record<string, Signal | undefined>)[name.startsWith('SIG') ? name : `SIG${name}`];
   return known ?? Signal.SIGTERM;
