@@ -10,7 +10,7 @@ ifdef NODE_VERSION
 export PATH := $(shell tools/other-node.sh $(NODE_VERSION)):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance test-vm conformance-vm vm bench bench-logs bench-streaming soak soak-logs run generate format clean
+.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-logs bench-streaming soak soak-logs run generate format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -42,11 +42,17 @@ integration: build ## tests on a private containerd and a registry on loopback
 conformance: build ## critest against crid and against containerd's own CRI plugin, side by side
 	@$(NODE) build/test/conformance/main.js crid reference
 
+kubelet-test: build ## a real kubelet on crid, with static pods
+	@$(NODE) build/test/run.js kubelet
+
 test-vm: build ## what differs on a node with systemd, cgroup v2 and AppArmor, in a VM; CRID_VM=DIR: in one that runs
 	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js test $(WORDS)
 
 conformance-vm: build ## critest on such a node, on runc and on crun
 	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js conformance
+
+kubelet-test-vm: build ## the kubelet's tests on such a node, with its own cgroup settings
+	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js kubelet $(WORDS)
 
 vm: build ## such a node, to look around in; stays up until Ctrl-C
 	@$(NODE) build/tools/vm.js

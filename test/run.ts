@@ -1,23 +1,25 @@
 import { disposeAll, onDispose } from '../tools/stack/disposers.js';
 import { spokenSteps } from '../tools/stack/steps.js';
 import { assertLeavesNothing, leaks, type Inventory } from './harness/leaks.js';
+import { limitMs } from './harness/slowness.js';
 import { startStack, type Stack } from './harness/test-stack.js';
 import { keepLogs } from './runner/logs.js';
 import { runFiles, type Counts } from './runner/run-files.js';
 import { testFiles } from './runner/test-files.js';
 
 /**
- * `run.js [unit] [integration] [vm] [WORD …]`: runs the test files of these kinds whose paths contain one of the words, and ends
- * with the line `N passed, N failed`.
+ * `run.js [unit] [integration] [kubelet] [vm] [WORD …]`: runs the test files of these kinds whose paths contain one of
+ * the words, and ends with the line `N passed, N failed`.
  */
 
 const UNIT_LIMIT_MS = 180_000;
-const INTEGRATION_LIMIT_MS = 900_000;
+const INTEGRATION_LIMIT_MS = limitMs(900_000);
 /** Those of `vm` run in the node that tools/vm starts; they are integration tests otherwise. */
-const KINDS = ['unit', 'integration', 'vm'];
+const KINDS = ['unit', 'integration', 'kubelet', 'vm'] as const;
+type Kind = (typeof KINDS)[number];
 
 const args = process.argv.slice(2);
-const words = args.filter((arg) => !KINDS.includes(arg));
+const words = args.filter((arg) => !KINDS.includes(arg as Kind));
 const interrupted = new AbortController();
 let running: Promise<unknown> = Promise.resolve();
 onDispose('tests', async () => {
@@ -28,7 +30,7 @@ onDispose('tests', async () => {
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 try {
   for (const kind of KINDS.filter((each) => args.includes(each))) {
-    await (kind === 'unit' ? unit(testFiles(kind, words)) : integration(testFiles(kind, words)));
+    await (kind === 'unit' ? unit(testFiles(kind, words)) : onStack(kind, testFiles(kind, words)));
   }
 } catch (error) {
   say(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
@@ -47,10 +49,10 @@ async function unit(files: readonly string[]): Promise<void> {
 }
 
 /** One file after another, on one containerd; each must leave the stack as it found it. */
-async function integration(files: readonly string[]): Promise<void> {
+async function onStack(kind: Kind, files: readonly string[]): Promise<void> {
   if (files.length === 0) return;
   say(
-    `\nintegration tests: ${files.length} files; on Node ${process.versions.node}; as root on Debian, with the network of its packages once\n`,
+    `\n${kind} tests: ${files.length} files; on Node ${process.versions.node}; as root on Debian, with the network of its packages once\n`,
   );
   let stack: Stack | undefined;
   for (const file of files) {

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { projectRoot } from '../../tools/stack/project.js';
 import type { TestStack } from '../harness/test-stack.js';
 
-/** Copies the logs of a stack's containerd and of every crid on it to `.work/test-logs/FILE`; answers that folder. */
+/** Copies the logs of a stack's containerd and of every crid and kubelet on it to `.work/test-logs/FILE`; answers that folder. */
 export async function keepLogs(stack: TestStack, file: string): Promise<string> {
   const folder = join(projectRoot, '.work', 'test-logs', basename(file, '.test.js'));
   await rm(folder, { recursive: true, force: true });
@@ -13,6 +13,7 @@ export async function keepLogs(stack: TestStack, file: string): Promise<string> 
     if (name.startsWith('crid-')) {
       await cp(join(stack.dir, name, 'crid.log'), join(folder, `${name}.log`)).catch(() => undefined);
     }
+    if (/^kubelet-.*\.log$/.test(name)) await cp(join(stack.dir, name), join(folder, name));
   }
   return folder;
 }

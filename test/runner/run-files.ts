@@ -17,7 +17,7 @@ interface TestEvent {
     readonly nesting?: number;
     readonly skip?: string | boolean;
     readonly todo?: string | boolean;
-    readonly details?: { readonly type?: string };
+    readonly details?: { readonly type?: string; readonly error?: { readonly failureType?: string } };
   };
 }
 
@@ -51,7 +51,9 @@ export async function runFiles(options: {
 }
 
 function count({ type, data }: TestEvent, counts: Counts): void {
-  if (data.details?.type === 'suite') return;
+  // A suite counts only where it has failed of itself, by a hook or a time-out; its tests count anyway.
+  const isSuite = data.details?.type === 'suite';
+  if (isSuite && (type !== 'test:fail' || data.details?.error?.failureType === 'subtestsFailed')) return;
   if (type === 'test:fail' && !data.todo) counts.failed++;
   else if (type === 'test:pass' && (data.skip !== undefined || data.todo !== undefined)) counts.skipped++;
   else if (type === 'test:pass') counts.passed++;

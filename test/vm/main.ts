@@ -1,4 +1,7 @@
 import { disposeAll } from '../../tools/stack/disposers.js';
+import { ensureGoTool } from '../../tools/stack/gotools.js';
+import { stackLayout } from '../../tools/stack/layout.js';
+import { ensureProgram } from '../../tools/stack/programs.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { spokenSteps } from '../../tools/stack/steps.js';
 import { copyCheckout } from '../../tools/vm/checkout.js';
@@ -16,6 +19,8 @@ import { parseOptions, type TestOptions } from './options.js';
  */
 
 const TESTS_LIMIT_MS = 5_400_000;
+/** How much longer the guest may take than its host. */
+const SLOWNESS = 10;
 
 const say = (text: string): void => void process.stdout.write(text);
 const step = spokenSteps(say);
@@ -23,6 +28,7 @@ const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 
 try {
   const options = parseOptions(process.argv.slice(2));
+  if (options.tests?.kinds.includes('kubelet')) await step('build the kubelet', () => buildKubelet());
   const machine = await useNode(step);
   await step('install crid from its npm package', () => installCrid(machine));
   say(`${await describe(machine)}\n`);
@@ -38,14 +44,21 @@ process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
 say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 
 /** The runner of all test files, inside the guest. */
-async function runTests(machine: Machine, { words, runtime }: TestOptions): Promise<Counts> {
+async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions): Promise<Counts> {
   await step('copy this checkout to the node', () => copyCheckout(machine));
-  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} node --enable-source-maps build/test/run.js vm integration ${words.map(quote).join(' ')}`;
+  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} CRID_TEST_SLOWNESS=${SLOWNESS} node --enable-source-maps build/test/run.js ${[...kinds, ...words].map(quote).join(' ')}`;
   const { code, stdout } = await machine.answer(script, { timeoutMs: TESTS_LIMIT_MS, write: say });
   const counts = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(stdout);
   if (!counts) throw new Error(`the tests in the guest have ended with ${code} and no count`);
   const [passed = 0, failed = 0, skippedThere = 0] = counts.slice(1).map((count) => Number(count ?? 0));
   return { passed, failed, skipped: skippedThere };
+}
+
+/** The guest has no compilers; what they make is where it looks for it. */
+async function buildKubelet(): Promise<void> {
+  const layout = stackLayout();
+  await ensureGoTool(layout, 'kubelet');
+  await ensureProgram(layout, 'grpc-health');
 }
 
 /** What the results are of. */

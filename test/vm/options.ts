@@ -3,6 +3,8 @@ import type { ServerName } from '../conformance/options.js';
 import type { SuiteOptions } from '../conformance/suite.js';
 
 export interface TestOptions {
+  /** Kinds of test/run.js. */
+  readonly kinds: readonly string[];
   /** Words of the paths of test files; none: `WORDS`. */
   readonly words: readonly string[];
   /** The default handler. */
@@ -21,12 +23,14 @@ export interface Options {
 }
 
 const USAGE = `usage: main.js test [--runtime NAME] [WORD]...
+       main.js kubelet [--runtime NAME] [WORD]...
        main.js conformance [--server crid|reference] [--handler NAME]... [--focus REGEXP]... [--skip REGEXP]...
        main.js --ci`;
 
 /** The suites that look at what a node with cgroup v2, systemd and AppArmor does otherwise. */
 const WORDS = ['test/vm/', 'integration/spec/', 'integration/stats/', 'rpc/container-status', 'rpc/container-life'];
 const CI_WORDS = ['test/vm/'];
+const KINDS = ['vm', 'integration'];
 /** Specs whose outcome depends on AppArmor, cgroups or the security context. */
 const CI_FOCUS = ['AppArmor', 'OOM', 'resources', 'Security Context'];
 
@@ -47,9 +51,10 @@ export function parseOptions(args: readonly string[]): Options {
   const { server, focus, skip, runtime } = values;
   if (values.ci && what === undefined) {
     const conformance = { server: 'crid', handlers: ['runc'], focus: CI_FOCUS, skip } as const;
-    return { tests: { words: CI_WORDS, runtime }, conformance };
+    return { tests: { kinds: KINDS, words: CI_WORDS, runtime }, conformance };
   }
-  if (what === 'test') return { tests: { words: words.length > 0 ? words : WORDS, runtime } };
+  if (what === 'test') return { tests: { kinds: KINDS, words: words.length > 0 ? words : WORDS, runtime } };
+  if (what === 'kubelet') return { tests: { kinds: ['kubelet'], words, runtime } };
   if (what !== 'conformance' || words.length > 0 || (server !== 'crid' && server !== 'reference'))
     throw new Error(USAGE);
   const handlers = values.handler.length > 0 ? values.handler : ['runc', 'crun'];

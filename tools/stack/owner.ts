@@ -17,7 +17,7 @@ interface Owner {
 
 const FILE = 'owner.json';
 /** What is started for a stack, with a file of its folder on the command line. */
-const PROGRAMS = ['containerd', 'docker-registry', 'node'];
+const PROGRAMS = ['containerd', 'docker-registry', 'kubelet', 'node'];
 
 /** Writes down that this process answers for a stack's folder. */
 export async function claim(dir: string, bridge: string): Promise<void> {

@@ -4,14 +4,16 @@ import { connect as connectTls } from 'node:tls';
 
 /** The status line and headers that answer an upgrade, with what came after them. */
 export async function upgrade(url: string, headers: readonly string[], method = 'GET') {
-  const { hostname, port, pathname, protocol } = new URL(url);
+  const { hostname, port, pathname, search, protocol } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
   const options = { host, port: Number(port), allowHalfOpen: true };
   const socket: Socket =
     protocol === 'https:' ? connectTls({ ...options, rejectUnauthorized: false }) : connect(options);
   socket.on('error', () => socket.destroy());
   await once(socket, protocol === 'https:' ? 'secureConnect' : 'connect');
-  socket.write([`${method} ${pathname} HTTP/1.1`, `Host: ${host}`, 'Connection: Upgrade', ...headers].join('\r\n'));
+  socket.write(
+    [`${method} ${pathname}${search} HTTP/1.1`, `Host: ${host}`, 'Connection: Upgrade', ...headers].join('\r\n'),
+  );
   socket.write('\r\n\r\n');
   let bytes = Buffer.alloc(0);
   for (;;) {

@@ -1,0 +1,114 @@
+import { mkdir, mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { SYSTEMD_CGROUPS } from '../../tools/stack/cgroup-driver.js';
+import { logTail, startDaemon, type Daemon } from '../../tools/stack/daemon.js';
+import { onDispose } from '../../tools/stack/disposers.js';
+import { removeTree } from '../../tools/stack/leftovers.js';
+import { freePort } from '../../tools/stack/ports.js';
+import { until } from '../../tools/stack/wait.js';
+import { kubeletGet } from './kubelet-api.js';
+import { kubeletTraces } from './kubelet-traces.js';
+import { limitMs } from './slowness.js';
+import type { TestStack } from './test-stack.js';
+
+export interface KubeletOptions {
+  readonly program: string;
+  /** The CRI socket. */
+  readonly socket: string;
+  /** More of KubeletConfiguration, by key. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  readonly featureGates?: Readonly<Record<string, boolean>>;
+}
+
+/** A kubelet without an API server: it runs the pods whose manifests lie in a folder. */
+export interface Kubelet {
+  readonly manifests: string;
+  readonly podLogs: string;
+  /** Its own folder, where the volumes of pods are. */
+  readonly root: string;
+  /** `https://127.0.0.1:PORT` */
+  readonly url: string;
+  pid(): number;
+  /** All that it has logged since its first start. */
+  log(): Promise<string>;
+  /** Starts it again after `stop`, with more of KubeletConfiguration; its pods have lived on. */
+  start(config?: Readonly<Record<string, unknown>>): Promise<void>;
+  stop(): Promise<void>;
+  /** Stops it and removes its folders, but not its log. */
+  dispose(): Promise<void>;
+}
+
+export const NODE = 'node1';
+const READY_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 20_000;
+/** From here on events are logged ("Event occurred"). */
+const VERBOSITY = 3;
+
+export async function startKubelet(stack: TestStack, options: KubeletOptions): Promise<Kubelet> {
+  const dir = await mkdtemp(join(stack.dir, 'kubelet-'));
+  const [manifests, podLogs, root] = ['manifests', 'logs', 'root'].map((name) => join(dir, name)) as Three;
+  for (const folder of [manifests, podLogs, root]) await mkdir(folder);
+  const resolvConf = join(dir, 'resolv.conf');
+  await writeFile(resolvConf, 'nameserver 127.0.0.1\n');
+  // Outside of the folder, which goes before anybody looks at the log.
+  const [logFile, configFile, port] = [`${dir}.log`, join(dir, 'config.yaml'), await freePort()];
+  const url = `https://127.0.0.1:${port}`;
+  const fixed = { port, resolvConf, staticPodPath: manifests, podLogsDir: podLogs };
+  let daemon: Daemon | undefined;
+
+  const start = async (more: Readonly<Record<string, unknown>> = {}): Promise<void> => {
+    await writeFile(configFile, stringify({ ...configuration(options), ...fixed, ...more }));
+    const flags = ['--config', configFile, '--root-dir', root, '--cert-dir', join(dir, 'pki')];
+    const named = ['--hostname-override', NODE, '--v', String(VERBOSITY)];
+    // For cadvisor, which asks containerd itself whose a container is; it would look at the usual place.
+    const cadvisor = ['--containerd', stack.containerd.socket];
+    daemon = await startDaemon(options.program, [...flags, ...named, ...cadvisor], { logFile });
+    await ready(daemon, url, logFile);
+  };
+  const stop = async (): Promise<void> => daemon?.stop('SIGTERM', STOP_LIMIT_MS);
+  const removeTraces = kubeletTraces(podLogs);
+  const dispose = onDispose(`kubelet ${dir}`, async () => {
+    await stop();
+    await removeTraces();
+    // Where the host's mounts are private, the kubelet has mounted its root onto itself.
+    await removeTree(dir);
+  });
+  await start();
+  const log = (): Promise<string> => readFile(logFile, 'utf8');
+  return { manifests, podLogs, root, url, pid: () => daemon?.pid ?? 0, log, start, stop, dispose };
+}
+
+type Three = [string, string, string];
+
+const configuration = ({ socket, config, featureGates }: KubeletOptions): Record<string, unknown> => ({
+  apiVersion: 'kubelet.config.k8s.io/v1beta1',
+  kind: 'KubeletConfiguration',
+  authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },
+  authorization: { mode: 'AlwaysAllow' },
+  address: '127.0.0.1',
+  healthzPort: 0,
+  containerRuntimeEndpoint: `unix://${socket}`,
+  failSwapOn: false,
+  failCgroupV1: false,
+  // Whether a test passes must not hang on how full a disk is.
+  evictionHard: { 'nodefs.available': '1%', 'imagefs.available': '1%' },
+  imageGCHighThresholdPercent: 100,
+  ...CGROUPS,
+  ...config,
+  featureGates: featureGates ?? {},
+});
+
+/** On a node with systemd the kubelet's own defaults; elsewhere the cgroups of the host are not its to arrange. */
+const CGROUPS = SYSTEMD_CGROUPS
+  ? { cgroupDriver: 'systemd' }
+  : { cgroupDriver: 'cgroupfs', cgroupsPerQOS: false, enforceNodeAllocatable: [] };
+
+const ready = (daemon: Daemon, url: string, logFile: string): Promise<true> =>
+  until(`the kubelet answers on ${url}`, limitMs(READY_LIMIT_MS), async () => {
+    if (daemon.hasEnded()) throw new Error('the kubelet has ended');
+    await kubeletGet(url, '/healthz');
+    return true as const;
+  }).catch((cause: unknown) => {
+    throw new Error(`kubelet: ${logTail(logFile)}`, { cause });
+  });

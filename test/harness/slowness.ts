@@ -1,0 +1,4 @@
+/** How many times longer this machine may take than the one that the limits were chosen for. */
+const factor = Number(process.env['CRID_TEST_SLOWNESS'] ?? 1);
+
+export const limitMs = (milliseconds: number): number => milliseconds * factor;

@@ -1,0 +1,41 @@
+import type { Expected } from '../harness/kubelet-log.js';
+
+const NO_API_SERVER = 'this kubelet has no API server';
+const TEST_HOST = 'a test host is no node: its process may lack rights, and its cgroups are not left to the kubelet';
+
+/** What a kubelet logs as an error in every run, whatever the runtime does, and why. */
+export const alwaysExpected: readonly Expected[] = [
+  { pattern: /^"failed to check if node is newer; using informer node"/, reason: NO_API_SERVER },
+  { pattern: /^"Failed to set rlimit on max file handles"/, reason: TEST_HOST },
+  { pattern: /^"Failed to ensure process in container with oom score"/, reason: TEST_HOST },
+  {
+    pattern: /^"Failed to read data from checkpoint" err="checkpoint is not found"/,
+    reason: 'this is its first start',
+  },
+  { pattern: /err="no imagefs label for configured runtime"/, reason: 'cadvisor knows such a label of CRI-O alone' },
+  {
+    pattern: /^"Skipping pod synchronization" err="\[?container runtime status check may not have completed yet/,
+    reason: 'at its start it has not asked the runtime yet',
+  },
+  {
+    pattern: /code = Canceled desc = context canceled/,
+    reason: 'the kubelet itself gives a call up, when the pod that it is for is to end',
+  },
+  {
+    pattern: /(ContainerStatus|get container status).* code = NotFound/,
+    reason: 'two parts of the kubelet remove dead containers, and do not know of each other',
+  },
+  { pattern: /^"Housekeeping took longer than expected"/, reason: 'a busy host' },
+  {
+    pattern: /^"Error on socket receive"|^"Error proxying data from client to backend"/,
+    reason: 'clients of streams hang up without a word in some tests',
+  },
+  {
+    pattern: /^"Missing actuated pod level resource record"/,
+    reason: 'the kubelet keeps none before a container of the pod has started',
+  },
+  {
+    pattern: /^"Error syncing pod, skipping" err="failed to \\"StartContainer\\" for \\"\S+\\" with CrashLoopBackOff:/,
+    reason: 'a container that ends again and again; where none should, the test of its pod says so',
+  },
+];

@@ -1,0 +1,16 @@
+import type { CriClient } from '../harness/cri-client.js';
+import { pidOf } from '../integration/recovery/view.js';
+import { allContainers, type PodHandle } from './pod-handle.js';
+
+/** What of pods a restart of others must leave as it is: ids, processes and addresses of what is ready, and how often it was started. */
+export async function lives(cri: CriClient, pods: readonly PodHandle[]): Promise<Record<string, object>> {
+  const found: Record<string, object> = {};
+  for (const pod of pods) {
+    const status = await pod.ready();
+    for (const { name, containerID = '', restartCount } of allContainers(status)) {
+      const id = containerID.replace(/^.*\/\//, '');
+      found[`${pod.name}/${name}`] = { id, restartCount, pid: await pidOf(cri, id), ip: status.podIP };
+    }
+  }
+  return found;
+}

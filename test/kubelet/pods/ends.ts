@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import type { KubeletSuite } from '../suite.js';
+
+/** How containers end, and what is told of it. */
+export function endTests(suite: KubeletSuite): void {
+  it('says that a container was killed for its memory, and starts it again', async () => {
+    const pod = await suite.pod('oom', {
+      containers: [
+        {
+          name: 'greedy',
+          command: ['tail', '/dev/zero'],
+          resources: { limits: { memory: '32Mi', cpu: '500m' }, requests: { memory: '16Mi', cpu: '10m' } },
+        },
+        { name: 'modest' },
+      ],
+    });
+    const ended = await pod.container('greedy', 'was killed', ({ lastState }) => lastState?.terminated);
+    assert.deepEqual([ended.reason, ended.exitCode], ['OOMKilled', 137]);
+    const { containerStatuses } = await pod.status();
+    assert.equal(containerStatuses?.find(({ name }) => name === 'modest')?.restartCount, 0);
+  });
+
+  it('backs off from a container that ends again and again', async () => {
+    const pod = await suite.pod('crash-loop', { containers: [{ name: 'main', script: 'echo trying; exit 3' }] });
+    const waiting = await pod.container('main', 'waits to be started', ({ state, restartCount }) =>
+      restartCount >= 2 && state?.waiting?.reason === 'CrashLoopBackOff' ? state.waiting : undefined,
+    );
+    assert.match(waiting.message ?? '', /back-off .* restarting failed container/);
+    await pod.event('BackOff');
+    const ended = await pod.container('main', 'has ended', ({ lastState }) => lastState?.terminated);
+    assert.deepEqual([ended.reason, ended.exitCode], ['Error', 3]);
+    // In between, the kubelet may just have removed the one that it names.
+    await pod.logged('main', /^trying\n$/, '?previous=true');
+  });
+
+  it('passes on what a container has left as its last words', async () => {
+    const pod = await suite.pod('last-words', {
+      restartPolicy: 'Never',
+      containers: [
+        { name: 'file', script: 'echo -n from the file > /dev/termination-log; exit 1' },
+        {
+          name: 'other-path',
+          script: 'echo -n from another file > /tmp/words; exit 0',
+          terminationMessagePath: '/tmp/words',
+        },
+        {
+          name: 'log',
+          script: 'seq 3; echo from the log; exit 1',
+          terminationMessagePolicy: 'FallbackToLogsOnError',
+        },
+        { name: 'nothing', script: 'echo not told; exit 1' },
+      ],
+    });
+    const { containerStatuses } = await pod.until('has failed', (status) =>
+      status.phase === 'Failed' ? status : undefined,
+    );
+    assert.deepEqual(
+      containerStatuses
+        ?.map(({ name, state }) => [name, state?.terminated?.exitCode, state?.terminated?.message])
+        .sort(),
+      [
+        ['file', 1, 'from the file'],
+        ['log', 1, '1\n2\n3\nfrom the log\n'],
+        ['nothing', 1, undefined],
+        ['other-path', 0, 'from another file'],
+      ],
+    );
+  });
+
+  it('tells of a command that is not there', async () => {
+    const pod = await suite.pod('no-command', {
+      restartPolicy: 'Never',
+      containers: [{ name: 'main', command: ['/no/such'] }],
+    });
+    const ended = await pod.container('main', 'has ended', ({ state }) => state?.terminated);
+    assert.deepEqual([ended.reason, ended.exitCode], ['StartError', 128]);
+    assert.match(ended.message ?? '', /\/no\/such/);
+    suite.expect(/\/no\/such/, 'the command of this pod is not there');
+  });
+
+  it('follows the restart policy', async () => {
+    const pod = await suite.pod('on-failure', {
+      restartPolicy: 'OnFailure',
+      volumes: [{ name: 'count', emptyDir: {} }],
+      containers: [
+        { name: 'ends', script: 'true' },
+        {
+          name: 'second-time',
+          script: 'test -e /count/seen || { touch /count/seen; exit 7; }',
+          volumeMounts: [{ name: 'count', mountPath: '/count' }],
+        },
+      ],
+    });
+    const { containerStatuses } = await pod.until('has succeeded', (status) =>
+      status.phase === 'Succeeded' ? status : undefined,
+    );
+    assert.deepEqual(containerStatuses?.map(({ name, restartCount }) => [name, restartCount]).sort(), [
+      ['ends', 0],
+      ['second-time', 1],
+    ]);
+  });
+}

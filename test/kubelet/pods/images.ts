@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { image } from '../../../tools/stack/image-parts.js';
+import { layer, pushImage } from '../../../tools/stack/image-push.js';
+import { ensureProgram } from '../../../tools/stack/programs.js';
+import type { KubeletSuite } from '../suite.js';
+
+/** Images that are not there yet, or never will be. */
+export function imageTests(suite: KubeletSuite): void {
+  it('backs off from an image that is not there, and goes on once it is', async () => {
+    const name = 'crid-test/late';
+    const pod = await suite.pod('late-image', {
+      containers: [{ name: 'main', image: `${suite.registry.host}/${name}:latest`, imagePullPolicy: 'Always' }],
+    });
+    const waiting = await pod.container('main', 'waits for its image', ({ state }) =>
+      state?.waiting?.reason === 'ImagePullBackOff' ? state.waiting : undefined,
+    );
+    assert.match(waiting.message ?? '', /Back-off pulling image/);
+    await pod.event('Failed', new RegExp(`${name}.*not found`));
+    suite.expect(new RegExp(`${name}`), 'the image of this pod comes late');
+    const program = layer([
+      { name: 'grpc-health', mode: 0o755, body: await ensureProgram(suite.stack.layout, 'grpc-health') },
+    ]);
+    await pushImage(suite.registry.url, image(name, ['latest'], [program], { Cmd: ['/grpc-health', '1', '/none'] }));
+    const { containerStatuses } = await pod.ready();
+    assert.match(containerStatuses?.[0]?.imageID ?? '', new RegExp(`${name}@sha256:[0-9a-f]{64}$`));
+    await pod.event('Pulled', /Successfully pulled image .* Image size: \d{5,} bytes/);
+  });
+
+  it('says that an image must be there and is not, and that a name is no name', async () => {
+    const never = await suite.pod('image-never', {
+      containers: [{ name: 'main', image: 'docker.io/crid-test/absent:1', imagePullPolicy: 'Never' }],
+    });
+    const odd = await suite.pod('image-odd', { containers: [{ name: 'main', image: 'Not/A:Name:x' }] });
+    const reason =
+      (wanted: string) =>
+      ({ state }: { state?: { waiting?: { reason?: string } } }) =>
+        state?.waiting?.reason === wanted ? true : undefined;
+    await never.container('main', 'waits', reason('ErrImageNeverPull'));
+    await odd.container('main', 'waits', reason('InvalidImageName'));
+    suite.expect(/ErrImageNeverPull|InvalidImageName|Not\/A:Name/, 'these images are there to fail');
+  });
+}

@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { it } from 'node:test';
+import { gunzipSync } from 'node:zlib';
+import { until } from '../../../tools/stack/wait.js';
+import { limitMs } from '../../harness/slowness.js';
+import type { KubeletSuite } from '../suite.js';
+
+const ROTATION_LIMIT_MS = 120_000;
+/** With 3 files of 64 KiB the oldest are thrown away, with 5 all of this are kept. */
+const LINES = 4000;
+
+/** What the kubelet has to be told for `logTests`. */
+export const LOG_ROTATION = {
+  containerLogMaxSize: '64Ki',
+  containerLogMaxFiles: 10,
+  containerLogMonitorInterval: '3s',
+};
+
+export function logTests(suite: KubeletSuite): void {
+  it('has its log rotated by the kubelet, and loses no line', async () => {
+    const pod = await suite.pod('rotation', {
+      containers: [
+        {
+          name: 'main',
+          script: `i=0; while [ $i -lt ${LINES} ]; do i=$((i + 1)); echo "line $i ................................................"; [ $((i % 50)) -eq 0 ] && sleep 0.2; done; trap "exit 0" TERM; sleep 1000 & wait`,
+        },
+      ],
+    });
+    const id =
+      (await pod.ready(), (await suite.pods()).find(({ metadata }) => metadata.name === pod.name)?.metadata.uid);
+    const folder = join(suite.kubelet.podLogs, `default_${pod.name}_${id}`, 'main');
+    const all = await until(`all lines are in ${folder}`, limitMs(ROTATION_LIMIT_MS), async () => {
+      const text = await wholeLog(folder);
+      return text.includes(`line ${LINES} `) ? text : undefined;
+    });
+    const numbers = [...all.matchAll(/ stdout F line (\d+) /g)].map(([, number]) => Number(number));
+    assert.deepEqual(
+      numbers,
+      Array.from({ length: LINES }, (_, index) => index + 1),
+    );
+    const names = await until(`${folder} has rotated logs`, limitMs(ROTATION_LIMIT_MS), async () => {
+      const found = await readdir(folder);
+      return found.some((name) => name.endsWith('.gz')) && found.length >= 3 ? found : undefined;
+    });
+    assert.ok(names.includes('0.log'), names.join(' '));
+    assert.match(await pod.log('main', '?tailLines=1'), new RegExp(`^line ${LINES} `));
+  });
+}
+
+/** Of all files of a container's log, the oldest first; their names say when they were put aside. */
+async function wholeLog(folder: string): Promise<string> {
+  const names = (await readdir(folder)).filter((name) => name !== '0.log' && !name.endsWith('.tmp')).sort();
+  const texts = await Promise.all(
+    [...names, '0.log'].map(async (name) => {
+      const bytes = await readFile(join(folder, name));
+      return (name.endsWith('.gz') ? gunzipSync(bytes) : bytes).toString();
+    }),
+  );
+  return texts.join('');
+}

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { until } from '../../../tools/stack/wait.js';
+import { kubeletGet } from '../../harness/kubelet-api.js';
+import { limitMs } from '../../harness/slowness.js';
+import { STAY } from '../manifest.js';
+import type { KubeletSuite } from '../suite.js';
+
+/** What is read of the kubelet's Summary (k8s.io/kubelet, stats/v1alpha1). */
+interface Summary {
+  readonly node: { readonly cpu: Cpu; readonly memory: Memory; readonly fs: Fs; readonly runtime: { imageFs: Fs } };
+  readonly pods: readonly {
+    readonly podRef: { readonly name: string };
+    readonly cpu: Cpu;
+    readonly memory: Memory;
+    readonly network?: { readonly rxBytes: number; readonly txBytes: number };
+    readonly volume?: readonly { readonly name: string; readonly usedBytes: number }[];
+    readonly containers: readonly { name: string; cpu: Cpu; memory: Memory; rootfs: Fs; logs: Fs }[];
+  }[];
+}
+interface Cpu {
+  readonly usageNanoCores: number;
+  readonly usageCoreNanoSeconds: number;
+}
+interface Memory {
+  readonly workingSetBytes: number;
+  readonly rssBytes: number;
+}
+interface Fs {
+  readonly usedBytes: number;
+  readonly capacityBytes: number;
+}
+
+const MIB = 1024 * 1024;
+const FIGURES_LIMIT_MS = 120_000;
+
+/** What the kubelet has to be told for `statsTests`: it looks at volumes once a minute. */
+export const OFTEN_VOLUMES = { volumeStatsAggPeriod: '5s' };
+
+/** Figures of what pods use, which autoscalers and `kubectl top` read. */
+export function statsTests(suite: KubeletSuite): void {
+  it('tells what a pod uses, as much as it does use', async () => {
+    const pod = await suite.pod('stats', {
+      volumes: [{ name: 'disk', emptyDir: {} }],
+      containers: [
+        {
+          name: 'busy',
+          script: 'while :; do :; done',
+          resources: { limits: { cpu: '100m' }, requests: { cpu: '1m' } },
+        },
+        {
+          name: 'full',
+          script: [
+            `dd if=/dev/zero of=/file bs=1M count=8; dd if=/dev/zero of=/disk/file bs=1M count=4; seq 10000`,
+            `(head -c ${20 * MIB} /dev/zero; sleep 1000) | tail -c ${20 * MIB} & ${STAY}`,
+          ].join('\n'),
+          volumeMounts: [{ name: 'disk', mountPath: '/disk' }],
+        },
+      ],
+    });
+    await pod.ready();
+    const { found, node } = await until(
+      `figures of ${pod.name}`,
+      limitMs(FIGURES_LIMIT_MS),
+      async () => {
+        const summary = JSON.parse(await kubeletGet(suite.kubelet.url, '/stats/summary')) as Summary;
+        const found = summary.pods.find(({ podRef }) => podRef.name === pod.name);
+        const busy = found?.containers.find(({ name }) => name === 'busy');
+        const full = found?.containers.find(({ name }) => name === 'full');
+        if (!found || !busy || !full || !((full.rootfs?.usedBytes ?? 0) > 8 * MIB))
+          throw new Error(JSON.stringify(found));
+        if (!found.volume?.some(({ usedBytes }) => usedBytes > 0)) throw new Error(JSON.stringify(found));
+        if (!((busy.cpu?.usageNanoCores ?? 0) > 1e7)) throw new Error(JSON.stringify(found));
+        return { found: { ...found, busy, full }, node: summary.node };
+      },
+      2000,
+    );
+    const { busy, full } = found;
+    const between = (value: number | undefined, low: number, high: number): boolean =>
+      value !== undefined && value >= low && value <= high;
+    const figures = {
+      'a tenth of a processor': between(busy.cpu.usageNanoCores, 2e7, 2e8),
+      'processor time so far': busy.cpu.usageCoreNanoSeconds > 1e8,
+      'memory of the full one': between(full.memory.workingSetBytes, 20 * MIB, 80 * MIB),
+      'memory of the busy one': between(busy.memory.workingSetBytes, 1, 8 * MIB),
+      'what was written to its own files': between(full.rootfs.usedBytes, 8 * MIB, 9 * MIB),
+      'its log': full.logs.usedBytes > 100_000,
+      'the whole pod': found.memory.workingSetBytes >= full.memory.workingSetBytes && found.cpu.usageNanoCores > 2e7,
+      'its volume': between(found.volume?.find(({ name }) => name === 'disk')?.usedBytes, 4 * MIB, 5 * MIB),
+      'its network': found.network !== undefined && found.network.rxBytes > 0,
+      'the node': node.memory.workingSetBytes > 0 && node.fs.capacityBytes > 0,
+      'the images': node.runtime.imageFs.usedBytes > 0 && node.runtime.imageFs.capacityBytes > 0,
+    };
+    const wrong = Object.entries(figures).filter(([, isRight]) => !isRight);
+    assert.deepEqual(wrong, [], JSON.stringify({ found, node }));
+  });
+
+  it('has metrics of containers, by their pods', async () => {
+    const pod = await suite.pod('metrics', { containers: [{ name: 'main', script: 'while :; do sleep 0.01; done' }] });
+    await pod.ready();
+    for (const metric of ['container_cpu_usage_seconds_total', 'container_memory_working_set_bytes']) {
+      const value = await until(
+        `${metric} of ${pod.name}`,
+        limitMs(FIGURES_LIMIT_MS),
+        async () => {
+          const lines = (await kubeletGet(suite.kubelet.url, '/metrics/cadvisor')).split('\n');
+          const line = lines.find(
+            (each) =>
+              each.startsWith(`${metric}{`) && each.includes('container="main"') && each.includes(`pod="${pod.name}"`),
+          );
+          if (line === undefined)
+            throw new Error(
+              lines
+                .filter((each) => each.startsWith(metric))
+                .join('\n')
+                .slice(0, 3000),
+            );
+          return Number(line.split(' ')[1]) || undefined;
+        },
+        2000,
+      );
+      assert.ok(value > 0, `${metric}: ${value}`);
+    }
+  });
+}

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before } from 'node:test';
+import { PodSandboxState } from '../../generated/runtime/v1/api.js';
+import { image } from '../../tools/stack/image-parts.js';
+import { layer, pushImage } from '../../tools/stack/image-push.js';
+import { mountsBelow } from '../../tools/stack/leftovers.js';
+import { ensureGoTool } from '../../tools/stack/gotools.js';
+import { ensureProgram } from '../../tools/stack/programs.js';
+import { startRegistry, type Registry } from '../../tools/stack/registry.js';
+import { until } from '../../tools/stack/wait.js';
+import type { CriClient } from '../harness/cri-client.js';
+import { startCrid, type Crid } from '../harness/crid.js';
+import { kubeletPods, type Pod } from '../harness/kubelet-api.js';
+import { unexpectedErrors, type Expected } from '../harness/kubelet-log.js';
+import { startKubelet, type Kubelet, type KubeletOptions } from '../harness/kubelet.js';
+import { assertLeavesNothing, leaks, type Inventory } from '../harness/leaks.js';
+import { pullImage, removeAllPods } from '../harness/pod.js';
+import { limitMs } from '../harness/slowness.js';
+import { testStack, type Stack, type TestStack } from '../harness/test-stack.js';
+import { alwaysExpected } from './expected.js';
+import { IMAGE, podManifest, type PodSpec } from './manifest.js';
+import { podHandle, type PodHandle } from './pod-handle.js';
+
+/** What the tests of one kubelet work on; it is there once the first of them runs. */
+export interface KubeletSuite {
+  readonly stack: TestStack;
+  readonly crid: Crid;
+  readonly kubelet: Kubelet;
+  /** Of this suite's own images, and empty else. */
+  readonly registry: Registry;
+  /** Writes a manifest; the kubelet makes the pod of it. */
+  pod(name: string, spec: PodSpec): Promise<PodHandle>;
+  /** What the kubelet knows, not older than a moment. */
+  pods(): Promise<Pod[]>;
+  /** Errors in the kubelet's log that a test has brought about. */
+  expect(pattern: RegExp, reason: string): void;
+  /** The image of a pod that answers gRPC's health checks. */
+  readonly grpcImage: string;
+}
+
+export interface KubeletSuiteOptions extends Pick<KubeletOptions, 'config' | 'featureGates'> {
+  readonly expected?: readonly Expected[];
+  /** Another stack than the one of all files. */
+  readonly stack?: () => Promise<Stack>;
+}
+
+/** All pods at once: each test looks at its own. */
+export const AT_ONCE = { concurrency: 100, timeout: limitMs(600_000) };
+
+const GONE_LIMIT_MS = 120_000;
+const FRESH_MS = 250;
+const GRPC_REPOSITORY = 'crid-test/grpc-health';
+
+/**
+ * Starts crid and a kubelet on it before the first test. After the last one it takes every manifest away, waits until the
+ * kubelet has stopped all, and fails when its log has an error that nobody expected or when anything is left behind.
+ */
+export function kubeletSuite(options: KubeletSuiteOptions = {}): KubeletSuite {
+  let made: Parts | undefined;
+  let asked: { atMs: number; pods: Promise<Pod[]> } | undefined;
+  const expected = [...alwaysExpected, ...(options.expected ?? [])];
+  const parts = (): Parts => {
+    assert.ok(made, 'the kubelet has been started');
+    return made;
+  };
+  const suite: KubeletSuite = {
+    get stack() {
+      return parts().stack;
+    },
+    get crid() {
+      return parts().crid;
+    },
+    get kubelet() {
+      return parts().kubelet;
+    },
+    get registry() {
+      return parts().registry;
+    },
+    get grpcImage() {
+      return `${parts().registry.host}/${GRPC_REPOSITORY}:latest`;
+    },
+    async pod(name, spec) {
+      await writeManifest(parts().kubelet, name, podManifest(name, spec));
+      const { crid, kubelet } = parts();
+      return podHandle({ kubelet, pods: suite.pods, runtime: () => crid.runtime }, name);
+    },
+    pods() {
+      if (!asked || performance.now() - asked.atMs > FRESH_MS) {
+        asked = { atMs: performance.now(), pods: kubeletPods(parts().kubelet.url) };
+      }
+      return asked.pods;
+    },
+    expect: (pattern, reason) => void expected.push({ pattern, reason }),
+  };
+  before(async () => void (made = await start(options)));
+  after(() => finish(parts(), expected));
+  return suite;
+}
+
+interface Parts {
+  readonly stack: TestStack;
+  readonly crid: Crid;
+  readonly kubelet: Kubelet;
+  readonly registry: Registry;
+  readonly baseline: Inventory;
+}
+
+async function start({ config, featureGates, stack: own }: KubeletSuiteOptions): Promise<Parts> {
+  const stack = await (own ?? testStack)();
+  const program = await ensureGoTool(stack.layout, 'kubelet');
+  const crid = await startCrid(stack);
+  await pullImage(crid, IMAGE);
+  const dir = await mkdtemp(join(stack.dir, 'images-'));
+  const registry = await startRegistry(stack.layout, { dir, storage: join(dir, 'storage') });
+  const server = layer([
+    { name: 'grpc-health', mode: 0o755, body: await ensureProgram(stack.layout, 'grpc-health') },
+    { name: 'tmp' },
+  ]);
+  await pushImage(registry.url, image(GRPC_REPOSITORY, ['latest'], [server], {}));
+  const baseline = await leaks(stack);
+  const kubelet = await startKubelet(stack, {
+    program,
+    socket: crid.socket,
+    ...(config && { config }),
+    ...(featureGates && { featureGates }),
+  });
+  return { stack, crid, kubelet, registry, baseline };
+}
+
+async function finish({ stack, crid, kubelet, registry, baseline }: Parts, expected: readonly Expected[]) {
+  try {
+    await removeManifests(kubelet, crid);
+    await kubelet.dispose();
+    // What the kubelet would remove in its own time: once a minute it looks for dead containers.
+    await removeAllPods(crid);
+    assert.deepEqual(unexpectedErrors(await kubelet.log(), expected), [], 'errors in the log of the kubelet');
+    await assertLeavesNothing(stack, baseline);
+  } finally {
+    await kubelet.dispose();
+    await removeAllPods(crid);
+    await registry.stop();
+    await crid.stop();
+    crid.close();
+  }
+}
+
+/** Takes every manifest away and waits until the kubelet has stopped all pods and unmounted their volumes. */
+export async function removeManifests({ manifests, root }: Kubelet, { runtime }: CriClient): Promise<void> {
+  for (const name of await readdir(manifests)) await rm(join(manifests, name));
+  await until('the kubelet has stopped all pods', limitMs(GONE_LIMIT_MS), async () => {
+    const { items } = await runtime.listPodSandbox({});
+    const left = [
+      ...items.filter(({ state }) => state === PodSandboxState.SANDBOX_READY).map(({ metadata }) => metadata?.name),
+      ...(await mountsBelow(join(root, 'pods'))),
+    ];
+    if (left.length > 0) throw new Error(left.join(', '));
+    return true;
+  });
+}
+
+/** At once, so that the kubelet never reads half a manifest; it leaves names with a dot at the front alone. */
+export async function writeManifest({ manifests }: Kubelet, name: string, manifest: object): Promise<void> {
+  const partial = join(manifests, `.${name}`);
+  await writeFile(partial, JSON.stringify(manifest));
+  await rename(partial, join(manifests, `${name}.json`));
+}
