@@ -2,10 +2,10 @@ import { logOf, type Logger } from '../base/log.js';
 import { nowNs } from '../base/time.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
 import { oomKillCount } from '../host/cgroups.js';
-import { cgroupDirectory } from '../spec/cgroup-path.js';
 import { transition, type Container, type Pod } from '../state/records.js';
 import type { State } from '../state/state.js';
 import type { ContainerIo } from '../stdio/stdio.js';
+import { createOomKills, SIGKILL_EXIT_CODE, type OomKills } from './oom-kills.js';
 
 export interface ExitDeps {
   readonly log: Logger;
@@ -17,29 +17,24 @@ export interface ExitDeps {
 /** What a process wrote just before it ended gets this long to reach the log before the exit is published. */
 const DRAIN_MS = 1_000;
 const START_RECORDED_MS = 5_000;
-const SIGKILL_EXIT_CODE = 128 + 9;
 
 /** Turns exits and OOMs, however noticed, into states; the task is taken away only after the exit is published. */
 export function createExitHandler(deps: ExitDeps): {
   onExit: (id: string, exit: Exit | undefined) => Promise<void>;
   onOom: (id: string) => Promise<void>;
 } {
-  /** Containers that the kernel's OOM killer has visited while they still ran. */
-  const oomed = new Set<string>();
-  deps.state.containers.onChange((before, after) => {
-    if (before && !after) oomed.delete(before.id);
-  });
+  const oomKills = createOomKills(deps.state.containers, oomKillCount);
 
   return {
     async onExit(id, exit) {
       const container = deps.state.containers.find(id, 'id');
-      if (container) return containerExited(deps, container, exit, oomed.has(id));
+      if (container) return containerExited(deps, container, exit, oomKills);
       const pod = deps.state.pods.find(id, 'id');
       if (pod) sandboxExited(deps, pod);
     },
     async onOom(id) {
       if (!deps.state.containers.find(id, 'id')) return;
-      oomed.add(id);
+      oomKills.note(id);
       await deps.state.updateContainer(id, (container) =>
         container.state.phase === 'exited' && container.state.exitCode === SIGKILL_EXIT_CODE
           ? withState(
@@ -56,7 +51,7 @@ async function containerExited(
   deps: ExitDeps,
   container: Container,
   exit: Exit | undefined,
-  oomed: boolean,
+  oomKills: OomKills,
 ): Promise<void> {
   const { id } = container;
   // An exit can be reported before the start has been written down.
@@ -65,7 +60,7 @@ async function containerExited(
     .catch(() => undefined);
   const io = deps.ios.get(id);
   const [oomKilled] = await Promise.all([
-    exit && exit.exitStatus !== 0 ? wasOomKilled(container, exit.exitStatus, oomed) : false,
+    exit && exit.exitStatus !== 0 ? oomKills.wereTheEndOf(container, exit.exitStatus) : false,
     io?.drained(DRAIN_MS),
   ]);
   const published = await deps.state.updateContainer(id, (current) =>
@@ -83,14 +78,6 @@ async function containerExited(
   await deps.containerd.tasks.delete(id);
   deps.ios.delete(id);
   await io?.remove();
-}
-
-/** The event may be late or lost: the cgroup, which lives until the task is deleted, counts the kills too. */
-async function wasOomKilled(container: Container, exitCode: number, oomed: boolean): Promise<boolean> {
-  if (oomed) return true;
-  if (exitCode !== SIGKILL_EXIT_CODE) return false;
-  const count = await oomKillCount(cgroupDirectory(container.cgroupsPath)).catch(() => undefined);
-  return (count ?? 0) > 0;
 }
 
 /** Its task stays until the pod is stopped: with it would go the shim, and containers of the pod may still run there. */
