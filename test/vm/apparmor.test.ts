@@ -4,6 +4,7 @@ import { after, describe, test } from 'node:test';
 import { SecurityProfile_ProfileType as Profile, NamespaceMode } from '../../generated/runtime/v1/api.js';
 import { run } from '../../tools/stack/exec.js';
 import { startCrid } from '../harness/crid.js';
+import { assertLeavesNothing, leaks } from '../harness/leaks.js';
 import { removeAllPods, runPod } from '../harness/pod.js';
 import { assertFails, startSuite } from '../integration/rpc/suite.js';
 import {
@@ -166,6 +167,7 @@ test('a container under the default profile can be signalled and stopped', async
 });
 
 test('a profile that is not loaded is an error that names it, and leaves nothing', async () => {
+  const before = await leaks(suite.stack);
   const pod = await runPod(suite.crid, suite.stack);
   await assertFails(
     pod.create(own(localhost('crid-test-missing'))),
@@ -181,7 +183,7 @@ test('a profile that is not loaded is an error that names it, and leaves nothing
   await assertFails(pod.create(own({ apparmor_profile: 'no-such-kind' })), 'INVALID_ARGUMENT', 'apparmor');
   await assertFails(pod.create(own(localhost(''))), 'INVALID_ARGUMENT', 'localhost_ref');
   await pod.remove();
-  await suite.assertNothingLeft();
+  await assertLeavesNothing(suite.stack, before);
 });
 
 test('disable_apparmor: no profile, and an error for who asks for one', async () => {

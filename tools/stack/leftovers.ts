@@ -9,7 +9,7 @@ export interface Shim {
   readonly id: string;
 }
 
-const DEATH_LIMIT_MS = 10_000;
+const DEATH_LIMIT_MS = 60_000;
 
 export async function shimsOf(socket: string): Promise<Shim[]> {
   const shims: Shim[] = [];

@@ -11,7 +11,7 @@ export interface Limits {
 }
 
 const ROOT = '/sys/fs/cgroup';
-const isV2 = existsSync(join(ROOT, 'cgroup.controllers'));
+export const isV2 = existsSync(join(ROOT, 'cgroup.controllers'));
 
 /** The limits of the cgroup that a process of the host is in. */
 export async function limitsOf(pid: number): Promise<Limits> {

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createClientFactory, Metadata } from 'nice-grpc';
 import type { Container } from '../../../generated/containerd/services/containers/v1/containers.js';
 import { ContainersDefinition } from '../../../generated/containerd/services/containers/v1/containers.js';
 import { NamespaceMode } from '../../../generated/runtime/v1/api.js';
+import { cgroupParent, SYSTEMD_CGROUPS } from '../../../tools/stack/cgroup-driver.js';
 import { openChannel } from '../../harness/cri-client.js';
 import { podConfig, pullImage, runPod } from '../../harness/pod.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
@@ -112,17 +113,19 @@ test('CVE-2024-3154: no wildcard passes properties of a systemd unit', async () 
 test('CVE-2025-47291: a user namespace does not lead out of the pod’s cgroup', async () => {
   const mapping = [{ host_id: 1_000_000, container_id: 0, length: 65_536 }];
   const userns = { namespace_options: { userns_options: { mode: NamespaceMode.POD, uids: mapping, gids: mapping } } };
-  const parent = '/crid-test-limits';
+  const parent = cgroupParent('crid-test-limits');
   const pod = await runPod(suite.crid, suite.stack, { linux: { cgroup_parent: parent, security_context: userns } });
   const id = await pod.run(context(userns));
-  assert.equal((await specOf(id)).linux.cgroupsPath, `${parent}/${id}`);
-  const { stdout } = await pod.exec(id, ['cat', '/proc/1/cgroup']);
-  const paths = stdout
+  const path = SYSTEMD_CGROUPS ? `crid-test-limits.slice:cri-containerd:${id}` : `${parent}/${id}`;
+  assert.equal((await specOf(id)).linux.cgroupsPath, path);
+  const { info } = await suite.crid.runtime.containerStatus({ container_id: id, verbose: true });
+  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const paths = (await readFile(`/proc/${pid}/cgroup`, 'utf8'))
     .trim()
     .split('\n')
     .map((line) => line.split(':')[2] ?? '');
   assert.deepEqual(
-    paths.filter((path) => path !== '/' && !path.startsWith(`${parent}/`)),
+    paths.filter((path) => path !== '/' && !/\/crid-test-limits(\.slice)?\//.test(path)),
     [],
   );
   await pod.remove();

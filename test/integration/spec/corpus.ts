@@ -4,6 +4,7 @@ import {
   SecurityProfile_ProfileType as Profile,
   SupplementalGroupsPolicy,
 } from '../../../generated/runtime/v1/api.js';
+import { cgroupParent } from '../../../tools/stack/cgroup-driver.js';
 import { context, testImage, value, type ContainerPart, type PodPart } from './rules.js';
 
 /** A pod and a container in it, made by two CRI servers. */
@@ -123,7 +124,7 @@ export const CORPUS = (folder: string): readonly Sample[] => [
       dns_config: { servers: ['10.9.8.7'], searches: ['a.example'], options: ['ndots:5'] },
     },
   },
-  { name: 'cgroup parent', pod: { linux: { cgroup_parent: '/crid-test-parity' } } },
+  { name: 'cgroup parent', pod: { linux: { cgroup_parent: cgroupParent('crid-test-parity') } } },
   {
     name: 'limits',
     container: resources({

@@ -5,6 +5,7 @@ import {
   SecurityProfile_ProfileType as Profile,
   SupplementalGroupsPolicy,
 } from '../../../generated/runtime/v1/api.js';
+import { isV2 } from '../rpc/cgroup.js';
 import { startSuite } from '../rpc/suite.js';
 import { context, testImage, testRules, value, type ContainerPart, type Context, type Rule } from './rules.js';
 
@@ -215,7 +216,7 @@ const privileges: Rule[] = [
     name: 'privileged: /sys and cgroups can be written',
     pod: 'privileged',
     config: own({ privileged: true }),
-    command: 'grep -E " /sys(/fs/cgroup/cpu)? " /proc/self/mounts | grep -c " rw,"',
+    command: `grep -E " /sys(${isV2 ? '/fs/cgroup' : '/fs/cgroup/cpu'})? " /proc/self/mounts | grep -c " rw,"`,
     expected: '2',
   },
   {

@@ -2,7 +2,9 @@ import { mkdir, mkdtemp, readdir, readlink, rmdir, symlink, writeFile } from 'no
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { NamespaceMode } from '../../../generated/runtime/v1/api.js';
+import { cgroupParent } from '../../../tools/stack/cgroup-driver.js';
 import { run } from '../../../tools/stack/exec.js';
+import { isV2 } from '../rpc/cgroup.js';
 import { startSuite } from '../rpc/suite.js';
 import {
   context,
@@ -88,7 +90,7 @@ const ofPause =
     const { pid } = JSON.parse(info['info'] ?? '') as { pid: number };
     return readlink(`/proc/${pid}/ns/${kind}`);
   };
-const v1 = { skip: process.env['CRID_TEST_CGROUP'] === '2' && 'reads the files of cgroup v1' };
+const v1 = { skip: isV2 && 'reads the files of cgroup v1; test/vm/cgroups has those of v2' };
 
 const cgroups: Rule[] = [
   {
@@ -375,10 +377,10 @@ const devices: Rule[] = [
 ];
 
 testRules(suite, [...cgroups, ...kinds, ...userNamespaces, ...devices], {
-  parent: { linux: { cgroup_parent: '/crid-test-parent' } },
+  parent: { linux: { cgroup_parent: cgroupParent('crid-test-parent') } },
   'parent userns': {
     linux: {
-      cgroup_parent: '/crid-test-parent',
+      cgroup_parent: cgroupParent('crid-test-parent'),
       ...namespaces({ namespace_options: { userns_options: userns } }).linux,
     },
   },

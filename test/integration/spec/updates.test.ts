@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LinuxContainerResources } from '../../../generated/runtime/v1/api.js';
 import { runPod } from '../../harness/pod.js';
+import { isV2 } from '../rpc/cgroup.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
 
 const suite = startSuite({ withPod: true });
@@ -48,7 +49,8 @@ test('an update before the start is in force after it', async () => {
 
 test('an update that the kernel refuses changes nothing, in containerd neither', async () => {
   const id = await suite.pod.run(limited);
-  await assert.rejects(update(id, { memory_limit_in_bytes: 4096n, cpu_shares: 999n }));
+  // Under cgroup v2 a limit below what is in use is no error: the kernel reclaims, and kills when that does not do.
+  if (!isV2) await assert.rejects(update(id, { memory_limit_in_bytes: 4096n, cpu_shares: 999n }));
   await assert.rejects(update(id, { cpuset_cpus: '4000' }));
   assert.equal(await memory(id), String(64 * MIB));
   assert.deepEqual(await shown(id), {
@@ -70,7 +72,8 @@ test('updates without a change, of what has ended, and bad ones', async () => {
   await assertFails(update(UNKNOWN, { cpu_shares: 2n }), 'NOT_FOUND', UNKNOWN);
   await assertFails(update(id, { cpu_quota: -5n }), 'INVALID_ARGUMENT', 'linux.cpu_quota');
   await assertFails(update(id, { cpuset_cpus: '0; rm' }), 'INVALID_ARGUMENT', 'linux.cpuset_cpus');
-  await assertFails(update(id, { unified: { 'memory.high': '1' } }), 'INVALID_ARGUMENT', 'unified');
+  const unified = isV2 ? { 'memory.high/..': '1' } : { 'memory.high': '1' };
+  await assertFails(update(id, { unified }), 'INVALID_ARGUMENT', 'unified');
 });
 
 test('the resources of a pod are kept across a restart', async () => {

@@ -4,6 +4,7 @@ import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ContainerStats, LinuxPodSandboxStats } from '../../../generated/runtime/v1/api.js';
+import { cgroupParent } from '../../../tools/stack/cgroup-driver.js';
 import { which } from '../../../tools/stack/exec.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
 import { criClient, type CriClient } from '../../harness/cri-client.js';
@@ -66,7 +67,9 @@ after(async () => {
 
 async function begin(client: CriClient, name: string): Promise<Side> {
   await pullImage(client);
-  const pod = await runPod(client, stack, { linux: { cgroup_parent: `/crid-stats-${process.pid}/${name}` } });
+  const pod = await runPod(client, stack, {
+    linux: { cgroup_parent: cgroupParent(`crid-stats-${process.pid}/${name}`) },
+  });
   const containerId = await pod.run(BUSY);
   for (let tries = 0; (await pod.exec(containerId, ['test', '-e', '/ready'])).exitCode !== 0; tries++) {
     assert.ok(tries < 60, 'the container gets ready');
