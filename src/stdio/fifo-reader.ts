@@ -50,7 +50,7 @@ export function openFifoReader(path: string, readiness: Readiness, onReadable: (
   };
 }
 
-export const BATCH_BYTES = 256 * 1024;
+export const BATCH_BYTES = 64 * 1024;
 const PIPE_BYTES = 1024 * 1024;
 
 // One for all FIFOs of a thread, since a batch is dealt with before the next begins.

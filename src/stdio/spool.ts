@@ -38,6 +38,11 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
   let inMemory = false;
   let troubled = false;
 
+  const close = (): void => {
+    if (fd !== undefined) closeSync(fd);
+    fd = undefined;
+  };
+
   const useMemory = (thrown: unknown): void => {
     inMemory = true;
     if (!troubled) onTrouble(`${fsError(thrown, path).message}: a kill of crid may lose lines`);
@@ -58,6 +63,8 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
     // The file was shortened, and the kill came before that was noted.
     if (done < DATA || done > end) done = DATA;
     read = done;
+    // From here on there is room for it.
+    note(file);
   };
 
   const handOut = (file: number, bytes: number): Buffer => {
@@ -83,6 +90,7 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
     fd = openSync(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
     load(fd);
   } catch (thrown) {
+    close();
     useMemory(thrown);
   }
 
@@ -116,10 +124,7 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
       if (done > DATA) shorten(fd, heldBytes);
       note(fd);
     },
-    close() {
-      if (fd !== undefined) closeSync(fd);
-      fd = undefined;
-    },
+    close,
   };
 }
 

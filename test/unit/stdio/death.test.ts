@@ -74,7 +74,7 @@ test('a kill before any call loses no line and doubles none, also when the log i
   setPipeSize(pipe, 1024 * 1024);
   const logs: string[] = [];
   let last = 0;
-  // A start makes a dozen calls, and a batch of 256 KiB nine.
+  // A start makes a dozen calls, and a batch of 64 KiB nine.
   for (let killAt = 1; killAt <= 36; killAt += 1) {
     last = fill(pipe, last, 600_000);
     const server = startServer(files, 'open', killAt);
