@@ -1,5 +1,4 @@
 import { closeSync, readSync } from 'node:fs';
-import { CriError } from '../base/errors.js';
 import { errnoName } from '../host/errno.js';
 import { openFifoRead } from '../host/fifo.js';
 import { outputsOf } from './fifo-set.js';
@@ -37,10 +36,9 @@ export function discardOutputs(paths: FifoPaths): () => void {
 function opened(path: string): number[] {
   try {
     return [openFifoRead(path)];
-  } catch (thrown) {
-    // Removed already, or an undo before there was one.
-    if (CriError.from(thrown).code === 'NOT_FOUND') return [];
-    throw thrown;
+  } catch {
+    // Removed already; and what cannot be opened must not keep its exec from being taken away.
+    return [];
   }
 }
 
