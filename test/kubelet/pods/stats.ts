@@ -79,13 +79,15 @@ export function statsTests(suite: KubeletSuite): void {
     const between = (value: number | undefined, low: number, high: number): boolean =>
       value !== undefined && value >= low && value <= high;
     const figures = {
-      'a tenth of a processor': between(busy.cpu.usageNanoCores, 2e7, 2e8),
+      'a tenth of a processor, less where others take it': between(busy.cpu.usageNanoCores, 1e7, 2e8),
       'processor time so far': busy.cpu.usageCoreNanoSeconds > 1e8,
       'memory of the full one': between(full.memory.workingSetBytes, 20 * MIB, 80 * MIB),
       'memory of the busy one': between(busy.memory.workingSetBytes, 1, 8 * MIB),
       'what was written to its own files': between(full.rootfs.usedBytes, 8 * MIB, 9 * MIB),
       'its log': full.logs.usedBytes > 100_000,
-      'the whole pod': found.memory.workingSetBytes >= full.memory.workingSetBytes && found.cpu.usageNanoCores > 2e7,
+      'the whole pod':
+        found.memory.workingSetBytes >= full.memory.workingSetBytes &&
+        found.cpu.usageNanoCores >= busy.cpu.usageNanoCores / 2,
       'its volume': between(found.volume?.find(({ name }) => name === 'disk')?.usedBytes, 4 * MIB, 5 * MIB),
       'its network': found.network !== undefined && found.network.rxBytes > 0,
       'the node': node.memory.workingSetBytes > 0 && node.fs.capacityBytes > 0,
