@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import type { RemoveContainerRequest, RemoveContainerResponse } from '../../generated/runtime/v1/api.js';
 import { removeTree } from '../host/paths.js';
 import type { Caller } from '../operation/operation.js';
@@ -51,11 +52,16 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
   const { containers, snapshots } = deps.containerd;
   // Side by side: what a kill leaves of a container without a record, the next start sweeps.
   await Promise.all([
-    steps.step('remove files', () =>
-      removeTree(deps.directories.containerRoot(id), deps.directories.containerState(id)),
-    ),
+    steps.step('remove files', () => removeFiles(deps, id)),
     steps.step('remove snapshot', (signal) => snapshots(container.snapshotter).remove(id, { signal })),
     steps.step('delete record', (signal) => containers.delete(id, { signal })),
   ]);
   deps.state.containers.delete(id);
+}
+
+/** The usual content first: an empty directory goes without a look at all mounts of the node. */
+async function removeFiles({ directories, statusFiles }: ContainerDeps, id: string): Promise<void> {
+  const state = directories.containerState(id);
+  await Promise.all([statusFiles.remove(id), removeTree(join(state, 'io'))]);
+  await removeTree(directories.containerRoot(id), state);
 }

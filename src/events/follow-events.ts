@@ -9,7 +9,7 @@ import type { Exits } from './exits.js';
 export function followEvents(options: {
   containerd: Pick<Containerd, 'events'>;
   log: Logger;
-  images: Pick<ImageCache, 'refresh' | 'rebuild'>;
+  images: Pick<ImageCache, 'refresh' | 'forget' | 'rebuild'>;
   exits: Pick<Exits, 'report'>;
   onOom: (containerId: string) => Promise<void>;
 }): AbortController {
@@ -28,7 +28,8 @@ export function followEvents(options: {
       case 'task-oom':
         return inBackground('oom', options.onOom(event.containerId));
       case 'image-changed':
-        return inBackground('image', images.refresh(event.name));
+        // What crid has removed itself is not known any more, and need not be asked for.
+        return inBackground('image', event.deleted ? images.forget(event.name, undefined) : images.refresh(event.name));
       case 'container-deleted':
         return;
       default:

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, realpath, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError, translated } from './errno.js';
@@ -42,7 +42,10 @@ export const renameFile = (from: string, to: string): Promise<void> => translate
  * nothing: FAILED_PRECONDITION, naming the mount, when something is mounted at or below one of them, and all stay.
  */
 export async function removeTree(...paths: readonly string[]): Promise<void> {
-  const found = await Promise.all(paths.map(async (path) => ({ path, real: await withRealParent(path) })));
+  const gone = await Promise.all(paths.map(removeEmpty));
+  const rest = paths.filter((_, index) => !gone[index]);
+  if (rest.length === 0) return;
+  const found = await Promise.all(rest.map(async (path) => ({ path, real: await withRealParent(path) })));
   const mounts = await readMountInfo();
   for (const { path, real } of found) {
     const mounted = mounts.find(({ mountPoint }) => real !== undefined && isWithin(mountPoint, real));
@@ -55,6 +58,13 @@ export async function removeTree(...paths: readonly string[]): Promise<void> {
     }),
   );
 }
+
+/** Whether it is gone: rmdir(2) itself leaves alone what has something in it, is a mount point, or is no directory. */
+const removeEmpty = (path: string): Promise<boolean> =>
+  rmdir(path).then(
+    () => true,
+    (thrown: unknown) => errnoName(thrown) === 'ENOENT',
+  );
 
 /** The path with the links of its folder resolved; undefined when the folder is gone. */
 async function withRealParent(path: string): Promise<string | undefined> {

@@ -1,4 +1,4 @@
-import { readFile, rename, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
@@ -11,6 +11,8 @@ import { decodePluginStatus, encodePluginStatus, type StoredStatus } from './sto
 export interface StatusFiles {
   /** A failure is logged and no more: crid itself does not live on the file. */
   write(container: Container): Promise<void>;
+  /** Succeeds when there is none. */
+  remove(id: string): Promise<void>;
 }
 
 export function createStatusFiles(directories: Directories, log: Logger): StatusFiles {
@@ -26,6 +28,7 @@ export function createStatusFiles(directories: Directories, log: Logger): Status
         log.warn({ container: container.id, err: CriError.from(thrown).message }, 'status file not written');
       }
     },
+    remove: (id) => rm(pathOf(directories, id), { force: true }),
   };
 }
 

@@ -172,6 +172,7 @@ test('a removed record is forgotten unread, unless somebody has read it anew sin
   name(fake, 'a.io/app:v1', young.manifest);
   await cache.refresh('a.io/app:v1');
   await cache.forget('a.io/app:v1', before);
+  await cache.forget('a.io/app:v1', undefined);
   assert.equal(cache.get('a.io/app:v1')?.id, young.id);
   await cache.forget('a.io/app:v1', cache.entry('a.io/app:v1'));
   assert.deepEqual(cache.list(), []);
