@@ -4,7 +4,7 @@
  */
 const LAYERS = [
   ['cri'],
-  ['runtime', 'recovery', 'metrics', 'why', 'doctor'],
+  ['runtime', 'recovery', 'metrics', 'tracing', 'why', 'doctor'],
   ['pods', 'containers', 'images', 'stats'],
   ['operation', 'sandboxer', 'spec', 'network', 'stdio', 'state', 'events', 'streaming'],
   ['containerd', 'host', 'config'],

@@ -5,6 +5,7 @@ import { notHonoured } from './config/not-honoured.js';
 import type { LoadedConfig } from './config/load.js';
 import type { Config } from './config/schema.js';
 import { createContainerd } from './containerd/client.js';
+import type { Containerd } from './containerd/containerd.js';
 import type { ContainerDeps } from './containers/deps.js';
 import { removeContainer } from './containers/remove-container.js';
 import { createStop } from './containers/stop-container.js';
@@ -46,6 +47,7 @@ import { createStats } from './stats/create-stats.js';
 import { createStdio } from './stdio/create-stdio.js';
 import { releasePipes } from './stdio/pipe-store.js';
 import { createStreaming } from './streaming/create-streaming.js';
+import { startTracing } from './tracing/otlp.js';
 import { VERSION } from './version.js';
 
 const SHUTDOWN_MS = 30_000;
@@ -67,19 +69,14 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   // Another crid that is at work there must not find its pods rebuilt, read from and swept by this one.
   await clearSocket(socketPath(config.crid.listen));
   const metrics = createMetrics();
+  const tracer = await startTracing(process.env, log);
   const containerd = createContainerd({
     address: config.grpc.address,
     namespace: config.crid.namespace,
     log,
     onCall: metrics.containerdCall,
   });
-  const { version } = await containerd.introspection.version();
-  if (Number.parseInt(version.replace(/^v/, ''), 10) < 2) {
-    throw new CriError(
-      'FAILED_PRECONDITION',
-      `containerd at ${config.grpc.address} is ${version}; crid needs 2.0 or newer`,
-    );
-  }
+  const version = await usableVersion(containerd, config);
   const conflict = await sharedNamespace(containerd, config);
   if (conflict) log.warn(conflict);
   const warnings = conflict ? [conflict] : [];
@@ -152,6 +149,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     listen: config.crid.listen,
     socketGid: config.crid.socket_gid,
     log,
+    tracer,
     onCall: metrics.rpc,
     services: [
       runtimeService({
@@ -190,9 +188,20 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
       runtimes.close();
       await stdio.close();
       containerd.close();
+      await tracer?.close();
       log.info('crid has stopped');
     },
   };
+}
+
+/** FAILED_PRECONDITION where it is too old. */
+async function usableVersion(containerd: Containerd, config: Config): Promise<string> {
+  const { version } = await containerd.introspection.version();
+  if (Number.parseInt(version.replace(/^v/, ''), 10) >= 2) return version;
+  throw new CriError(
+    'FAILED_PRECONDITION',
+    `containerd at ${config.grpc.address} is ${version}; crid needs 2.0 or newer`,
+  );
 }
 
 /** Every step is measured; the fault harness, where it is on, sees it too. */

@@ -1,10 +1,13 @@
 import type { Channel } from '@grpc/grpc-js';
 import { Metadata, type CallOptions as GrpcOptions, type ClientMiddlewareCall } from 'nice-grpc';
+import { currentContext } from '../base/context.js';
+import type { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import type { Span } from '../base/span.js';
 import { waitReady } from './channel.js';
 import type { CallOptions } from './containerd.js';
 import { isCutOff, isNeverSent, translateError, type Ended } from './errors.js';
-import { isRead, methodName, subjectOf } from './method-names.js';
+import { isLasting, isRead, methodName, subjectOf } from './method-names.js';
 
 /** What the adapters pass with a call, besides its request. */
 export interface CallExtras {
@@ -50,20 +53,24 @@ export function callMiddleware(settings: CallSettings) {
     const method = methodName(call.method.path);
     const subject = options.subject ?? (call.requestStream ? '' : subjectOf(call.request));
     const timeoutMs = options.call?.timeoutMs ?? settings.defaultTimeoutMs;
+    const span = isLasting(method)
+      ? undefined
+      : currentContext()?.span?.child(`containerd ${method}`, 'client', subject === '' ? {} : { subject });
     const limits = startLimits(timeoutMs, options.call?.signal, settings.endings);
-    let code: string = 'OK';
+    let failure: CriError | undefined;
     try {
       return yield* attempts(call, method, settings, {
-        metadata: headers(settings.namespace, options.call?.lease),
+        metadata: headers(settings.namespace, options.call?.lease, span),
         signal: limits.signal,
         connectTimeoutMs: timeoutMs > 0 ? Math.min(timeoutMs, settings.connectTimeoutMs) : settings.connectTimeoutMs,
       });
     } catch (thrown) {
-      const error = translateError(thrown, { method, subject, ended: limits.ended(), timeoutMs });
-      code = error.code;
-      throw error;
+      failure = translateError(thrown, { method, subject, ended: limits.ended(), timeoutMs });
+      throw failure;
     } finally {
       limits.release();
+      span?.end(failure);
+      const code = failure?.code ?? 'OK';
       const durationMs = Math.round((performance.now() - startedMs) * 100) / 100;
       logOf(settings.log).debug({ method, subject, code, durationMs }, 'containerd call');
       settings.onCall?.({ method, code, durationMs });
@@ -96,9 +103,10 @@ async function* attempts<Request, Response>(
   }
 }
 
-function headers(namespace: string, lease: string | undefined): Metadata {
+function headers(namespace: string, lease: string | undefined, span: Span | undefined): Metadata {
   const metadata = Metadata({ 'containerd-namespace': namespace });
   if (lease !== undefined && lease !== '') metadata.set('containerd-lease', lease);
+  if (span) for (const [name, value] of Object.entries(span.headers())) metadata.set(name, value);
   return metadata;
 }
 

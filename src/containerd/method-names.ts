@@ -26,6 +26,9 @@ const READS: ReadonlySet<string> = new Set([
   ...['introspection.version', 'introspection.plugins', 'introspection.server', 'introspection.runtimeFeatures'],
 ]);
 
+/** They last as long as what they wait for, long after whoever began them has his answer. */
+const LASTING: ReadonlySet<string> = new Set(['tasks.wait', 'controller.wait', 'events.subscribe', 'transfer.stream']);
+
 /** The name by which logs and errors call a gRPC path: `/containerd.services.tasks.v1.Tasks/Start` is `tasks.start`. */
 export function methodName(path: string): string {
   const [service = '', method = ''] = path.slice(1).split('/');
@@ -33,6 +36,8 @@ export function methodName(path: string): string {
   const name = `${SERVICES[short] ?? short.toLowerCase()}.${method.charAt(0).toLowerCase()}${method.slice(1)}`;
   return METHODS[name] ?? name;
 }
+
+export const isLasting = (method: string): boolean => LASTING.has(method);
 
 export const isRead = (method: string): boolean => READS.has(method);
 

@@ -1,12 +1,13 @@
-import { ImageServiceDefinition } from '../../generated/runtime/v1/api.js';
+import { Image, ImageServiceDefinition } from '../../generated/runtime/v1/api.js';
 import type { ImageDeps } from '../images/deps.js';
 import { imageFsInfo } from '../images/image-fs-info.js';
 import { imageStatus } from '../images/image-status.js';
 import { listImages } from '../images/list-images.js';
 import { pullImage } from '../images/pull-image.js';
 import { removeImage } from '../images/remove-image.js';
+import { fieldOf } from './list-codec.js';
 import { implement } from './service.js';
-import { inChunks } from './stream-list.js';
+import { inMessages } from './stream-list.js';
 
 /** runtime.v1.ImageService: which function answers which RPC. */
 export const imageService = (deps: ImageDeps) =>
@@ -14,7 +15,9 @@ export const imageService = (deps: ImageDeps) =>
     pullImage: pullImage(deps),
     imageStatus: imageStatus(deps),
     listImages: listImages(deps),
-    streamImages: (request) => inChunks(listImages(deps)(request).images, (images) => ({ images })),
+    streamImages: (request) => inMessages(listImages(deps)(request).images, IMAGES),
     removeImage: removeImage(deps),
     imageFsInfo: imageFsInfo(deps),
   });
+
+const IMAGES = fieldOf((image: Image) => Image.encode(image).finish());

@@ -1,19 +1,23 @@
-import type {
-  ContainerEventResponse,
-  GetEventsRequest,
-  RuntimeServiceDefinition,
+import {
+  ContainerStats,
+  PodSandboxMetrics,
+  PodSandboxStats,
+  type ContainerEventResponse,
+  type GetEventsRequest,
+  type RuntimeServiceDefinition,
 } from '../../generated/runtime/v1/api.js';
-import { listContainers, toCriContainer } from '../containers/list-containers.js';
+import { listContainers } from '../containers/list-containers.js';
 import type { ContainerEvents } from '../events/container-events.js';
-import { listPodSandbox, toPodSandbox } from '../pods/list-pod-sandbox.js';
+import { listPodSandbox } from '../pods/list-pod-sandbox.js';
 import { containerStats, listContainerStats } from '../stats/container-stats.js';
 import type { StatsDeps } from '../stats/deps.js';
 import { listMetricDescriptors } from '../stats/metric-descriptors.js';
 import { listPodSandboxMetrics } from '../stats/pod-sandbox-metrics.js';
 import { listPodSandboxStats, podSandboxStats } from '../stats/pod-sandbox-stats.js';
 import type { Caller } from '../operation/operation.js';
+import { containerField, fieldOf, podField } from './list-codec.js';
 import type { Handlers } from './service.js';
-import { inChunks } from './stream-list.js';
+import { inMessages } from './stream-list.js';
 
 export interface InformationDeps {
   readonly stats: StatsDeps;
@@ -29,16 +33,15 @@ export const information = ({ stats, events }: InformationDeps) =>
     listPodSandboxStats: async (request) => ({ stats: await listPodSandboxStats(stats)(request) }),
     listMetricDescriptors,
     listPodSandboxMetrics: async () => ({ pod_metrics: await listPodSandboxMetrics(stats) }),
-    streamPodSandboxes: (request) =>
-      inChunks(listPodSandbox(stats)(request), (pods) => ({ pod_sandboxes: pods.map(toPodSandbox) })),
-    streamContainers: (request) =>
-      inChunks(listContainers(stats)(request), (containers) => ({ containers: containers.map(toCriContainer) })),
-    streamContainerStats: (request) =>
-      inChunks(listContainerStats(stats)(request), (container_stats) => ({ container_stats })),
-    streamPodSandboxStats: (request) =>
-      inChunks(listPodSandboxStats(stats)(request), (pod_sandbox_stats) => ({ pod_sandbox_stats })),
-    streamPodSandboxMetrics: () =>
-      inChunks(listPodSandboxMetrics(stats), (pod_sandbox_metrics) => ({ pod_sandbox_metrics })),
+    streamPodSandboxes: (request) => inMessages(listPodSandbox(stats)(request), podField),
+    streamContainers: (request) => inMessages(listContainers(stats)(request), containerField),
+    streamContainerStats: (request) => inMessages(listContainerStats(stats)(request), CONTAINER_STATS),
+    streamPodSandboxStats: (request) => inMessages(listPodSandboxStats(stats)(request), POD_STATS),
+    streamPodSandboxMetrics: () => inMessages(listPodSandboxMetrics(stats), POD_METRICS),
     getContainerEvents: (_: GetEventsRequest, { signal }: Caller): AsyncIterable<ContainerEventResponse> =>
       events.subscribe(signal),
   }) satisfies Handlers<typeof RuntimeServiceDefinition>;
+
+const CONTAINER_STATS = fieldOf((one: ContainerStats) => ContainerStats.encode(one).finish());
+const POD_STATS = fieldOf((one: PodSandboxStats) => PodSandboxStats.encode(one).finish());
+const POD_METRICS = fieldOf((one: PodSandboxMetrics) => PodSandboxMetrics.encode(one).finish());

@@ -1,13 +1,18 @@
+import { Container as CriContainer, PodSandbox } from '../../generated/runtime/v1/api.js';
+import { toCriContainer } from '../containers/list-containers.js';
+import { toPodSandbox } from '../pods/list-pod-sandbox.js';
+import type { Container, Pod } from '../state/records.js';
 import type { Codec } from './service.js';
 
 /**
- * Encodes a list response, whose only field is `repeated Message items = 1`, from records that are never changed in
- * place: each record's bytes are made once and kept as long as the record. Of 2,000 containers, that is 22 instead of
- * 57 ms a call.
+ * The bytes of one item in a list response, whose only field is `repeated Message items = 1`. They are kept as long as
+ * the record, which is never changed in place: of 2,000 containers, that is 22 instead of 57 ms a call.
  */
-export function listCodec<T extends object>(encode: (record: T) => Uint8Array): Codec<readonly T[]> {
+export type Field<T> = (record: T) => Buffer;
+
+export function fieldOf<T extends object>(encode: (record: T) => Uint8Array): Field<T> {
   const kept = new WeakMap<T, Buffer>();
-  const field = (record: T): Buffer => {
+  return (record) => {
     const known = kept.get(record);
     if (known) return known;
     const body = encode(record);
@@ -15,8 +20,17 @@ export function listCodec<T extends object>(encode: (record: T) => Uint8Array): 
     kept.set(record, bytes);
     return bytes;
   };
-  return { encode: (records) => ({ finish: () => Buffer.concat(records.map(field)) }) };
 }
+
+/** A list and a stream of it share what is kept. */
+export const podField = fieldOf((pod: Pod) => PodSandbox.encode(toPodSandbox(pod)).finish());
+export const containerField = fieldOf((container: Container) =>
+  CriContainer.encode(toCriContainer(container)).finish(),
+);
+
+export const listCodec = <T>(field: Field<T>): Codec<readonly T[]> => ({
+  encode: (records) => ({ finish: () => Buffer.concat(records.map(field)) }),
+});
 
 /** Protocol buffers' base-128 encoding of an unsigned number. */
 function varint(value: number): Buffer {

@@ -3,6 +3,8 @@ import { ServerError, type CallContext, type ServerMiddlewareCall } from 'nice-g
 import { withContext, type RequestContext } from '../base/context.js';
 import { Code, CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import type { Span, Tracer } from '../base/span.js';
+import { spanAttributes } from './span-attributes.js';
 
 /** Calls that change nothing, and that a kubelet makes all the time. */
 const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|\w+Status|\w+Stats|ImageFsInfo)$/;
@@ -18,12 +20,21 @@ export interface AnsweredCall {
  * What every request goes through: an id that follows it down to each containerd call, one log line when it is
  * answered, and the one place where an error becomes a gRPC status.
  */
-export function requestMiddleware(options: { log: Logger; onCall?: (call: AnsweredCall) => void }) {
+export function requestMiddleware(options: {
+  log: Logger;
+  tracer?: Tracer | undefined;
+  onCall?: (call: AnsweredCall) => void;
+}) {
   return async function* <Request, Response>(
     call: ServerMiddlewareCall<Request, Response>,
     context: CallContext,
   ): AsyncGenerator<Response, Response | void, undefined> {
-    const request = requestContext(options.log, call.method.path);
+    const span = options.tracer?.start(
+      call.method.path.slice(1),
+      { 'rpc.system': 'grpc', ...spanAttributes(call.request) },
+      (name) => context.metadata.get(name)?.toString(),
+    );
+    const request = requestContext(options.log, call.method.path, span);
     const startedMs = performance.now();
     let failure: CriError | undefined;
     try {
@@ -31,7 +42,10 @@ export function requestMiddleware(options: { log: Logger; onCall?: (call: Answer
       const steps = withContext(request, () => call.next(call.request as never, context));
       for (;;) {
         const step = await withContext(request, () => steps.next());
-        if (step.done) return step.value;
+        if (step.done) {
+          span?.set(spanAttributes(step.value));
+          return step.value;
+        }
         yield step.value;
       }
     } catch (thrown) {
@@ -40,6 +54,7 @@ export function requestMiddleware(options: { log: Logger; onCall?: (call: Answer
     } finally {
       const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
       const code = failure?.code ?? 'OK';
+      span?.end(failure);
       options.onCall?.({ method: call.method.path, code, durationMs });
       if (failure) request.log.warn({ durationMs, code, err: failure.message }, 'call failed');
       else if (!QUIET.test(call.method.path)) request.log.info({ durationMs }, 'call answered');
@@ -49,13 +64,15 @@ export function requestMiddleware(options: { log: Logger; onCall?: (call: Answer
 }
 
 /** The logger is made when something is logged: a List that nothing is said about does without. */
-function requestContext(log: Logger, path: string): RequestContext {
+function requestContext(log: Logger, path: string, span: Span | undefined): RequestContext {
   const requestId = randomUUID();
   let own: Logger | undefined;
   return {
     requestId,
+    span,
     get log() {
-      own ??= log.child({ requestId, rpc: path.slice(path.lastIndexOf('/') + 1) });
+      const rpc = path.slice(path.lastIndexOf('/') + 1);
+      own ??= log.child({ requestId, ...(span && { traceId: span.traceId }), rpc });
       return own;
     },
   };

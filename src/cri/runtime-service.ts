@@ -1,4 +1,4 @@
-import { Container as CriContainer, PodSandbox, RuntimeServiceDefinition } from '../../generated/runtime/v1/api.js';
+import { RuntimeServiceDefinition } from '../../generated/runtime/v1/api.js';
 import { attach } from '../containers/attach.js';
 import { checkpointContainer } from '../containers/checkpoint-container.js';
 import { containerStatus } from '../containers/container-status.js';
@@ -6,14 +6,14 @@ import { createContainer } from '../containers/create-container.js';
 import type { ContainerDeps } from '../containers/deps.js';
 import { exec } from '../containers/exec.js';
 import { execSync } from '../containers/exec-sync.js';
-import { listContainers, toCriContainer } from '../containers/list-containers.js';
+import { listContainers } from '../containers/list-containers.js';
 import { removeContainer } from '../containers/remove-container.js';
 import { reopenContainerLog } from '../containers/reopen-container-log.js';
 import { startContainer } from '../containers/start-container.js';
 import { stopContainer, type Stop } from '../containers/stop-container.js';
 import { updateContainerResources } from '../containers/update-container-resources.js';
 import type { PodDeps } from '../pods/deps.js';
-import { listPodSandbox, toPodSandbox } from '../pods/list-pod-sandbox.js';
+import { listPodSandbox } from '../pods/list-pod-sandbox.js';
 import { podSandboxStatus } from '../pods/pod-sandbox-status.js';
 import { portForward } from '../pods/port-forward.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
@@ -25,8 +25,7 @@ import { status, type StatusDeps } from '../runtime/status.js';
 import { updateRuntimeConfig } from '../runtime/update-runtime-config.js';
 import { version } from '../runtime/version.js';
 import type { Streaming } from '../streaming/streaming.js';
-import type { Container, Pod } from '../state/records.js';
-import { listCodec } from './list-codec.js';
+import { containerField, listCodec, podField } from './list-codec.js';
 import { information, type InformationDeps } from './information.js';
 import { implement } from './service.js';
 
@@ -52,7 +51,7 @@ export const runtimeService = (deps: {
     podSandboxStatus: podSandboxStatus({ ...deps.pods, images: deps.containers.images }),
     listPodSandbox: {
       handle: listPodSandbox(deps.pods),
-      codec: listCodec((pod: Pod) => PodSandbox.encode(toPodSandbox(pod)).finish()),
+      codec: listCodec(podField),
     },
     updatePodSandboxResources: updatePodSandboxResources(deps.pods),
     createContainer: createContainer(deps.containers),
@@ -61,7 +60,7 @@ export const runtimeService = (deps: {
     removeContainer: removeContainer(deps.containers),
     listContainers: {
       handle: listContainers(deps.containers),
-      codec: listCodec((container: Container) => CriContainer.encode(toCriContainer(container)).finish()),
+      codec: listCodec(containerField),
     },
     containerStatus: containerStatus(deps.containers),
     updateContainerResources: updateContainerResources(deps.containers),

@@ -1,5 +1,6 @@
 import { createServer as createGrpcServer, type ServiceImplementation, type ServiceDefinition } from 'nice-grpc';
 import type { Logger } from '../base/log.js';
+import type { Tracer } from '../base/span.js';
 import { deadlineInterceptor } from './deadline.js';
 import { requestMiddleware, type AnsweredCall } from './middleware.js';
 import type { implement } from './service.js';
@@ -19,6 +20,7 @@ export async function serve(options: {
   socketGid: number;
   services: readonly ReturnType<typeof implement>[];
   log: Logger;
+  tracer?: Tracer | undefined;
   onCall?: (call: AnsweredCall) => void;
 }): Promise<CriServer> {
   const path = socketPath(options.listen);
@@ -28,7 +30,7 @@ export async function serve(options: {
     // Statistics that nobody asks for, kept for every call and message.
     'grpc.enable_channelz': 0,
     interceptors: [deadlineInterceptor],
-  }).use(requestMiddleware({ log: options.log, ...(options.onCall ? { onCall: options.onCall } : {}) }));
+  }).use(requestMiddleware(options));
   for (const { definition, implementation } of options.services) {
     server.add(definition, implementation as ServiceImplementation<ServiceDefinition>);
   }

@@ -27,8 +27,11 @@ type ResponseOf<M extends GeneratedMethod> = ReturnType<M['responseType']['decod
 /** A handler of a unary RPC: the request, and who waits for the answer. */
 export type Handler<Request, Response> = (request: Request, caller: Caller) => Promise<Response> | Response;
 
-/** A handler of an RPC that answers with many messages, until it returns or the caller has gone. */
-export type StreamHandler<Request, Response> = (request: Request, caller: Caller) => AsyncIterable<Response>;
+/** A handler of an RPC that answers with many messages, encoded or not, until it returns or the caller has gone. */
+export type StreamHandler<Request, Response> = (
+  request: Request,
+  caller: Caller,
+) => AsyncIterable<Response | Uint8Array>;
 
 /** A handler that answers something else than the generated message, with what encodes it. */
 export interface Encoded<Request, Response> {
@@ -73,7 +76,8 @@ export function implement<S extends GeneratedService>(
       requestDeserialize: (bytes) => method.requestType.decode(bytes),
       requestSerialize: (message: never) => method.requestType.encode(message).finish(),
       responseDeserialize: (bytes) => method.responseType.decode(bytes),
-      responseSerialize: (message: unknown) => codec.encode(message).finish(),
+      responseSerialize: (message: unknown) =>
+        message instanceof Uint8Array ? message : codec.encode(message).finish(),
       options: method.options,
     };
     implementation[key] = method.responseStream

@@ -1,11 +1,26 @@
-/** As many items as one message of a streamed list has: some 200 KiB of containers, far below gRPC's limit. */
-const CHUNK_ITEMS = 100;
+import type { Field } from './list-codec.js';
 
-/** A list in messages of a bounded size; an empty list is a stream without a message. */
-export async function* inChunks<T, Message>(
+/** Far below gRPC's limit of 4 MiB that a client has by itself, and of 16 MiB that a kubelet has. */
+const MESSAGE_BYTES = 1024 * 1024;
+
+/**
+ * A list in encoded messages of a bounded size, whatever its items weigh: an annotation may be as large as 256 KiB. An
+ * item that is larger by itself is a message of its own; an empty list is a stream without a message.
+ */
+export async function* inMessages<T>(
   items: readonly T[] | Promise<readonly T[]>,
-  message: (chunk: T[]) => Message,
-): AsyncGenerator<Message> {
-  const all = await items;
-  for (let next = 0; next < all.length; next += CHUNK_ITEMS) yield message(all.slice(next, next + CHUNK_ITEMS));
+  field: Field<T>,
+): AsyncGenerator<Uint8Array> {
+  let waiting: Buffer[] = [];
+  let bytes = 0;
+  for (const item of await items) {
+    const next = field(item);
+    if (waiting.length > 0 && bytes + next.length > MESSAGE_BYTES) {
+      yield Buffer.concat(waiting, bytes);
+      [waiting, bytes] = [[], 0];
+    }
+    waiting.push(next);
+    bytes += next.length;
+  }
+  if (waiting.length > 0) yield Buffer.concat(waiting, bytes);
 }

@@ -40,7 +40,8 @@ export function watchPull(options: { reference: string; timeoutMs: number; log: 
     }
     if (Date.now() - reportedMs < REPORT_EVERY_MS) return;
     reportedMs = Date.now();
-    log.info({ image: reference, ...blobs.sum(), waitingOn: blobs.waitingOn() }, 'pulling image');
+    const stillMs = Date.now() - movedMs;
+    log.info({ image: reference, ...blobs.sum(), waitingOn: blobs.waitingOn(), stillMs }, 'pulling image');
   };
 
   return {

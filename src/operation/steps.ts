@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { inSpan } from '../base/in-span.js';
 
 export interface StepOptions {
   /** Time for the step itself; DEADLINE_EXCEEDED names it when it runs out. */
@@ -107,7 +108,7 @@ export function createSteps(options: {
     signal: abort.signal,
     async step(name, run, undo, step) {
       if (abort.signal.aborted) throw CriError.from(abort.signal.reason);
-      const work = runStep(name, run, step);
+      const work = inSpan(`${kind}: ${name}`, () => runStep(name, run, step));
       begun.push({ name, undo, settled: work.catch(() => undefined) });
       return work;
     },

@@ -7,8 +7,8 @@ const log = createLogger('error');
 const SECOND = 1000;
 
 /** A watch whose clock is the test's; `tell` is one message of the transfer service. */
-function watching(t: TestContext, timeoutMs = 10 * SECOND) {
-  const watch = watchPull({ reference: 'a.io/app:v1', timeoutMs, log });
+function watching(t: TestContext, timeoutMs = 10 * SECOND, to = log) {
+  const watch = watchPull({ reference: 'a.io/app:v1', timeoutMs, log: to });
   const signal = watch.begin();
   t.after(() => watch.end());
   const tell = (event: string, name: string, done = 0, total = 100): void =>
@@ -71,4 +71,23 @@ test('a pull that waits for its turn behind another is not blamed', (t) => {
   first.watch.end();
   t.mock.timers.tick(13 * SECOND);
   assert.match(problem(second.watch), /layer-2 \(0 of 100 bytes\)$/);
+});
+
+test('a slow pull is told in the log: which layer, how far it is, and since when nothing has moved', (t) => {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  const lines: unknown[] = [];
+  const to = { info: (line: object) => lines.push(line), debug: () => undefined } as unknown as typeof log;
+  const { tell } = watching(t, 0, to);
+  tell('already exists', 'layer-1', 100);
+  tell('downloading', 'layer-2', 40, 300);
+  t.mock.timers.tick(20 * SECOND);
+  assert.deepEqual(lines, []);
+  t.mock.timers.tick(15 * SECOND);
+  assert.deepEqual(lines, [
+    {
+      image: 'a.io/app:v1',
+      ...{ blobs: 2, doneBytes: '140', totalBytes: '400' },
+      ...{ waitingOn: 'layer-2 (40 of 300 bytes)', stillMs: 30 * SECOND },
+    },
+  ]);
 });
