@@ -9,8 +9,12 @@ import { pino } from 'pino';
 import { createNetwork } from '../../../src/network/create-network.js';
 import type { Network, NetworkPod } from '../../../src/network/network.js';
 
-const BRIDGE = 'crid-net-test';
-const HOST_PORT = 28_473;
+// Names and addresses of this process's own: another run of the tests may be at work on this host.
+const OWN = 1 + (process.pid % 250);
+const BRIDGE = `crid-net-${process.pid % 1_000_000}`;
+const HOST_PORT = 28_000 + OWN * 16;
+const SUBNET = `10.199.${OWN}`;
+const SUBNET6 = `fd77:c71d:0:${OWN}:`;
 const binDir = process.env.CRID_TEST_CNI_BIN ?? '/opt/cni/bin';
 
 const run = async (command: string, ...args: string[]): Promise<string> =>
@@ -88,7 +92,7 @@ const conflist = (dataDir: string, ipMasq: boolean): unknown => ({
       ipam: {
         type: 'host-local',
         dataDir,
-        ranges: [[{ subnet: '10.199.77.0/24' }], [{ subnet: 'fd77:c71d::/64' }]],
+        ranges: [[{ subnet: `${SUBNET}.0/24` }], [{ subnet: `${SUBNET6}:/64` }]],
         routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
       },
     },
@@ -156,12 +160,12 @@ test('bridge, host-local, portmap and loopback: attached, cached, and detached w
       cache: (await readdir(join(lab.cacheDir, 'results'))).sort(),
     },
     {
-      ips: ['10.199.77.2', 'fd77:c71d::2'],
+      ips: [`${SUBNET}.2`, `${SUBNET6}:2`],
       interfaces: [BRIDGE, 'eth0', 'lo'],
       eth0: {
         IPConfigs: [
-          { IP: '10.199.77.2', Gateway: '10.199.77.1' },
-          { IP: 'fd77:c71d::2', Gateway: 'fd77:c71d::1' },
+          { IP: `${SUBNET}.2`, Gateway: `${SUBNET}.1` },
+          { IP: `${SUBNET6}:2`, Gateway: `${SUBNET6}:1` },
         ],
         Mac: '',
         Sandbox: one.netnsPath,
@@ -173,8 +177,8 @@ test('bridge, host-local, portmap and loopback: attached, cached, and detached w
         { IP: '::1', Gateway: '' },
       ],
       routes: [{ dst: '0.0.0.0/0' }, { dst: '::/0' }],
-      inside: { lo: ['UP', '127.0.0.1', '::1'], eth0: ['UP', '10.199.77.2', 'fd77:c71d::2'] },
-      leases: ['10.199.77.2', 'fd77:c71d::2'],
+      inside: { lo: ['UP', '127.0.0.1', '::1'], eth0: ['UP', `${SUBNET}.2`, `${SUBNET6}:2`] },
+      leases: [`${SUBNET}.2`, `${SUBNET6}:2`],
       cache: [`cni-loopback-${one.id}-lo`, `${BRIDGE}-${one.id}-eth0`],
     },
   );

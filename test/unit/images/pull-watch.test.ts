@@ -82,7 +82,7 @@ test('a slow pull is told in the log: which layer, how far it is, and since when
   tell('downloading', 'layer-2', 40, 300);
   t.mock.timers.tick(20 * SECOND);
   assert.deepEqual(lines, []);
-  t.mock.timers.tick(15 * SECOND);
+  t.mock.timers.tick(10 * SECOND);
   assert.deepEqual(lines, [
     {
       image: 'a.io/app:v1',

@@ -13,7 +13,7 @@ test('quote: one word of a shell, whatever is in it', () => {
 
 test('the options of the runner', () => {
   assert.deepEqual(parseOptions(['test', 'spec/kernel', '--runtime', 'crun']), {
-    tests: { words: ['spec/kernel'], runtime: 'crun' },
+    tests: { kinds: ['vm', 'integration'], words: ['spec/kernel'], runtime: 'crun' },
   });
   assert.deepEqual(parseOptions(['conformance', '--server', 'reference', '--focus', 'OOM']).conformance, {
     server: 'reference',
