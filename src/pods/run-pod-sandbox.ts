@@ -171,19 +171,21 @@ const addNetwork = (steps: Steps, pod: Pod, { network }: Handler): Promise<Attac
     { waitingOn: () => network.waitingOn(pod.id), timeoutMs: LIMIT_MS },
   );
 
-/** Writes down what the kubelet compares after a restart, and that the pod is whole. */
-const complete = (deps: PodDeps, steps: Steps, pod: Pod): Promise<void> =>
-  steps.step('record network', async (signal) => {
-    const extension = `extensions.${SANDBOX_METADATA_EXTENSION}`;
-    const metadata = encodeSandboxMetadata(metadataOf(pod));
-    const extensions = { [SANDBOX_METADATA_EXTENSION]: metadata };
-    await Promise.all([
-      // A controller need not have made a container.
-      deps.containerd.containers
-        .update({ id: pod.id, extensions }, [extension], { signal })
-        .catch((thrown: unknown) => {
-          if (pod.sandboxer === undefined || !isCode(thrown, 'NOT_FOUND')) throw thrown;
-        }),
-      deps.containerd.sandboxes.update(sandboxRecord(pod, {}), ['labels', 'extensions.metadata'], { signal }),
-    ]);
+/**
+ * Writes down what the kubelet compares after a restart, and only then that the pod is whole: a kill in between must not
+ * leave a ready pod without its address.
+ */
+async function complete(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+  await steps.step('record network', async (signal) => {
+    const extensions = { [SANDBOX_METADATA_EXTENSION]: encodeSandboxMetadata(metadataOf(pod)) };
+    await deps.containerd.containers
+      .update({ id: pod.id, extensions }, [`extensions.${SANDBOX_METADATA_EXTENSION}`], { signal })
+      .catch((thrown: unknown) => {
+        // A controller need not have made a container.
+        if (pod.sandboxer === undefined || !isCode(thrown, 'NOT_FOUND')) throw thrown;
+      });
   });
+  await steps.step('record completion', (signal) =>
+    deps.containerd.sandboxes.update(sandboxRecord(pod, {}), ['labels', 'extensions.metadata'], { signal }),
+  );
+}

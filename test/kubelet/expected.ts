@@ -25,6 +25,11 @@ export const alwaysExpected: readonly Expected[] = [
     pattern: /(ContainerStatus|get container status).* code = NotFound/,
     reason: 'two parts of the kubelet remove dead containers, and do not know of each other',
   },
+  {
+    pattern:
+      /^"Partial failure issuing cadvisor\.ContainerInfoV2" err="partial failures: .*unable to find data in memory cache/,
+    reason: 'cadvisor has not looked yet at a container that has just begun, or not lately at one that ends',
+  },
   { pattern: /^"Housekeeping took longer than expected"/, reason: 'a busy host' },
   {
     pattern: /^"Error on socket receive"|^"Error proxying data from client to backend"/,

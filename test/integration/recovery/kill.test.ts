@@ -95,7 +95,8 @@ describe('kill -9 at each step, and a restart', { timeout: 600_000 }, () => {
       let id = '';
       return {
         call: async () => (id = (await crid.runtime.runPodSandbox({ config })).pod_sandbox_id),
-        holds: async () => id !== '' && (await podState(id)) === PodSandboxState.SANDBOX_READY,
+        holds: async () =>
+          id !== '' && (await podState(id)) === PodSandboxState.SANDBOX_READY && (await hasNetwork(id)),
         cleanUp: async () => {
           await crid.runtime.stopPodSandbox({ pod_sandbox_id: id });
           await crid.runtime.removePodSandbox({ pod_sandbox_id: id });
@@ -111,9 +112,9 @@ describe('kill -9 at each step, and a restart', { timeout: 600_000 }, () => {
     await crid.setFault('run pod sandbox/start pause task:before=hang');
     const call = crid.runtime.runPodSandbox({ config });
     call.catch(() => undefined);
-    await until('its network is written down', LIMIT_MS, async () => {
+    await until('all is written down', LIMIT_MS, async () => {
       const lines = (await crid.logLines()).slice(seen);
-      return lines.some(({ msg, step }) => msg === 'step done' && step === 'record network') ? true : undefined;
+      return lines.some(({ msg, step }) => msg === 'step done' && step === 'record completion') ? true : undefined;
     });
     await crid.kill9();
     await assert.rejects(call);
