@@ -43,7 +43,8 @@ export async function killExec(deps: ContainerDeps, made: MadeExec): Promise<voi
  * Takes the exec away in the background: the shim takes ten seconds over one whose streams a child still holds, for
  * which nobody need wait. It is an operation of its own: listed, bounded, and waited for when crid stops.
  */
-export function removeExec(deps: ContainerDeps, { target, streams }: MadeExec): void {
+export function removeExec(deps: ContainerDeps, made: MadeExec): void {
+  const { target, streams } = made;
   const { containerId, execId } = target;
   deps.operations
     .run({
@@ -54,13 +55,23 @@ export function removeExec(deps: ContainerDeps, { target, streams }: MadeExec): 
       limitMs: REMOVE_LIMIT_MS,
       work: async (steps) => {
         const stop = streams ? discardOutputs(streams.paths) : undefined;
-        await steps
-          .step('delete process', (signal) => deps.containerd.tasks.deleteExec(target, { signal }))
-          .finally(stop);
+        await steps.step('delete process', (signal) => deleteProcess(deps, made, signal)).finally(stop);
         await steps.step('remove streams', async () => streams?.remove());
       },
     })
     .catch((thrown: unknown) =>
       logOf(deps.log).warn({ container: containerId, execId, err: CriError.from(thrown).message }, 'exec not removed'),
     );
+}
+
+async function deleteProcess({ containerd }: ContainerDeps, made: MadeExec, signal: AbortSignal): Promise<void> {
+  const { tasks } = containerd;
+  try {
+    await tasks.deleteExec(made.target, { signal });
+  } catch (thrown) {
+    if ((await made.pid) === undefined) throw thrown;
+    // It was killed just now, and the shim has not seen its end yet.
+    await tasks.wait(made.target, { signal });
+    await tasks.deleteExec(made.target, { signal });
+  }
 }
