@@ -14,7 +14,12 @@ export interface SoakResult {
 }
 
 /** Repeats a part `count` times, eight at once, and looks now and then what there is. */
-export async function soak(looker: Looker, part: SoakPart, count: number): Promise<SoakResult> {
+export async function soak(
+  looker: Looker,
+  part: SoakPart,
+  count: number,
+  memorySlackMiB?: number,
+): Promise<SoakResult> {
   const startedMs = performance.now();
   const samples: Sample[] = [await look(looker, 0)];
   for (let sample = 1; sample < SAMPLES; sample++) {
@@ -27,7 +32,7 @@ export async function soak(looker: Looker, part: SoakPart, count: number): Promi
     samples.push(await look(looker, to));
   }
   const durationS = Math.round((performance.now() - startedMs) / 1000);
-  return { name: part.name, count, durationS, samples, grown: grown(samples) };
+  return { name: part.name, count, durationS, samples, grown: grown(samples, memorySlackMiB) };
 }
 
 /** Every fourth sample as a Markdown table, and the last. */
