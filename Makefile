@@ -10,7 +10,7 @@ ifdef NODE_VERSION
 export PATH := $(shell tools/other-node.sh $(NODE_VERSION)):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-logs bench-streaming soak soak-logs run generate format clean
+.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming soak soak-logs run generate format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -71,6 +71,9 @@ bench-streaming: build ## exec and port-forward against containerd's own CRI plu
 
 soak: build ## ExecSync, attach and exec thousands of times; fails when anything grows
 	@$(NODE) build/test/soak/main.js
+
+bench-scale: build ## the lists and statistics of 1,000 containers, against that plugin
+	@$(NODE) build/test/bench/scale.js
 
 run: build ## a first pod on crid; stays up until Ctrl-C
 	@$(NODE) build/tools/run.js

@@ -1,15 +1,15 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 
-const BEGIN = '<!-- results: written by `make bench`, do not edit -->';
 const END = '<!-- end of results -->';
 
-/** Puts `text` between the markers of a document; an error when it has none. */
-export async function rewriteResults(path: string, text: string): Promise<void> {
+/** Puts `text` between the markers that a document has for this command; an error when it has none. */
+export async function rewriteResults(path: string, text: string, command = 'make bench'): Promise<void> {
+  const marker = `<!-- results: written by \`${command}\`, do not edit -->`;
   const document = await readFile(path, 'utf8');
-  const begin = document.indexOf(BEGIN);
+  const begin = document.indexOf(marker);
   const end = document.indexOf(END, begin);
-  if (begin < 0 || end < 0) throw new Error(`${path} has no lines "${BEGIN}" and "${END}"`);
-  const rewritten = `${document.slice(0, begin + BEGIN.length)}\n\n${text}\n\n${document.slice(end)}`;
+  if (begin < 0 || end < 0) throw new Error(`${path} has no lines "${marker}" and "${END}"`);
+  const rewritten = `${document.slice(0, begin + marker.length)}\n\n${text}\n\n${document.slice(end)}`;
   await writeFile(`${path}.new`, rewritten);
   await rename(`${path}.new`, path);
 }

@@ -42,7 +42,7 @@ export function report(results: Results): string {
   ].join('\n\n');
 }
 
-const milliseconds = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+export const milliseconds = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
 /** A Markdown table, its first column to the left. */
 export function table([head, ...rows]: readonly [Cells, ...Cells[]]): string {
