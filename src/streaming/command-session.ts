@@ -1,5 +1,6 @@
 import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
+import { setPipeSize } from '../host/fifo.js';
 import type { CommandEvents, CommandFace } from './command-face.js';
 import type { Link } from './link.js';
 import type { FromWorker, ToWorker } from './messages.js';
@@ -8,6 +9,8 @@ import { createSink } from './sink.js';
 import type { Session } from './session.js';
 
 const STDIN_BUFFER_BYTES = 256 * 1024;
+/** Smaller, and this thread and the shim would take turns, each waiting for the other. */
+const PIPE_BYTES = 1024 * 1024;
 
 /** An exec or an attach in the streaming thread: bytes between one client and the pipes of a process. */
 export function createCommandSession(options: {
@@ -97,6 +100,7 @@ export function createCommandSession(options: {
 function openForWriting(path: string): Socket | undefined {
   try {
     const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    setPipeSize(fd, PIPE_BYTES);
     const socket = new Socket({ fd, readable: false, writable: true });
     // A process that closes its input is free to do so.
     socket.on('error', () => socket.destroy());

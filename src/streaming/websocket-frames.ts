@@ -148,15 +148,26 @@ const longLength = (bytes: Buffer, lengthBytes: number): number =>
 /** Far above what clients send; a frame is passed on as it comes, so that its length costs no memory. */
 const MAX_FRAME_BYTES = 2 ** 40;
 
+/** XORs in place, in words where that can be: bytes alone take half of the thread's time while a client sends. */
 function unmask(bytes: Buffer, mask: Buffer, offset: number): void {
-  const keys = [0, 1, 2, 3].map((index) => mask[(offset + index) & 3] ?? 0) as [number, number, number, number];
-  const [a, b, c, d] = keys;
-  const whole = bytes.length & ~3;
-  for (let at = 0; at < whole; at += 4) {
-    bytes[at]! ^= a;
-    bytes[at + 1]! ^= b;
-    bytes[at + 2]! ^= c;
-    bytes[at + 3]! ^= d;
-  }
-  for (let at = whole; at < bytes.length; at += 1) bytes[at]! ^= keys[at & 3] ?? 0;
+  const first = Math.min(-bytes.byteOffset & (WORD_BYTES - 1), bytes.length);
+  unmaskBytes(bytes.subarray(0, first), mask, offset);
+  const count = Math.floor((bytes.length - first) / WORD_BYTES);
+  if (count > 0) unmaskWords(new Int32Array(bytes.buffer, bytes.byteOffset + first, count), mask, offset + first);
+  const last = first + count * WORD_BYTES;
+  unmaskBytes(bytes.subarray(last), mask, offset + last);
+}
+
+const WORD_BYTES = Int32Array.BYTES_PER_ELEMENT;
+const keyBytes = new Uint8Array(WORD_BYTES);
+const keyWord = new Int32Array(keyBytes.buffer);
+
+function unmaskWords(words: Int32Array, mask: Buffer, offset: number): void {
+  for (let at = 0; at < WORD_BYTES; at += 1) keyBytes[at] = mask[(offset + at) & 3]!;
+  const key = keyWord[0]!;
+  for (let at = 0; at < words.length; at += 1) words[at]! ^= key;
+}
+
+function unmaskBytes(bytes: Buffer, mask: Buffer, offset: number): void {
+  for (let at = 0; at < bytes.length; at += 1) bytes[at]! ^= mask[(offset + at) & 3]!;
 }

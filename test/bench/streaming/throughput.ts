@@ -54,9 +54,15 @@ async function transfer(
   const [container, flags] = [all.containers[side.key], ['--transport', transport]];
   switch (operation) {
     case 'exec, out':
-      return exec(all, side, [...flags, container, 'head', '-c', String(bytes), '/dev/zero'], '/dev/null');
-    case 'exec, in':
-      return exec(all, side, ['-i', ...flags, container, 'sh', '-c', 'cat >/dev/null'], zeros);
+      await exec(all, side, [...flags, container, 'head', '-c', String(bytes), '/dev/zero'], '/dev/null');
+      return;
+    case 'exec, in': {
+      // The shell keeps the output open: containerd's own CRI ends the input of a command that has closed its output.
+      const dd = `dd of=/dev/null bs=1M count=${all.sizeMiB} iflag=fullblock; echo`;
+      const said = await exec(all, side, ['-i', ...flags, container, 'sh', '-c', dd], zeros);
+      if (!said.includes(`${all.sizeMiB}+0 records in`)) throw new Error(`exec, in of ${side.name}: ${said}`);
+      return;
+    }
     case 'port-forward, out':
       return forwarded(all, side, flags, SOURCE_PORT, (socket) => drain(socket, bytes));
     case 'port-forward, in':
@@ -64,9 +70,11 @@ async function transfer(
   }
 }
 
-async function exec({ crictl }: StreamingBench, side: Side, args: readonly string[], stdin: string): Promise<void> {
+/** Answers what came on stderr. */
+async function exec({ crictl }: StreamingBench, side: Side, args: readonly string[], stdin: string): Promise<string> {
   const { code, stderr } = await crictl[side.key].run(['exec', ...args], { stdin, stdout: '/dev/null' });
   if (code !== 0) throw new Error(`crictl exec: ${stderr}`);
+  return stderr;
 }
 
 async function forwarded(

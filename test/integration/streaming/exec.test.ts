@@ -2,9 +2,11 @@ import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { processes } from '../../../tools/stack/leftovers.js';
 import { until } from '../../../tools/stack/wait.js';
 import { leaks } from '../../harness/leaks.js';
+import { openCommandClient, TRANSPORTS } from '../../harness/streaming/command-client.js';
 import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 import { assertFails, startSuite, type BadRequest } from '../rpc/suite.js';
 import { openCommand } from '../../harness/streaming/spdy-client.js';
@@ -13,6 +15,8 @@ const suite = startSuite({ withPod: true });
 const V5 = 'v5.channel.k8s.io';
 const MIB = 1024 * 1024;
 const GONE_WITHIN_MS = 20_000;
+/** An end of output comes through the shim; a slower one only makes the test easier. */
+const ENDS_SEEN_MS = 300;
 
 let id = '';
 const container = async (): Promise<string> => (id ||= await suite.pod.run());
@@ -84,6 +88,22 @@ test('what goes in comes out, and the end of input is seen', async () => {
     [digest(socket.received(1)), digest(received), (await error.all).toString()],
     [digest(bytes), digest(bytes), '{"metadata":{},"status":"Success"}'],
   );
+});
+
+test('a command that closes its outputs gets all of its input', async () => {
+  const script = ['sh', '-c', 'exec >/dev/null 2>&1; touch /tmp/closed; wc -c >/tmp/received'];
+  const half = Buffer.alloc(4 * MIB);
+  for (const transport of TRANSPORTS) {
+    const client = await openCommandClient(await execUrl(script, { stdin: true }), { transport, stdin: true });
+    await client.write(half);
+    await suite.pod.exec(id, ['sh', '-c', 'while ! rm /tmp/closed 2>/dev/null; do sleep 0.05; done']);
+    await sleep(ENDS_SEEN_MS);
+    await client.write(half);
+    client.endInput();
+    assert.match(await client.outcome, /"Success"/);
+    const { stdout } = await suite.pod.exec(id, ['cat', '/tmp/received']);
+    assert.equal(Number(stdout), 2 * half.length, transport);
+  }
 });
 
 test('a terminal has one output, and the size that the client gives it', async () => {
