@@ -104,6 +104,7 @@ export interface Tasks {
   /** Deletes a stopped task; its shim goes with the last one. Succeeds with undefined when it is already gone. */
   delete(containerId: string, options?: CallOptions): Promise<Exit | undefined>;
   deleteExec(target: { containerId: string; execId: string }, options?: CallOptions): Promise<Exit | undefined>;
+  /** Never of status `unknown`: UNAVAILABLE where the shim does not answer in `timeoutMs`. */
   get(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Task>;
   list(options?: CallOptions): Promise<Task[]>;
   /** `all` sends to every process of the container. NOT_FOUND when the process has ended. */

@@ -1,6 +1,8 @@
 import { TasksDefinition, type DeleteResponse } from '../../generated/containerd/services/tasks/v1/tasks.js';
 import { Status, type Process } from '../../generated/containerd/types/task/task.js';
 import { wireAny } from './any.js';
+import { CriError } from '../base/errors.js';
+import { sleep } from '../base/time.js';
 import { withOptions, withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
 import type { Exit, SnapshotMount, Task, TaskIo, Tasks, TaskStatus } from './containerd.js';
 import { present, unlessGone } from './answers.js';
@@ -10,6 +12,16 @@ export function createTasks(clientOf: ClientOf): Tasks {
   const client = clientOf(TasksDefinition);
   return { ...lifecycle(client), ...inspection(client), ...control(client), ...freezing(client) };
 }
+
+/**
+ * containerd asks a shim for 2 s (`io.containerd.timeout.task.state`), and then tells UNKNOWN as though that were an
+ * answer. A shim that creates a container, in containerd 2.1, answers nothing else before the OCI runtime is done.
+ */
+const ASK_AGAIN_MS = 100;
+const SILENT_SHIM_MS = 10_000;
+
+const silentShim = ({ containerId }: Target): CriError =>
+  new CriError('UNAVAILABLE', `the shim of task "${containerId}" does not answer`);
 
 type TasksClient = ServiceClient<TasksDefinition>;
 type Target = { containerId: string; execId?: string | undefined };
@@ -46,9 +58,13 @@ const lifecycle = (
 
 const inspection = (client: TasksClient): Pick<Tasks, 'get' | 'list' | 'pids' | 'metrics'> => ({
   get: async (target, options) => {
-    const { process } = await client.get(wireTarget(target), withOptions(options));
-    // containerd names the process, not the container, when an exec was asked for.
-    return { ...taskOf(present(process, 'tasks.get')), containerId: target.containerId };
+    for (const startedMs = performance.now(); ; await sleep(ASK_AGAIN_MS, options?.signal)) {
+      const { process } = await client.get(wireTarget(target), withOptions(options));
+      // containerd names the process, not the container, when an exec was asked for.
+      const task = { ...taskOf(present(process, 'tasks.get')), containerId: target.containerId };
+      if (task.status !== 'unknown') return task;
+      if (performance.now() - startedMs > (options?.timeoutMs ?? SILENT_SHIM_MS)) throw silentShim(target);
+    }
   },
 
   list: async (options) => (await client.list({}, withOptions(options))).tasks.map(taskOf),

@@ -37,6 +37,7 @@ export async function specInput(
   { id, pod, image, handler, config }: Subject,
 ): Promise<Omit<ContainerSpecInput, keyof FromRootfs>> {
   if (pod.state.phase !== 'ready') throw new CriError('FAILED_PRECONDITION', `pod sandbox "${pod.id}" is not ready`);
+  if (pod.state.pid === 0) throw new CriError('UNAVAILABLE', `the shim of pod sandbox "${pod.id}" does not answer`);
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
   const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);

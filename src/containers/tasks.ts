@@ -1,12 +1,27 @@
-import type { Containerd } from '../containerd/containerd.js';
+import { deleteOciContainer } from '../host/oci-runtime.js';
 import { killTask } from '../sandboxer/pause.js';
+import type { ContainerDeps } from './deps.js';
 
-/** Kills a container's task, if there is one, and takes it away with its cgroup. Succeeds when there is none. */
+/**
+ * Kills a container's task, if there is one, and takes it away with its cgroup. Succeeds when there is none; what the OCI
+ * runtime has then, after a start that was cut off, goes too.
+ */
 export async function deleteTask(
-  deps: { readonly containerd: Pick<Containerd, 'tasks'> },
+  deps: Pick<ContainerDeps, 'containerd' | 'state' | 'handlers'>,
   id: string,
   signal?: AbortSignal,
 ): Promise<void> {
-  await killTask(deps.containerd, id, signal);
+  const found = await killTask(deps.containerd, id, signal);
   await deps.containerd.tasks.delete(id, { signal, timeoutMs: 60_000 });
+  if (!found) await deleteCutOff(deps, id);
+}
+
+async function deleteCutOff(
+  { containerd, state, handlers }: Pick<ContainerDeps, 'containerd' | 'state' | 'handlers'>,
+  id: string,
+): Promise<void> {
+  const podId = state.containers.find(id, 'container_id')?.podId;
+  const pod = podId === undefined ? undefined : state.pods.find(podId, 'pod_sandbox_id');
+  const runtime = pod && handlers.of(pod).ociRuntime;
+  if (runtime) await deleteOciContainer(runtime, containerd.namespace, id);
 }

@@ -75,6 +75,7 @@ export async function createSandbox(
     id: pod.id,
     runtime: pod.runtime,
     runtimePath: handler.runtimePath,
+    ociRuntime: handler.ociRuntime,
     snapshotter: pod.snapshotter,
     snapshotLabels: remapLabels(podUserNamespace(pod.config)),
     labels: { ...pod.config.labels, [KIND_LABEL]: 'sandbox' },

@@ -59,11 +59,11 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
 }
 
 async function stopSandbox(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
-  const { sandboxer } = deps.handlers.of(pod);
+  const { sandboxer, ociRuntime } = deps.handlers.of(pod);
   // Its end is expected now; should the stop fail, it is watched again.
   deps.exits.forget(pod.id);
   await steps
-    .step('stop sandbox', (signal) => sandboxer.stop(pod.id, signal))
+    .step('stop sandbox', (signal) => sandboxer.stop(pod.id, signal, ociRuntime))
     .catch((thrown: unknown) => {
       if (pod.state.phase === 'ready') watchSandbox(deps, pod);
       throw thrown;

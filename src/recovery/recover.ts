@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 import { CriError, isCode } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
-import type { Task } from '../containerd/containerd.js';
+import type { CallOptions, Task } from '../containerd/containerd.js';
 import { clearCheckpoint, hasCheckpoint } from '../containers/checkpoint-leftovers.js';
 import type { ContainerDeps } from '../containers/deps.js';
 import { deleteTask } from '../containers/tasks.js';
@@ -79,20 +79,41 @@ export async function recover(deps: RecoverDeps): Promise<void> {
 
 /** The task of a sandbox that has ended stays until the pod is stopped: with it would go the shim of the pod's containers. */
 async function recoverPod(deps: PodDeps, read: Pod): Promise<SandboxState['phase']> {
-  const snapshotter = read.snapshotter || deps.handlers.of(read).snapshotter;
-  deps.state.pods.put({ ...read, snapshotter });
-  const { sandboxer } = deps.handlers.of(read);
-  const found = await sandboxer.state(read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
-  if (found.phase === 'running') {
-    const { pid, endpoint } = found;
-    const pod: Pod = { ...read, snapshotter, endpoint, state: { phase: 'ready', pid } };
-    deps.state.pods.put(pod);
+  const pod: Pod = { ...read, snapshotter: read.snapshotter || deps.handlers.of(read).snapshotter };
+  deps.state.pods.put(pod);
+  const { sandboxer } = deps.handlers.of(pod);
+  const found = await unlessSilent(sandboxer.state(pod.id, AbortSignal.timeout(TASK_TIMEOUT_MS)));
+  if (!found) return awaitShim(deps, pod);
+  if (isUp(deps, pod, found)) {
     watchSandbox(deps, pod);
-  } else if (read.netnsPath !== '' && !(await netnsIsOpen(read.netnsPath))) {
+  } else if (pod.netnsPath !== '' && !(await netnsIsOpen(pod.netnsPath))) {
     // Another server has stopped it, or the host has started anew: it has no address any more.
-    deps.state.pods.put({ ...read, snapshotter, network: undefined });
+    deps.state.pods.put({ ...pod, network: undefined });
   }
   return found.phase;
+}
+
+function isUp({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
+  if (found.phase !== 'running') return false;
+  state.pods.put({ ...pod, endpoint: found.endpoint, state: { phase: 'ready', pid: found.pid } });
+  return true;
+}
+
+/** Counts as what it was when last heard of: a kubelet gives a pod that is not ready another sandbox. */
+function awaitShim(deps: PodDeps, read: Pod): 'running' {
+  const { exits, handlers, log, state } = deps;
+  log.warn({ pod: read.id }, 'the shim of a pod does not answer, asking on');
+  if (read.state.phase === 'ready' || !read.state.released) {
+    state.pods.put({ ...read, state: { phase: 'ready', pid: 0 } });
+  }
+  const { sandboxer } = handlers.of(read);
+  exits.watch(read.id, async (signal) => {
+    const found = await sandboxer.state(read.id, signal);
+    const pod = state.pods.get(read.id, 'pod_sandbox_id');
+    if (!isUp(deps, pod, found)) state.pods.put({ ...pod, state: read.state });
+    return sandboxer.wait(read.id, signal);
+  });
+  return 'running';
 }
 
 async function recoverContainer(deps: RecoverDeps, read: Container): Promise<void> {
@@ -111,31 +132,61 @@ async function recoverContainer(deps: RecoverDeps, read: Container): Promise<voi
     await deleteTask(deps.containers, read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
     return;
   }
-  const task = await taskOf(deps.containers, read.id);
-  if (!task) {
-    if (read.state.phase === 'running') await deps.onExit(read.id, undefined);
+  const { containerd, log } = deps.containers;
+  const asked = await unlessSilent(taskOf(deps.containers, read.id, { timeoutMs: TASK_TIMEOUT_MS }));
+  if (asked) {
+    if (await isWatchable(deps, read, asked.task)) exits.watch(read.id);
     return;
   }
-  if (task.status === 'created') {
-    // The start was cut off before the process ran; the next StartContainer makes a task anew.
-    if (!deps.shared) await deleteTask(deps.containers, read.id);
-    return;
-  }
-  // Without its streams the container still runs, and its end must be seen.
-  await reattach(deps.containers, read, task).catch((thrown: unknown) =>
-    deps.containers.log.error({ container: read.id, err: CriError.from(thrown).message }, 'streams not opened again'),
-  );
-  await recordStart(deps.containers, read.id, task);
-  if (task.status === 'stopped')
-    await deps.onExit(read.id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
-  else exits.watch(read.id);
+  log.warn({ container: read.id }, 'the shim of a container does not answer, asking on');
+  exits.watch(read.id, async (signal) => {
+    const { task } = await taskOf(deps.containers, read.id, { signal });
+    const container = state.containers.get(read.id, 'container_id');
+    if (!(await isWatchable(deps, container, task))) exits.forget(read.id);
+    return containerd.tasks.wait({ containerId: read.id }, { signal });
+  });
 }
 
-async function taskOf(deps: Pick<PodDeps, 'containerd'>, id: string): Promise<Task | undefined> {
+/** Makes of a container what its task says; answers whether it has an end that is still to come. */
+async function isWatchable(deps: RecoverDeps, container: Container, task: Task | undefined): Promise<boolean> {
+  const { id } = container;
+  if (!task && container.state.phase === 'running') await deps.onExit(id, undefined);
+  if (!task || task.status === 'created') {
+    // A start may have been cut off before the process ran; the next StartContainer makes a task anew.
+    if (container.state.phase === 'created' && !deps.shared) await deleteTask(deps.containers, id);
+    return false;
+  }
+  // Without its streams the container still runs, and its end must be seen.
+  await reattach(deps.containers, container, task).catch((thrown: unknown) =>
+    deps.containers.log.error({ container: id, err: CriError.from(thrown).message }, 'streams not opened again'),
+  );
+  await recordStart(deps.containers, id, task);
+  if (task.status !== 'stopped') return true;
+  await deps.onExit(id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
+  return false;
+}
+
+async function taskOf(
+  { containerd }: Pick<PodDeps, 'containerd'>,
+  id: string,
+  options: CallOptions,
+): Promise<{ task: Task | undefined }> {
   try {
-    return await deps.containerd.tasks.get({ containerId: id }, { timeoutMs: TASK_TIMEOUT_MS });
+    return { task: await containerd.tasks.get({ containerId: id }, options) };
   } catch (thrown) {
-    if (isCode(thrown, 'NOT_FOUND')) return undefined;
+    if (isCode(thrown, 'NOT_FOUND')) return { task: undefined };
+    throw thrown;
+  }
+}
+
+/** undefined where the shim has not answered in time. */
+async function unlessSilent<T>(asked: Promise<T>): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (thrown) {
+    if (isCode(thrown, 'UNAVAILABLE') || isCode(thrown, 'DEADLINE_EXCEEDED') || isCode(thrown, 'CANCELLED')) {
+      return undefined;
+    }
     throw thrown;
   }
 }

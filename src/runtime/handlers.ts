@@ -6,6 +6,7 @@ import type { Containerd } from '../containerd/containerd.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 import { bringUpLoopback } from '../host/loopback.js';
 import { createNetwork } from '../network/create-network.js';
+import type { OciRuntime } from '../host/oci-runtime.js';
 import type { Network } from '../network/network.js';
 import type { PluginMetric } from '../network/plugins.js';
 import type { Handler, Handlers } from '../sandboxer/handler.js';
@@ -37,6 +38,7 @@ export function createHandlers(options: {
       snapshotter: handler.snapshotter || config.images.snapshotter,
       sandboxer: sandboxerOf(handler.sandboxer),
       network: networks.of(handler),
+      ociRuntime: ociRuntime(handler),
       userNamespaces: options.features.get(name)?.userNamespaces ?? false,
       spec: {
         podAnnotations: handler.pod_annotations,
@@ -67,6 +69,13 @@ export function createHandlers(options: {
     close: networks.close,
   };
 }
+
+const ociRuntime = ({ runtime_type, options }: RuntimeHandler): OciRuntime | undefined =>
+  runtime_type === 'io.containerd.runc.v2'
+    ? { program: text(options['BinaryName']) || 'runc', root: text(options['Root']) || '/run/containerd/runc' }
+    : undefined;
+
+const text = (value: unknown): string => (typeof value === 'string' ? value : '');
 
 const baseSpec = (spec: BaseSpec | undefined): { baseSpec?: OciSpec } =>
   spec ? { baseSpec: spec as unknown as OciSpec } : {};

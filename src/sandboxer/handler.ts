@@ -1,4 +1,5 @@
 import type { ContainerRecord } from '../containerd/containerd.js';
+import type { OciRuntime } from '../host/oci-runtime.js';
 import type { Network } from '../network/network.js';
 import type { SpecHandlerOptions } from '../spec/types.js';
 import type { Sandboxer } from './sandboxer.js';
@@ -15,6 +16,8 @@ export interface Handler {
   /** Whether runtime, snapshotter and kernel can run pods with user namespaces of their own. */
   readonly userNamespaces: boolean;
   readonly spec: SpecHandlerOptions;
+  /** undefined where the shim is not one of runc's kind. */
+  readonly ociRuntime: OciRuntime | undefined;
 }
 
 export interface Handlers {

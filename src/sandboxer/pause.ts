@@ -1,6 +1,7 @@
 import { isCode } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
 import type { Containerd } from '../containerd/containerd.js';
+import { deleteOciContainer, type OciRuntime } from '../host/oci-runtime.js';
 import { killShim } from '../host/shims.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
@@ -10,6 +11,11 @@ import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState } from './san
 export const PAUSE = 'pause';
 
 const SIGKILL = 9;
+/**
+ * containerd ends a shim itself whose create was cut off. It asks it twice for 5 s at most
+ * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making.
+ */
+const CLEANUP_LIMIT_MS = 12_000;
 const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
 
 type PauseContainerd = Pick<Containerd, 'containers' | 'tasks' | 'snapshots' | 'namespace' | 'address'>;
@@ -18,10 +24,17 @@ type PauseContainerd = Pick<Containerd, 'containers' | 'tasks' | 'snapshots' | '
 export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
   const { containers, tasks, snapshots } = containerd;
 
-  const deleteTask = async (id: string, signal?: AbortSignal): Promise<void> => {
+  const deleteTask = async (
+    id: string,
+    signal: AbortSignal | undefined,
+    ociRuntime: OciRuntime | undefined,
+  ): Promise<void> => {
+    const { namespace, address } = containerd;
     const found = await killTask(containerd, id, signal);
     await tasks.delete(id, { signal });
-    if (!found) await killShim({ namespace: containerd.namespace, id, address: containerd.address });
+    if (found) return;
+    await killShim({ namespace, id, address }, { graceMs: CLEANUP_LIMIT_MS, signal });
+    if (ociRuntime) await deleteOciContainer(ociRuntime, namespace, id);
   };
 
   const create = async (steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox> => {
@@ -62,7 +75,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
           { containerId: id, rootfs, io: NO_IO, runtimePath: plan.runtimePath || undefined },
           { signal, timeoutMs: 120_000 },
         ),
-      () => deleteTask(id),
+      () => deleteTask(id, undefined, plan.ociRuntime),
     );
     return { pid, createdAtNs: record.createdAtNs ?? nowNs() };
   };

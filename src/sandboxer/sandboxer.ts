@@ -1,5 +1,6 @@
 import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import type { Any, ContainerRecord, Exit, SandboxRecord } from '../containerd/containerd.js';
+import type { OciRuntime } from '../host/oci-runtime.js';
 import type { Steps } from '../operation/steps.js';
 
 /** What a sandboxer needs to run one pod's sandbox. */
@@ -7,6 +8,7 @@ export interface SandboxPlan {
   readonly id: string;
   readonly runtime: ContainerRecord['runtime'];
   readonly runtimePath: string;
+  readonly ociRuntime: OciRuntime | undefined;
   readonly snapshotter: string;
   /** How the snapshotter is to shift the owners of the pause image's files (see `remapLabels`). */
   readonly snapshotLabels: Readonly<Record<string, string>>;
@@ -58,8 +60,8 @@ export interface Sandboxer {
   /** Makes all that does not depend on the pod's network, up to a process that waits to be started. */
   create(steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox>;
   start(steps: Steps, id: string, created: CreatedSandbox): Promise<StartedSandbox>;
-  /** Kills the sandbox's process and takes its task away. */
-  stop(id: string, signal: AbortSignal): Promise<void>;
+  /** Kills the sandbox's process and takes its task away, and what the OCI runtime has of one that was never finished. */
+  stop(id: string, signal: AbortSignal, ociRuntime: OciRuntime | undefined): Promise<void>;
   /** Removes what `create` has made, after `stop`. */
   remove(id: string, snapshotter: string, signal: AbortSignal): Promise<void>;
   /** Tells of changed fields of the sandbox's record. */

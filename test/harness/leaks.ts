@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { mountsBelow, shimsOf } from '../../tools/stack/leftovers.js';
@@ -15,6 +15,7 @@ type Kind =
   | 'mount'
   | 'fifo'
   | 'shim'
+  | 'OCI container'
   | 'bridge port'
   | 'IP address'
   | 'CNI result'
@@ -27,6 +28,7 @@ type Kind =
 
 export const NAMESPACE = 'k8s.io';
 const CNI_RESULTS = '/var/lib/cni/results';
+const OCI_RUNTIMES = '/run/containerd/runc';
 const CRI_FOLDERS = ['sandboxes', 'containers', 'image-volumes'];
 const SETTLE_LIMIT_MS = 60_000;
 const SETTLE_PAUSE_MS = 100;
@@ -41,6 +43,7 @@ export async function leaks(stack: TestStack, namespace = NAMESPACE): Promise<In
     mount: mounts,
     fifo: await fifosBelow(containerd.state, new Set(mounts)),
     shim: (await shimsOf(containerd.socket)).map(({ pid, id }) => `${id} (pid ${pid})`),
+    'OCI container': await ociContainers(containerd, namespace),
     'bridge port': await names(`/sys/class/net/${bridge.name}/brif`),
     'IP address': (await names(join(bridge.dataDir, bridge.name))).filter((name) => /^[\da-f.:]+$/.test(name)),
     'CNI result': results.filter((name) => name.startsWith(`${bridge.name}-`)),
@@ -85,6 +88,22 @@ async function fifosBelow(folder: string, mounts: ReadonlySet<string>): Promise<
     if (entry.isDirectory() && !mounts.has(path)) found.push(...(await fifosBelow(path, mounts)));
   }
   return found;
+}
+
+/** What the OCI runtime knows of this containerd's: others' shims use the same directory. */
+async function ociContainers({ state }: { state: string }, namespace: string): Promise<string[]> {
+  const ids = await names(join(OCI_RUNTIMES, namespace));
+  // The files of runc and of crun.
+  const known = await Promise.all(
+    ids.map(async (id) =>
+      Promise.all(
+        ['state.json', 'status'].map((name) =>
+          readFile(join(OCI_RUNTIMES, namespace, id, name), 'utf8').catch(() => ''),
+        ),
+      ),
+    ),
+  );
+  return ids.filter((_, index) => known[index]?.some((text) => text.includes(`${state}/`)));
 }
 
 /** Directories of pods and containers, in the places that containerd's CRI plugin uses too. */

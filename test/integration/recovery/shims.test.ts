@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { ClientError, Status } from 'nice-grpc';
-import { ContainerState } from '../../../generated/runtime/v1/api.js';
+import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/api.js';
 import { shimsOf } from '../../../tools/stack/leftovers.js';
 import { until } from '../../../tools/stack/wait.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
@@ -12,8 +13,10 @@ import { prompt, withDeadline } from './calls.js';
 
 const PODS = 4;
 const LIMIT_MS = 20_000;
+/** More than were written before the shim hung and while it did. */
+const LINES_OF_A_WHILE = 200;
 
-describe('one of several shims hangs', { timeout: 120_000 }, () => {
+describe('one of several shims hangs', { timeout: 240_000 }, () => {
   let stack: TestStack;
   let crid: Crid;
   let nothing: Inventory;
@@ -87,4 +90,50 @@ describe('one of several shims hangs', { timeout: 120_000 }, () => {
     await Promise.all([sickPod, pods[2]!, pods[3]!].map((pod) => pod.remove()));
     await assertLeavesNothing(stack, nothing);
   });
+
+  it('crid starts while one hangs: its pod counts as ready, and is known again once the shim goes on', async () => {
+    const { runtime } = crid;
+    const pod = await runPod(crid, stack);
+    const command = ['sh', '-c', 'trap "exit 3" TERM; n=0; while :; do echo $((n += 1)); sleep 0.1; done'];
+    const id = await pod.run({ name: 'counting', command });
+    const shim = (await shimsOf(stack.containerd.socket)).find((each) => each.id === pod.id);
+    assert.ok(shim, `no shim of pod ${pod.id}`);
+    stopped = shim.pid;
+    process.kill(stopped, 'SIGSTOP');
+    await crid.kill9();
+    await crid.start();
+
+    const states = async (): Promise<unknown[]> => {
+      const { status } = await runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+      const { containers } = await runtime.listContainers({ filter: { id } });
+      return [status?.state, containers[0]?.state];
+    };
+    assert.deepEqual(await states(), [PodSandboxState.SANDBOX_READY, ContainerState.CONTAINER_RUNNING]);
+    await assert.rejects(pod.create(), (error) => error instanceof ClientError && error.code === Status.UNAVAILABLE);
+
+    process.kill(stopped, 'SIGCONT');
+    stopped = undefined;
+    await until('its log goes on', LIMIT_MS, async () => {
+      const lines = parseNumbers(await readFile(pod.logPath('counting'), 'utf8'));
+      assert.deepEqual(
+        lines,
+        lines.map((_, index) => index + 1),
+      );
+      return lines.length > LINES_OF_A_WHILE || undefined;
+    });
+    assert.deepEqual(await states(), [PodSandboxState.SANDBOX_READY, ContainerState.CONTAINER_RUNNING]);
+    await until('containers can be made in it', LIMIT_MS, () => pod.run());
+    await runtime.stopContainer({ container_id: id, timeout: 10n });
+    const { status } = await runtime.containerStatus({ container_id: id });
+    assert.deepEqual([status?.state, status?.exit_code], [ContainerState.CONTAINER_EXITED, 3]);
+    await pod.remove();
+    await assertLeavesNothing(stack, nothing);
+  });
 });
+
+/** Of a log whose lines are numbers, in CRI's format; a last line may still be on its way. */
+const parseNumbers = (log: string): number[] =>
+  log
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => Number(line.split(' ')[3]));

@@ -68,6 +68,7 @@ export function statsTests(suite: KubeletSuite): void {
         const found = summary.pods.find(({ podRef }) => podRef.name === pod.name);
         const wrong = Object.entries(figuresOf(found, summary.node)).filter(([, isRight]) => !isRight);
         assert.deepEqual(wrong, [], JSON.stringify({ found, node: summary.node }));
+        return true;
       },
       2000,
     );

@@ -1,0 +1,36 @@
+import { execFile } from 'node:child_process';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { CriError } from '../base/errors.js';
+
+/** An OCI runtime with runc's command line, as containerd's shim of it (`io.containerd.runc.v2`) calls it. */
+export interface OciRuntime {
+  readonly program: string;
+  /** Where it keeps what it knows of containers, a directory for each namespace of containerd. */
+  readonly root: string;
+}
+
+const LIMIT_MS = 30_000;
+const ID = /^[0-9a-f]{64}$/;
+
+/**
+ * Has it kill and forget a container that containerd has no task of; answers whether there was one. Where the caller of
+ * Tasks.Create goes, and the runtime takes longer than containerd waits for it, there stays a process that waits for its
+ * start, and an id that cannot be used again. INTERNAL with what the program says, where it fails.
+ */
+export async function deleteOciContainer(runtime: OciRuntime, namespace: string, id: string): Promise<boolean> {
+  const root = join(runtime.root, namespace);
+  const known = await access(join(root, id)).then(
+    () => true,
+    () => false,
+  );
+  if (!known || !ID.test(id)) return false;
+  try {
+    await promisify(execFile)(runtime.program, ['--root', root, 'delete', '--force', id], { timeout: LIMIT_MS });
+  } catch (thrown) {
+    const { stderr = '', message } = thrown as Error & { stderr?: string };
+    throw new CriError('INTERNAL', `${runtime.program} delete ${id}: ${stderr.trim().slice(-1024) || message}`);
+  }
+  return true;
+}
