@@ -73,7 +73,7 @@ soak: build ## ExecSync, attach and exec thousands of times; fails when anything
 	@$(NODE) build/test/soak/main.js
 
 bench-scale: build ## the lists and statistics of 1,000 containers, against that plugin
-	@$(NODE) build/test/bench/scale.js
+	@$(NODE) build/test/bench/scale/main.js
 
 run: build ## a first pod on crid; stays up until Ctrl-C
 	@$(NODE) build/tools/run.js

@@ -11,6 +11,8 @@ import type { Both, Side } from './side.js';
 
 /** crid's namespace in the containerd that both share. */
 export const CRID_NAMESPACE = 'crid-bench';
+/** Two thousand containers, on a machine that does other things too. */
+const REMOVAL_LIMIT_MS = 300_000;
 
 /** Both servers on one containerd. */
 export interface Servers {
@@ -35,10 +37,14 @@ export async function startServers(options: Options, step: Step): Promise<Server
     ? side('candidate', 'crid', crid)
     : side('candidate', 'containerd again', criClient(stack.containerd.socket));
   const sides = { reference, candidate };
-  const removePods = onDispose('pods of the benchmark', async () => {
-    await removeAllPods(sides);
-    await requireNothingLeft(stack, ['k8s.io', CRID_NAMESPACE]);
-  });
+  const removePods = onDispose(
+    'pods of the benchmark',
+    async () => {
+      await removeAllPods(sides);
+      await requireNothingLeft(stack, ['k8s.io', CRID_NAMESPACE]);
+    },
+    REMOVAL_LIMIT_MS,
+  );
   return {
     sides,
     pids: { containerd: stack.containerd.pid(), crid: crid?.pid() },

@@ -16,10 +16,10 @@ let installed = false;
 let ending: Promise<void> | undefined;
 
 /** Registers an undo, and answers the function that runs it now (once). */
-export function onDispose(what: string, undo: () => Promise<void>): () => Promise<void> {
+export function onDispose(what: string, undo: () => Promise<void>, limitMs = UNDO_LIMIT_MS): () => Promise<void> {
   install();
   let running: Promise<void> | undefined;
-  const entry: Entry = { what, undo: () => (running ??= limited(what, undo())) };
+  const entry: Entry = { what, undo: () => (running ??= limited(what, undo(), limitMs)) };
   entries.push(entry);
   return async () => {
     const index = entries.indexOf(entry);
@@ -65,10 +65,10 @@ function install(): void {
   });
 }
 
-async function limited(what: string, work: Promise<void>): Promise<void> {
+async function limited(what: string, work: Promise<void>, limitMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const limit = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: no end within ${UNDO_LIMIT_MS} ms`)), UNDO_LIMIT_MS);
+    timer = setTimeout(() => reject(new Error(`${what}: no end within ${limitMs} ms`)), limitMs);
   });
   await Promise.race([work, limit]).finally(() => clearTimeout(timer));
 }

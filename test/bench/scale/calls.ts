@@ -1,0 +1,43 @@
+import { ClientError, Status } from 'nice-grpc';
+import type { Side } from '../side.js';
+
+export type Call = (side: Side) => Promise<unknown>;
+export type Calls = Readonly<Record<string, Call>>;
+
+export const LISTS: Calls = {
+  ListPodSandbox: ({ runtime }) => runtime.listPodSandbox({}),
+  ListContainers: ({ runtime }) => runtime.listContainers({}),
+};
+export const STATS: Calls = {
+  ListContainerStats: ({ runtime }) => runtime.listContainerStats({}),
+  ListPodSandboxStats: ({ runtime }) => runtime.listPodSandboxStats({}),
+  ListPodSandboxMetrics: ({ runtime }) => runtime.listPodSandboxMetrics({}),
+};
+export const STREAMS: Calls = {
+  StreamPodSandboxes: ({ runtime }) => drained(runtime.streamPodSandboxes({})),
+  StreamContainers: ({ runtime }) => drained(runtime.streamContainers({})),
+  StreamContainerStats: ({ runtime }) => drained(runtime.streamContainerStats({})),
+  StreamPodSandboxStats: ({ runtime }) => drained(runtime.streamPodSandboxStats({})),
+  StreamPodSandboxMetrics: ({ runtime }) => drained(runtime.streamPodSandboxMetrics({})),
+  StreamImages: ({ images }) => drained(images.streamImages({})),
+};
+
+async function drained(messages: AsyncIterable<unknown>): Promise<void> {
+  for await (const _message of messages);
+}
+
+/** What the side has of `all`, and what it answers UNIMPLEMENTED. */
+export async function answered(all: Calls, side: Side): Promise<{ has: Calls; lacks: Calls }> {
+  const [has, lacks]: [Record<string, Call>, Record<string, Call>] = [{}, {}];
+  for (const [name, call] of Object.entries(all)) {
+    const isThere = await call(side).then(
+      () => true,
+      (thrown: unknown) => {
+        if (thrown instanceof ClientError && thrown.code === Status.UNIMPLEMENTED) return false;
+        throw thrown;
+      },
+    );
+    (isThere ? has : lacks)[name] = call;
+  }
+  return { has, lacks };
+}

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { shimsOf } from '../../../tools/stack/leftovers.js';
+import { cpuMs } from '../processes.js';
+import type { Servers } from '../servers.js';
+import type { Side } from '../side.js';
+import { sum } from '../statistics.js';
+import { LISTS, STATS, type Calls } from './calls.js';
+
+/** CPU seconds in a minute. */
+export interface PerMinute {
+  readonly containerdS: number;
+  /** All of that containerd: each pod has one. */
+  readonly shimsS: number;
+  readonly cridS: number;
+}
+
+/** What a kubelet asks for, and how often: its pod lifecycle event generator, and its statistics. */
+const LIST_EVERY_MS = 1_000;
+export const STATS_EVERY_MS = 10_000;
+
+/** What all processes use while `work` goes on, as if for a minute. */
+export async function cpuOf(
+  { pids, stack }: Servers,
+  seconds: number,
+  work: (signal: AbortSignal) => Promise<void> = () => Promise.resolve(),
+): Promise<PerMinute> {
+  const shims = (await shimsOf(stack.containerd.socket)).map(({ pid }) => pid);
+  const cpu = (): PerMinute => ({
+    containerdS: cpuMs(pids.containerd) / 1_000,
+    shimsS: sum(shims.map(cpuMs)) / 1_000,
+    cridS: cpuMs(pids.crid!) / 1_000,
+  });
+  const [before, startedMs] = [cpu(), performance.now()];
+  const ending = new AbortController();
+  const working = work(ending.signal);
+  await sleep(seconds * 1_000);
+  const [after, minutes] = [cpu(), (performance.now() - startedMs) / 60_000];
+  ending.abort();
+  await working;
+  const perMinute = (key: keyof PerMinute): number => (after[key] - before[key]) / minutes;
+  return { containerdS: perMinute('containerdS'), shimsS: perMinute('shimsS'), cridS: perMinute('cridS') };
+}
+
+/** Asks as a kubelet does until `signal` aborts; only what is in `known`. */
+export async function likeKubelet(side: Side, known: Calls, signal: AbortSignal): Promise<void> {
+  const every = async (periodMs: number, calls: Calls): Promise<void> => {
+    const asked = Object.entries(calls).filter(([name]) => name in known);
+    while (!signal.aborted) {
+      const startedMs = performance.now();
+      await Promise.all(asked.map(([, call]) => call(side)));
+      const restMs = Math.max(0, startedMs + periodMs - performance.now());
+      await sleep(restMs, undefined, { signal }).catch(() => undefined);
+    }
+  };
+  await Promise.all([every(LIST_EVERY_MS, LISTS), every(STATS_EVERY_MS, STATS)]);
+}
