@@ -30,6 +30,10 @@ export const alwaysExpected: readonly Expected[] = [
       /^"Partial failure issuing cadvisor\.ContainerInfoV2" err="partial failures: .*unable to find data in memory cache/,
     reason: 'cadvisor has not looked yet at a container that has just begun, or not lately at one that ends',
   },
+  {
+    pattern: /^exiting analyzeLines\. OOM events will not be reported\.$/,
+    reason: 'a kubelet that stops closes its reader of the kernel log',
+  },
   { pattern: /^"Housekeeping took longer than expected"/, reason: 'a busy host' },
   {
     pattern: /^"Error on socket receive"|^"Error proxying data from client to backend"/,
