@@ -68,4 +68,4 @@ function wantedContainers(deps: StatsDeps, filter: ContainerStatsFilter | undefi
   );
 }
 
-const layerOf = ({ id, snapshotter, state }: Container): Layer => ({ id, snapshotter, live: state.phase !== 'exited' });
+const layerOf = ({ id, snapshotter, state }: Container): Layer => ({ id, snapshotter, phase: state.phase });

@@ -15,7 +15,7 @@ import { containerUsage, isOnHost } from './usage.js';
 export const listPodSandboxMetrics = async (deps: StatsDeps): Promise<PodSandboxMetrics[]> => {
   const pods = deps.state.pods.list().filter(({ state }) => state.phase === 'ready');
   const running = pods.flatMap((pod) => runningOf(deps, pod));
-  await deps.layers.want(running.map(({ id, snapshotter }) => ({ id, snapshotter, live: true })));
+  await deps.layers.want(running.map(({ id, snapshotter }) => ({ id, snapshotter, phase: 'running' as const })));
   const filesystemOf = filesystems(deps);
   return eachAlone(
     pods,

@@ -1,9 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  StreamContainerStatsResponse,
+  StreamPodSandboxMetricsResponse,
+  StreamPodSandboxStatsResponse,
+  type PodSandboxMetrics,
+  type PodSandboxStats,
+} from '../../../generated/runtime/v1/api.js';
 import { CriError } from '../../../src/base/errors.js';
 import { createLogger } from '../../../src/base/log.js';
 import type { CgroupUsage } from '../../../src/base/cgroup-usage.js';
 import type { Tasks } from '../../../src/containerd/containerd.js';
+import { information } from '../../../src/cri/information.js';
+import type { ContainerEvents } from '../../../src/events/container-events.js';
 import type { Handlers } from '../../../src/sandboxer/handler.js';
 import type { Container, Pod } from '../../../src/state/records.js';
 import type { State } from '../../../src/state/state.js';
@@ -99,6 +109,44 @@ test('a broken container leaves the rest of its pod, in statistics and in metric
   );
 });
 
+test('one broken pod of 200 leaves 199 answers, in statistics, in metrics and in the streams of them', async () => {
+  const names = Array.from({ length: 200 }, (_, index) => `p${index}`);
+  const others = names.filter((name) => name !== 'p7');
+  const deps = depsOf(
+    names.map((name) => pod(name)),
+    names.map((name) => container(`c-${name}`, name)),
+    new Set(['/kubepods/p7', '/kubepods/p7/c-p7']),
+  );
+  const idsOf = (pods: readonly PodSandboxStats[]): (string | undefined)[] =>
+    pods.map(({ attributes }) => attributes?.id);
+  const measured = (pods: readonly PodSandboxMetrics[]): string[] =>
+    pods.flatMap((one) => (one.container_metrics.length > 0 ? one.pod_sandbox_id : []));
+  assert.deepEqual(idsOf(await listPodSandboxStats(deps)({})), others);
+  assert.deepEqual(measured(await listPodSandboxMetrics(deps)), others);
+
+  const { streamPodSandboxStats, streamPodSandboxMetrics, streamContainerStats } = information({
+    stats: deps,
+    events: {} as ContainerEvents,
+  });
+  const [stats, metrics, containers] = await Promise.all([
+    decoded(streamPodSandboxStats({ filter: undefined }), (bytes) => StreamPodSandboxStatsResponse.decode(bytes)),
+    decoded(streamPodSandboxMetrics(), (bytes) => StreamPodSandboxMetricsResponse.decode(bytes)),
+    decoded(streamContainerStats({ filter: undefined }), (bytes) => StreamContainerStatsResponse.decode(bytes)),
+  ]);
+  assert.deepEqual(idsOf(stats.flatMap(({ pod_sandbox_stats: some }) => some)), others);
+  assert.deepEqual(measured(metrics.flatMap(({ pod_sandbox_metrics: some }) => some)), others);
+  assert.deepEqual(
+    containers.flatMap(({ container_stats: some }) => some.map(({ attributes }) => attributes?.id)),
+    others.map((name) => `c-${name}`),
+  );
+});
+
+async function decoded<T>(messages: AsyncIterable<Uint8Array>, decode: (bytes: Uint8Array) => T): Promise<T[]> {
+  const all: T[] = [];
+  for await (const message of messages) all.push(decode(message));
+  return all;
+}
+
 test('every metric has a descriptor with as many labels, and start times are seconds', async () => {
   const startedAtNs = 1_700_000_000_500_000_000n;
   const running = container('c', 'p1', { state: { phase: 'running', pid: process.pid, startedAtNs } });
@@ -182,8 +230,40 @@ test('a layer is measured once while it is fresh, and what fails is not tried at
     freshMs: 60_000,
     log: log.child({}, { level: 'silent' }),
   });
-  const wanted = ['well', 'sick'].map((id) => ({ id, snapshotter: 'overlayfs', live: true }));
+  const wanted = ['well', 'sick'].map((id) => ({ id, snapshotter: 'overlayfs', phase: 'running' as const }));
   await layers.want(wanted);
   await layers.want(wanted);
   assert.deepEqual([asked, layers.get('well')?.bytes, layers.get('sick')], [['well', 'sick'], 1n, undefined]);
+});
+
+test('a layer that nothing writes to is measured once in each phase; one that runs when it is stale', async () => {
+  const asked: string[] = [];
+  const layers = createWritableLayers({
+    snapshots: () => ({
+      usage(id) {
+        asked.push(id);
+        return Promise.resolve({ bytes: BigInt(asked.length), inodes: 1n });
+      },
+    }),
+    freshMs: 0,
+    log,
+  });
+  const want = async (phase: 'created' | 'running' | 'exited', looks: number): Promise<void> => {
+    await layers.want([{ id: 'c', snapshotter: 'overlayfs', phase }]);
+    for (let turn = 0; turn < 500 && asked.length < looks; turn += 1) await sleep(10);
+  };
+  const looks: number[] = [];
+  for (const [phase, least] of [
+    ['created', 1],
+    ['created', 1],
+    ['running', 2],
+    ['running', 3],
+    ['exited', 4],
+    ['exited', 4],
+  ] as const) {
+    await want(phase, least);
+    await sleep(60);
+    looks.push(asked.length);
+  }
+  assert.deepEqual([looks, layers.get('c')?.bytes], [[1, 1, 2, 3, 4, 4], 4n]);
 });
