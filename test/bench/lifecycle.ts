@@ -46,23 +46,38 @@ async function oneLife(bench: Bench, kept: boolean): Promise<void> {
   await pair('RemovePodSandbox', (side) => side.runtime.removePodSandbox(pod(side.key)), { kept });
 }
 
-/** What a user waits for: the pod's sandbox, its container made and started. */
+const START = 'pod start';
+const END = 'container end';
+
+/**
+ * What a user waits for: the pod's sandbox, its container made and started; and StopContainer with RemoveContainer, of
+ * which either may do what the other leaves.
+ */
 export const podStart: Part = {
-  name: 'pod start',
-  operations: ['pod start'],
+  name: START,
+  operations: [START, END],
   async run(bench) {
     for (let round = -1; round < bench.rounds; round++) {
       const pods = await bench.recorder.pair(
-        'pod start',
+        START,
         async (side) => {
           const pod = await runPod(bench, side);
           const id = await createContainer(bench, side, pod, 'main');
           await side.runtime.startContainer({ container_id: id });
-          return pod;
+          return { pod, id };
         },
         { kept: round >= 0 },
       );
-      await onBoth(bench.sides, (side) => removePod(side, pods[side.key].id), round % 2 === 0);
+      await bench.recorder.pair(
+        END,
+        async (side) => {
+          const container_id = pods[side.key].id;
+          await side.runtime.stopContainer({ container_id, timeout: GRACE_S });
+          await side.runtime.removeContainer({ container_id });
+        },
+        { kept: round >= 0 },
+      );
+      await onBoth(bench.sides, (side) => removePod(side, pods[side.key].pod.id), round % 2 === 0);
     }
   },
 };
