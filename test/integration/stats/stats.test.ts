@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import type { ContainerStats, LinuxPodSandboxStats } from '../../../generated/runtime/v1/api.js';
 import { cgroupParent } from '../../../tools/stack/cgroup-driver.js';
-import { which } from '../../../tools/stack/exec.js';
+import { run, which } from '../../../tools/stack/exec.js';
+import { until } from '../../../tools/stack/wait.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
 import { criClient, type CriClient } from '../../harness/cri-client.js';
 import { pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
@@ -131,6 +132,74 @@ test('the network is what the pod itself sees', async () => {
   assert.ok(before <= bytes && bytes <= (await received()), `${before} <= ${bytes}`);
 });
 
+test('a second interface stands beside the first, with what the pod itself sees, in statistics and in metrics', async () => {
+  const { pod, containerId } = sides.crid;
+  const { info } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
+  const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
+  const inPod = (...command: string[]): Promise<string> =>
+    run('nsenter', ['--net', '--target', String(pid), ...command]);
+  // Both ends are in the pod: nothing of it is seen on the host.
+  await inPod('ip', 'link', 'add', 'net1', 'type', 'veth', 'peer', 'name', 'peer1');
+  await inPod('ip', 'link', 'set', 'peer1', 'up');
+  await inPod('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'net1');
+  await inPod('ip', 'link', 'set', 'net1', 'up');
+  // Nobody is there to answer: what is sent counts all the same.
+  await pod.exec(containerId, ['ping', '-c', '3', '-W', '1', '-i', '0.2', '192.0.2.2']);
+
+  const sent = async (): Promise<{ bytes: bigint; packets: bigint }> => {
+    const { stdout } = await pod.exec(containerId, ['cat', '/proc/net/dev']);
+    const fields = /net1:\s*(.*)/.exec(stdout)![1]!.trim().split(/\s+/);
+    return { bytes: BigInt(fields[8]!), packets: BigInt(fields[9]!) };
+  };
+  const before = await sent();
+  const { network } = await podStatsOf(sides.crid);
+  const { pod_metrics: metrics } = await crid.runtime.listPodSandboxMetrics({});
+  const most = await sent();
+  const second = network!.interfaces.find(({ name }) => name === 'net1')!;
+  assert.deepEqual(
+    [network!.default_interface!.name, network!.interfaces.map(({ name }) => name).sort()],
+    ['eth0', ['net1', 'peer1']],
+  );
+  const told = metrics
+    .find((one) => one.pod_sandbox_id === pod.id)!
+    .metrics.find(
+      ({ name, label_values }) =>
+        name === 'container_network_transmit_packets_total' && label_values[label_values.length - 1] === 'net1',
+    );
+  assert.ok(before.packets > 0n, 'something was sent');
+  between(second.tx_bytes!.value, before.bytes, most.bytes);
+  between(told!.value!.value, before.packets, most.packets);
+});
+
+const SWAPPING = { memory_limit_in_bytes: 64n * MIB, memory_swap_limit_in_bytes: 192n * MIB };
+
+test('room for swap is what the kernel has as the limit, less what is in use', { skip: noSwapAccounts() }, async () => {
+  const { pod } = sides.crid;
+  const id = await pod.run({ name: 'limited', command: ['sleep', '1000'], linux: { resources: SWAPPING } });
+  const { swap } = (await crid.runtime.containerStats({ container_id: id })).stats!;
+  assert.deepEqual(
+    [swap!.swap_usage_bytes!.value, swap!.swap_available_bytes!.value],
+    [0n, SWAPPING.memory_swap_limit_in_bytes - SWAPPING.memory_limit_in_bytes],
+  );
+  await crid.runtime.removeContainer({ container_id: id });
+});
+
+test('what is swapped out is the kernel’s', { skip: noSwapAccounts() || noSwapArea() }, async () => {
+  const { pod } = sides.crid;
+  const id = await pod.run({
+    name: 'swapping',
+    command: ['sh', '-c', 'dd if=/dev/zero of=/dev/shm/swapped bs=1M count=96; touch /ready; sleep 1000'],
+    linux: { resources: SWAPPING },
+  });
+  await until('96 MiB are written', 60_000, async () => (await pod.exec(id, ['test', '-e', '/ready'])).exitCode === 0);
+  const { info } = await crid.runtime.containerStatus({ container_id: id, verbose: true });
+  const kernel = kernelOf((JSON.parse(info['info'] ?? '{}') as { pid: number }).pid);
+  const { swap } = (await crid.runtime.containerStats({ container_id: id })).stats!;
+  close('swap', swap!.swap_usage_bytes!.value, kernel.swapBytes(), MEMORY_TOLERANCE);
+  assert.ok(swap!.swap_usage_bytes!.value > 16n * MIB, 'more was written than memory may hold');
+  await crid.runtime.removeContainer({ container_id: id });
+});
+
 test('crid and the plugin tell the same of the same container', async () => {
   const [ours, theirs] = [await statsOf(sides.crid), await withLayer(sides.plugin)];
   close('memory', ours.memory!.usage_bytes!.value, theirs.memory!.usage_bytes!.value, MEMORY_TOLERANCE);
@@ -242,6 +311,24 @@ function close(what: string, ours: bigint, theirs: bigint, tolerance: bigint): v
 const assertRate = (nanoCores: bigint): void =>
   assert.ok(CPU_LEAST_NANO_CORES <= nanoCores && nanoCores <= CPU_MOST_NANO_CORES, `${nanoCores} nano cores`);
 
+function between(value: bigint, least: bigint, most: bigint): void {
+  assert.ok(least <= value && value <= most, `${least} <= ${value} <= ${most}`);
+}
+
+/** Why swap cannot be looked at here; false when it can. */
+function noSwapAccounts(): string | false {
+  const there =
+    existsSync('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes') ||
+    (existsSync('/sys/fs/cgroup/cgroup.controllers') && existsSync('/proc/swaps'));
+  return !there && 'the kernel keeps no accounts of swap (swapaccount=0)';
+}
+
+function noSwapArea(): string | false {
+  return (
+    readFileSync('/proc/swaps', 'utf8').trim().split('\n').length < 2 && 'no swap area is on: /proc/swaps is empty'
+  );
+}
+
 /** The accounts of a process's cgroup, straight from the kernel's files, on cgroup v1 and v2. */
 function kernelOf(pid: number) {
   const paths = new Map<string, string>();
@@ -261,5 +348,7 @@ function kernelOf(pid: number) {
       unified ? field(read('', 'cpu.stat'), 'usage_usec') * 1000n : BigInt(read('cpuacct', 'cpuacct.usage').trim()),
     memoryBytes: () => BigInt(read('memory', unified ? 'memory.current' : 'memory.usage_in_bytes').trim()),
     inactiveFileBytes: () => field(read('memory', 'memory.stat'), unified ? 'inactive_file' : 'total_inactive_file'),
+    swapBytes: () =>
+      unified ? BigInt(read('', 'memory.swap.current').trim()) : field(read('memory', 'memory.stat'), 'total_swap'),
   };
 }
