@@ -71,7 +71,8 @@ async function verboseInfo(deps: Pick<PodDeps, 'containerd' | 'operations'>, pod
     runtimeSpec: record?.spec ? parseSpec(record.spec) : null,
     cniResult: pod.network?.result ?? null,
     sandboxer: pod.sandboxer ?? 'pause',
-    updatedResources: pod.updatedResources ?? null,
+    overhead: toGoJson(pod.updatedResources?.overhead ?? pod.config.linux?.overhead ?? {}),
+    resources: toGoJson(pod.updatedResources?.resources ?? pod.config.linux?.resources ?? {}),
     sandboxMetadata: goSandboxMetadata(metadataOf(pod)),
     operations: deps.operations.list().filter(({ subject }) => subject === pod.id),
   });

@@ -83,11 +83,14 @@ test('the resources of a pod are kept across a restart', async () => {
   await runtime.updatePodSandboxResources({ pod_sandbox_id: pod.id, resources, overhead: { cpu_shares: 7n } });
   const info = async (): Promise<string> =>
     (await runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true })).info['info'] ?? '';
-  const before = JSON.parse(await info()) as { updatedResources?: unknown };
+  const resourcesIn = (text: string): unknown => {
+    const told = JSON.parse(text) as { overhead: unknown; resources: { cpu_shares: number } };
+    return [told.overhead, told.resources.cpu_shares];
+  };
+  const before = resourcesIn(await info());
+  assert.deepEqual(before, [{ cpu_shares: 7 }, 1234]);
   await suite.crid.restart();
-  const after = JSON.parse(await info()) as { updatedResources?: unknown };
-  assert.ok(before.updatedResources);
-  assert.deepEqual(after.updatedResources, before.updatedResources);
+  assert.deepEqual(resourcesIn(await info()), before);
   assert.match(await info(), /1152921504606846976/);
   await assertFails(runtime.updatePodSandboxResources({ pod_sandbox_id: UNKNOWN }), 'NOT_FOUND', UNKNOWN);
   await assertFails(

@@ -6,10 +6,11 @@ import { after, before, test } from 'node:test';
 import type { ContainerStats, LinuxPodSandboxStats } from '../../../generated/runtime/v1/api.js';
 import { cgroupParent } from '../../../tools/stack/cgroup-driver.js';
 import { run, which } from '../../../tools/stack/exec.js';
+import type { RunningOperation } from '../../../src/operation/operation.js';
 import { until } from '../../../tools/stack/wait.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
 import { criClient, type CriClient } from '../../harness/cri-client.js';
-import { pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
+import { BUSYBOX, pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
 import { startStack, type Stack } from '../../harness/test-stack.js';
 import { assertFails } from '../rpc/suite.js';
 
@@ -241,6 +242,79 @@ test('the metrics have the plugin’s names, and every one has a descriptor', as
     [],
   );
   assert.ok(told.size > 35, `${told.size} of ${described.length} have a value`);
+});
+
+/** What containerd 2.3's plugin tells; that of this containerd has less of a pod. */
+const VERBOSE = {
+  status: ['cniconfig', 'config', 'lastCNILoadStatus'],
+  pod: [
+    ...['pid', 'processStatus', 'netNamespaceClosed', 'image', 'snapshotKey', 'snapshotter', 'runtimeHandler'],
+    ...[
+      'runtimeType',
+      'runtimeOptions',
+      'config',
+      'runtimeSpec',
+      'cniResult',
+      'sandboxMetadata',
+      'overhead',
+      'resources',
+    ],
+  ],
+  container: [
+    ...['sandboxID', 'pid', 'removing', 'snapshotKey', 'snapshotter', 'runtimeType', 'runtimeOptions', 'config'],
+    'runtimeSpec',
+  ],
+  image: ['chainID', 'imageSpec'],
+};
+
+/** The version of Go, and what `lastCNILoadStatus` says once more. */
+const PLUGIN_ALONE = ['golang', 'lastCNILoadStatus.default'];
+
+test('verbose answers have all that the plugin’s have', async () => {
+  const keysOf = async ({ client, pod, containerId }: Side): Promise<Record<keyof typeof VERBOSE, string[]>> => {
+    const { runtime, images } = client;
+    const [status, ofPod, ofContainer, ofImage] = await Promise.all([
+      runtime.status({ verbose: true }),
+      runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true }),
+      runtime.containerStatus({ container_id: containerId, verbose: true }),
+      images.imageStatus({ image: { image: BUSYBOX }, verbose: true }),
+    ]);
+    const inside = ({ info }: { info: Record<string, string> }): string[] =>
+      Object.keys(JSON.parse(info['info']!) as object);
+    return {
+      ...{ status: Object.keys(status.info), pod: inside(ofPod) },
+      ...{ container: inside(ofContainer), image: inside(ofImage) },
+    };
+  };
+  const [ours, theirs] = [await keysOf(sides.crid), await keysOf(sides.plugin)];
+  for (const [of, keys] of Object.entries(VERBOSE) as [keyof typeof VERBOSE, string[]][]) {
+    const lacking = [...keys, ...theirs[of]].filter((key) => ![...ours[of], ...PLUGIN_ALONE].includes(key));
+    assert.deepEqual(lacking, [], of);
+  }
+});
+
+test('what runs, and the step that it is in, is told of the node and of the container', async () => {
+  const { runtime } = crid;
+  const pod = await runPod(crid, stack);
+  const id = await pod.run({ name: 'stubborn', command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'] });
+  const stopping = runtime.stopContainer({ container_id: id, timeout: 60n });
+  const stepsIn = (json: string | undefined): string[] =>
+    (JSON.parse(json ?? '[]') as RunningOperation[]).flatMap(({ kind, subject, steps }) =>
+      steps.map(({ name }) => `${kind} ${subject}: ${name}`),
+    );
+  const ofContainer = async (): Promise<string[]> => {
+    const { info } = await runtime.containerStatus({ container_id: id, verbose: true });
+    return stepsIn(JSON.stringify((JSON.parse(info['info'] ?? '{}') as { operations: unknown }).operations));
+  };
+  const told = await until('the container is waited for', 20_000, async () => {
+    const steps = await ofContainer();
+    return steps.some((step) => step.includes('wait')) ? steps : undefined;
+  });
+  const { info: ofNode } = await runtime.status({ verbose: true });
+  assert.deepEqual([told, stepsIn(ofNode['operations'])], [[`stop container ${id}: wait for exit`], told]);
+  await runtime.stopContainer({ container_id: id, timeout: 0n });
+  await stopping;
+  await pod.remove();
 });
 
 test('streams answer as the lists do, and events come in order to who is there', async () => {
