@@ -28,7 +28,7 @@ export function usageV2(directory: string, detail: boolean): CgroupUsage | undef
       pressure: parsePressure(read('cpu.pressure')),
     },
     memory: memoryOf(read, detail),
-    swap: swap === undefined ? undefined : { usage: swap, limit: numberOf(read('memory.swap.max')) },
+    swap: swap === undefined ? undefined : { usage: swap, limit: swapLimit(read) },
     pids: pids === undefined ? undefined : { current: pids, limit: numberOf(read('pids.max')) },
     devices: detail ? parseIoStat(read('io.stat') ?? '') : [],
     ioPressure: parsePressure(read('io.pressure')),
@@ -37,6 +37,12 @@ export function usageV2(directory: string, detail: boolean): CgroupUsage | undef
 
 export const cpuUsageV2 = (directory: string): bigint | undefined =>
   micros(fieldsOf(readCgroupFile(join(directory, 'cpu.stat')) ?? '')('usage_usec'));
+
+/** crun tells systemd the sum of memory and swap for a scope's swap, and has the limit itself in its cgroup below that. */
+function swapLimit(read: (name: string) => string | undefined): bigint | undefined {
+  const [scope, below] = [numberOf(read('memory.swap.max')), numberOf(read('container/memory.swap.max'))];
+  return below === undefined || (scope !== undefined && scope < below) ? scope : below;
+}
 
 function memoryOf(read: (name: string) => string | undefined, detail: boolean): MemoryAccount | undefined {
   const usage = numberOf(read('memory.current'));

@@ -123,6 +123,17 @@ test('the files of cgroup v2', async (t) => {
   assert.equal(usageV2(join(directory, 'gone'), true), undefined);
 });
 
+test('the swap limit is the lower one of a scope and of the cgroup that crun has below it', async (t) => {
+  const limitOf = async (scope: string, below: string): Promise<bigint | undefined> => {
+    const files = { 'cpu.stat': '', 'memory.swap.current': '0\n', 'memory.swap.max': `${scope}\n` };
+    return usageV2(await directoryWith(t, { ...files, 'container/memory.swap.max': `${below}\n` }), false)?.swap?.limit;
+  };
+  assert.deepEqual(
+    [await limitOf('96', '32'), await limitOf('32', '96'), await limitOf('max', '0'), await limitOf('0', 'max')],
+    [32n, 32n, 0n, 0n],
+  );
+});
+
 test('what a runtime tells of its own cgroups reads the same', () => {
   const v1 = MetricsV1.fromPartial({
     cpu: {
