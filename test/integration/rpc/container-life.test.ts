@@ -11,12 +11,13 @@ import {
   type ContainerStatus,
 } from '../../../generated/runtime/v1/api.js';
 import { pullImage, runPod } from '../../harness/pod.js';
+import { limitMs } from '../../harness/slowness.js';
 import { callWithin } from './deadline.js';
 import { assertFails, failureOf, startSuite, type BadRequest } from './suite.js';
 
 const suite = startSuite({ withPod: true });
 const UNKNOWN = 'f'.repeat(64);
-const WAIT_LIMIT_MS = 10_000;
+const WAIT_LIMIT_MS = limitMs(10_000);
 
 const start = (id: string): Promise<unknown> => suite.crid.runtime.startContainer({ container_id: id });
 const stop = (id: string, timeout: bigint): Promise<unknown> =>

@@ -2,13 +2,15 @@ import assert from 'node:assert/strict';
 import { mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { cgroupParent, SYSTEMD_CGROUPS } from '../../../tools/stack/cgroup-driver.js';
 import { until } from '../../../tools/stack/wait.js';
 import { ContainerState, type ContainerFilter, type ContainerStatus } from '../../../generated/runtime/v1/api.js';
 import { BUSYBOX, pullImage, runPod } from '../../harness/pod.js';
+import { limitMs } from '../../harness/slowness.js';
 import { assertFails, startSuite } from './suite.js';
 
 const suite = startSuite({ withPod: true });
-const WAIT_LIMIT_MS = 20_000;
+const WAIT_LIMIT_MS = limitMs(20_000);
 
 async function statusOf(id: string): Promise<ContainerStatus> {
   const { status } = await suite.crid.runtime.containerStatus({ container_id: id });
@@ -46,13 +48,16 @@ test('exit codes and reasons: Completed, Error, a signal', async () => {
 });
 
 test('OOMKilled: the command itself goes over its memory limit', async () => {
-  const id = await suite.pod.run({
+  // Under systemd it is the pod's slice that tells, for sure, and the pods of a kubelet have one each.
+  const linux = SYSTEMD_CGROUPS ? { cgroup_parent: cgroupParent('crid-test-oom') } : {};
+  const pod = await runPod(suite.crid, suite.stack, { linux });
+  const id = await pod.run({
     command: ['sh', '-c', 'exec tail /dev/zero'],
     linux: { resources: { memory_limit_in_bytes: BigInt(16 * 1024 * 1024) } },
   });
   const { exit_code: code, reason } = await ended(id);
   assert.deepEqual([code, reason], [137, 'OOMKilled']);
-  await remove(id);
+  await pod.remove();
 });
 
 test('ContainerStatus: what it was made of', async () => {
