@@ -1,5 +1,4 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writeCerts } from '../../tools/stack/containerd-config.js';
 import { CRI_TOOLS, ensureGoTool } from '../../tools/stack/gotools.js';
@@ -30,7 +29,8 @@ export async function conformance(machine: Machine, options: ConformanceOptions,
   const { step, say } = voice;
   const layout = stackLayout();
   const critest = await step('build critest', () => ensureGoTool(layout, 'critest'));
-  const dir = await mkdtemp(join(tmpdir(), 'crid-vm-registry-'));
+  // In the machine's folder, so that whoever sweeps up a killed run finds both.
+  const dir = await mkdtemp(join(machine.dir, 'registry-'));
   const registry = await step('start a registry', () => startRegistry(layout, { dir }));
   try {
     await pointToRegistry(machine, registry.url);
