@@ -2,3 +2,6 @@
 const factor = Number(process.env['CRID_TEST_SLOWNESS'] ?? 1);
 
 export const limitMs = (milliseconds: number): number => milliseconds * factor;
+
+/** The same for what a manifest says in whole seconds. */
+export const limitSeconds = (seconds: number): number => Math.ceil(seconds * factor);

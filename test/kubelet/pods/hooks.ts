@@ -6,7 +6,7 @@ import { STAY, type Container } from '../manifest.js';
 import type { PodHandle } from '../pod-handle.js';
 import type { KubeletSuite } from '../suite.js';
 import { until } from '../../../tools/stack/wait.js';
-import { limitMs } from '../../harness/slowness.js';
+import { limitMs, limitSeconds } from '../../harness/slowness.js';
 
 const GONE_LIMIT_MS = 120_000;
 
@@ -83,7 +83,7 @@ export function hookTests(suite: KubeletSuite): void {
     const pod = await suite.pod('grace', {
       volumes: [volume],
       terminationGracePeriodSeconds: 4,
-      containers: [slow('in-time', 2), slow('too-late', 60)],
+      containers: [slow('in-time', 2), slow('too-late', limitSeconds(60))],
     });
     await pod.ready();
     await gone(pod);
