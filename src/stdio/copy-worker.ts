@@ -2,11 +2,13 @@
 import { readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CriError } from '../base/errors.js';
+import { makeWayForOtherThreads } from '../host/thread-priority.js';
 import { createCopies } from './copies.js';
 import { forgetFailing } from './log-counters.js';
 import type { Command, CopyWorkerData, Report } from './messages.js';
 import { createReadiness } from './readiness.js';
 
+makeWayForOtherThreads();
 const { epoll, bell, stopped } = workerData as CopyWorkerData;
 forgetFailing();
 const readiness = createReadiness(epoll);

@@ -1,11 +1,13 @@
 /** The streaming thread: the HTTP server and every byte of exec, attach and port-forward, away from the CRI server. */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AddressInfo, Socket } from 'node:net';
+import { makeWayForOtherThreads } from '../host/thread-priority.js';
 import { accept, createHttpServer, refuse, type Candidate } from './http-server.js';
 import { createLink } from './link.js';
 import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './messages.js';
 import type { Session } from './session.js';
 
+makeWayForOtherThreads();
 const data = workerData as StreamWorkerData;
 const candidates = new Map<number, Candidate>();
 const sessions = new Map<number, Session>();
