@@ -51,7 +51,8 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
           config: stringifyGoJson(withoutCredentials(deps.config)),
           cniconfig: stringifyGoJson(network.config ?? null),
           lastCNILoadStatus: network.lastLoadError || 'OK',
-          operations: stringifyGoJson(deps.operations.list()),
+          // An object, since crictl prints whatever else is JSON as a string full of backslashes.
+          operations: stringifyGoJson({ running: deps.operations.list() }),
         }
       : {};
     return {

@@ -50,7 +50,7 @@ export function describeOperations(operations: readonly RunningOperation[], nowM
 
 function operationsOf(json: string | undefined): RunningOperation[] {
   if (json === undefined) throw new CriError('UNIMPLEMENTED', 'this CRI server does not tell its operations');
-  return JSON.parse(json) as RunningOperation[];
+  return (JSON.parse(json) as { running: RunningOperation[] }).running;
 }
 
 /** By id or the beginning of it, by `namespace/name`, or by name where that is enough. */

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import { descendants, shimsOf } from '../../tools/stack/leftovers.js';
 import { until } from '../../tools/stack/wait.js';
 import { memory } from '../bench/processes.js';
+import { runningOperations } from '../harness/operations.js';
 import type { Crid } from '../harness/crid.js';
 import type { ExecWatch } from '../harness/exec-watch.js';
 import { leaks } from '../harness/leaks.js';
@@ -21,8 +22,8 @@ export interface Looker {
 /** Waits until nothing is under way, and counts. */
 export async function look({ stack, crid, watch, containerdPid }: Looker, done: number): Promise<Sample> {
   await until('crid is at rest', REST_WITHIN_MS, async () => {
-    const { info } = await crid.runtime.status({ verbose: true });
-    return info['operations'] === '[]' ? true : undefined;
+    const running = await runningOperations(crid.runtime);
+    return running.length === 0 ? true : undefined;
   });
   const shims = (await shimsOf(stack.containerd.socket)).map(({ pid }) => pid);
   const ours = containerdPid === undefined ? [] : [containerdPid];

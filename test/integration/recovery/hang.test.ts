@@ -3,9 +3,11 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ClientError, Status } from 'nice-grpc';
+import type { RunningOperation } from '../../../src/operation/operation.js';
 import { until } from '../../../tools/stack/wait.js';
 import { recordsIn } from '../../harness/containerd-records.js';
 import { assertLeavesNothing, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
+import { runningOperations } from '../../harness/operations.js';
 import { containerConfig, podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 import { withDeadline } from './calls.js';
@@ -13,13 +15,6 @@ import { startFaultyCrid, type FaultyCrid } from './faults.js';
 
 const RETRIES = 50;
 const LIMIT_MS = 20_000;
-
-interface Operation {
-  readonly kind: string;
-  readonly subject: string;
-  readonly waiters: number;
-  readonly steps: readonly { readonly name: string }[];
-}
 
 describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
   let stack: TestStack;
@@ -43,9 +38,8 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
     await crid.stop();
   });
 
-  const operations = async (kind: string): Promise<Operation[]> => {
-    const { info } = await crid.runtime.status({ verbose: true });
-    return (JSON.parse(info['operations'] ?? '') as Operation[]).filter((operation) => operation.kind === kind);
+  const operations = async (kind: string): Promise<RunningOperation[]> => {
+    return (await runningOperations(crid.runtime)).filter((operation) => operation.kind === kind);
   };
   /** Holds up one step until the release; the calls are the client's first, its retries in time, and the last ones. */
   const hangAndRetry = async (

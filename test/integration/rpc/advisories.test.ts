@@ -10,6 +10,7 @@ import { until } from '../../../tools/stack/wait.js';
 import { startCrid } from '../../harness/crid.js';
 import { openChannel } from '../../harness/cri-client.js';
 import { NAMESPACE } from '../../harness/leaks.js';
+import { runningOperations } from '../../harness/operations.js';
 import { BUSYBOX, containerConfig, pullImage } from '../../harness/pod.js';
 import { tinyImage } from '../images/tiny-image.js';
 import { REPOSITORY, startRegistry } from '../images/tiny-registry.js';
@@ -203,8 +204,8 @@ test('CVE-2026-53495: a background child does not hold the call; 100 such probes
 async function settled(id: string): Promise<void> {
   const io = join(suite.stack.containerd.state, 'io.containerd.grpc.v1.cri', 'containers', id, 'io');
   await until('the execs have gone', SETTLE_LIMIT_MS, async () => {
-    const { info } = await suite.crid.runtime.status({ verbose: true });
-    return ((await readdir(io)).length === 1 && info['operations'] === '[]') || undefined;
+    const running = await runningOperations(suite.crid.runtime);
+    return ((await readdir(io)).length === 1 && running.length === 0) || undefined;
   });
 }
 

@@ -52,7 +52,7 @@ test('Status verbose tells the configuration in force, the network and what runs
     {
       keys: ['cniconfig', 'config', 'lastCNILoadStatus', 'operations'],
       grpc: { address: containerd.socket },
-      operations: '[]',
+      operations: '{"running":[]}',
       load: 'OK',
       namesNetwork: true,
     },

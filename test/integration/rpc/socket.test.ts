@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { startDaemon } from '../../../tools/stack/daemon.js';
 import { until } from '../../../tools/stack/wait.js';
+import { runningOperations } from '../../harness/operations.js';
 import { startCrid } from '../../harness/crid.js';
 import { criClient } from '../../harness/cri-client.js';
 import { assertFails, startSuite } from './suite.js';
@@ -70,7 +71,11 @@ test('SIGTERM: what runs is finished, no new call is taken, the pod lives on', a
   const { crid, pod } = suite;
   const id = await pod.run();
   const call = crid.runtime.execSync({ container_id: id, cmd: ['sh', '-c', 'sleep 1; echo finished'], timeout: 20n });
-  await until('the command runs', LIMIT_MS, async () => (await operations()).includes('exec sync') || undefined);
+  await until(
+    'the command runs',
+    LIMIT_MS,
+    async () => (await runningOperations(crid.runtime)).some(({ kind }) => kind === 'exec sync') || undefined,
+  );
   const stopped = crid.stop();
   const { stdout, exit_code: code } = await call;
   assert.deepEqual([Buffer.from(stdout).toString(), code, await stopped], ['finished\n', 0, 0]);
@@ -85,8 +90,3 @@ test('SIGTERM: what runs is finished, no new call is taken, the pod lives on', a
   assert.equal(status?.finished_at, 0n);
   await crid.runtime.removeContainer({ container_id: id });
 });
-
-async function operations(): Promise<string> {
-  const { info } = await suite.crid.runtime.status({ verbose: true });
-  return info['operations'] ?? '';
-}

@@ -10,6 +10,7 @@ import type { RunningOperation } from '../../../src/operation/operation.js';
 import { until } from '../../../tools/stack/wait.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
 import { criClient, type CriClient } from '../../harness/cri-client.js';
+import { runningOperations } from '../../harness/operations.js';
 import { BUSYBOX, pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
 import { startStack, type Stack } from '../../harness/test-stack.js';
 import { assertFails } from '../rpc/suite.js';
@@ -298,20 +299,17 @@ test('what runs, and the step that it is in, is told of the node and of the cont
   const pod = await runPod(crid, stack);
   const id = await pod.run({ name: 'stubborn', command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'] });
   const stopping = runtime.stopContainer({ container_id: id, timeout: 60n });
-  const stepsIn = (json: string | undefined): string[] =>
-    (JSON.parse(json ?? '[]') as RunningOperation[]).flatMap(({ kind, subject, steps }) =>
-      steps.map(({ name }) => `${kind} ${subject}: ${name}`),
-    );
+  const stepsIn = (operations: readonly RunningOperation[]): string[] =>
+    operations.flatMap(({ kind, subject, steps }) => steps.map(({ name }) => `${kind} ${subject}: ${name}`));
   const ofContainer = async (): Promise<string[]> => {
     const { info } = await runtime.containerStatus({ container_id: id, verbose: true });
-    return stepsIn(JSON.stringify((JSON.parse(info['info'] ?? '{}') as { operations: unknown }).operations));
+    return stepsIn((JSON.parse(info['info'] ?? '{}') as { operations: RunningOperation[] }).operations);
   };
   const told = await until('the container is waited for', 20_000, async () => {
     const steps = await ofContainer();
     return steps.some((step) => step.includes('wait')) ? steps : undefined;
   });
-  const { info: ofNode } = await runtime.status({ verbose: true });
-  assert.deepEqual([told, stepsIn(ofNode['operations'])], [[`stop container ${id}: wait for exit`], told]);
+  assert.deepEqual([told, stepsIn(await runningOperations(runtime))], [[`stop container ${id}: wait for exit`], told]);
   await runtime.stopContainer({ container_id: id, timeout: 0n });
   await stopping;
   await pod.remove();

@@ -7,6 +7,7 @@ import { after, test, type TestContext } from 'node:test';
 import { ContainerState } from '../../../generated/runtime/v1/api.js';
 import { processes, shimsOf } from '../../../tools/stack/leftovers.js';
 import { until } from '../../../tools/stack/wait.js';
+import { runningOperations } from '../../harness/operations.js';
 import { descriptors, grown } from '../../harness/descriptors.js';
 import { watchExecs, type ExecWatch } from '../../harness/exec-watch.js';
 import { leaks, NAMESPACE } from '../../harness/leaks.js';
@@ -96,14 +97,13 @@ async function flood(client: CommandClient): Promise<void> {
 /** What sessions could leave behind, by kind. */
 async function inventory() {
   const shims = (await shimsOf(suite.stack.containerd.socket)).map(({ pid }) => descriptors(pid));
-  const { info } = await suite.crid.runtime.status({ verbose: true });
   return {
     crid: descriptors(suite.crid.pid()),
     shims: summed(shims),
     fifos: (await leaks(suite.stack)).fifo,
     processes: (await processes()).filter(({ args }) => args.includes(MARK)).map(({ pid }) => pid),
     execs: (await watch?.left()) ?? [],
-    operations: info['operations'],
+    operations: await runningOperations(suite.crid.runtime),
     connections: server ? connectionsOf(server.pid) : 0,
   };
 }
@@ -124,7 +124,7 @@ function leftSince(before: Inventory, now: Inventory): object | undefined {
     fifos: now.fifos.filter((path) => !before.fifos.includes(path)),
     processes: now.processes,
     execs: now.execs,
-    operations: now.operations === '[]' ? [] : [now.operations],
+    operations: now.operations,
     connections: now.connections > before.connections ? [now.connections] : [],
   };
   return Object.values(left).some((each) => Object.keys(each).length > 0) ? left : undefined;
@@ -220,7 +220,7 @@ overBoth('attach', async (transport) => {
   first.socket.destroy();
   const before = await until('a quiet start', GONE_WITHIN_MS, async () => {
     const now = await inventory();
-    return now.operations === '[]' ? now : undefined;
+    return now.operations.length === 0 ? now : undefined;
   });
   await Promise.all(
     sessions().map((session) =>
