@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { until } from '../../../tools/stack/wait.js';
+import { runPod } from '../../harness/pod.js';
+import { startSuite } from './suite.js';
+
+/** crid's own log, as an operator reads it: one request through all layers, and the level while crid runs. */
+
+const suite = startSuite({ crid: () => ({ config: { crid: { log_level: 'info' } } }) });
+const LIMIT_MS = 10_000;
+
+type Line = Record<string, unknown>;
+
+async function setLevel(level: string, msg: string): Promise<Line> {
+  const file = join(suite.crid.dir, 'crid.toml');
+  const text = await readFile(file, 'utf8');
+  const before = (await suite.crid.logLines()).length;
+  await writeFile(file, text.replace(/log_level = "\w+"/, `log_level = "${level}"`));
+  process.kill(suite.crid.pid(), 'SIGHUP');
+  return until(`"${msg}" in the log`, LIMIT_MS, async () =>
+    (await suite.crid.logLines()).slice(before).find((line) => line['msg'] === msg),
+  );
+}
+
+/** What one RunPodSandbox, and the removal of its pod, add to the log. */
+async function linesOfAPod(): Promise<Line[]> {
+  const before = (await suite.crid.logLines()).length;
+  await (await runPod(suite.crid, suite.stack)).remove();
+  return (await suite.crid.logLines()).slice(before);
+}
+
+test('SIGHUP sets the level while crid runs; a level that is none is told, and the old one stays', async () => {
+  const debugLines = async (): Promise<number> => (await linesOfAPod()).filter(({ level }) => level === 'debug').length;
+  assert.equal(await debugLines(), 0);
+  assert.equal((await setLevel('debug', 'log level set'))['logLevel'], 'debug');
+  assert.ok((await debugLines()) > 10);
+  const refused = await setLevel('loud', 'configuration not read again');
+  assert.match(String(refused['err']), /crid\.log_level: expected one of .*, received "loud"/);
+  assert.ok((await debugLines()) > 10);
+  await setLevel('info', 'log level set');
+  assert.equal(await debugLines(), 0);
+});
+
+test('at debug, one id goes from the call through its steps to each call to containerd, with code and time', async () => {
+  await setLevel('debug', 'log level set');
+  const lines = await linesOfAPod();
+  await setLevel('info', 'log level set');
+  const answered = lines.filter(({ rpc, msg }) => rpc === 'RunPodSandbox' && msg === 'call answered');
+  assert.equal(answered.length, 1);
+  const own = lines.filter(({ requestId }) => requestId === answered[0]!['requestId']);
+  const calls = own.filter(({ msg }) => msg === 'containerd call');
+  const steps = own.flatMap(({ msg, step }) => (msg === 'step done' ? String(step) : []));
+  const methods = calls.map(({ method }) => String(method));
+  for (const name of ['record sandbox', 'add network', 'create pause task']) assert.ok(steps.includes(name), name);
+  for (const name of ['sandboxes.create', 'snapshots.prepare', 'containers.create', 'tasks.create', 'tasks.start'])
+    assert.ok(methods.includes(name), name);
+  const shapes = calls.map(({ code, durationMs, rpc }) => [typeof code, typeof durationMs, rpc]);
+  assert.deepEqual(
+    shapes,
+    calls.map(() => ['string', 'number', 'RunPodSandbox']),
+  );
+});
