@@ -43,15 +43,19 @@ test('StopPodSandbox ends the containers and gives the network back; once more i
 
   await runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
   await runtime.stopPodSandbox({ pod_sandbox_id: pod.id.slice(0, 12) });
-  const { status, containers_statuses: containers } = await runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+  const askedAtNs = BigInt(Date.now()) * 1_000_000n;
+  const answer = await runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+  const { status, containers_statuses: containers } = answer;
   assert.deepEqual(
     {
+      isOfNow: answer.timestamp >= askedAtNs,
       state: status?.state,
       ip: status?.network?.ip,
       netns: existsSync(netns),
       containers: containers.map(({ id, state, exit_code: code }) => ({ id, state, code })),
     },
     {
+      isOfNow: true,
       state: PodSandboxState.SANDBOX_NOTREADY,
       ip: '',
       netns: false,
