@@ -8,7 +8,8 @@ import type { Operations } from '../operation/operation.js';
 import type { HandlerFeatures } from './features.js';
 import { stringifyGoJson } from '../state/go-json.js';
 
-const PROBE_TIMEOUT_MS = 2_000;
+/** More than a busy node takes: a kubelet that hears that containerd is away starts nothing, and its node is NotReady. */
+const PROBE_TIMEOUT_MS = 10_000;
 const FRESH_MS = 1_000;
 
 export interface StatusDeps {
