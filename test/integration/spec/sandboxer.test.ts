@@ -5,6 +5,7 @@ import { shimsOf } from '../../../tools/stack/leftovers.js';
 import { until } from '../../../tools/stack/wait.js';
 import { assertLeavesNothing, leaks } from '../../harness/leaks.js';
 import { podConfig, runPod } from '../../harness/pod.js';
+import { limitMs } from '../../harness/slowness.js';
 import { failureOf } from '../rpc/suite.js';
 import { startBeside } from './own-stack.js';
 
@@ -52,7 +53,11 @@ test('the end of a sandbox is learned from its controller', async () => {
   const pod = await runPod(beside.crid, beside.stack);
   const { info } = await beside.crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
   process.kill((JSON.parse(info['info'] ?? '') as { pid: number }).pid, 'SIGKILL');
-  await until('the pod is not ready', 20_000, async () => (await stateOf(pod.id)) === PodSandboxState.SANDBOX_NOTREADY);
+  await until(
+    'the pod is not ready',
+    limitMs(20_000),
+    async () => (await stateOf(pod.id)) === PodSandboxState.SANDBOX_NOTREADY || undefined,
+  );
   await pod.remove();
   await assertLeavesNothing(beside.stack, before);
 });

@@ -193,7 +193,11 @@ test('what is swapped out is the kernel’s', { skip: noSwapAccounts() || noSwap
     command: ['sh', '-c', 'dd if=/dev/zero of=/dev/shm/swapped bs=1M count=96; touch /ready; sleep 1000'],
     linux: { resources: SWAPPING },
   });
-  await until('96 MiB are written', 60_000, async () => (await pod.exec(id, ['test', '-e', '/ready'])).exitCode === 0);
+  await until(
+    '96 MiB are written',
+    60_000,
+    async () => (await pod.exec(id, ['test', '-e', '/ready'])).exitCode === 0 || undefined,
+  );
   const { info } = await crid.runtime.containerStatus({ container_id: id, verbose: true });
   const kernel = kernelOf((JSON.parse(info['info'] ?? '{}') as { pid: number }).pid);
   const { swap } = (await crid.runtime.containerStats({ container_id: id })).stats!;
