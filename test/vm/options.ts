@@ -27,12 +27,15 @@ const USAGE = `usage: main.js test [--runtime NAME] [WORD]...
        main.js conformance [--server crid|reference] [--handler NAME]... [--focus REGEXP]... [--skip REGEXP]...
        main.js --ci`;
 
-/** The suites that look at what a node with cgroup v2, systemd and AppArmor does otherwise. */
-const WORDS = ['test/vm/', 'integration/spec/', 'integration/stats/', 'rpc/container-status', 'rpc/container-life'];
+/**
+ * The suites that look at what a node with cgroup v2, systemd and AppArmor does otherwise. Of integration/stats the lists
+ * of 5,000 records and the checkpoints are not among them: the former ask nothing of the node, it has no CRIU for the latter.
+ */
+const WORDS = ['test/vm/', 'integration/spec/', 'stats/stats', 'rpc/container-status', 'rpc/container-life'];
 const CI_WORDS = ['test/vm/'];
 const KINDS = ['vm', 'integration'];
 /** Specs whose outcome depends on AppArmor, cgroups or the security context. */
-const CI_FOCUS = ['AppArmor', 'OOM', 'resources', 'Security Context'];
+const CI_FOCUS = ['AppArmor', 'OOM', 'Security Context'];
 
 export function parseOptions(args: readonly string[]): Options {
   const { values, positionals } = parseArgs({
