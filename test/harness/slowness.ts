@@ -5,3 +5,6 @@ export const limitMs = (milliseconds: number): number => milliseconds * factor;
 
 /** The same for what a manifest says in whole seconds. */
 export const limitSeconds = (seconds: number): number => Math.ceil(seconds * factor);
+
+/** How many of what a machine does at once a slow one may. */
+export const limitCount = (count: number): number => Math.ceil(count / factor);
