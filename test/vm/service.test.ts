@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { ContainerState } from '../../generated/runtime/v1/api.js';
 import { run } from '../../tools/stack/exec.js';
 import { writeCerts } from '../../tools/stack/containerd-config.js';
 import { until } from '../../tools/stack/wait.js';
@@ -15,6 +18,7 @@ import { cgroupOf, pidOf } from './scopes.js';
 const crid = criClient(CRID_SOCKET);
 const LIMIT_MS = 300_000;
 const COUNTING = ['sh', '-c', 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'];
+const LAST = 2000;
 
 let pod: RunningPod;
 let id = '';
@@ -87,6 +91,47 @@ test('stopped and started: the same', async () => {
   assert.equal(await pidOf(crid, id), before);
   await assertCountsOn();
 });
+
+const ABSENCES: readonly [name: string, leave: () => Promise<unknown>, comeBack: () => Promise<unknown>][] = [
+  ['killed', () => systemctl('kill', '--kill-whom=main', '--signal=KILL', 'crid'), () => Promise.resolve()],
+  ['stopped', () => systemctl('stop', 'crid'), () => systemctl('start', 'crid')],
+];
+for (const [name, leave, comeBack] of ABSENCES) {
+  test(`what a container writes and ends with while crid is ${name} is in its log: systemd has its pipes`, async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'crid-away-'));
+    const script = `echo ready; while [ ! -e /away/go ]; do sleep 0.1; done; seq ${LAST}; printf end; echo err >&2`;
+    const mounts = [{ host_path: folder, container_path: '/away' }];
+    const leaving = await pod.run({ name, command: ['sh', '-c', script], mounts });
+    const log = (): Promise<string> => readFile(pod.logPath(name), 'utf8');
+    await until('it is ready', LIMIT_MS, async () => (await log()).includes('ready') || undefined);
+    const pid = await pidOf(crid, leaving);
+    assert.equal(await property('NFileDescriptorStore'), '4', 'two of each container');
+    await leave();
+    await writeFile(join(folder, 'go'), '');
+    await until('it has ended', LIMIT_MS, () => !existsSync(`/proc/${pid}`) || undefined);
+    assert.notEqual(await property('ActiveState'), 'active', 'it has ended while crid was away');
+    await comeBack();
+    await answers();
+    await until('crid knows that it has ended', LIMIT_MS, async () => {
+      const { status } = await crid.runtime.containerStatus({ container_id: leaving });
+      return status?.state === ContainerState.CONTAINER_EXITED || undefined;
+    });
+    const lines = (await log()).split('\n').map((line) => line.split(' ').slice(1).join(' '));
+    const numbers = Array.from({ length: LAST }, (_, index) => `stdout F ${index + 1}`);
+    assert.deepEqual(
+      lines.filter((line) => line.startsWith('stdout')),
+      ['stdout F ready', ...numbers, 'stdout P end'],
+    );
+    assert.ok(lines.includes('stderr F err'));
+    await until(
+      'systemd has let go of them',
+      LIMIT_MS,
+      async () => (await property('NFileDescriptorStore')) === '2' || undefined,
+    );
+    await crid.runtime.removeContainer({ container_id: leaving });
+    await rm(folder, { recursive: true });
+  });
+}
 
 test('crid doctor finds nothing wrong with the node', async () => {
   await run('/usr/local/bin/crid', ['doctor'], { timeoutMs: LIMIT_MS });
