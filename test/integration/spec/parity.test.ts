@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createClientFactory, Metadata } from 'nice-grpc';
 import { ContainersDefinition } from '../../../generated/containerd/services/containers/v1/containers.js';
+import { cgroupParent, SYSTEMD_CGROUPS } from '../../../tools/stack/cgroup-driver.js';
 import { openChannel, type CriClient } from '../../harness/cri-client.js';
 import { pullImage, runPod } from '../../harness/pod.js';
 import { CORPUS, type Sample } from './corpus.js';
@@ -68,7 +69,9 @@ async function specsOf(cri: CriClient, namespace: string, { pod: part, container
   const metadata = { name: 'parity', namespace: 'test', uid: 'uid', attempt: 0 };
   const log_directory = '/var/log/crid-parity';
   if (container?.image?.image) await pullImage(cri, container.image.image);
-  const pod = await runPod(cri, beside.stack, { ...part, metadata, log_directory });
+  // Under systemd the plugin makes no pod without a parent.
+  const linux = SYSTEMD_CGROUPS ? { cgroup_parent: cgroupParent('crid-test-parity'), ...part?.linux } : part?.linux;
+  const pod = await runPod(cri, beside.stack, { ...part, ...(linux && { linux }), metadata, log_directory });
   try {
     const id = await pod.create({ name: 'container', ...container });
     const { info } = await cri.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
