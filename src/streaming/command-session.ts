@@ -11,6 +11,12 @@ import type { Session } from './session.js';
 const STDIN_BUFFER_BYTES = 256 * 1024;
 /** Smaller, and this thread and the shim would take turns, each waiting for the other. */
 const PIPE_BYTES = 1024 * 1024;
+/**
+ * A shim opens the input of a process on a thread that may not have come to it when the start of the process is answered;
+ * what the client has sent would be lost. One that closed it for good does not open it any more.
+ */
+const OPEN_ATTEMPTS = 100;
+const OPEN_AGAIN_MS = 20;
 
 /** An exec or an attach in the streaming thread: bytes between one client and the pipes of a process. */
 export function createCommandSession(options: {
@@ -22,6 +28,7 @@ export function createCommandSession(options: {
   const { session, link, tell } = options;
   const outputs = new Map<'stdout' | 'stderr', Output>();
   let stdinTarget: Socket | undefined;
+  let opening: NodeJS.Timeout | undefined;
 
   const stdin = createSink({
     link,
@@ -60,22 +67,27 @@ export function createCommandSession(options: {
     }
   };
 
-  const feed = (path: string | undefined): void => {
+  const feed = (path: string | undefined, attempts = OPEN_ATTEMPTS): void => {
     stdinTarget = path === undefined ? undefined : openForWriting(path);
     if (stdinTarget) stdin.open(stdinTarget);
-    else stdin.discard();
+    else if (path === undefined || attempts === 1) stdin.discard();
+    else opening = setTimeout(() => feed(path, attempts - 1), OPEN_AGAIN_MS);
+  };
+
+  const stopFeeding = (): void => {
+    clearTimeout(opening);
+    stdin.discard();
+    stdinTarget?.destroy();
   };
 
   const drain = (idleMs: number): void => {
-    stdin.discard();
-    stdinTarget?.destroy();
+    stopFeeding();
     if (outputs.size === 0) tell({ kind: 'outputs-ended', session });
     for (const output of [...outputs.values()]) output.drain(idleMs);
   };
 
   const release = (): void => {
-    stdin.discard();
-    stdinTarget?.destroy();
+    stopFeeding();
     for (const output of outputs.values()) output.close();
     outputs.clear();
   };

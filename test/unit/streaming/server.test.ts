@@ -124,6 +124,26 @@ test('at most a thousand urls wait to be used', async (t) => {
   assert.throws(() => execUrl(streaming, never), { code: 'RESOURCE_EXHAUSTED' });
 });
 
+test('what a client sends waits for a shim that opens the input after the start', async (t) => {
+  const { streaming, fifo } = await setUp(t);
+  const [stdin, stdout] = [fifo('late-in'), fifo('late-out')];
+  const url = execUrl(streaming, async (client) => {
+    await client.read({ stdout });
+    client.feed(stdin);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const output = createWriteStream(stdout);
+    readFifo(stdin).pipe(output);
+    await once(output, 'close');
+    await client.drain(1_000);
+    return { kind: 'exited', exitCode: 0 };
+  });
+  const client = await openWebSocket(url, [V5]);
+  client.send(0, Buffer.from('to the end'));
+  client.end(0);
+  assert.equal(await client.closed, 1000);
+  assert.equal(client.received(1).toString(), 'to the end');
+});
+
 test('a client that goes is noticed, even while nothing is read from it', async (t) => {
   const { streaming, fifo } = await setUp(t);
   const stdin = fifo('full');
