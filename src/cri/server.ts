@@ -7,6 +7,7 @@ import type { implement } from './service.js';
 import { clearSocket, protectSocket, socketPath } from './socket.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+const ASK_CLIENTS_MS = 20_000;
 
 export interface CriServer {
   readonly path: string;
@@ -27,6 +28,9 @@ export async function serve(options: {
   const server = createGrpcServer({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    // Node does not always see that a client which was killed has gone.
+    'grpc.keepalive_time_ms': ASK_CLIENTS_MS,
+    'grpc.keepalive_timeout_ms': ASK_CLIENTS_MS,
     // Statistics that nobody asks for, kept for every call and message.
     'grpc.enable_channelz': 0,
     interceptors: [deadlineInterceptor],
