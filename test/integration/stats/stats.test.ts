@@ -319,16 +319,43 @@ test('what runs, and the step that it is in, is told of the node and of the cont
   await pod.remove();
 });
 
-test('streams answer as the lists do, and events come in order to who is there', async () => {
-  const streamed: string[] = [];
-  for await (const { containers } of crid.runtime.streamContainers({}))
-    streamed.push(...containers.map(({ id }) => id));
-  const { containers } = await crid.runtime.listContainers({});
-  assert.deepEqual(
-    streamed,
-    containers.map(({ id }) => id),
-  );
+test('each stream has what its list has', async () => {
+  const { runtime, images } = crid;
+  const all = async <M, T>(stream: AsyncIterable<M>, of: (message: M) => T[]): Promise<T[]> => {
+    const found: T[] = [];
+    for await (const message of stream) found.push(...of(message));
+    return found;
+  };
+  const streamed = {
+    pods: await all(runtime.streamPodSandboxes({}), ({ pod_sandboxes }) => pod_sandboxes),
+    containers: await all(runtime.streamContainers({}), (message) => message.containers),
+    images: await all(images.streamImages({}), (message) => message.images),
+  };
+  const listed = {
+    pods: (await runtime.listPodSandbox({})).items,
+    containers: (await runtime.listContainers({})).containers,
+    images: (await images.listImages({})).images,
+  };
+  assert.deepEqual(streamed, listed);
+  assert.ok(Object.values(listed).every(({ length }) => length > 0));
 
+  // Of figures, which differ from call to call, whose they are.
+  const whose = {
+    containers: await all(runtime.streamContainerStats({}), ({ container_stats }) =>
+      container_stats.map(({ attributes, cpu }) => [attributes?.id, cpu !== undefined]),
+    ),
+    pods: await all(runtime.streamPodSandboxStats({}), ({ pod_sandbox_stats }) =>
+      pod_sandbox_stats.map(({ attributes, linux }) => [attributes?.id, linux?.cpu !== undefined]),
+    ),
+    metrics: await all(runtime.streamPodSandboxMetrics({}), ({ pod_sandbox_metrics }) =>
+      pod_sandbox_metrics.map((each) => [each.pod_sandbox_id, each.metrics.length > 0]),
+    ),
+  };
+  const pods = listed.pods.map(({ id }) => [id, true]);
+  assert.deepEqual(whose, { containers: listed.containers.map(({ id }) => [id, true]), pods, metrics: pods });
+});
+
+test('events come in order to who is there', async () => {
   const ended = new AbortController();
   const seen: string[] = [];
   const following = (async () => {
