@@ -16,7 +16,8 @@ export async function deleteTask(
   if (!found) await deleteCutOff(deps, id);
 }
 
-async function deleteCutOff(
+/** Takes away what the OCI runtime has of a container without a task. Succeeds when that is nothing. */
+export async function deleteCutOff(
   { containerd, state, handlers }: Pick<ContainerDeps, 'containerd' | 'state' | 'handlers'>,
   id: string,
 ): Promise<void> {

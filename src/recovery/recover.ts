@@ -4,7 +4,7 @@ import { nowNs } from '../base/time.js';
 import type { CallOptions, Task } from '../containerd/containerd.js';
 import { clearCheckpoint, hasCheckpoint } from '../containers/checkpoint-leftovers.js';
 import type { ContainerDeps } from '../containers/deps.js';
-import { deleteTask } from '../containers/tasks.js';
+import { deleteCutOff, deleteTask } from '../containers/tasks.js';
 import { netnsIsOpen } from '../host/netns.js';
 import type { PodDeps } from '../pods/deps.js';
 import { releasePullLeases } from '../images/pull-lease.js';
@@ -84,7 +84,7 @@ async function recoverPod(deps: PodDeps, read: Pod): Promise<SandboxState['phase
   const { sandboxer } = deps.handlers.of(pod);
   const found = await unlessSilent(sandboxer.state(pod.id, AbortSignal.timeout(TASK_TIMEOUT_MS)));
   if (!found) return awaitShim(deps, pod);
-  if (isUp(deps, pod, found)) {
+  if (markReady(deps, pod, found)) {
     watchSandbox(deps, pod);
   } else if (pod.netnsPath !== '' && !(await netnsIsOpen(pod.netnsPath))) {
     // Another server has stopped it, or the host has started anew: it has no address any more.
@@ -93,7 +93,8 @@ async function recoverPod(deps: PodDeps, read: Pod): Promise<SandboxState['phase
   return found.phase;
 }
 
-function isUp({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
+/** Of a sandbox that runs; answers whether it does. */
+function markReady({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
   if (found.phase !== 'running') return false;
   state.pods.put({ ...pod, endpoint: found.endpoint, state: { phase: 'ready', pid: found.pid } });
   return true;
@@ -110,7 +111,7 @@ function awaitShim(deps: PodDeps, read: Pod): 'running' {
   exits.watch(read.id, async (signal) => {
     const found = await sandboxer.state(read.id, signal);
     const pod = state.pods.get(read.id, 'pod_sandbox_id');
-    if (!isUp(deps, pod, found)) state.pods.put({ ...pod, state: read.state });
+    if (!markReady(deps, pod, found)) state.pods.put({ ...pod, state: read.state });
     return sandboxer.wait(read.id, signal);
   });
   return 'running';
@@ -135,25 +136,29 @@ async function recoverContainer(deps: RecoverDeps, read: Container): Promise<voi
   const { containerd, log } = deps.containers;
   const asked = await unlessSilent(taskOf(deps.containers, read.id, { timeoutMs: TASK_TIMEOUT_MS }));
   if (asked) {
-    if (await isWatchable(deps, read, asked.task)) exits.watch(read.id);
+    if (await applyTask(deps, read, asked.task)) exits.watch(read.id);
     return;
   }
   log.warn({ container: read.id }, 'the shim of a container does not answer, asking on');
   exits.watch(read.id, async (signal) => {
     const { task } = await taskOf(deps.containers, read.id, { signal });
     const container = state.containers.get(read.id, 'container_id');
-    if (!(await isWatchable(deps, container, task))) exits.forget(read.id);
+    if (!(await applyTask(deps, container, task))) exits.forget(read.id);
     return containerd.tasks.wait({ containerId: read.id }, { signal });
   });
 }
 
 /** Makes of a container what its task says; answers whether it has an end that is still to come. */
-async function isWatchable(deps: RecoverDeps, container: Container, task: Task | undefined): Promise<boolean> {
+async function applyTask(deps: RecoverDeps, container: Container, task: Task | undefined): Promise<boolean> {
   const { id } = container;
-  if (!task && container.state.phase === 'running') await deps.onExit(id, undefined);
-  if (!task || task.status === 'created') {
-    // A start may have been cut off before the process ran; the next StartContainer makes a task anew.
-    if (container.state.phase === 'created' && !deps.shared) await deleteTask(deps.containers, id);
+  if (!task) {
+    if (container.state.phase === 'running') await deps.onExit(id, undefined);
+    else if (!deps.shared) await deleteCutOff(deps.containers, id);
+    return false;
+  }
+  if (task.status === 'created') {
+    // The start was cut off before the process ran; the next StartContainer makes a task anew.
+    if (!deps.shared) await deleteTask(deps.containers, id);
     return false;
   }
   // Without its streams the container still runs, and its end must be seen.
