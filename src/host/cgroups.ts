@@ -2,7 +2,7 @@ import { statfsSync } from 'node:fs';
 import { access, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errnoName, fsError, translated } from './errno.js';
-import { readMountInfo, type MountInfo } from './mountinfo.js';
+import { mountOf, readMountInfo, type MountInfo } from './mountinfo.js';
 
 /** Which controllers this host offers to containers. */
 export interface CgroupControllers {
@@ -54,7 +54,15 @@ export async function cgroupControllers(): Promise<CgroupControllers> {
   return { names, swap, hugetlb: names.has('hugetlb') };
 }
 
+/** What the unified hierarchy is mounted with on /sys/fs/cgroup: `nsdelegate`, `memory_recursiveprot`, …; cgroup v1: none. */
+export async function cgroupMountOptions(): Promise<readonly string[]> {
+  if (cgroupVersion() === 1) return [];
+  const options = mountOf(ROOT, await readMountInfo())?.superOptions ?? [];
+  return options.filter((option) => !OF_ANY_FILE_SYSTEM.has(option));
+}
+
 const ROOT = '/sys/fs/cgroup';
+const OF_ANY_FILE_SYSTEM = new Set(['rw', 'ro', 'seclabel']);
 const CGROUP2_SUPER_MAGIC = 0x63677270;
 const NOT_CONTROLLERS = /^(rw|ro|xattr|noprefix|clone_children|release_agent=.*|name=.*)$/;
 

@@ -3,15 +3,16 @@ import { arch, hostname } from 'node:os';
 import { parsePermittedCapabilities } from '../spec/capabilities.js';
 import type { HostFacts } from '../spec/types.js';
 import { appArmorEnabled } from '../host/apparmor.js';
-import { cgroupControllers, cgroupVersion } from '../host/cgroups.js';
+import { cgroupControllers, cgroupMountOptions, cgroupVersion } from '../host/cgroups.js';
 import { hasCapSysResource, selfOomScoreAdj } from '../host/process.js';
 import { seccompAvailable } from '../host/seccomp.js';
 import { selinuxEnabled } from '../host/selinux.js';
 
 /** What an OCI spec depends on of this machine, read once at start. */
 export async function hostFacts(): Promise<HostFacts> {
-  const [controllers, oomScoreAdj, unprivilegedPortSysctl, ownStatus] = await Promise.all([
+  const [controllers, mountOptions, oomScoreAdj, unprivilegedPortSysctl, ownStatus] = await Promise.all([
     cgroupControllers(),
+    cgroupMountOptions(),
     selfOomScoreAdj(),
     exists('/proc/sys/net/ipv4/ip_unprivileged_port_start'),
     readFile('/proc/self/status', 'utf8'),
@@ -23,6 +24,7 @@ export async function hostFacts(): Promise<HostFacts> {
     selinux: selinuxEnabled(),
     swapController: controllers.swap,
     hugetlbController: controllers.hugetlb,
+    cgroupMountOptions: mountOptions,
     hostname: hostname(),
     machine: arch(),
     oomScoreAdj,

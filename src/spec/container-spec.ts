@@ -118,16 +118,13 @@ function mountsOf(input: ContainerSpecInput, { context, privileged, base, userNa
     readonlyRootfs: context?.readonly_rootfs ?? false,
     privileged,
     cgroupWritable: handler.cgroupWritable,
-    cgroupOptions: privateCgroup ? [] : (input.hostCgroupMountOptions ?? []).filter(isSharedCgroupOption),
+    cgroupOptions: privateCgroup ? [] : host.cgroupMountOptions,
     userNamespace,
     hostSys: hostNetwork && userNamespace !== undefined,
     recursiveReadOnlySupported: handler.recursiveReadOnlyMounts,
     base: base.mounts,
   });
 }
-
-/** Options of cgroup2's one super block, which every mount without a cgroup namespace sets anew (cgroups(7)). */
-const isSharedCgroupOption = (option: string): boolean => option === 'nsdelegate' || option === 'memory_recursiveprot';
 
 function linuxOf(input: ContainerSpecInput, facts: Facts, mounts: ContainerMounts, process: OciProcess): OciLinux {
   const { config, pod, host, handler, options } = input;

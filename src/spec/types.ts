@@ -12,6 +12,8 @@ export interface HostFacts {
   /** Whether swap can be limited: `memory.memsw.limit_in_bytes` (v1) or `memory.swap.max` (v2) exists. */
   readonly swapController: boolean;
   readonly hugetlbController: boolean;
+  /** cgroup2's own, as `nsdelegate`, which a mount in the host's cgroup namespace sets anew for all (cgroups(7)); v1: none. */
+  readonly cgroupMountOptions: readonly string[];
   readonly hostname: string;
   /** As `uname -m` or Node's `process.arch` names it: `x86_64` and `x64` alike. */
   readonly machine: string;
@@ -140,8 +142,6 @@ export interface ContainerSpecInput {
   readonly options: SpecOptions;
   readonly host: HostFacts;
   readonly cdi?: readonly CdiEdits[];
-  /** Options of the host's own mount of /sys/fs/cgroup (super block), kept where the cgroup namespace is the host's. */
-  readonly hostCgroupMountOptions?: readonly string[];
 }
 
 export interface SandboxSpecInput {

@@ -170,7 +170,9 @@ for (const handler of HANDLERS) {
       await inUserns.remove();
     });
 
-    test('privileged: the node’s cgroup namespace, writable', async () => {
+    test('privileged: the node’s cgroup namespace, writable, and the node’s own mount stays as it is', async () => {
+      const before = await cgroupMount();
+      assert.match(before, /nsdelegate.*memory_recursiveprot/);
       const privileged = await runPod(suite.crid, suite.stack, podPart({ privileged: true }), handler);
       const id = await privileged.run(context({ privileged: true, namespace_options: { pid: CONTAINER } }));
       const { stdout } = await privileged.exec(id, [
@@ -180,6 +182,7 @@ for (const handler of HANDLERS) {
       ]);
       assert.match(stdout, new RegExp(`^0::/cridtest\\.slice/cridtest-pod1\\.slice/cri-containerd-${id}\\.scope`));
       assert.match(stdout, / cgroup2 rw,/);
+      assert.equal(await cgroupMount(), before);
       await privileged.remove();
     });
   });
@@ -217,5 +220,8 @@ async function assertFiles(id: string, files: Readonly<Record<string, string | R
     else assert.equal(values[index], expected, names[index]);
   }
 }
+
+/** The node's own: its options are those of every mount in its cgroup namespace. */
+const cgroupMount = (): Promise<string> => run('grep', [' /sys/fs/cgroup ', '/proc/self/mounts']);
 
 const remove = (id: string): Promise<unknown> => suite.crid.runtime.removeContainer({ container_id: id });

@@ -35,13 +35,20 @@ const SETS = new Set([
 function canonical(value: Json, name = ''): Json {
   if (Array.isArray(value)) {
     if (name === 'syscalls') return Object.fromEntries(value.flatMap(syscallRules));
-    if (SETS.has(name)) return [...value].sort();
+    if (SETS.has(name)) return occurrences(value as string[]);
     const key = KEYS[name];
     if (key) return Object.fromEntries(value.map((entry) => [nameOf(entry, key), canonical(entry)]));
     return value.map((entry) => canonical(entry));
   }
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, canonical(entry, key)]));
+}
+
+/** How often each is there. */
+function occurrences(values: readonly string[]): Record<string, number> {
+  const counts: Record<string, number> = {};
+  for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
+  return counts;
 }
 
 /** One rule for each system call, however a profile groups them. */

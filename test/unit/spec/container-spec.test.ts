@@ -31,11 +31,11 @@ const sysfs = (access: string): OciMount => ({
   source: 'sysfs',
   options: ['nosuid', 'noexec', 'nodev', access],
 });
-const cgroup = (access: string): OciMount => ({
+const cgroup = (...options: string[]): OciMount => ({
   destination: '/sys/fs/cgroup',
   type: 'cgroup',
   source: 'cgroup',
-  options: ['nosuid', 'noexec', 'nodev', 'relatime', access],
+  options: ['nosuid', 'noexec', 'nodev', 'relatime', ...options],
 });
 const SYSTEM: OciMount[] = [
   { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
@@ -104,7 +104,7 @@ test('a terminal on cgroup v1, on a host with AppArmor, with a configured seccom
     containerInput({
       config: containerConfig({ tty: true, working_dir: '/tmp' }),
       pod: podConfig({ hostname: '' }),
-      host: { ...HOST, cgroupVersion: 1, apparmor: true },
+      host: { ...HOST, cgroupVersion: 1, cgroupMountOptions: [], apparmor: true },
       options: { ...OPTIONS, unsetSeccompProfile: 'runtime/default' },
     }),
   );
@@ -144,7 +144,7 @@ test('a privileged container: all capabilities and devices, nothing hidden, noth
   assert.deepEqual(spec, {
     ...PLAIN,
     process: { ...PLAIN.process, capabilities: sets(['CAP_CHOWN', 'CAP_SYS_ADMIN']) },
-    mounts: [...SYSTEM, sysfs('rw'), cgroup('rw'), ...FILES],
+    mounts: [...SYSTEM, sysfs('rw'), cgroup('rw', 'nsdelegate', 'memory_recursiveprot'), ...FILES],
     linux: {
       ...PLAIN.linux,
       resources: { devices: [{ allow: true, access: 'rwm' }] },

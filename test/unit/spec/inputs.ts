@@ -22,6 +22,7 @@ export const HOST: HostFacts = {
   selinux: false,
   swapController: true,
   hugetlbController: true,
+  cgroupMountOptions: ['nsdelegate', 'memory_recursiveprot'],
   hostname: 'node-1',
   machine: 'x86_64',
   oomScoreAdj: -999,
