@@ -2,13 +2,13 @@ import { closeSync, openSync, readSync } from 'node:fs';
 import { errnoName, fsError } from './errno.js';
 
 /**
- * The files of a cgroup are made by the kernel as they are read, and never wait for a disk: reading one on the spot
- * costs some 10 µs, through the thread pool ten times that.
+ * These files are made by the kernel as they are read, and never wait for a disk: reading one on the spot costs some
+ * 10 µs, through the thread pool ten times that, and a buffer of 64 KiB each time, whatever is in it.
  */
 const buffer = Buffer.allocUnsafe(64 * 1024);
 
-/** A file's text; undefined when it, or its cgroup, is gone or the kernel does not offer it. */
-export function readCgroupFile(path: string): string | undefined {
+/** The text of a file of a cgroup or of /proc; undefined when it, or what it tells of, is gone or not offered. */
+export function readKernelFile(path: string): string | undefined {
   let fd: number | undefined;
   try {
     fd = openSync(path, 'r');
@@ -19,8 +19,8 @@ export function readCgroupFile(path: string): string | undefined {
       if (count === 0 || length === buffer.length) return buffer.toString('latin1', 0, length);
     }
   } catch (thrown) {
-    // ENODEV: the cgroup was removed after the open; EOPNOTSUPP: pressure is not accounted.
-    if (['ENOENT', 'ENODEV', 'ENOTDIR', 'EOPNOTSUPP'].includes(errnoName(thrown) ?? '')) return undefined;
+    // ENODEV, ESRCH: the cgroup or the process went after the open; EOPNOTSUPP: pressure is not accounted.
+    if (['ENOENT', 'ENODEV', 'ESRCH', 'ENOTDIR', 'EOPNOTSUPP'].includes(errnoName(thrown) ?? '')) return undefined;
     throw fsError(thrown, path);
   } finally {
     if (fd !== undefined) closeSync(fd);

@@ -1,7 +1,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CgroupUsage } from '../base/cgroup-usage.js';
-import { readCgroupFile } from './cgroup-files.js';
+import { readKernelFile } from './cgroup-files.js';
 import { cpuUsageV1, usageV1, type DirectoryOf } from './cgroup-usage-v1.js';
 import { cpuUsageV2, usageV2 } from './cgroup-usage-v2.js';
 import { cgroupVersion } from './cgroups.js';
@@ -70,7 +70,7 @@ async function legacyHierarchies(): Promise<Map<string, Hierarchy>> {
 }
 
 function pidsBelow(directory: string): number[] | undefined {
-  const text = readCgroupFile(join(directory, 'cgroup.procs'));
+  const text = readKernelFile(join(directory, 'cgroup.procs'));
   if (text === undefined) return undefined;
   const own = text.split('\n').filter(Boolean).map(Number);
   const below = childrenOf(directory).flatMap((child) => pidsBelow(join(directory, child)) ?? []);

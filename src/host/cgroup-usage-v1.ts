@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { CgroupUsage, CpuAccount, DeviceAccount, MemoryAccount } from '../base/cgroup-usage.js';
-import { fieldsOf, numberOf, readCgroupFile } from './cgroup-files.js';
+import { fieldsOf, numberOf, readKernelFile } from './cgroup-files.js';
 
 /** Where a cgroup lies in the hierarchy of a controller; undefined when that controller is not mounted. */
 export type DirectoryOf = (controller: string) => string | undefined;
@@ -116,5 +116,5 @@ function limitOf(directory: DirectoryOf, controller: string, name: string): bigi
 
 function read(directory: DirectoryOf, controller: string, name: string): string | undefined {
   const path = directory(controller);
-  return path === undefined ? undefined : readCgroupFile(join(path, name));
+  return path === undefined ? undefined : readKernelFile(join(path, name));
 }

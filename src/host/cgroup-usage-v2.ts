@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import type { CgroupUsage, DeviceAccount, MemoryAccount } from '../base/cgroup-usage.js';
-import { fieldsOf, numberOf, readCgroupFile } from './cgroup-files.js';
+import { fieldsOf, numberOf, readKernelFile } from './cgroup-files.js';
 import { parsePressure } from './cgroup-pressure.js';
 
 /** Undefined when the cgroup is gone. `detail`: also what only ListPodSandboxMetrics tells. */
 export function usageV2(directory: string, detail: boolean): CgroupUsage | undefined {
-  const read = (name: string): string | undefined => readCgroupFile(join(directory, name));
+  const read = (name: string): string | undefined => readKernelFile(join(directory, name));
   const cpuStat = read('cpu.stat');
   if (cpuStat === undefined) return undefined;
   const cpu = fieldsOf(cpuStat);
@@ -36,7 +36,7 @@ export function usageV2(directory: string, detail: boolean): CgroupUsage | undef
 }
 
 export const cpuUsageV2 = (directory: string): bigint | undefined =>
-  micros(fieldsOf(readCgroupFile(join(directory, 'cpu.stat')) ?? '')('usage_usec'));
+  micros(fieldsOf(readKernelFile(join(directory, 'cpu.stat')) ?? '')('usage_usec'));
 
 /** crun tells systemd the sum of memory and swap for a scope's swap, and has the limit itself in its cgroup below that. */
 function swapLimit(read: (name: string) => string | undefined): bigint | undefined {

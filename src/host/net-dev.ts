@@ -1,4 +1,4 @@
-import { readCgroupFile } from './cgroup-files.js';
+import { readKernelFile } from './cgroup-files.js';
 
 /** What has passed an interface since it is up. */
 export interface InterfaceUsage {
@@ -15,7 +15,7 @@ export interface InterfaceUsage {
 
 /** Every interface of the network namespace of `pid`, `lo` too. Undefined: no such process. */
 export function interfacesOf(pid: number): InterfaceUsage[] | undefined {
-  const text = readCgroupFile(`/proc/${pid}/net/dev`);
+  const text = readKernelFile(`/proc/${pid}/net/dev`);
   return text === undefined ? undefined : parseNetDev(text);
 }
 

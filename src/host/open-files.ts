@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { readCgroupFile } from './cgroup-files.js';
+import { readKernelFile } from './cgroup-files.js';
 
 /** Counting stops here: a container with more is told as having that many. */
 const MAX_FILES = 50_000;
@@ -20,7 +20,7 @@ export function openFiles(pids: readonly number[]): { readonly files: number; re
 
 /** The soft limit of open files of a process (proc_pid_limits(5)); undefined when it has gone or has none. */
 export function openFilesLimit(pid: number): bigint | undefined {
-  const soft = /^Max open files\s+(\d+)/m.exec(readCgroupFile(`/proc/${pid}/limits`) ?? '')?.[1];
+  const soft = /^Max open files\s+(\d+)/m.exec(readKernelFile(`/proc/${pid}/limits`) ?? '')?.[1];
   return soft === undefined ? undefined : BigInt(soft);
 }
 

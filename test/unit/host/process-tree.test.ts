@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createInterface } from 'node:readline/promises';
+import { test, type TestContext } from 'node:test';
+import { killTree } from '../../../src/host/process-tree.js';
+import { kill, processExists } from '../../../src/host/process.js';
+import { until } from '../../../tools/stack/wait.js';
+
+const WITHIN_MS = 30_000;
+const SIGKILL = 9;
+
+/** A shell in a session of its own, and the processes whose ids it says. */
+async function shell(t: TestContext, script: string) {
+  const child = spawn('sh', ['-c', `${script}; echo; wait`], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+  const pids: number[] = [];
+  for await (const line of createInterface(child.stdout)) {
+    if (line === '') break;
+    pids.push(Number(line));
+  }
+  t.after(() => {
+    for (const pid of [child.pid!, ...pids].filter(isAlive)) kill(pid, SIGKILL);
+  });
+  await until('all run sleep', WITHIN_MS, () => pids.every((pid) => statOf(pid).includes('(sleep)')) || undefined);
+  return { child, pids };
+}
+
+const statOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, 'utf8');
+/** A zombie that nobody has waited for is not. */
+const isAlive = (pid: number): boolean => processExists(pid) && !/\) Z /.test(statOf(pid));
+
+test('to find what belongs to a process takes no buffer for each process of the node', async (t) => {
+  const { child } = await shell(t, 'for i in $(seq 40); do sleep 1000 & done; echo $!');
+  const before = process.memoryUsage().arrayBuffers;
+  await killTree(child.pid!);
+  const taken = process.memoryUsage().arrayBuffers - before;
+  assert.ok(taken < 512 * 1024, `${taken} bytes`);
+});
+
+test('a process is killed with its session and its descendants; who has left both is not', async (t) => {
+  const { child, pids } = await shell(
+    t,
+    'sleep 1000 & echo $!; setsid sleep 1000 & echo $!; (sleep 1000 & echo $!); (setsid sleep 1000 & echo $!)',
+  );
+  const ended = once(child, 'exit');
+  await killTree(child.pid!);
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
+  await until('three are gone', WITHIN_MS, () => pids.filter(isAlive).length === 1 || undefined);
+  assert.deepEqual(pids.map(isAlive), [false, false, false, true]);
+  await killTree(child.pid!);
+});
