@@ -14,7 +14,8 @@ export const alwaysExpected: readonly Expected[] = [
   },
   { pattern: /err="no imagefs label for configured runtime"/, reason: 'cadvisor knows such a label of CRI-O alone' },
   {
-    pattern: /^"Skipping pod synchronization" err="\[?container runtime status check may not have completed yet/,
+    pattern:
+      /^"Skipping pod synchronization" err="(\[?container runtime status check may not have completed yet|PLEG is not healthy: pleg has yet to be successful)/,
     reason: 'at its start it has not asked the runtime yet',
   },
   {
