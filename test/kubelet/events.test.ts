@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { kubeletGet } from '../harness/kubelet-api.js';
 import { allTests, CONFIG } from './pods/all.js';
-import { AT_ONCE, kubeletSuite } from './suite.js';
+import { kubeletSuite, SOME_AT_ONCE } from './suite.js';
 
 const featureGates = { EventedPLEG: true, PodAndContainerStatsFromCRI: true };
 
-describe('pods of a kubelet that asks for events and statistics', AT_ONCE, () => {
+describe('pods of a kubelet that asks for events and statistics', SOME_AT_ONCE, () => {
   const suite = kubeletSuite({ config: CONFIG, featureGates });
 
   it('is told of events', async () => {

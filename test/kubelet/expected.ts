@@ -23,6 +23,12 @@ export const alwaysExpected: readonly Expected[] = [
     reason: 'the kubelet itself gives a call up, when the pod that it is for is to end',
   },
   {
+    pattern:
+      /^"(ReopenContainerLog from runtime service|Container log doesn't exist, reopen container log) failed" .* is exited/,
+    reason:
+      'the kubelet lists the containers that run, then looks at their logs one by one; this one has ended meanwhile',
+  },
+  {
     pattern: /(ContainerStatus|get container status).* code = NotFound/,
     reason: 'two parts of the kubelet remove dead containers, and do not know of each other',
   },
