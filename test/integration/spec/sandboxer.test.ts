@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NamespaceMode, PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import { cgroupParent, SYSTEMD_CGROUPS } from '../../../tools/stack/cgroup-driver.js';
 import { shimsOf } from '../../../tools/stack/leftovers.js';
 import { until } from '../../../tools/stack/wait.js';
 import { assertLeavesNothing, leaks } from '../../harness/leaks.js';
@@ -28,12 +29,15 @@ const beside = startBeside(({ runcPath }) => {
   };
 });
 
+/** Under systemd a controller of containerd's starts no pod without a parent. */
+const PARENT = SYSTEMD_CGROUPS ? { linux: { cgroup_parent: cgroupParent('crid-test-sandboxer') } } : {};
+
 const stateOf = async (id: string): Promise<PodSandboxState | undefined> =>
   (await beside.crid.runtime.podSandboxStatus({ pod_sandbox_id: id })).status?.state;
 
 test('a pod that a controller of containerd’s runs: containers, a restart, its end', async () => {
   const before = await leaks(beside.stack);
-  const pod = await runPod(beside.crid, beside.stack);
+  const pod = await runPod(beside.crid, beside.stack, PARENT);
   const id = await pod.run({ linux: { security_context: { namespace_options: { pid: NamespaceMode.POD } } } });
   assert.equal((await pod.exec(id, ['cat', '/proc/1/comm'])).stdout, 'pause\n');
   assert.match((await pod.exec(id, ['cat', '/etc/hosts', '/etc/resolv.conf'])).stdout, /localhost|nameserver/);
@@ -50,7 +54,7 @@ test('a pod that a controller of containerd’s runs: containers, a restart, its
 
 test('the end of a sandbox is learned from its controller', async () => {
   const before = await leaks(beside.stack);
-  const pod = await runPod(beside.crid, beside.stack);
+  const pod = await runPod(beside.crid, beside.stack, PARENT);
   const { info } = await beside.crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
   process.kill((JSON.parse(info['info'] ?? '') as { pid: number }).pid, 'SIGKILL');
   await until(
