@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { descendants, shimsOf } from '../../tools/stack/leftovers.js';
 import { until } from '../../tools/stack/wait.js';
 import { memory } from '../bench/processes.js';
@@ -7,9 +8,12 @@ import type { Crid } from '../harness/crid.js';
 import type { ExecWatch } from '../harness/exec-watch.js';
 import { leaks } from '../harness/leaks.js';
 import type { TestStack } from '../harness/test-stack.js';
-import type { Sample } from './samples.js';
+import { SHIM_DESCRIPTORS, type Sample } from './samples.js';
 
 const REST_WITHIN_MS = 60_000;
+/** A shim closes files that nothing refers to any more when Go collects its garbage: at the latest every 30 s. */
+const COLLECTED_WITHIN_MS = 35_000;
+const COLLECTED_SLACK = 2;
 
 export interface Looker {
   readonly stack: TestStack;
@@ -17,24 +21,34 @@ export interface Looker {
   readonly watch: ExecWatch;
   /** Of containerd, where it is ours to look at. */
   readonly containerdPid: number | undefined;
+  /** Of the shims, before anything was repeated. */
+  readonly shimDescriptors: number;
 }
 
-/** Waits until nothing is under way, and counts. */
-export async function look({ stack, crid, watch, containerdPid }: Looker, done: number): Promise<Sample> {
+/** Looks for the first time. */
+export async function createLooker(of: Omit<Looker, 'shimDescriptors'>): Promise<Looker> {
+  return { ...of, shimDescriptors: sumOf(await shimPids(of.stack), descriptorCount) };
+}
+
+/**
+ * Waits until nothing is under way, and counts; `collected`: with what a shim holds for no longer than until its next
+ * collection given back. What is left after one is counted, for then something holds it.
+ */
+export async function look(looker: Looker, done: number, collected = false): Promise<Sample> {
+  const { stack, crid, watch, containerdPid } = looker;
   await until('crid is at rest', REST_WITHIN_MS, async () => {
     const running = await runningOperations(crid.runtime);
     return running.length === 0 ? true : undefined;
   });
-  const shims = (await shimsOf(stack.containerd.socket)).map(({ pid }) => pid);
+  const shims = await shimPids(stack);
+  if (collected) await collection(shims, looker.shimDescriptors + COLLECTED_SLACK);
   const ours = containerdPid === undefined ? [] : [containerdPid];
-  const of = (pids: readonly number[], what: (pid: number) => number): number =>
-    pids.reduce((sum, pid) => sum + what(pid), 0);
   return {
     done,
     counts: {
       'descriptors of crid': descriptorCount(crid.pid()),
-      'descriptors of shims': of(shims, descriptorCount),
-      'descriptors of containerd': of(ours, descriptorCount),
+      [SHIM_DESCRIPTORS]: sumOf(shims, descriptorCount),
+      'descriptors of containerd': sumOf(ours, descriptorCount),
       'threads of crid': threadCount(crid.pid()),
       'processes below shims': (await Promise.all(shims.map(descendants))).flat().length,
       'exec ids': (await watch.left()).length,
@@ -42,11 +56,21 @@ export async function look({ stack, crid, watch, containerdPid }: Looker, done: 
     },
     memoryMiB: {
       'RSS of crid': memory(crid.pid()).rssMiB,
-      'RSS of shims': of(shims, (pid) => memory(pid).rssMiB),
-      'RSS of containerd': of(ours, (pid) => memory(pid).rssMiB),
+      'RSS of shims': sumOf(shims, (pid) => memory(pid).rssMiB),
+      'RSS of containerd': sumOf(ours, (pid) => memory(pid).rssMiB),
     },
   };
 }
 
+const shimPids = async (stack: TestStack): Promise<number[]> =>
+  (await shimsOf(stack.containerd.socket)).map(({ pid }) => pid);
+
+async function collection(shims: readonly number[], most: number): Promise<void> {
+  const endMs = Date.now() + COLLECTED_WITHIN_MS;
+  while (sumOf(shims, descriptorCount) > most && Date.now() < endMs) await sleep(200);
+}
+
+const sumOf = (pids: readonly number[], what: (pid: number) => number): number =>
+  pids.reduce((sum, pid) => sum + what(pid), 0);
 const descriptorCount = (pid: number): number => readdirSync(`/proc/${pid}/fd`).length;
 const threadCount = (pid: number): number => readdirSync(`/proc/${pid}/task`).length;

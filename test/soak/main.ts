@@ -5,6 +5,7 @@ import { watchExecs } from '../harness/exec-watch.js';
 import { NAMESPACE } from '../harness/leaks.js';
 import { pullImage, removeAllPods, runPod } from '../harness/pod.js';
 import { startStack } from '../harness/test-stack.js';
+import { createLooker } from './look.js';
 import { soakParts } from './parts.js';
 import { soak, table } from './soak.js';
 
@@ -33,7 +34,7 @@ const watch = await watchExecs(stack.containerd.socket, NAMESPACE);
 try {
   await pullImage(crid);
   const parts = await soakParts(crid, await runPod(crid, stack));
-  const looker = { stack, crid, watch, containerdPid: stack.containerd.pid() };
+  const looker = await createLooker({ stack, crid, watch, containerdPid: stack.containerd.pid() });
   const counts: [keyof typeof parts, number][] = [
     ['execSync', options.execs],
     ['attach', options.attaches],

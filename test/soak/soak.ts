@@ -1,6 +1,6 @@
 import { look, type Looker } from './look.js';
 import type { SoakPart } from './parts.js';
-import { grown, SAMPLES, type Sample } from './samples.js';
+import { grown, isCompared, SAMPLES, type Sample } from './samples.js';
 
 const AT_ONCE = 8;
 
@@ -18,7 +18,14 @@ export async function soak(
   looker: Looker,
   part: SoakPart,
   count: number,
-  memorySlackMiB?: number,
+  {
+    memorySlackMiB,
+    waits = isCompared,
+  }: {
+    readonly memorySlackMiB?: number;
+    /** Which looks, by number, wait for what is collected late. */
+    readonly waits?: (sample: number) => boolean;
+  } = {},
 ): Promise<SoakResult> {
   const startedMs = performance.now();
   const samples: Sample[] = [await look(looker, 0)];
@@ -29,7 +36,7 @@ export async function soak(
       while (next < to) await part.one(next++);
     };
     await Promise.all(Array.from({ length: AT_ONCE }, work));
-    samples.push(await look(looker, to));
+    samples.push(await look(looker, to, waits(sample)));
   }
   const durationS = Math.round((performance.now() - startedMs) / 1000);
   return { name: part.name, count, durationS, samples, grown: grown(samples, memorySlackMiB) };

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { watchExecs, type ExecWatch } from '../../harness/exec-watch.js';
 import { NAMESPACE } from '../../harness/leaks.js';
+import { createLooker, type Looker } from '../../soak/look.js';
 import { soakParts } from '../../soak/parts.js';
+import { isEnd } from '../../soak/samples.js';
 import { soak, table } from '../../soak/soak.js';
 import { startSuite } from '../rpc/suite.js';
 
@@ -17,13 +19,15 @@ const MEMORY_SLACK_MIB = 64;
 
 type Parts = Awaited<ReturnType<typeof soakParts>>;
 let parts: Promise<Parts> | undefined;
+let looker: Looker | undefined;
 
 function repeated(name: string, key: keyof Parts, count: number): void {
   test(`${name}: ${count} leave nothing, and nothing grows`, async (t) => {
     const { stack, crid, pod } = suite;
     watch ??= await watchExecs(stack.containerd.socket, NAMESPACE);
     const part = (await (parts ??= soakParts(crid, pod)))[key];
-    const result = await soak({ stack, crid, watch, containerdPid: undefined }, part, count, MEMORY_SLACK_MIB);
+    looker ??= await createLooker({ stack, crid, watch, containerdPid: undefined });
+    const result = await soak(looker, part, count, { memorySlackMiB: MEMORY_SLACK_MIB, waits: isEnd });
     for (const line of table(result).split('\n')) t.diagnostic(line);
     assert.deepEqual(result.grown, []);
     assert.deepEqual(result.samples.at(-1)?.counts['exec ids'], 0);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { grown, SAMPLES, type Sample } from '../../soak/samples.js';
+import { grown, isCompared, isEnd, SAMPLES, SHIM_DESCRIPTORS, type Sample } from '../../soak/samples.js';
 
 /** What is counted, and MiB, as functions of the sample's number. */
 const samples = (count: (index: number) => number, mib: (index: number) => number): Sample[] =>
@@ -29,10 +29,10 @@ test('what grows a little with every repetition is named', () => {
     grown(
       samples(
         (index) => 40 + index,
-        (index) => 100 + 4 * index,
+        (index) => 100 + 6 * index,
       ),
     ),
-    ['descriptors: 47.0 -> 57.0', 'RSS: 128.0 -> 168.0'],
+    ['descriptors: 47.0 -> 57.0', 'RSS: 142.0 -> 202.0'],
   );
 });
 
@@ -46,5 +46,29 @@ test('too few samples say nothing', () => {
         ).slice(0, 7),
       ),
     /too few/,
+  );
+});
+
+test('ten looks are compared, of those after the warm-up', () => {
+  const all = Array.from({ length: SAMPLES }, (_, index) => index);
+  assert.deepEqual(all.filter(isCompared), [5, 6, 7, 8, 9, 15, 16, 17, 18, 19]);
+  assert.deepEqual(all.filter(isEnd), [5, 19]);
+});
+
+test('what a shim holds until it collects is compared where there was a wait for that', () => {
+  const shims = (count: (index: number) => number): string[] =>
+    grown(
+      samples(count, () => 1).map(({ counts, ...sample }) => ({
+        ...sample,
+        counts: { [SHIM_DESCRIPTORS]: counts['descriptors'] ?? 0 },
+      })),
+    );
+  assert.deepEqual(
+    shims((index) => (isEnd(index) ? 44 : 40 + 10 * index)),
+    [],
+  );
+  assert.deepEqual(
+    shims((index) => (index < 19 ? 44 : 47)),
+    ['descriptors of shims: 44.0 -> 47.0'],
   );
 });
