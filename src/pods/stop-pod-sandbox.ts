@@ -62,8 +62,9 @@ async function stopSandbox(deps: PodDeps, steps: Steps, pod: Pod): Promise<void>
   const { sandboxer, ociRuntime } = deps.handlers.of(pod);
   // Its end is expected now; should the stop fail, it is watched again.
   deps.exits.forget(pod.id);
+  const hasEnded = pod.state.phase === 'not-ready';
   await steps
-    .step('stop sandbox', (signal) => sandboxer.stop(pod.id, signal, ociRuntime))
+    .step('stop sandbox', (signal) => sandboxer.stop(pod.id, signal, { hasEnded, ociRuntime }))
     .catch((thrown: unknown) => {
       if (pod.state.phase === 'ready') watchSandbox(deps, pod);
       throw thrown;

@@ -22,9 +22,13 @@ export function createControllerSandboxer(
 ): Sandboxer {
   const { controller } = containerd;
 
-  /** A controller that has lost its memory (containerd restarted) leaves its task behind. */
-  const stop = async (id: string, signal: AbortSignal): Promise<void> => {
-    await unlessUnknown(controller.stop(name, id, STOP_TIMEOUT_S, { signal, timeoutMs: (STOP_TIMEOUT_S + 20) * 1000 }));
+  /**
+   * A controller that has lost its memory (containerd restarted) leaves its task behind. One is not asked to stop what has
+   * ended: it may learn of the end later than crid, and fails until then.
+   */
+  const stop = async (id: string, signal: AbortSignal, { hasEnded } = { hasEnded: false }): Promise<void> => {
+    const limits = { signal, timeoutMs: (STOP_TIMEOUT_S + 20) * 1000 };
+    if (!hasEnded) await unlessUnknown(controller.stop(name, id, STOP_TIMEOUT_S, limits));
     await killTask(containerd, id, signal);
     await containerd.tasks.delete(id, { signal });
   };

@@ -1,11 +1,11 @@
 import { isCode } from '../base/errors.js';
 import { nowNs } from '../base/time.js';
 import type { Containerd } from '../containerd/containerd.js';
-import { deleteOciContainer, type OciRuntime } from '../host/oci-runtime.js';
+import { deleteOciContainer } from '../host/oci-runtime.js';
 import { killShim } from '../host/shims.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
-import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState } from './sandboxer.js';
+import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState, SandboxToStop } from './sandboxer.js';
 
 /** The sandboxer's name in a handler's configuration. */
 export const PAUSE = 'pause';
@@ -27,7 +27,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
   const deleteTask = async (
     id: string,
     signal: AbortSignal | undefined,
-    ociRuntime: OciRuntime | undefined,
+    { ociRuntime }: Pick<SandboxToStop, 'ociRuntime'>,
   ): Promise<void> => {
     const { namespace, address } = containerd;
     const found = await killTask(containerd, id, signal);
@@ -75,7 +75,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
           { containerId: id, rootfs, io: NO_IO, runtimePath: plan.runtimePath || undefined },
           { signal, timeoutMs: 120_000 },
         ),
-      () => deleteTask(id, undefined, plan.ociRuntime),
+      () => deleteTask(id, undefined, plan),
     );
     return { pid, createdAtNs: record.createdAtNs ?? nowNs() };
   };

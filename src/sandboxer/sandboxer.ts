@@ -53,6 +53,12 @@ export type SandboxState =
   | { readonly phase: 'stopped' }
   | { readonly phase: 'unknown' };
 
+export interface SandboxToStop {
+  /** Whether its end is known already. */
+  readonly hasEnded: boolean;
+  readonly ociRuntime: OciRuntime | undefined;
+}
+
 /** How a sandbox is run. Every step has its undo; `stop` and `remove` succeed where there is nothing left to do. */
 export interface Sandboxer {
   /** `pause`, or the name by which containerd knows a sandbox controller. */
@@ -61,7 +67,7 @@ export interface Sandboxer {
   create(steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox>;
   start(steps: Steps, id: string, created: CreatedSandbox): Promise<StartedSandbox>;
   /** Kills the sandbox's process and takes its task away, and what the OCI runtime has of one that was never finished. */
-  stop(id: string, signal: AbortSignal, ociRuntime: OciRuntime | undefined): Promise<void>;
+  stop(id: string, signal: AbortSignal, sandbox: SandboxToStop): Promise<void>;
   /** Removes what `create` has made, after `stop`. */
   remove(id: string, snapshotter: string, signal: AbortSignal): Promise<void>;
   /** Tells of changed fields of the sandbox's record. */
