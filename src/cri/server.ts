@@ -8,6 +8,8 @@ import { clearSocket, protectSocket, socketPath } from './socket.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const ASK_CLIENTS_MS = 20_000;
+/** One that does not answer may be slow, or crid itself was stopped for a while; to write to one that is gone fails at once. */
+const CLIENT_ANSWERS_WITHIN_MS = 10 * 60_000;
 
 export interface CriServer {
   readonly path: string;
@@ -30,7 +32,7 @@ export async function serve(options: {
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
     // Node does not always see that a client which was killed has gone.
     'grpc.keepalive_time_ms': ASK_CLIENTS_MS,
-    'grpc.keepalive_timeout_ms': ASK_CLIENTS_MS,
+    'grpc.keepalive_timeout_ms': CLIENT_ANSWERS_WITHIN_MS,
     // Statistics that nobody asks for, kept for every call and message.
     'grpc.enable_channelz': 0,
     interceptors: [deadlineInterceptor],

@@ -41,6 +41,10 @@ export const alwaysExpected: readonly Expected[] = [
     pattern: /^exiting analyzeLines\. OOM events will not be reported\.$/,
     reason: 'a kubelet that stops closes its reader of the kernel log',
   },
+  {
+    pattern: /^"Failed to remove container log dead symlink" .*: no such file or directory/,
+    reason: 'two parts of the kubelet remove the links to logs that are gone',
+  },
   { pattern: /^"Housekeeping took longer than expected"/, reason: 'a busy host' },
   {
     pattern: /^"Error on socket receive"|^"Error proxying data from client to backend"/,

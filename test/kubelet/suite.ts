@@ -47,7 +47,7 @@ export interface KubeletSuiteOptions extends Pick<KubeletOptions, 'config' | 'fe
 }
 
 /** All pods at once: each test looks at its own. On a slow machine as many as can be made within the limits. */
-export const AT_ONCE = { concurrency: limitCount(100), timeout: limitMs(600_000) };
+export const AT_ONCE = { concurrency: limitCount(50), timeout: limitMs(600_000) };
 
 /** Where the kubelet does the wrong thing when an event comes late: as many as a node of two processors keeps up with. */
 export const SOME_AT_ONCE = { ...AT_ONCE, concurrency: limitCount(8) };

@@ -5,6 +5,7 @@ import { it } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import { until } from '../../../tools/stack/wait.js';
 import { limitMs } from '../../harness/slowness.js';
+import { STAY } from '../manifest.js';
 import type { KubeletSuite } from '../suite.js';
 
 const ROTATION_LIMIT_MS = 120_000;
@@ -24,7 +25,7 @@ export function logTests(suite: KubeletSuite): void {
       containers: [
         {
           name: 'main',
-          script: `i=0; while [ $i -lt ${LINES} ]; do i=$((i + 1)); echo "line $i ................................................"; [ $((i % 50)) -eq 0 ] && sleep 0.2; done; trap "exit 0" TERM; sleep 1000 & wait`,
+          script: `i=0; while [ $i -lt ${LINES} ]; do i=$((i + 1)); echo "line $i ................................................"; [ $((i % 50)) -eq 0 ] && sleep 0.2; done; ${STAY}`,
         },
       ],
     });
