@@ -160,6 +160,13 @@ test('a prefix that begins two ids is INVALID_ARGUMENT', async () => {
   for (const pod of pods.values()) await pod.remove();
 });
 
+test('a pod of more containers than its shim can end at once is stopped', async () => {
+  const pod = await runPod(suite.crid, suite.stack);
+  for (let count = 0; count < 64; count++) await pod.run();
+  await suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
+  await pod.remove();
+});
+
 const hostPod = (labels: Record<string, string>): Promise<RunningPod> =>
   runPod(suite.crid, suite.stack, {
     labels,

@@ -2,16 +2,20 @@ import assert from 'node:assert/strict';
 import { lstat, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { startDaemon } from '../../../tools/stack/daemon.js';
 import { until } from '../../../tools/stack/wait.js';
 import { runningOperations } from '../../harness/operations.js';
 import { startCrid } from '../../harness/crid.js';
+import { crictl } from '../../harness/crictl.js';
 import { criClient } from '../../harness/cri-client.js';
 import { assertFails, startSuite } from './suite.js';
 
 const suite = startSuite({ withPod: true });
 const LIMIT_MS = 30_000;
+/** In that time crid asks every client whether it is there, and would have asked again. */
+const STOPPED_MS = 45_000;
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const modeOf = async (path: string): Promise<string> => ((await lstat(path)).mode & 0o7777).toString(8);
 
@@ -89,4 +93,26 @@ test('SIGTERM: what runs is finished, no new call is taken, the pod lives on', a
   );
   assert.equal(status?.finished_at, 0n);
   await crid.runtime.removeContainer({ container_id: id });
+});
+
+test('a client that is stopped for a while keeps its connection, and the calls on it', async () => {
+  const client = (await crictl(suite.stack, suite.crid.socket)).start(['events']);
+  let told = '';
+  client.stdout?.on('data', (chunk: Buffer) => (told += chunk.toString()));
+  const eventIsTold = async (): Promise<true | undefined> => {
+    const before = told.length;
+    await suite.crid.runtime.removeContainer({ container_id: await suite.pod.create() });
+    return told.length > before || undefined;
+  };
+  try {
+    await until('crictl is told of events', LIMIT_MS, eventIsTold);
+    client.kill('SIGSTOP');
+    await sleep(STOPPED_MS);
+    client.kill('SIGCONT');
+    // The first may have been under way before.
+    for (let time = 1; time <= 2; time++) await until('crictl is told of events again', LIMIT_MS, eventIsTold);
+    assert.equal(client.exitCode, null);
+  } finally {
+    client.kill('SIGKILL');
+  }
 });
