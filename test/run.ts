@@ -4,7 +4,7 @@ import { assertLeavesNothing, leaks, type Inventory } from './harness/leaks.js';
 import { limitMs } from './harness/slowness.js';
 import { startStack, type Stack } from './harness/test-stack.js';
 import { keepLogs } from './runner/logs.js';
-import { runFiles, type Counts } from './runner/run-files.js';
+import { runFiles, type Outcome } from './runner/run-files.js';
 import { testFiles } from './runner/test-files.js';
 
 /**
@@ -20,6 +20,8 @@ type Kind = (typeof KINDS)[number];
 
 const args = process.argv.slice(2);
 const words = args.filter((arg) => !KINDS.includes(arg as Kind));
+/** `.ci/run` shows what follows this line once more. */
+const FAILED = 'failed:';
 const interrupted = new AbortController();
 let running: Promise<unknown> = Promise.resolve();
 onDispose('tests', async () => {
@@ -27,17 +29,18 @@ onDispose('tests', async () => {
   await running.catch(() => undefined);
 });
 
-const total: Counts = { passed: 0, failed: 0, skipped: 0 };
+const total: Outcome = { passed: 0, failed: 0, skipped: 0, failures: [] };
 try {
   for (const kind of KINDS.filter((each) => args.includes(each))) {
     await (kind === 'unit' ? unit(testFiles(kind, words)) : onStack(kind, testFiles(kind, words)));
   }
 } catch (error) {
-  say(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-  total.failed++;
+  fail(error instanceof Error ? (error.stack ?? error.message) : String(error));
 }
 await disposeAll();
 if (total.passed + total.failed === 0) say('no test has run\n');
+// At the end, where they are not to be looked for.
+if (total.failures.length > 0) say(`\n${FAILED}\n\n${total.failures.join('\n\n')}\n`);
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
 say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
@@ -57,11 +60,11 @@ async function onStack(kind: Kind, files: readonly string[]): Promise<void> {
   let stack: Stack | undefined;
   for (const file of files) {
     stack ??= await newStack();
-    say(`\n${file.replace(/^.*\/test\//, 'test/')}\n`);
+    say(`\n${shortName(file)}\n`);
     const before = await leaks(stack);
     const counts = await run([file], 1, INTEGRATION_LIMIT_MS);
     add(counts);
-    const isClean = await leavesNothing(stack, before);
+    const isClean = await leavesNothing(stack, before, shortName(file));
     if (counts.failed === 0 && isClean) continue;
     say(`  logs: ${await keepLogs(stack, file)}\n`);
     if (isClean) continue;
@@ -77,28 +80,38 @@ async function newStack(): Promise<Stack> {
   return stack;
 }
 
-async function leavesNothing(stack: Stack, before: Inventory): Promise<boolean> {
+async function leavesNothing(stack: Stack, before: Inventory, file: string): Promise<boolean> {
   try {
     await assertLeavesNothing(stack, before);
     return true;
   } catch (error) {
-    say(`✖ ${(error as Error).message}\n`);
-    total.failed++;
+    fail(`✖ after ${file}: ${(error as Error).message}`);
     return false;
   }
 }
 
-async function run(files: readonly string[], concurrency: number, timeoutMs: number): Promise<Counts> {
+async function run(files: readonly string[], concurrency: number, timeoutMs: number): Promise<Outcome> {
   interrupted.signal.throwIfAborted();
   const work = runFiles({ files, concurrency, timeoutMs, signal: interrupted.signal });
   running = work;
   return work;
 }
 
-function add(counts: Counts): void {
-  total.passed += counts.passed;
-  total.failed += counts.failed;
-  total.skipped += counts.skipped;
+function add({ passed, failed, skipped, failures }: Outcome): void {
+  total.passed += passed;
+  total.failed += failed;
+  total.skipped += skipped;
+  total.failures.push(...failures);
+}
+
+function fail(why: string): void {
+  say(`${why}\n`);
+  total.failed++;
+  total.failures.push(why);
+}
+
+function shortName(file: string): string {
+  return file.replace(/^.*\/test\//, 'test/');
 }
 
 /** What the test files read: see docs/testing.md. */

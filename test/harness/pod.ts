@@ -15,7 +15,7 @@ export const SLEEP = ['sh', '-c', 'trap "exit 0" TERM; sleep 1000 & wait'];
 
 /** What `fromPartial` takes, and `name` as a short form of `metadata: { name }`. */
 type Pod = Parameters<typeof PodSandboxConfig.fromPartial>[0] & { name?: string };
-type Container = Parameters<typeof ContainerConfig.fromPartial>[0] & { name?: string };
+export type Container = Parameters<typeof ContainerConfig.fromPartial>[0] & { name?: string };
 
 let count = 0;
 const unique = (prefix: string): string => `${prefix}-${process.pid}-${++count}`;

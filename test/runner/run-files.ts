@@ -2,11 +2,18 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { Transform } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import { inspect } from 'node:util';
 
 export interface Counts {
   passed: number;
   failed: number;
   skipped: number;
+}
+
+/** Test files that have run. */
+export interface Outcome extends Counts {
+  /** A text for each test that failed: its name, and the beginning of why. */
+  readonly failures: string[];
 }
 
 interface TestEvent {
@@ -17,10 +24,14 @@ interface TestEvent {
     readonly nesting?: number;
     readonly skip?: string | boolean;
     readonly todo?: string | boolean;
-    readonly details?: { readonly type?: string; readonly error?: { readonly failureType?: string } };
+    readonly details?: {
+      readonly type?: string;
+      readonly error?: { readonly failureType?: string; readonly cause?: unknown };
+    };
   };
 }
 
+const REASON_LIMIT = 2_000;
 const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 /** Runs each file in a process of its own, shows what Node's spec reporter shows of it, and counts its tests. */
@@ -29,15 +40,15 @@ export async function runFiles(options: {
   concurrency: number;
   timeoutMs: number;
   signal: AbortSignal;
-}): Promise<Counts> {
+}): Promise<Outcome> {
   const { files, concurrency, timeoutMs, signal } = options;
-  const counts: Counts = { passed: 0, failed: 0, skipped: 0 };
+  const outcome: Outcome = { passed: 0, failed: 0, skipped: 0, failures: [] };
   const tests = run({ files: [...files], concurrency, timeout: timeoutMs, signal });
   const counted = tests.pipe(
     new Transform({
       objectMode: true,
       transform(event: TestEvent, _encoding, done) {
-        count(event, counts);
+        count(event, outcome);
         // Its summary of one file would be taken for that of all.
         const isSummary = event.type === 'test:diagnostic' && SUMMARY.test(event.data.message ?? '');
         done(null, isSummary ? undefined : event);
@@ -47,14 +58,23 @@ export async function runFiles(options: {
   const report = counted.pipe(new spec());
   report.pipe(process.stdout, { end: false });
   await finished(report);
-  return counts;
+  return outcome;
 }
 
-function count({ type, data }: TestEvent, counts: Counts): void {
+function count({ type, data }: TestEvent, counts: Outcome): void {
   // A suite counts only where it has failed of itself, by a hook or a time-out; its tests count anyway.
   const isSuite = data.details?.type === 'suite';
   if (isSuite && (type !== 'test:fail' || data.details?.error?.failureType === 'subtestsFailed')) return;
-  if (type === 'test:fail' && !data.todo) counts.failed++;
-  else if (type === 'test:pass' && (data.skip !== undefined || data.todo !== undefined)) counts.skipped++;
+  if (type === 'test:fail' && !data.todo) {
+    counts.failed++;
+    counts.failures.push(`✖ ${data.name ?? ''}\n${reason(data.details?.error)}`);
+  }
+  if (type === 'test:pass' && (data.skip !== undefined || data.todo !== undefined)) counts.skipped++;
   else if (type === 'test:pass') counts.passed++;
+}
+
+function reason(error: { readonly cause?: unknown } | undefined): string {
+  const { cause = error } = error ?? {};
+  const text = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
+  return (text.length > REASON_LIMIT ? `${text.slice(0, REASON_LIMIT)} …` : text).replaceAll(/^/gm, '  ');
 }

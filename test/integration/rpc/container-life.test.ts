@@ -10,7 +10,7 @@ import {
   Signal,
   type ContainerStatus,
 } from '../../../generated/runtime/v1/api.js';
-import { pullImage, runPod } from '../../harness/pod.js';
+import { pullImage, runPod, type Container } from '../../harness/pod.js';
 import { limitMs } from '../../harness/slowness.js';
 import { callWithin } from './deadline.js';
 import { assertFails, failureOf, startSuite, type BadRequest } from './suite.js';
@@ -37,8 +37,8 @@ const lines = async (name: string): Promise<string[]> =>
     .map((line) => line.split(' ').slice(3).join(' '));
 
 /** A container that has said `ready`: its traps are set. */
-async function runReady(name: string, script: string): Promise<string> {
-  const id = await suite.pod.run({ name, command: ['sh', '-c', script] });
+async function runReady(name: string, script: string, config: Container = {}): Promise<string> {
+  const id = await suite.pod.run({ ...config, name, command: ['sh', '-c', script] });
   await until(`${name} is ready`, WAIT_LIMIT_MS, async () => (await lines(name)).includes('ready') || undefined);
   return id;
 }
@@ -142,13 +142,9 @@ test('StopContainer: a repeat joins and sends no second signal; a shorter grace 
 test("the stop signal is the request's, else the image's", async () => {
   const image = 'docker.io/crid-test/stop-signal:latest';
   await pullImage(suite.crid, image);
-  const script = 'trap "exit 1" TERM; trap "exit 2" USR1; trap "exit 3" INT; sleep 0.5; while :; do sleep 0.05; done';
-  const ofImage = await suite.pod.run({ image: { image }, command: ['sh', '-c', script] });
-  const ofRequest = await suite.pod.run({
-    image: { image },
-    command: ['sh', '-c', script],
-    stop_signal: Signal.SIGINT,
-  });
+  const script = 'trap "exit 1" TERM; trap "exit 2" USR1; trap "exit 3" INT; echo ready; while :; do sleep 0.05; done';
+  const ofImage = await runReady('of-image', script, { image: { image } });
+  const ofRequest = await runReady('of-request', script, { image: { image }, stop_signal: Signal.SIGINT });
   await Promise.all([stop(ofImage, 20n), stop(ofRequest, 20n)]);
   const [image2, request] = [await statusOf(ofImage), await statusOf(ofRequest)];
   assert.deepEqual(
