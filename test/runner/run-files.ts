@@ -31,7 +31,7 @@ interface TestEvent {
   };
 }
 
-const REASON_LIMIT = 2_000;
+const REASON_LIMIT = 3_000;
 const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
 /** Runs each file in a process of its own, shows what Node's spec reporter shows of it, and counts its tests. */
@@ -75,6 +75,6 @@ function count({ type, data }: TestEvent, counts: Outcome): void {
 
 function reason(error: { readonly cause?: unknown } | undefined): string {
   const { cause = error } = error ?? {};
-  const text = cause instanceof Error ? (cause.stack ?? cause.message) : inspect(cause);
+  const text = typeof cause === 'string' ? cause : inspect(cause);
   return (text.length > REASON_LIMIT ? `${text.slice(0, REASON_LIMIT)} …` : text).replaceAll(/^/gm, '  ');
 }
