@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Route, StreamWorkerData } from './messages.js';
 import { negotiate, type Refusal, type Upgrade } from './upgrade.js';
 
-/** A request that may become a session, if its token is good. */
+/** A request that may become a session, if its token is good. Its socket closes when the client closes its end. */
 export interface Candidate {
   readonly route: Route;
   readonly token: string;
@@ -28,6 +28,8 @@ export function createHttpServer(
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => socket.destroy());
+    // A client that has closed its end has gone, be it before it is answered: none of the protocols knows half a connection.
+    socket.on('end', () => socket.destroy());
     const target = /^\/(exec|attach|portforward)\/([\w-]{43})$/.exec(request.url ?? '');
     if (!target) return refuse(socket, { status: 404, message: 'no such stream' });
     const route = target[1] as Route;

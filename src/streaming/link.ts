@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 
-/** The bytes to and from one client after the upgrade of its connection, whatever is spoken over them. */
+/** The bytes to and from one client after the upgrade of its connection (see Candidate), whatever is spoken over them. */
 export interface Link {
   /** Sends; false: the client is slow, send no more before `whenDrained` calls. Nothing is sent once it is closed. */
   send(...parts: readonly Uint8Array[]): boolean;
@@ -96,8 +96,6 @@ export function createLink(socket: Socket, idleTimeoutMs: number, events: LinkEv
   socket.on('error', (error) => {
     reason = error.message;
   });
-  // A client that has closed its end has gone: none of the protocols knows half a connection.
-  socket.on('end', () => socket.destroy());
   socket.on('close', () => {
     clearInterval(probing);
     draining.clear();

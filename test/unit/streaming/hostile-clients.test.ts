@@ -5,9 +5,10 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import { createHttpServer } from '../../../src/streaming/http-server.js';
+import { createHttpServer, type Candidate } from '../../../src/streaming/http-server.js';
 import { CONTROL, controlFrame, createSpdyFrameReader, dataHeader } from '../../../src/streaming/spdy-frames.js';
 import { OPCODE } from '../../../src/streaming/websocket-frames.js';
+import { until } from '../../../tools/stack/wait.js';
 import { closed, room } from '../../harness/streaming/command-client.js';
 import { upgrade } from '../../harness/streaming/upgrade.js';
 import { openMessages } from '../../harness/streaming/websocket-messages.js';
@@ -25,14 +26,15 @@ import { execUrl, never, setUp } from './own-server.js';
 /** Clients that mean no good, or know no better: closed with a reason, in bounded memory, and nobody else is disturbed. */
 
 const MIB = 1024 * 1024;
+const LIMIT_MS = 10_000;
 const V5 = 'v5.channel.k8s.io';
 
 /** The HTTP face alone, with less patience. */
-async function startFace(t: TestContext) {
+async function startFace(t: TestContext, onCandidate = ({ socket }: Candidate): void => void socket.destroy()) {
   const upgraded: string[] = [];
-  const server = createHttpServer({ tls: undefined }, ({ token, socket }) => {
-    upgraded.push(token);
-    socket.destroy();
+  const server = createHttpServer({ tls: undefined }, (candidate) => {
+    upgraded.push(candidate.token);
+    onCandidate(candidate);
   });
   const patience = { headersMs: server.headersTimeout, requestMs: server.requestTimeout };
   server.headersTimeout = server.requestTimeout = 300;
@@ -120,6 +122,20 @@ test('requests that are cut off, changed or made of nothing end in an answer or 
   }
   assert.equal(await connections(), 0);
   assert.ok(upgraded.length > 0, 'some came through whole');
+});
+
+test('a client that goes before it is answered is seen to go', async (t) => {
+  const ends = [(socket: Socket) => void socket.end(), (socket: Socket) => void socket.destroy()];
+  for (const end of ends) {
+    const candidates: Candidate[] = [];
+    const { open, connections } = await startFace(t, (candidate) => void candidates.push(candidate));
+    const client = open();
+    client.write(REQUEST);
+    await until('the request is read', LIMIT_MS, async () => candidates.length > 0 || undefined);
+    end(client);
+    await until('the connection is closed', LIMIT_MS, async () => (await connections()) === 0 || undefined);
+    assert.equal(candidates[0]?.socket.destroyed, true);
+  }
 });
 
 /** Sends bytes on a session that stands, and answers with which status the server goes away. */
