@@ -128,6 +128,7 @@ test('a client that goes before it is answered is seen to go', async (t) => {
   const ends = [(socket: Socket) => void socket.end(), (socket: Socket) => void socket.destroy()];
   for (const end of ends) {
     const candidates: Candidate[] = [];
+    t.after(() => candidates.forEach(({ socket }) => socket.destroy()));
     const { open, connections } = await startFace(t, (candidate) => void candidates.push(candidate));
     const client = open();
     client.write(REQUEST);
