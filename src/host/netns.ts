@@ -26,13 +26,17 @@ export async function createNetns(path: string): Promise<void> {
   }
 }
 
-/** Lets go of the namespace and removes its file. Succeeds when it is gone. */
+/**
+ * Lets go of the namespace and removes its file. Succeeds when it is gone, and when nothing but the file can be reached:
+ * where its directory was bound onto itself since and mounts are private, an older mount of it lies out of reach below.
+ */
 export async function removeNetns(path: string): Promise<void> {
   // Mounts pile up on one file when its directory was bound onto itself in between (`ip netns add` does so).
   for (let tries = 0; tries < MAX_STACKED && (await netnsIsOpen(path)); tries += 1)
     await unmount(path, { detach: true });
   await translated(path, async () => {
-    await unlink(path).catch((thrown: unknown) => {
+    await unlink(path).catch(async (thrown: unknown) => {
+      if (errnoName(thrown) === 'EBUSY' && !(await netnsIsOpen(path))) return;
       if (errnoName(thrown) !== 'ENOENT') throw thrown;
     });
   });

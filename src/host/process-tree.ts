@@ -35,6 +35,11 @@ export async function killTree(pid: number): Promise<void> {
   }
 }
 
+/** Whether any process of that process group runs; a zombie does not. */
+export async function groupRuns(group: number): Promise<boolean> {
+  return (await readStats()).some((each) => each.group === group);
+}
+
 /** Every process of `stats` that belongs to `root`, zombies left out. */
 function treeOf(root: number, stats: readonly Stat[]): number[] {
   const members = new Set([root]);

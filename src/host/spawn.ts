@@ -1,7 +1,9 @@
 import { Socket } from 'node:net';
 import { constants as os } from 'node:os';
+import { sleep } from '../base/time.js';
 import { errnoError } from './errno.js';
 import { call, systemCall, type SystemCall } from './libc.js';
+import { groupRuns } from './process-tree.js';
 
 /** How a process ended: by itself, or by the signal of that name. */
 export type ExitStatus = { readonly code: number } | { readonly signal: string };
@@ -12,8 +14,11 @@ export interface Spawned {
   readonly stderr: Socket;
   /** Resolves once, when the process is gone and reaped; never rejects. */
   readonly exited: Promise<ExitStatus>;
-  /** SIGKILL for its whole process group; nothing once it is reaped, when its number may be another's. */
-  killGroup(): void;
+  /**
+   * SIGKILL for its whole process group, and resolves when nothing of it runs any more, at the latest after a second;
+   * nothing once the process is reaped, when its number may be another's.
+   */
+  killGroup(): Promise<void>;
 }
 
 /**
@@ -79,7 +84,7 @@ function watch(pid: number, streams: Pick<Spawned, 'stdin' | 'stdout' | 'stderr'
   return {
     ...streams,
     exited,
-    killGroup() {
+    async killGroup() {
       if (status) return;
       try {
         process.kill(-pid, 'SIGKILL');
@@ -87,12 +92,17 @@ function watch(pid: number, streams: Pick<Spawned, 'stdin' | 'stdout' | 'stderr'
         // ESRCH: it went by itself.
       }
       askSoon();
+      const endMs = performance.now() + GROUP_GONE_MS;
+      for (let waitMs = MIN_PAUSE_MS; performance.now() < endMs && (await groupRuns(pid)); waitMs *= 2)
+        await sleep(waitMs);
     },
   };
 }
 
 const MIN_PAUSE_MS = 1;
 const MAX_PAUSE_MS = 100;
+/** One that is in an uninterruptible call does not die. */
+const GROUP_GONE_MS = 1000;
 
 /** The status of a child that has ended, which takes it from the kernel's table; undefined while it runs. */
 function reap(pid: number): ExitStatus | undefined {

@@ -22,12 +22,18 @@ export interface ProcessOptions {
 export const MAX_OUTPUT_BYTES = 1024 * 1024;
 /** How long output is awaited after the process has gone: a daemon it left behind may hold the pipes for ever. */
 const DRAIN_MS = 2000;
-/** How long a killed process is awaited: one in an uninterruptible call does not die. */
-const KILLED_MS = 1000;
+/**
+ * How long a process may go on after nobody wants its answer any more. One that is killed may leave what nobody can take
+ * back: host-local reserves an address by a file that, for a moment, does not say whose it is.
+ */
+const LET_FINISH_MS = 3000;
 const BUSY_TRIES = 5;
 const BUSY_PAUSE_MS = 500;
 
-/** Runs a program in a process group of its own; kills the whole group when time, patience or room runs out. */
+/**
+ * Runs a program in a process group of its own; kills the whole group when time or room runs out, and some time after
+ * `signal` has aborted. What is killed is gone when this resolves: its last deeds come before the next plugin's.
+ */
 export async function runProcess(options: ProcessOptions): Promise<Ended> {
   for (let attempt = 1; ; attempt++) {
     const ended = await runOnce(options);
@@ -50,9 +56,11 @@ async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions):
     let exit: ExitStatus | undefined;
     let killed = false;
     let late: NodeJS.Timeout | undefined;
+    let lastly: NodeJS.Timeout | undefined;
     const settle = (ended: Ended): void => {
       clearTimeout(timer);
       clearTimeout(late);
+      clearTimeout(lastly);
       signal.removeEventListener('abort', onAbort);
       for (const stream of [child.stdin, child.stdout, child.stderr]) stream.destroy();
       resolve(ended);
@@ -61,12 +69,10 @@ async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions):
       if (exit) return settle(ended);
       if (killed) return;
       killed = true;
-      child.killGroup();
-      void child.exited.then(() => settle(ended));
-      late = setTimeout(() => settle(ended), KILLED_MS);
+      void child.killGroup().then(() => settle(ended));
     };
     const timer = setTimeout(() => kill({ kind: 'timed out' }), timeoutMs);
-    const onAbort = (): void => kill({ kind: 'aborted' });
+    const onAbort = (): void => void (lastly = setTimeout(() => kill({ kind: 'aborted' }), LET_FINISH_MS));
     signal.addEventListener('abort', onAbort, { once: true });
     // It may have come while the process was being started.
     if (signal.aborted) onAbort();

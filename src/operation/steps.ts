@@ -6,6 +6,8 @@ import { inSpan } from '../base/in-span.js';
 export interface StepOptions {
   /** Time for the step itself; DEADLINE_EXCEEDED names it when it runs out. */
   readonly timeoutMs?: number | undefined;
+  /** How long it may go on, once its time is over or the operation has failed, before it is left alone; 1 s. */
+  readonly windDownMs?: number | undefined;
   /** What it waits on right now, for whoever asks why: `plugin bridge`. */
   readonly waitingOn?: (() => string | undefined) | undefined;
 }
@@ -49,6 +51,7 @@ const UNDO_TIMEOUT_MS = 60_000;
 const UNDO_TRIES = 3;
 const UNDO_PAUSE_MS = 250;
 const STEP_TIMEOUT_MS = 5 * 60_000;
+const WIND_DOWN_MS = 1_000;
 
 interface Begun {
   readonly name: string;
@@ -88,7 +91,7 @@ export function createSteps(options: {
     let error: CriError | undefined;
     try {
       await hook?.before?.(kind, name);
-      return await withinTime(name, run, step?.timeoutMs ?? STEP_TIMEOUT_MS, abort.signal, now);
+      return await withinTime(run, step ?? {}, abort.signal);
     } catch (thrown) {
       error = CriError.from(thrown).prefixed(name);
       abort.abort(error);
@@ -138,11 +141,9 @@ function describeStep(step: Running): string {
 
 /** The step's result, or an error when its time or the operation's has run out; the work is told by its signal. */
 async function withinTime<T>(
-  name: string,
   run: (signal: AbortSignal) => Promise<T>,
-  timeoutMs: number,
+  { timeoutMs = STEP_TIMEOUT_MS, windDownMs = WIND_DOWN_MS, waitingOn }: StepOptions,
   operation: AbortSignal,
-  now: Running,
 ): Promise<T> {
   const own = new AbortController();
   setMaxListeners(0, own.signal);
@@ -150,12 +151,12 @@ async function withinTime<T>(
   const stopped = new Promise<never>((_, reject) => {
     stop = (reason) => {
       own.abort(reason);
-      // What honours its signal says best what it was waiting for; what does not gets a moment, no more.
-      setTimeout(() => reject(CriError.from(reason)), 1000).unref();
+      // What honours its signal says best what it was waiting for.
+      setTimeout(() => reject(CriError.from(reason)), windDownMs).unref();
     };
   });
   const timer = setTimeout(() => {
-    const on = now.waitingOn?.();
+    const on = waitingOn?.();
     stop?.(new CriError('DEADLINE_EXCEEDED', `no answer within ${timeoutMs / 1000} s${on ? ` from ${on}` : ''}`));
   }, timeoutMs);
   const onAbort = (): void => stop?.(operation.reason);

@@ -26,6 +26,8 @@ import { watchSandbox } from './watch-sandbox.js';
 
 /** Longer than any kubelet waits; what is not done by then is undone. */
 const LIMIT_MS = 10 * 60_000;
+/** A plugin may finish what it is at, and what the ones before it did is taken back. */
+const NETWORK_WIND_DOWN_MS = 15_000;
 
 /**
  * Makes a pod's sandbox: its record, network namespace, network and pause container (CRI RunPodSandbox). A retry with
@@ -168,7 +170,7 @@ const addNetwork = (steps: Steps, pod: Pod, { network }: Handler): Promise<Attac
     'add network',
     (signal) => network.attach(networkPod(pod), signal),
     () => network.detach(networkPod(pod), AbortSignal.timeout(DETACH_TIMEOUT_MS)),
-    { waitingOn: () => network.waitingOn(pod.id), timeoutMs: LIMIT_MS },
+    { waitingOn: () => network.waitingOn(pod.id), timeoutMs: LIMIT_MS, windDownMs: NETWORK_WIND_DOWN_MS },
   );
 
 /**

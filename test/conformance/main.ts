@@ -50,7 +50,9 @@ async function main(options: Options): Promise<boolean> {
 
 async function conformance(server: ServerName, options: Options): Promise<Report> {
   say(`critest ${CRI_TOOLS.version} against ${TITLE[server]}\n`);
-  const stack = await startStack({ cri: server === 'reference', step });
+  // Now and then the plugin leaves a namespace behind that it could not remove: below `state`, it goes with the stack.
+  const plugin = { cri: true, runtime: { netns_mounts_under_state_dir: true } };
+  const stack = await startStack({ ...(server === 'reference' && plugin), step });
   try {
     const critest = await step('build critest', () => ensureGoTool(stack.layout, 'critest'));
     const { socket, stop } = await serve(server, stack);

@@ -6,6 +6,7 @@ import { descendants, netnsOf, processes, shimsOf } from './leftovers.js';
 /** A network namespace that CRI servers name `cni-…`. */
 export interface PodNetns {
   readonly path: string;
+  /** "" for a file that no namespace is mounted on, which is all that is left of one. */
   readonly inode: string;
 }
 
@@ -15,11 +16,12 @@ const RESULTS = '/var/lib/cni/results';
 /** The named namespaces of pods on this host, whosever they are. */
 export async function podNetns(): Promise<PodNetns[]> {
   const found: PodNetns[] = [];
+  const { dev } = await stat('/proc/self/ns/net');
   for (const name of await readdir(FOLDER).catch(() => [])) {
     if (!name.startsWith('cni-')) continue;
     const path = join(FOLDER, name);
-    const inode = await stat(path).catch(() => undefined);
-    if (inode) found.push({ path, inode: String(inode.ino) });
+    const file = await stat(path).catch(() => undefined);
+    if (file) found.push({ path, inode: file.dev === dev ? String(file.ino) : '' });
   }
   return found;
 }
@@ -31,7 +33,7 @@ export async function podNetnsNotOfOthers(socket: string): Promise<PodNetns[]> {
     if (!args[0]?.includes('containerd-shim') || args.includes(socket)) continue;
     for (const member of await descendants(pid)) foreign.add(await netnsOf(member));
   }
-  return (await podNetns()).filter(({ inode }) => !foreign.has(inode));
+  return (await podNetns()).filter(({ inode }) => inode === '' || !foreign.has(inode));
 }
 
 /**
@@ -46,7 +48,8 @@ export async function removePodNetns(socket: string, network: string | undefined
   const cached = await cachedResults();
   const named = cached.filter(({ file }) => network !== undefined && file.startsWith(`${network}-`));
   for (const { path, inode } of await podNetns()) {
-    if (!inodes.has(inode) && !named.some(({ netns }) => isSame(netns, path))) continue;
+    const isOurs = inode !== '' && inodes.has(inode);
+    if (!isOurs && !named.some(({ netns }) => isSame(netns, path))) continue;
     await run(which('umount') ?? 'umount', ['--lazy', path]).catch(() => undefined);
     await rm(path, { force: true });
     for (const { file, netns } of cached) if (isSame(netns, path)) await rm(join(RESULTS, file), { force: true });

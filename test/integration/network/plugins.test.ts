@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { before, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
+import { createNetns, removeNetns } from '../../../src/host/netns.js';
 import { createNetwork } from '../../../src/network/create-network.js';
 import type { Network, NetworkPod } from '../../../src/network/network.js';
 
@@ -56,7 +57,7 @@ async function createLab(t: TestContext, options: { ipMasq: boolean }): Promise<
   t.after(async () => {
     for (const each of pods) {
       await network.detach(each, forever()).catch(() => undefined);
-      await run('ip', 'netns', 'delete', each.name).catch(() => undefined);
+      await removeNetns(each.netnsPath);
     }
     network.close();
     await run('ip', 'link', 'delete', BRIDGE).catch(() => undefined);
@@ -68,8 +69,8 @@ async function createLab(t: TestContext, options: { ipMasq: boolean }): Promise<
     cacheDir,
     async pod(number) {
       const name = `${BRIDGE}-${process.pid}-${number}`;
-      await run('ip', 'netns', 'add', name);
       const made = pod(name, number);
+      await createNetns(made.netnsPath);
       pods.push(made);
       return made;
     },
@@ -202,7 +203,7 @@ test('detach releases the address and the port when the namespace has gone', asy
   const lab = await createLab(t, { ipMasq: false });
   const two = await lab.pod(2);
   await lab.network.attach(two, forever());
-  await run('ip', 'netns', 'delete', two.name);
+  await removeNetns(two.netnsPath);
   await lab.network.detach(two, forever());
   await lab.network.detach(two, forever());
   assert.deepEqual({ leases: await lab.leases(), rules: await rulesOf(two) }, { leases: [], rules: [] });

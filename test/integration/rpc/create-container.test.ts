@@ -9,12 +9,15 @@ import {
   type ContainerConfig,
 } from '../../../generated/runtime/v1/api.js';
 import { BUSYBOX, containerConfig, pullImage, runPod } from '../../harness/pod.js';
+import { limitMs } from '../../harness/slowness.js';
+import { until } from '../../../tools/stack/wait.js';
 import { limitsOf } from './cgroup.js';
 import { assertFails, startSuite, type BadRequest } from './suite.js';
 
 const suite = startSuite({ withPod: true });
 const UNKNOWN = 'f'.repeat(64);
 const MIB = 1024 * 1024;
+const ENDED_WITHIN_MS = limitMs(10_000);
 const text = (value: string): Buffer => Buffer.from(value);
 
 /** Process 1 is then the container's own command, not the pod's pause. */
@@ -174,7 +177,9 @@ test("the image's entrypoint, command and environment, where the request has non
   const output = async (config: Partial): Promise<string> => {
     const id = await suite.pod.create({ name: 'printer', command: [], ...config });
     await suite.crid.runtime.startContainer({ container_id: id });
-    await suite.crid.runtime.stopContainer({ container_id: id, timeout: 10n });
+    await until('it has ended', ENDED_WITHIN_MS, async () =>
+      (await suite.crid.runtime.containerStatus({ container_id: id })).status?.finished_at ? true : undefined,
+    );
     const log = await readFile(suite.pod.logPath('printer'), 'utf8');
     await remove(id);
     return log.trim().split(' ').slice(3).join(' ');

@@ -29,6 +29,7 @@ const CPU_MOST_NANO_CORES = (CPU_LIMIT_NANO_CORES * 6n) / 5n;
 const CPU_LEAST_NANO_CORES = CPU_LIMIT_NANO_CORES / 10n;
 /** A directory more or less. */
 const LAYER_TOLERANCE = 64n * 1024n;
+const AGREE_LIMIT_MS = 30_000;
 
 /** 16 MiB in its layer, 32 MiB in memory, and a fifth of a CPU. */
 const BUSY = {
@@ -207,17 +208,21 @@ test('what is swapped out is the kernel’s', { skip: noSwapAccounts() || noSwap
 });
 
 test('crid and the plugin tell the same of the same container', async () => {
-  const [ours, theirs] = [await statsOf(sides.crid), await withLayer(sides.plugin)];
-  close('memory', ours.memory!.usage_bytes!.value, theirs.memory!.usage_bytes!.value, MEMORY_TOLERANCE);
-  close(
-    'working set',
-    ours.memory!.working_set_bytes!.value,
-    theirs.memory!.working_set_bytes!.value,
-    MEMORY_TOLERANCE,
-  );
-  close('rss', ours.memory!.rss_bytes!.value, theirs.memory!.rss_bytes!.value, MEMORY_TOLERANCE);
-  close('layer', ours.writable_layer!.used_bytes!.value, theirs.writable_layer!.used_bytes!.value, LAYER_TOLERANCE);
-  assert.equal(ours.writable_layer!.fs_id!.mountpoint, theirs.writable_layer!.fs_id!.mountpoint);
+  await withLayer(sides.plugin);
+  // Neither looks at the moment at which the other does.
+  const ours = await until('they agree', AGREE_LIMIT_MS, async () => {
+    const [ours, theirs] = await Promise.all([statsOf(sides.crid), statsOf(sides.plugin)]);
+    for (const [what, ofOurs, ofTheirs] of [
+      ['memory', ours.memory!.usage_bytes!, theirs.memory!.usage_bytes!],
+      ['working set', ours.memory!.working_set_bytes!, theirs.memory!.working_set_bytes!],
+      ['rss', ours.memory!.rss_bytes!, theirs.memory!.rss_bytes!],
+    ] as const) {
+      close(what, ofOurs.value, ofTheirs.value, MEMORY_TOLERANCE);
+    }
+    close('layer', ours.writable_layer!.used_bytes!.value, theirs.writable_layer!.used_bytes!.value, LAYER_TOLERANCE);
+    assert.equal(ours.writable_layer!.fs_id!.mountpoint, theirs.writable_layer!.fs_id!.mountpoint);
+    return ours;
+  });
   assertRate(ours.cpu!.usage_nano_cores!.value);
 });
 

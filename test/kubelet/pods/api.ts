@@ -108,9 +108,14 @@ export function apiTests(suite: KubeletSuite): void {
 
   it('forwards a port over SPDY, over SPDY in a WebSocket and over a plain WebSocket', async () => {
     const pod = await suite.pod('forward', {
-      containers: [{ name: 'main', script: 'mkdir /www; echo -n page > /www/page; httpd -f -p 8080 -h /www & wait' }],
+      containers: [
+        {
+          name: 'main',
+          script: `mkdir /www; echo -n page > /www/page; httpd -p 8080 -h /www && echo listens; ${STAY}`,
+        },
+      ],
     });
-    await pod.ready();
+    await pod.logged('main', /listens/);
     const target = `${suite.kubelet.url}/portForward/default/${pod.name}`;
     const request = 'GET /page HTTP/1.0\r\n\r\n';
     for (const open of [openSpdy, openTunnel]) {

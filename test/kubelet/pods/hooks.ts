@@ -76,16 +76,16 @@ export function hookTests(suite: KubeletSuite): void {
       name,
       command: [
         ...['sh', '-c'],
-        `trap "sleep ${seconds}; echo ${name} >> /diary/diary; exit 0" TERM; while :; do sleep 1000 & wait; done`,
+        `trap "sleep ${seconds}; echo ${name} >> /diary/diary; exit 0" TERM; echo ready; while :; do sleep 1000 & wait; done`,
       ],
       volumeMounts: [mount],
     });
     const pod = await suite.pod('grace', {
       volumes: [volume],
-      terminationGracePeriodSeconds: 4,
+      terminationGracePeriodSeconds: 6,
       containers: [slow('in-time', 2), slow('too-late', limitSeconds(60))],
     });
-    await pod.ready();
+    for (const name of ['in-time', 'too-late']) await pod.logged(name, /ready/);
     await gone(pod);
     assert.equal(await read(), 'in-time\n');
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -60,10 +60,13 @@ test('asynchronous work is refused, on the way home', (t) => {
 test('a namespace below a directory that was bound onto itself is removed', async (t) => {
   const directory = join(folderFor(t), 'netns');
   mkdirSync(directory);
+  const [older, younger] = [join(directory, 'cni-1'), join(directory, 'cni-2')];
+  await createNetns(older);
   await bindMount(directory, directory, { recursive: true });
-  const path = join(directory, 'cni-1');
-  await createNetns(path);
-  await removeNetns(path);
-  assert.equal(await netnsIsOpen(path), false);
+  await createNetns(younger);
+  for (const path of [older, younger]) await removeNetns(path);
+  assert.deepEqual([await netnsIsOpen(older), await netnsIsOpen(younger), existsSync(younger)], [false, false, false]);
   await unmount(directory, { detach: true });
+  await removeNetns(older);
+  assert.equal(existsSync(older), false);
 });

@@ -48,11 +48,11 @@ test('a program gets its input, its environment and nothing else, in / and in a 
 test('a group is killed whole; what has ended by a signal says which', async (t) => {
   const child = await spawnProgram(script(folderFor(t), 'sleep 60 & echo $!; wait'), { PATH });
   await printedPid(child.stdout);
-  child.killGroup();
+  await child.killGroup();
   assert.deepEqual(await child.exited, { signal: 'SIGKILL' });
   // The pipe closes when nobody holds it any longer, the script's own child neither.
   if (!child.stdout.closed) await once(child.stdout, 'close');
-  child.killGroup();
+  await child.killGroup();
 });
 
 test('what ends while another holds its pipes is noticed', async (t) => {

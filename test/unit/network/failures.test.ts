@@ -77,7 +77,7 @@ for (const [what, [add, code, message]] of Object.entries(oddities)) {
   });
 }
 
-test('a plugin that hangs is named while it hangs, and killed with its children when the caller gives up', async (t) => {
+test('a plugin that hangs is named while it hangs, and killed with its children some time after the caller gave up', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('first'), lab.conf('1.conflist', LIST)]);
   await lab.plugin('second', { add: `sleep 600 & echo $! > ${lab.dir}/child; wait` });
@@ -92,7 +92,7 @@ test('a plugin that hangs is named while it hangs, and killed with its children 
   assert.match(waitingOn ?? '', /^plugin second \(ADD, \d\.\d s\)$/);
   assert.match(
     message,
-    /^plugin type="second" name="net" failed \(add\): no answer, killed after \d\.\d s: add network: not done within 1 s$/,
+    /^plugin type="second" name="net" failed \(add\): no answer, killed after \d s: add network: not done within 1 s$/,
   );
   assert.deepEqual(
     { code, calls: await lab.calls(), cached: await lab.cached(), waitingOn: network.waitingOn('pod1') },
@@ -102,6 +102,21 @@ test('a plugin that hangs is named while it hangs, and killed with its children 
   // Whoever inherits an orphan may take its time to reap it.
   const stat = await readFile(`/proc/${child}/stat`, 'utf8').catch(() => 'gone) Z');
   assert.match(stat, /\) Z/);
+});
+
+test('a plugin that is at work when the caller gives up may finish, and is taken back', async (t) => {
+  const lab = await createLab(t);
+  await Promise.all([lab.plugin('second'), lab.conf('1.conflist', LIST)]);
+  await lab.plugin('first', { add: `sleep 0.5; echo done >${lab.dir}/finished; echo '{"cniVersion":"1.0.0"}'` });
+  const giveUp = new AbortController();
+  const attaching = thrownBy(lab.network().attach(pod(), giveUp.signal));
+  while (!(await lab.calls()).includes('ADD first eth0')) await sleep(10);
+  giveUp.abort(new CriError('CANCELLED', 'another step failed'));
+  const { code } = await attaching;
+  assert.deepEqual(
+    { code, finished: await readFile(join(lab.dir, 'finished'), 'utf8'), calls: await lab.calls() },
+    { code: 'CANCELLED', finished: 'done\n', calls: ['ADD first eth0', 'DEL second eth0', 'DEL first eth0'] },
+  );
 });
 
 test('a plugin that waits for its turn is given up without having run', async (t) => {
