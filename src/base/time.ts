@@ -1,11 +1,5 @@
 import { CriError } from './errors.js';
 
-/**
- * Now in nanoseconds since the epoch, as CRI and containerd count, to the millisecond: Node's finer clock counts from
- * the start of the process and misses every later change of the node's time.
- */
-export const nowNs = (): bigint => BigInt(Date.now()) * 1_000_000n;
-
 /** Resolves after `ms`; rejects at once when `signal` aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -5,7 +5,7 @@ import type {
   CreateContainerResponse,
 } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument, notFound } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import { ensureDirectory, removeTree } from '../host/paths.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';

@@ -1,5 +1,5 @@
 import { logOf, type Logger } from '../base/log.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
 import { oomKillCount } from '../host/cgroups.js';
 import { transition, type Container, type Pod } from '../state/records.js';

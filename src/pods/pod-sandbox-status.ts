@@ -6,7 +6,7 @@ import type {
 import { PodSandboxState } from '../../generated/runtime/v1/api.js';
 import { parseSpec } from '../spec/spec-json.js';
 import { isCode } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { Pod } from '../state/records.js';
 import { decodeRuntimeOptions } from '../containerd/runtime-options.js';
@@ -23,9 +23,11 @@ export const podSandboxStatus =
   (deps: Pick<PodDeps, 'state' | 'containerd' | 'operations'> & { readonly images: Pick<ImageCache, 'get'> }) =>
   async (request: PodSandboxStatusRequest): Promise<PodSandboxStatusResponse> => {
     const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
+    const info = request.verbose ? { info: await verboseInfo(deps, pod) } : {};
+    // All of one moment: a kubelet that is told of events drops what is older than the last of them.
     return {
-      status: podStatusOf(pod),
-      info: request.verbose ? { info: await verboseInfo(deps, pod) } : {},
+      status: podStatusOf(deps.state.pods.find(pod.id, 'pod_sandbox_id') ?? pod),
+      info,
       containers_statuses: containerStatusesOf(deps.state.containersOf(pod.id), deps.images),
       timestamp: nowNs(),
     };

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { PodSandboxConfig, RunPodSandboxRequest, RunPodSandboxResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument, isCode } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import { createNetns, removeNetns } from '../host/netns.js';
 import { ensureDirectory } from '../host/paths.js';
 import { createUserNetns, unpinNamespace } from '../host/user-netns.js';

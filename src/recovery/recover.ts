@@ -1,6 +1,6 @@
 import PQueue from 'p-queue';
 import { CriError, isCode } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import type { CallOptions, Task } from '../containerd/containerd.js';
 import { clearCheckpoint, hasCheckpoint } from '../containers/checkpoint-leftovers.js';
 import type { ContainerDeps } from '../containers/deps.js';

@@ -1,5 +1,5 @@
 import { isCode } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { deleteOciContainer } from '../host/oci-runtime.js';
 import { killShim } from '../host/shims.js';

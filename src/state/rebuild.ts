@@ -1,5 +1,5 @@
 import { CriError } from '../base/errors.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
 import { parseSpec } from '../spec/spec-json.js';
 import type { Directories } from './directories.js';

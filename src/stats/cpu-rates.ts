@@ -1,4 +1,4 @@
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 
 /** How much CPU was used of late: nanoseconds of CPU time in a second, over one window, whoever asks and how often. */
 export interface CpuRates {

@@ -1,7 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import type { ContainerMetrics, Metric, PodSandboxMetrics } from '../../generated/runtime/v1/api.js';
 import { logOf } from '../base/log.js';
-import { nowNs } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import { openFiles, openFilesLimit } from '../host/open-files.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { Container, Pod } from '../state/records.js';

@@ -1,7 +1,8 @@
 import PQueue from 'p-queue';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { nowNs, sleep } from '../base/time.js';
+import { sleep } from '../base/time.js';
+import { nowNs } from '../host/clock.js';
 import type { Snapshots } from '../containerd/containerd.js';
 import type { Container } from '../state/records.js';
 

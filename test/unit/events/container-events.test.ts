@@ -69,6 +69,22 @@ test('the life of a pod and its containers, in order, to every subscriber', asyn
   assert.deepEqual(await Promise.all(readers), [life, life]);
 });
 
+test('of two events that come right after each other one is older: a kubelet goes by their times', async () => {
+  const { state, events } = eventsOf();
+  const times: bigint[] = [];
+  const reading = (async () => {
+    for await (const event of events.subscribe(undefined)) times.push(event.created_at);
+  })();
+  for (let round = 0; round < 100; round++) state.pods.put(pod(`p${round}`));
+  events.close();
+  await reading;
+  assert.deepEqual([times.length, new Set(times).size], [200, 200]);
+  assert.deepEqual(
+    times,
+    [...times].sort((a, b) => Number(a - b)),
+  );
+});
+
 test('one that ended before its start was written down has started; one that could not start has not', async () => {
   const { state, events } = eventsOf();
   const reading = read(events.subscribe(undefined));
