@@ -11,6 +11,7 @@ import { removeContainer } from './containers/remove-container.js';
 import { createStop } from './containers/stop-container.js';
 import { imageService } from './cri/image-service.js';
 import { runtimeService } from './cri/runtime-service.js';
+import { createCallsUnderWay } from './cri/calls-under-way.js';
 import { serve } from './cri/server.js';
 import { clearSocket, socketPath } from './cri/socket.js';
 import { createContainerEvents } from './events/container-events.js';
@@ -98,6 +99,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   });
   const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
   const operations = createOperations({ log, hook });
+  const underWay = createCallsUnderWay();
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
   const images = createImageCache({ containerd, config: config.images, log });
@@ -141,7 +143,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
   };
 
-  const streaming = await createStreaming({ config: config.streaming, log });
+  const streaming = await createStreaming({ config: config.streaming, log, callsUnderWay: underWay.count });
   await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0, onSwept: metrics.swept });
   for (const id of fdStore.names) if (!ios.has(id)) releasePipes(fdStore, id, log);
   const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
@@ -151,6 +153,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     log,
     tracer,
     onCall: metrics.rpc,
+    underWay,
     services: [
       runtimeService({
         pods,

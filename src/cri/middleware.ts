@@ -4,6 +4,7 @@ import { withContext, type RequestContext } from '../base/context.js';
 import { Code, CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { Span, Tracer } from '../base/span.js';
+import type { CallsUnderWay } from './calls-under-way.js';
 import { spanAttributes } from './span-attributes.js';
 
 /** Calls that change nothing, and that a kubelet makes all the time. */
@@ -24,6 +25,7 @@ export function requestMiddleware(options: {
   log: Logger;
   tracer?: Tracer | undefined;
   onCall?: (call: AnsweredCall) => void;
+  underWay?: CallsUnderWay | undefined;
 }) {
   return async function* <Request, Response>(
     call: ServerMiddlewareCall<Request, Response>,
@@ -34,6 +36,7 @@ export function requestMiddleware(options: {
       { 'rpc.system': 'grpc', ...spanAttributes(call.request) },
       (name) => context.metadata.get(name)?.toString(),
     );
+    const end = options.underWay?.begin();
     const request = requestContext(options.log, call.method.path, span);
     const startedMs = performance.now();
     let failure: CriError | undefined;
@@ -52,6 +55,7 @@ export function requestMiddleware(options: {
       failure = CriError.from(thrown);
       throw new ServerError(Code[failure.code], failure.message);
     } finally {
+      end?.();
       const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
       const code = failure?.code ?? 'OK';
       span?.end(failure);

@@ -1,6 +1,7 @@
 import { createServer as createGrpcServer, type ServiceImplementation, type ServiceDefinition } from 'nice-grpc';
 import type { Logger } from '../base/log.js';
 import type { Tracer } from '../base/span.js';
+import type { CallsUnderWay } from './calls-under-way.js';
 import { deadlineInterceptor } from './deadline.js';
 import { requestMiddleware, type AnsweredCall } from './middleware.js';
 import type { implement } from './service.js';
@@ -25,6 +26,7 @@ export async function serve(options: {
   log: Logger;
   tracer?: Tracer | undefined;
   onCall?: (call: AnsweredCall) => void;
+  underWay?: CallsUnderWay;
 }): Promise<CriServer> {
   const path = socketPath(options.listen);
   const server = createGrpcServer({

@@ -16,10 +16,12 @@ import { createTokens } from './tokens.js';
 export async function createStreaming(options: {
   config: StreamingConfig;
   log: Logger;
+  /** How many calls of the CRI the streams make way for now, in shared memory. */
+  callsUnderWay?: Int32Array;
   /** For tests. */
   workerUrl?: URL;
 }): Promise<Streaming> {
-  const { config, log } = options;
+  const { config, log, callsUnderWay = new Int32Array(1) } = options;
   const address = config.stream_server_address || hostAddress();
   const tls = await keyPair(config);
   const tokens = createTokens<CommandRequest | ForwardRequest>({ limit: MAX_TOKENS, lifetimeMs: TOKEN_LIFETIME_MS });
@@ -28,7 +30,7 @@ export async function createStreaming(options: {
   let closing = false;
 
   const start = async (): Promise<void> => {
-    const data = { address, port, idleTimeoutMs: durationMs(config.stream_idle_timeout), tls };
+    const data = { address, port, idleTimeoutMs: durationMs(config.stream_idle_timeout), tls, callsUnderWay };
     const thread = startThread(options.workerUrl ?? WORKER_URL, data, log, (route, token) => {
       const request = tokens.redeem(token);
       return request?.route === route ? request : undefined;

@@ -1,10 +1,14 @@
 import type { Socket } from 'node:net';
+import type { Pace } from './pace.js';
 
 /** The bytes to and from one client after the upgrade of its connection (see Candidate), whatever is spoken over them. */
 export interface Link {
-  /** Sends; false: the client is slow, send no more before `whenDrained` calls. Nothing is sent once it is closed. */
+  /**
+   * Sends; false: the client is slow, or other work goes first: send no more before `whenDrained` calls. Nothing is sent
+   * once it is closed.
+   */
   send(...parts: readonly Uint8Array[]): boolean;
-  /** Calls once, when what was sent has left; never when the link closes first. */
+  /** Calls once, when what was sent has left and it is this link's turn; never when the link closes first. */
   whenDrained(resume: () => void): void;
   /** Stops reading until every holder has let go; answers how to let go (idempotent). */
   hold(): () => void;
@@ -26,7 +30,12 @@ export interface LinkEvents {
   probe(): void;
 }
 
-export function createLink(socket: Socket, idleTimeoutMs: number, events: LinkEvents): Link {
+export function createLink(
+  socket: Socket,
+  { idleTimeoutMs, pace }: { readonly idleTimeoutMs: number; readonly pace: Pace },
+  events: LinkEvents,
+): Link {
+  const turns = createTurns(socket, pace);
   const draining = new Set<() => void>();
   let holders = 0;
   let probing: NodeJS.Timeout | undefined;
@@ -55,7 +64,7 @@ export function createLink(socket: Socket, idleTimeoutMs: number, events: LinkEv
 
   const whenDrained = (resume: () => void): void => {
     if (socket.writableNeedDrain) draining.add(resume);
-    else setImmediate(() => !socket.destroyed && resume());
+    else turns.take(resume);
   };
 
   const destroy = (why: string): void => {
@@ -82,6 +91,8 @@ export function createLink(socket: Socket, idleTimeoutMs: number, events: LinkEv
     }
     // Answers (pongs, resets) to a client that sends and does not read.
     if (socket.writableLength > UNREAD_MAX_BYTES) whenDrained(hold());
+    const pauseMs = pace.restMs(bytes.length);
+    if (pauseMs > 0) setTimeout(hold(), pauseMs);
   };
 
   socket.setNoDelay(true);
@@ -91,7 +102,7 @@ export function createLink(socket: Socket, idleTimeoutMs: number, events: LinkEv
   socket.on('drain', () => {
     const resumed = [...draining];
     draining.clear();
-    for (const resume of resumed) resume();
+    for (const resume of resumed) turns.take(resume);
   });
   socket.on('error', (error) => {
     reason = error.message;
@@ -108,12 +119,33 @@ export function createLink(socket: Socket, idleTimeoutMs: number, events: LinkEv
       socket.cork();
       for (const part of parts) socket.write(part);
       socket.uncork();
-      return !socket.writableNeedDrain;
+      const mayGoOn = turns.spend(parts.reduce((sum, { length }) => sum + length, 0));
+      return mayGoOn && !socket.writableNeedDrain;
     },
     whenDrained,
     hold,
     end,
     destroy,
+  };
+}
+
+/** When a link may send again. */
+function createTurns(socket: Socket, pace: Pace) {
+  let restUntilMs = 0;
+  return {
+    /** So much was sent; false: it rests now. */
+    spend(bytes: number): boolean {
+      const restMs = pace.restMs(bytes);
+      if (restMs > 0) restUntilMs = performance.now() + restMs;
+      return restMs === 0;
+    },
+    /** Calls when its rest is over, unless it has been closed by then. */
+    take(resume: () => void): void {
+      const ifOpen = (): void => void (!socket.destroyed && resume());
+      const restMs = restUntilMs - performance.now();
+      if (restMs > 0) setTimeout(ifOpen, restMs);
+      else setImmediate(ifOpen);
+    },
   };
 }
 

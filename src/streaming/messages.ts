@@ -28,6 +28,8 @@ export interface StreamWorkerData {
   readonly idleTimeoutMs: number;
   /** PEM; undefined: plain HTTP. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  /** In shared memory. */
+  readonly callsUnderWay: Int32Array;
 }
 
 /** What the server's thread tells the streaming thread. `session` numbers one client's connection. */

@@ -5,10 +5,12 @@ import { makeWayForOtherThreads } from '../host/thread-priority.js';
 import { accept, createHttpServer, refuse, type Candidate } from './http-server.js';
 import { createLink } from './link.js';
 import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './messages.js';
+import { createPace } from './pace.js';
 import type { Session } from './session.js';
 
 makeWayForOtherThreads();
 const data = workerData as StreamWorkerData;
+const pace = createPace(data.callsUnderWay);
 const candidates = new Map<number, Candidate>();
 const sessions = new Map<number, Session>();
 const clients = new Set<Socket>();
@@ -51,16 +53,20 @@ function begin(session: number, grant: Grant): void {
   const { socket, upgrade } = candidate;
   clients.add(socket);
   accept(socket, upgrade);
-  const link = createLink(socket, data.idleTimeoutMs, {
-    onBytes: (bytes) => sessions.get(session)?.receive(bytes),
-    probe: () => sessions.get(session)?.probe(),
-    onClosed(reason) {
-      clients.delete(socket);
-      sessions.get(session)?.release();
-      sessions.delete(session);
-      tell({ kind: 'gone', session, reason });
+  const link = createLink(
+    socket,
+    { idleTimeoutMs: data.idleTimeoutMs, pace },
+    {
+      onBytes: (bytes) => sessions.get(session)?.receive(bytes),
+      probe: () => sessions.get(session)?.probe(),
+      onClosed(reason) {
+        clients.delete(socket);
+        sessions.get(session)?.release();
+        sessions.delete(session);
+        tell({ kind: 'gone', session, reason });
+      },
     },
-  });
+  );
   sessions.set(session, upgrade.start({ session, link, grant, tell }));
 }
 
