@@ -69,7 +69,10 @@ async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions):
       if (exit) return settle(ended);
       if (killed) return;
       killed = true;
-      void child.killGroup().then(() => settle(ended));
+      void child
+        .killGroup()
+        .catch(() => undefined)
+        .then(() => settle(ended));
     };
     const timer = setTimeout(() => kill({ kind: 'timed out' }), timeoutMs);
     const onAbort = (): void => void (lastly = setTimeout(() => kill({ kind: 'aborted' }), LET_FINISH_MS));
