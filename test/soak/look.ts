@@ -21,8 +21,8 @@ export interface Looker {
   readonly watch: ExecWatch;
   /** Of containerd, where it is ours to look at. */
   readonly containerdPid: number | undefined;
-  /** Of the shims, before anything was repeated. */
-  readonly shimDescriptors: number;
+  /** The fewest that the shims were seen to have. */
+  shimDescriptors: number;
 }
 
 /** Looks for the first time. */
@@ -42,12 +42,14 @@ export async function look(looker: Looker, done: number, collected = false): Pro
   });
   const shims = await shimPids(stack);
   if (collected) await collection(shims, looker.shimDescriptors + COLLECTED_SLACK);
+  const shimDescriptors = sumOf(shims, descriptorCount);
+  looker.shimDescriptors = Math.min(looker.shimDescriptors, shimDescriptors);
   const ours = containerdPid === undefined ? [] : [containerdPid];
   return {
     done,
     counts: {
       'descriptors of crid': descriptorCount(crid.pid()),
-      [SHIM_DESCRIPTORS]: sumOf(shims, descriptorCount),
+      [SHIM_DESCRIPTORS]: shimDescriptors,
       'descriptors of containerd': sumOf(ours, descriptorCount),
       'threads of crid': threadCount(crid.pid()),
       'processes below shims': (await Promise.all(shims.map(descendants))).flat().length,
