@@ -15,7 +15,7 @@ const WARM_UP_SAMPLES = 5;
 const COUNT_SLACK = 2;
 const MEMORY_SLACK = 1.1;
 /** A heap of 25 MiB that is in use holds some 75 MiB of garbage before V8 collects it, at a look more or less of that. */
-const MEMORY_SLACK_MIB = 64;
+const MEMORY_SLACK_MIB = 32;
 
 /** Whether the look of this number is one of those that are compared. */
 export function isCompared(index: number): boolean {
@@ -29,9 +29,9 @@ export const isEnd = (index: number): boolean => index === WARM_UP_SAMPLES || in
 /**
  * What has grown, in words; nothing: all is flat. The samples after the warm-up are cut into three; of the first and the
  * last third the medians are compared, or their first and their last where only these are sure to have waited for a
- * collection. Counts may differ by 2, memory by 10 % and 64 MiB.
+ * collection. Counts may differ by 2, memory by 10 % and 32 MiB, unless another slack is given.
  */
-export function grown(samples: readonly Sample[]): string[] {
+export function grown(samples: readonly Sample[], memorySlackMiB = MEMORY_SLACK_MIB): string[] {
   const kept = samples.slice(WARM_UP_SAMPLES);
   const third = thirdOf(kept.length);
   if (third === 0) throw new Error(`${samples.length} samples are too few to say anything`);
@@ -55,7 +55,7 @@ export function grown(samples: readonly Sample[]): string[] {
     ),
     ...compare(
       ({ memoryMiB }) => memoryMiB,
-      (value) => value * MEMORY_SLACK + MEMORY_SLACK_MIB,
+      (value) => value * MEMORY_SLACK + memorySlackMiB,
     ),
   ];
 }

@@ -19,8 +19,10 @@ export async function soak(
   part: SoakPart,
   count: number,
   {
+    memorySlackMiB,
     waits = isCompared,
   }: {
+    readonly memorySlackMiB?: number;
     /** Which looks, by number, wait for what is collected late. */
     readonly waits?: (sample: number) => boolean;
   } = {},
@@ -37,7 +39,7 @@ export async function soak(
     samples.push(await look(looker, to, waits(sample)));
   }
   const durationS = Math.round((performance.now() - startedMs) / 1000);
-  return { name: part.name, count, durationS, samples, grown: grown(samples) };
+  return { name: part.name, count, durationS, samples, grown: grown(samples, memorySlackMiB) };
 }
 
 /** Every fourth sample as a Markdown table, and the last. */

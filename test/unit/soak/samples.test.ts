@@ -29,10 +29,10 @@ test('what grows a little with every repetition is named', () => {
     grown(
       samples(
         (index) => 40 + index,
-        (index) => 100 + 10 * index,
+        (index) => 100 + 6 * index,
       ),
     ),
-    ['descriptors: 47.0 -> 57.0', 'RSS: 170.0 -> 270.0'],
+    ['descriptors: 47.0 -> 57.0', 'RSS: 142.0 -> 202.0'],
   );
 });
 
