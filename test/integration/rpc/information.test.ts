@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
 import { projectRoot } from '../../../tools/stack/project.js';
+import { until } from '../../../tools/stack/wait.js';
 import { CgroupDriver } from '../../../generated/runtime/v1/api.js';
+import { runningOperations } from '../../harness/operations.js';
 import { assertFails, startSuite } from './suite.js';
 
 const suite = startSuite();
@@ -38,6 +40,9 @@ test('Status: all is well, and the handlers of the configuration by name', async
 });
 
 test('Status verbose tells the configuration in force, the network and what runs', async () => {
+  await until("the release of the suite's pull has ended", 60_000, async () =>
+    (await runningOperations(suite.crid.runtime)).length === 0 ? true : undefined,
+  );
   const { info } = await suite.crid.runtime.status({ verbose: true });
   const config = JSON.parse(info['config'] ?? '') as { grpc: unknown };
   const { containerd, bridge } = suite.stack;
