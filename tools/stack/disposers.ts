@@ -13,6 +13,7 @@ const entries: Entry[] = [];
 /** Pids to kill where nothing asynchronous can run any more (`process.exit`). */
 const children = new Set<number>();
 let installed = false;
+let disposing: Promise<void> | undefined;
 let ending: Promise<void> | undefined;
 
 /** Registers an undo, and answers the function that runs it now (once). */
@@ -35,8 +36,12 @@ export function killOnExit(pid: number): () => void {
   return () => void children.delete(pid);
 }
 
-/** Undoes everything that is still registered. */
-export async function disposeAll(): Promise<void> {
+/** Undoes everything that is still registered; who asks while that is under way waits for the same end. */
+export function disposeAll(): Promise<void> {
+  return (disposing ??= undoAll().finally(() => (disposing = undefined)));
+}
+
+async function undoAll(): Promise<void> {
   for (let entry = entries.pop(); entry; entry = entries.pop()) {
     const { what } = entry;
     await entry.undo().catch((error: unknown) => {
