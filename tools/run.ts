@@ -43,16 +43,29 @@ async function main(): Promise<void> {
   });
   // What runs in the background does not keep this process alive.
   const alive = setInterval(() => undefined, 3_600_000);
-  const code = await served.ended.finally(() => clearInterval(alive));
-  if (!stopping) throw new Error(`crid has ended (${code}), its log was ${served.logFile}`);
+  try {
+    await keepServing(served);
+  } finally {
+    clearInterval(alive);
+  }
 }
 
-function directions({ socket, logFile }: Served): string {
+/** Until it is to stop: a crid that a signal has ended is started again, as a service manager would. */
+async function keepServing(served: Served): Promise<void> {
+  for (;;) {
+    const code = await served.ended();
+    if (stopping) return;
+    if (typeof code === 'number') throw new Error(`crid has ended (${code}), its log was ${served.logFile}`);
+    await step(`crid has ended (${code}), start it again over the pods that run`, () => served.restart());
+  }
+}
+
+function directions({ socket, logFile, pid }: Served): string {
   return `
   socket    unix://${socket}
   crictl    crictl --runtime-endpoint unix://${socket} pods
   kubelet   kubelet --container-runtime-endpoint=unix://${socket}
   log       ${logFile}
 
-Ctrl-C ends it.`;
+Try kill -9 ${pid()}, which is crid: it is started again, and the pods run on. Ctrl-C ends it all.`;
 }

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'smol-toml';
 import { criClient, type CriClient } from '../../test/harness/cri-client.js';
-import { logTail, startDaemon } from '../stack/daemon.js';
+import { logTail, startDaemon, type Daemon } from '../stack/daemon.js';
 import { onDispose } from '../stack/disposers.js';
 import { projectRoot } from '../stack/project.js';
 import { until } from '../stack/wait.js';
@@ -12,8 +12,11 @@ import type { Backend } from './backend.js';
 /** A crid that runs, and a client of it. */
 export interface Served extends CriClient {
   readonly logFile: string;
-  /** Resolves when it has ended, whoever ended it. */
-  readonly ended: Promise<number | string>;
+  pid(): number;
+  /** Waits until it has ended, whoever ended it. */
+  ended(): Promise<number | string>;
+  /** Starts it again once it has ended; waits until it answers. */
+  restart(): Promise<void>;
 }
 
 const SOCKET = '/run/crid/crid.sock';
@@ -28,21 +31,31 @@ export async function serveCrid({ dir, containerdConfig, config }: Backend): Pro
   const [file, logFile] = [join(dir, 'crid.toml'), join(dir, 'crid.log')];
   await writeFile(file, stringify(config));
   const files = ['--containerd-config', containerdConfig, '--config', file];
-  const daemon = await startDaemon(join(projectRoot, 'bin', 'crid'), ['serve', ...files, '--listen', socket], {
-    logFile,
-  });
   const client = criClient(socket);
+  const start = async (): Promise<Daemon> => {
+    const started = await startDaemon(join(projectRoot, 'bin', 'crid'), ['serve', ...files, '--listen', socket], {
+      logFile,
+    });
+    await until(`crid answers on ${socket}`, READY_LIMIT_MS, async () => {
+      if (started.hasEnded()) return false;
+      await client.runtime.version({});
+      return true;
+    });
+    if (started.hasEnded()) throw new Error(`crid has ended: ${logTail(logFile)}`);
+    return started;
+  };
+  let daemon = await start();
   onDispose(`crid on ${socket}`, async () => {
     client.close();
     await daemon.stop('SIGTERM', STOP_LIMIT_MS);
   });
-  await until(`crid answers on ${socket}`, READY_LIMIT_MS, async () => {
-    if (daemon.hasEnded()) return false;
-    await client.runtime.version({});
-    return true;
-  });
-  if (daemon.hasEnded()) throw new Error(`crid has ended: ${logTail(logFile)}`);
-  return { ...client, logFile, ended: daemon.ended };
+  return {
+    ...client,
+    logFile,
+    pid: () => daemon.pid,
+    ended: () => daemon.ended,
+    restart: async () => void (daemon = await start()),
+  };
 }
 
 function isServed(path: string): Promise<boolean> {
