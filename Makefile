@@ -22,6 +22,7 @@ node_modules/.package-lock.json: package.json package-lock.json
 
 build: node_modules/.package-lock.json ## compile to build/
 	tsc -p tsconfig.json
+	@tools/prune-build.sh
 
 check: node_modules/.package-lock.json ## types, lint, format, direction of the layers, generated/
 	tsc -p tsconfig.json --noEmit --incremental false

@@ -1,0 +1,7 @@
+#!/bin/sh
+# Removes from build/ what tsc once made of sources that are gone: tests that would still run, code that would still be packed.
+set -eu
+cd "$(dirname "$0")/../build"
+find . -name '*.js' | while read -r made; do
+  [ -e "../${made%.js}.ts" ] || rm -f "$made" "$made.map"
+done
