@@ -16,6 +16,8 @@ export interface Link {
   end(): void;
   /** Closes at once. */
   destroy(reason: string): void;
+  /** Closes after so long, unless what is answered is called before; holds nothing of a link that has closed. */
+  destroyAfter(ms: number, reason: () => string): () => void;
 }
 
 export interface LinkEvents {
@@ -37,6 +39,7 @@ export function createLink(
 ): Link {
   const turns = createTurns(socket, pace);
   const draining = new Set<() => void>();
+  const limits = createLimits();
   let holders = 0;
   let probing: NodeJS.Timeout | undefined;
   let reason = 'the client closed the connection';
@@ -79,7 +82,7 @@ export function createLink(
     // What still comes is thrown away, so that the client's own end is seen.
     socket.removeListener('data', onData);
     socket.resume();
-    setTimeout(() => socket.destroy(), LINGER_MS).unref();
+    limits.add(LINGER_MS, () => socket.destroy());
   };
 
   const onData = (bytes: Buffer): void => {
@@ -109,6 +112,7 @@ export function createLink(
   });
   socket.on('close', () => {
     clearInterval(probing);
+    limits.clear();
     draining.clear();
     events.onClosed(reason);
   });
@@ -116,9 +120,7 @@ export function createLink(
   return {
     send(...parts) {
       if (ended || socket.destroyed) return true;
-      socket.cork();
-      for (const part of parts) socket.write(part);
-      socket.uncork();
+      writeTogether(socket, parts);
       const mayGoOn = turns.spend(parts.reduce((sum, { length }) => sum + length, 0));
       return mayGoOn && !socket.writableNeedDrain;
     },
@@ -126,7 +128,14 @@ export function createLink(
     hold,
     end,
     destroy,
+    destroyAfter: (ms, why) => limits.add(ms, () => destroy(why())),
   };
+}
+
+function writeTogether(socket: Socket, parts: readonly Uint8Array[]): void {
+  socket.cork();
+  for (const part of parts) socket.write(part);
+  socket.uncork();
 }
 
 /** When a link may send again. */
@@ -145,6 +154,26 @@ function createTurns(socket: Socket, pace: Pace) {
       const restMs = restUntilMs - performance.now();
       if (restMs > 0) setTimeout(ifOpen, restMs);
       else setImmediate(ifOpen);
+    },
+  };
+}
+
+/** Timers that hold nothing once they are cleared: what they are to end would else stay until they are due. */
+function createLimits() {
+  const timers = new Set<NodeJS.Timeout>();
+  return {
+    /** Answers how to take it back. */
+    add(ms: number, act: () => void): () => void {
+      const timer = setTimeout(act, ms).unref();
+      timers.add(timer);
+      return () => {
+        clearTimeout(timer);
+        timers.delete(timer);
+      };
+    },
+    clear(): void {
+      for (const timer of timers) clearTimeout(timer);
+      timers.clear();
     },
   };
 }

@@ -19,11 +19,10 @@ export function createSpdyCommand(
 ): CommandFace {
   const streams = new Map<StreamType, SpdyStream>();
   const expected = new Set(expectedStreams(protocol, grant));
-  const late = setTimeout(
-    () => link.destroy(`the client did not open its streams: ${[...expected].join(', ')}`),
+  const inTime = link.destroyAfter(
     STREAMS_WITHIN_MS,
+    () => `the client did not open its streams: ${[...expected].join(', ')}`,
   );
-  late.unref();
 
   const listeners: Record<StreamType, StreamListener> = {
     stdin: { onData: events.onStdin, onEnd: events.onStdinEnd },
@@ -40,7 +39,7 @@ export function createSpdyCommand(
       if (!expected.delete(type)) return undefined;
       streams.set(type, stream);
       if (expected.size === 0) {
-        clearTimeout(late);
+        inTime();
         setImmediate(events.onReady);
       }
       return listeners[type];
@@ -53,7 +52,7 @@ export function createSpdyCommand(
     send: (stream, bytes) => streams.get(stream)?.send(bytes) ?? true,
     finishOutput: (stream) => streams.get(stream)?.finish(),
     finish(outcome) {
-      clearTimeout(late);
+      inTime();
       streams.get('error')?.send(Buffer.from(outcomeText(outcome, protocol.version)));
       for (const stream of streams.values()) stream.finish();
       connection.goAway();
