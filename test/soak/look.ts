@@ -19,6 +19,8 @@ export interface Looker {
   readonly stack: TestStack;
   readonly crid: Crid;
   readonly watch: ExecWatch;
+  /** Collects crid's garbage, and answers what is in use (MiB). */
+  readonly heap: () => Promise<number>;
   /** Of containerd, where it is ours to look at. */
   readonly containerdPid: number | undefined;
   /** The fewest that the shims were seen to have. */
@@ -35,7 +37,7 @@ export async function createLooker(of: Omit<Looker, 'shimDescriptors'>): Promise
  * collection given back. What is left after one is counted, for then something holds it.
  */
 export async function look(looker: Looker, done: number, collected = false): Promise<Sample> {
-  const { stack, crid, watch, containerdPid } = looker;
+  const { stack, crid, watch, heap, containerdPid } = looker;
   await until('crid is at rest', REST_WITHIN_MS, async () => {
     const running = await runningOperations(crid.runtime);
     return running.length === 0 ? true : undefined;
@@ -44,6 +46,7 @@ export async function look(looker: Looker, done: number, collected = false): Pro
   if (collected) await collection(shims, looker.shimDescriptors + COLLECTED_SLACK);
   const shimDescriptors = sumOf(shims, descriptorCount);
   looker.shimDescriptors = Math.min(looker.shimDescriptors, shimDescriptors);
+  const heapMiB = await heap();
   const ours = containerdPid === undefined ? [] : [containerdPid];
   return {
     done,
@@ -56,6 +59,7 @@ export async function look(looker: Looker, done: number, collected = false): Pro
       'exec ids': (await watch.left()).length,
       FIFOs: (await leaks(stack)).fifo.length,
     },
+    heapMiB: { 'heap of crid': heapMiB },
     memoryMiB: {
       'RSS of crid': memory(crid.pid()).rssMiB,
       'RSS of shims': sumOf(shims, (pid) => memory(pid).rssMiB),

@@ -1,10 +1,12 @@
 import { Command, InvalidArgumentError } from 'commander';
+import { disposeAll } from '../../tools/stack/disposers.js';
 import { spokenSteps } from '../../tools/stack/steps.js';
 import { startCrid } from '../harness/crid.js';
 import { watchExecs } from '../harness/exec-watch.js';
 import { NAMESPACE } from '../harness/leaks.js';
-import { pullImage, removeAllPods, runPod } from '../harness/pod.js';
+import { pullImage, runPod } from '../harness/pod.js';
 import { startStack } from '../harness/test-stack.js';
+import { heapOf, heapOptions } from './heap.js';
 import { createLooker } from './look.js';
 import { soakParts } from './parts.js';
 import { soak, table } from './soak.js';
@@ -29,12 +31,18 @@ const options = new Command('soak')
 
 const step = spokenSteps((text) => void process.stderr.write(text));
 const stack = await startStack({ step });
-const crid = await startCrid(stack, { config: { crid: { log_level: 'warn' } } });
+const crid = await startCrid(stack, { config: { crid: { log_level: 'warn' } }, ...heapOptions(stack.dir) });
 const watch = await watchExecs(stack.containerd.socket, NAMESPACE);
 try {
   await pullImage(crid);
   const parts = await soakParts(crid, await runPod(crid, stack));
-  const looker = await createLooker({ stack, crid, watch, containerdPid: stack.containerd.pid() });
+  const looker = await createLooker({
+    stack,
+    crid,
+    watch,
+    heap: heapOf(crid, stack.dir),
+    containerdPid: stack.containerd.pid(),
+  });
   const counts: [keyof typeof parts, number][] = [
     ['execSync', options.execs],
     ['attach', options.attaches],
@@ -50,10 +58,7 @@ try {
   }
 } finally {
   watch.close();
-  await removeAllPods(crid);
-  await crid.stop();
-  crid.close();
-  await stack.dispose();
+  await disposeAll();
 }
 
 function wholeNumber(text: string): number {

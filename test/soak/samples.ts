@@ -4,6 +4,9 @@ import { median } from '../bench/statistics.js';
 export interface Sample {
   readonly done: number;
   readonly counts: Readonly<Record<string, number>>;
+  /** What is in use of heaps whose garbage was just collected. */
+  readonly heapMiB: Readonly<Record<string, number>>;
+  /** Resident. */
   readonly memoryMiB: Readonly<Record<string, number>>;
 }
 
@@ -14,6 +17,7 @@ export const SAMPLES = 20;
 const WARM_UP_SAMPLES = 5;
 const COUNT_SLACK = 2;
 const MEMORY_SLACK = 1.1;
+const HEAP_SLACK_MIB = 4;
 /** A heap of 25 MiB that is in use holds some 75 MiB of garbage before V8 collects it, at a look more or less of that. */
 const MEMORY_SLACK_MIB = 32;
 
@@ -52,6 +56,10 @@ export function grown(samples: readonly Sample[], memorySlackMiB = MEMORY_SLACK_
     ...compare(
       ({ counts }) => counts,
       (value) => value + COUNT_SLACK,
+    ),
+    ...compare(
+      ({ heapMiB }) => heapMiB,
+      (value) => value + HEAP_SLACK_MIB,
     ),
     ...compare(
       ({ memoryMiB }) => memoryMiB,

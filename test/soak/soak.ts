@@ -46,15 +46,15 @@ export async function soak(
 export function table({ name, count, durationS, samples }: SoakResult): string {
   const shown = samples.filter((_, index) => index % 4 === 0 || index === samples.length - 1);
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
-  const names = (of: 'counts' | 'memoryMiB'): string[] => Object.keys(samples[0]?.[of] ?? {});
+  const names = (of: 'counts' | 'heapMiB' | 'memoryMiB'): string[] => Object.keys(samples[0]?.[of] ?? {});
   return [
     `${name}, ${count} in ${durationS} s`,
     '',
     row(['after', ...shown.map(({ done }) => String(done))]),
     row(['---', ...shown.map(() => '---:')]),
     ...names('counts').map((each) => row([each, ...shown.map(({ counts }) => String(counts[each]))])),
-    ...names('memoryMiB').map((each) =>
-      row([`${each}, MiB`, ...shown.map(({ memoryMiB }) => (memoryMiB[each] ?? 0).toFixed(0))]),
+    ...(['heapMiB', 'memoryMiB'] as const).flatMap((of) =>
+      names(of).map((each) => row([`${each}, MiB`, ...shown.map((sample) => (sample[of][each] ?? 0).toFixed(1))])),
     ),
   ].join('\n');
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { watchExecs, type ExecWatch } from '../../harness/exec-watch.js';
 import { NAMESPACE } from '../../harness/leaks.js';
+import { heapOf, heapOptions } from '../../soak/heap.js';
 import { createLooker, type Looker } from '../../soak/look.js';
 import { soakParts } from '../../soak/parts.js';
 import { isEnd } from '../../soak/samples.js';
@@ -10,7 +11,7 @@ import { startSuite } from '../rpc/suite.js';
 
 /** `make soak` in small. */
 
-const suite = startSuite({ withPod: true });
+const suite = startSuite({ withPod: true, crid: ({ dir }) => heapOptions(dir) });
 let watch: ExecWatch | undefined;
 after(() => watch?.close());
 
@@ -26,7 +27,7 @@ function repeated(name: string, key: keyof Parts, count: number): void {
     const { stack, crid, pod } = suite;
     watch ??= await watchExecs(stack.containerd.socket, NAMESPACE);
     const part = (await (parts ??= soakParts(crid, pod)))[key];
-    looker ??= await createLooker({ stack, crid, watch, containerdPid: undefined });
+    looker ??= await createLooker({ stack, crid, watch, heap: heapOf(crid, stack.dir), containerdPid: undefined });
     const result = await soak(looker, part, count, { memorySlackMiB: MEMORY_SLACK_MIB, waits: isEnd });
     for (const line of table(result).split('\n')) t.diagnostic(line);
     assert.deepEqual(result.grown, []);

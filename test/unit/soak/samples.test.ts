@@ -7,6 +7,7 @@ const samples = (count: (index: number) => number, mib: (index: number) => numbe
   Array.from({ length: SAMPLES }, (_, index) => ({
     done: index,
     counts: { descriptors: count(index) },
+    heapMiB: { heap: mib(index) / 10 },
     memoryMiB: { RSS: mib(index) },
   }));
 
@@ -32,7 +33,7 @@ test('what grows a little with every repetition is named', () => {
         (index) => 100 + 6 * index,
       ),
     ),
-    ['descriptors: 47.0 -> 57.0', 'RSS: 142.0 -> 202.0'],
+    ['descriptors: 47.0 -> 57.0', 'heap: 14.2 -> 20.2', 'RSS: 142.0 -> 202.0'],
   );
 });
 

@@ -1,0 +1,34 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { until } from '../../tools/stack/wait.js';
+import type { Crid, CridOptions } from '../harness/crid.js';
+import type { HeapReport } from './heap-probe.js';
+
+const PROBE = new URL('./heap-probe.js', import.meta.url).href;
+/** The main thread and the streaming thread. */
+const ANSWERS = 2;
+const ANSWER_WITHIN_MS = 30_000;
+
+const reportIn = (dir: string): string => join(dir, 'crid-heap.jsonl');
+
+/** With these a crid can be asked for its heap; `dir`: the stack's. */
+export const heapOptions = (dir: string): Pick<CridOptions, 'env'> => ({
+  env: { NODE_OPTIONS: `--import=${PROBE}`, CRID_SOAK_HEAP: reportIn(dir) },
+});
+
+/**
+ * Asks what of crid's heaps is in use once they are collected, in MiB. The crid is one that was started with these
+ * options, was not started again, and is asked by nobody else.
+ */
+export function heapOf(crid: Pick<Crid, 'pid'>, dir: string): () => Promise<number> {
+  let rounds = 0;
+  return async () => {
+    const asked = ++rounds;
+    process.kill(crid.pid(), 'SIGUSR2');
+    return until(`${ANSWERS} threads of crid tell their heap`, ANSWER_WITHIN_MS, async () => {
+      const lines = (await readFile(reportIn(dir), 'utf8')).trimEnd().split('\n');
+      const answers = lines.map((line) => JSON.parse(line) as HeapReport).filter(({ round }) => round === asked);
+      return answers.length === ANSWERS ? answers.reduce((sum, { mib }) => sum + mib, 0) : undefined;
+    });
+  };
+}
