@@ -17,8 +17,8 @@ export const SAMPLES = 20;
 const WARM_UP_SAMPLES = 5;
 const COUNT_SLACK = 2;
 const MEMORY_SLACK = 1.1;
-const HEAP_SLACK_MIB = 4;
-/** A heap of 25 MiB that is in use holds some 75 MiB of garbage before V8 collects it, at a look more or less of that. */
+const HEAP_SLACK_MIB = 2;
+/** What the allocator keeps after answers of 16 MiB is at one look more, at the next less. */
 const MEMORY_SLACK_MIB = 32;
 
 /** Whether the look of this number is one of those that are compared. */
@@ -33,7 +33,7 @@ export const isEnd = (index: number): boolean => index === WARM_UP_SAMPLES || in
 /**
  * What has grown, in words; nothing: all is flat. The samples after the warm-up are cut into three; of the first and the
  * last third the medians are compared, or their first and their last where only these are sure to have waited for a
- * collection. Counts may differ by 2, memory by 10 % and 32 MiB, unless another slack is given.
+ * collection. Counts may differ by 2, heaps by 2 MiB, what is resident by 10 % and 32 MiB, unless another slack is given.
  */
 export function grown(samples: readonly Sample[], memorySlackMiB = MEMORY_SLACK_MIB): string[] {
   const kept = samples.slice(WARM_UP_SAMPLES);
