@@ -42,6 +42,8 @@ const RUN_LIMIT_MS = 120_000;
 /** Of code that is kept; once it is full all of it is translated anew. QEMU takes no more than 2 GiB. */
 const TRANSLATED_MIB = 2047;
 const SHOWN_CHARS = 3000;
+/** As ssh has it; what it runs should end with something else. */
+const SSH_FAILED = 255;
 
 export async function startMachine(options: MachineOptions): Promise<Machine> {
   const { step, shares } = options;
@@ -92,11 +94,17 @@ export const sshCommand = ({ dir, port, key }: MachineFile): string =>
   ['ssh', '-t', ...sshOptions({ dir, port, key }), 'root@127.0.0.1'].join(' ');
 
 function machineAt(target: SshTarget, dispose: () => Promise<void>): Machine {
+  const answer = async (script: string, options: GuestRun): Promise<GuestAnswer> => {
+    const given = await runInGuest(target, script, options);
+    if (given.code === SSH_FAILED)
+      throw new Error(`the node or the way to it is gone; its console ends with: ${logTail(consoleOf(target.dir))}`);
+    return given;
+  };
   return {
     dir: target.dir,
-    answer: (script, options) => runInGuest(target, script, options),
+    answer,
     async run(script, options = {}) {
-      const { code, stdout, stderr } = await runInGuest(target, script, { timeoutMs: RUN_LIMIT_MS, ...options });
+      const { code, stdout, stderr } = await answer(script, { timeoutMs: RUN_LIMIT_MS, ...options });
       if (code === 0) return stdout;
       throw new Error(
         `in the guest: ${script.slice(0, 200)}: exit code ${code}: ${(stdout + stderr).slice(-SHOWN_CHARS)}`,
