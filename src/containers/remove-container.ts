@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { RemoveContainerRequest, RemoveContainerResponse } from '../../generated/runtime/v1/api.js';
 import { removeTree } from '../host/paths.js';
+import { endIo } from '../stdio/end-io.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { ContainerDeps } from './deps.js';
@@ -46,7 +47,7 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
       });
   }
   await steps.step('close streams', async () => {
-    await deps.ios.get(id)?.remove();
+    await endIo(deps.ios.get(id), deps.log);
     deps.ios.delete(id);
   });
   const { containers, snapshots } = deps.containerd;

@@ -4,6 +4,7 @@ import type { Containerd, Exit } from '../containerd/containerd.js';
 import { oomKillCount } from '../host/cgroups.js';
 import { transition, type Container, type Pod } from '../state/records.js';
 import type { State } from '../state/state.js';
+import { endIo } from '../stdio/end-io.js';
 import type { ContainerIo } from '../stdio/stdio.js';
 import { createOomKills, SIGKILL_EXIT_CODE, type OomKills } from './oom-kills.js';
 
@@ -14,7 +15,7 @@ export interface ExitDeps {
   readonly ios: Map<string, ContainerIo>;
 }
 
-/** What a process wrote just before it ended gets this long to reach the log before the exit is published. */
+/** What a process wrote just before it ended gets this long to reach the log before the exit is published; then it goes on. */
 const DRAIN_MS = 1_000;
 const START_RECORDED_MS = 5_000;
 
@@ -76,8 +77,8 @@ async function containerExited(
   );
   logOf(deps.log).info({ container: id, state: published.state }, 'container exited');
   await deps.containerd.tasks.delete(id);
+  await endIo(io, deps.log);
   deps.ios.delete(id);
-  await io?.remove();
 }
 
 /** Its task stays until the pod is stopped: with it would go the shim, and containers of the pod may still run there. */

@@ -5,7 +5,11 @@ import type { Readiness } from './readiness.js';
 export interface CaptureCopy extends Copy {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly truncated: boolean;
+  /** Takes what is in the pipe already, at most twice what a pipe holds: its time is over, and nobody has come to read it. */
+  takeRest(): void;
 }
+
+const REST_MAX_BATCHES = 32;
 
 /** Begins to collect a FIFO's bytes, up to `maxBytes`; what comes after them is read and dropped. */
 export function startCaptureCopy(
@@ -18,18 +22,32 @@ export function startCaptureCopy(
   let buffer = Buffer.alloc(0);
   let length = 0;
   let truncated = false;
+  let closed = false;
 
   function onReadable(): void {
     try {
       const bytes = fifo.read();
       if (bytes === undefined) return;
       if (bytes.length > 0) return keep(bytes);
-      fifo.close();
+      close();
       onEnd();
     } catch (thrown) {
-      fifo.close();
+      close();
       onEnd(thrown instanceof Error ? thrown : new Error(String(thrown)));
     }
+  }
+
+  function takeRest(): void {
+    for (let count = 0; count < REST_MAX_BATCHES && !closed; count++) {
+      const bytes = fifo.read();
+      if (bytes === undefined || bytes.length === 0) return;
+      keep(bytes);
+    }
+  }
+
+  function close(): void {
+    closed = true;
+    fifo.close();
   }
 
   function keep(bytes: Buffer): void {
@@ -46,7 +64,8 @@ export function startCaptureCopy(
 
   fifo.resume();
   return {
-    close: () => fifo.close(),
+    close,
+    takeRest,
     get bytes() {
       return new Uint8Array(buffer.subarray(0, length));
     },

@@ -59,6 +59,7 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
       if (running.size > 0 && closing === undefined) {
         const nudgeAll = (): void => running.forEach(nudge);
         nudgeAll();
+        void thread.send({ kind: 'hurry', io }).catch(ignoreClosed);
         // A thread that replaces one that died opens the streams anew, and has seen no writer that could end them.
         const again = setInterval(nudgeAll, NUDGE_EVERY_MS);
         await new Promise<void>((resolve) => {

@@ -47,6 +47,8 @@ export function createCopies(readiness: Readiness, tell: Tell): Copies {
         }
         case 'detach':
           return ios.get(command.io)?.detach(command.attachment);
+        case 'hurry':
+          return ios.get(command.io)?.hurry();
         case 'finish-capture':
           return ios.get(command.io)?.finish();
         case 'close':
@@ -64,6 +66,7 @@ export function createCopies(readiness: Readiness, tell: Tell): Copies {
 interface Io {
   attach(command: Extract<Command, { kind: 'attach' }>): void;
   detach(attachment: number): void;
+  hurry(): void;
   reopenLog(): void;
   finish(): void;
   close(): void;
@@ -108,7 +111,10 @@ function openLogs(
       const onEnd = (error?: Error): void => tell(streamEnded(io, source.name, error));
       copies.push(startLogCopy({ source, readiness, log, maxLineBytes, fanOut: fanOuts[source.name], onEnd }));
     }
-    return { attach, detach, reopenLog: () => log?.reopen(), finish: () => undefined, close };
+    const hurry = (): void => {
+      for (const fanOut of Object.values(fanOuts)) fanOut.hurry();
+    };
+    return { attach, detach, hurry, reopenLog: () => log?.reopen(), finish: () => undefined, close };
   });
 }
 
@@ -127,6 +133,7 @@ function openCapture(
   const finish = (): void => {
     if (finished) return;
     finished = true;
+    for (const copy of copies.values()) copy.takeRest();
     close();
     const stdout = copies.get('stdout')?.bytes ?? new Uint8Array();
     const stderr = copies.get('stderr')?.bytes ?? new Uint8Array();
@@ -150,6 +157,7 @@ function openCapture(
     return {
       attach: refuse,
       detach: () => undefined,
+      hurry: () => undefined,
       reopenLog: refuse,
       finish,
       close,

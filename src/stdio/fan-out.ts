@@ -11,6 +11,11 @@ export interface FanOut {
   /** Writes to all; false: one has no room for all of it, write no more before `whenRoom` calls. */
   write(bytes: Buffer): boolean;
   whenRoom(resume: () => void): void;
+  /**
+   * From now on there is room for all: what a pipe has no room for is kept for its reader, who is detached when that
+   * becomes more than `KEPT_MAX_BYTES`. For the little that a container has left behind when it ended.
+   */
+  hurry(): void;
   /** The stream has ended: each pipe is closed once its reader has taken what was written. Idempotent. */
   end(): void;
 }
@@ -19,9 +24,12 @@ export function createFanOut(readiness: Readiness): FanOut {
   const pipes = new Map<number, AttachedPipe>();
   const resumes: (() => void)[] = [];
   let ended = false;
+  let hurried = false;
+
+  const hasRoom = (): boolean => hurried || ![...pipes.values()].some((pipe) => pipe.keptBytes > 0);
 
   const roomForAll = (): void => {
-    if ([...pipes.values()].some((pipe) => pipe.full)) return;
+    if (!hasRoom()) return;
     for (const resume of resumes.splice(0)) resume();
   };
 
@@ -38,10 +46,17 @@ export function createFanOut(readiness: Readiness): FanOut {
     },
     remove: (attachment) => pipes.get(attachment)?.close(),
     write(bytes) {
-      for (const pipe of [...pipes.values()]) pipe.write(bytes);
-      return ![...pipes.values()].some((pipe) => pipe.full);
+      for (const pipe of [...pipes.values()]) {
+        pipe.write(bytes);
+        if (pipe.keptBytes > KEPT_MAX_BYTES) pipe.close();
+      }
+      return hasRoom();
     },
     whenRoom: (resume) => void resumes.push(resume),
+    hurry() {
+      hurried = true;
+      roomForAll();
+    },
     end() {
       ended = true;
       for (const pipe of [...pipes.values()]) pipe.end();
@@ -50,12 +65,15 @@ export function createFanOut(readiness: Readiness): FanOut {
 }
 
 interface AttachedPipe {
-  readonly full: boolean;
+  /** What it had no room for. */
+  readonly keptBytes: number;
   write(bytes: Buffer): void;
   end(): void;
   close(): void;
 }
 
+/** A pipe of a container's, and what its shim may have in hand. */
+const KEPT_MAX_BYTES = 2 * 1024 * 1024;
 /** A reader that takes nothing for so long while the container waits for it is given up. */
 const STALLED_MS = 30_000;
 
@@ -110,8 +128,8 @@ function openAttachedPipe(
   };
 
   return {
-    get full() {
-      return left.length > 0;
+    get keptBytes() {
+      return left.length;
     },
     write(bytes) {
       if (closed || ended) return;

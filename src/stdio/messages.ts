@@ -23,6 +23,8 @@ export type Command =
       readonly stderr: string | undefined;
     }
   | { readonly kind: 'detach'; readonly request: number; readonly io: number; readonly attachment: number }
+  /** The container has ended: what is left of its streams waits for nobody who is attached. */
+  | { readonly kind: 'hurry'; readonly request: number; readonly io: number }
   | {
       readonly kind: 'capture';
       readonly request: number;

@@ -44,7 +44,10 @@ export interface ContainerIo {
     readonly stdout?: string | undefined;
     readonly stderr?: string | undefined;
   }): Promise<() => Promise<void>>;
-  /** Resolves when stdout and stderr have ended and what they carried is in the log file; false after `timeoutMs`. */
+  /**
+   * For a container that has ended: who is attached holds nothing up any more. Resolves when stdout and stderr have ended
+   * and what they carried is in the log file; false after `timeoutMs`.
+   */
   drained(timeoutMs: number): Promise<boolean>;
   /** Stops copying, closes every descriptor; FIFOs stay (the container may run on without crid). */
   close(): Promise<void>;

@@ -6,7 +6,10 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { makePipe } from '../../../src/host/pipe.js';
 import type { ContainerIo } from '../../../src/stdio/stdio.js';
-import { countFds, exited, requestIn, setUp, shell } from './helpers.js';
+import { countFds, exited, readLog, requestIn, setUp, shell } from './helpers.js';
+
+/** After it crid detaches who does not read. */
+const STALLED_MS = 30_000;
 
 interface Attached {
   readonly reader: Socket;
@@ -65,6 +68,21 @@ test('who does not read holds the stream up, loses nothing, and holds nobody up 
   await Promise.all([slow.ended, other.ended]);
   assert.ok(other.text().endsWith('\n999999\n1000000\n'));
   assert.ok(other.text().startsWith(slow.text()));
+});
+
+test('once a container has ended, its log waits for nobody who is attached, and they get the end too', async (t) => {
+  const { folder, stdio } = setUp(t);
+  const request = requestIn(folder);
+  const io = await stdio.open(request);
+  const stalled = await attach(t, io);
+  stalled.reader.pause();
+  await exited(shell('seq 150000 >$OUT', io.paths));
+  assert.equal(await io.drained(STALLED_MS / 2), true);
+  assert.deepEqual(readLog(request.logPath!).at(-1)?.content, '150000');
+  await io.remove();
+  stalled.reader.resume();
+  await stalled.ended;
+  assert.ok(stalled.text().endsWith('\n149999\n150000\n'));
 });
 
 test('a reader that goes holds nobody up', async (t) => {

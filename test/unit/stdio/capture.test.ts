@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { makeFifo } from '../../../src/host/fifo.js';
+import { startCaptureCopy } from '../../../src/stdio/capture-copy.js';
 import { countFds, exited, setUp, shell } from './helpers.js';
 
 const LIMIT_BYTES = 1024 * 1024;
@@ -40,6 +43,21 @@ test('a child that keeps the pipe does not hold the output for ever', async (t) 
   const { stdout } = await capture.output;
   assert.deepEqual([settled, Buffer.from(stdout).toString()], [false, 'answer\n']);
   await capture.remove();
+});
+
+test('at its end a capture takes what nobody has come to read yet', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'crid-capture-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, 'fifo');
+  makeFifo(path, 0o600);
+  const never = (): (() => void) => () => undefined;
+  const busy = { watch: never, watchRoom: never, after: never, turn: () => undefined };
+  const copy = startCaptureCopy(path, busy, 2 * LIMIT_BYTES, () => undefined);
+  await exited(shell('head -c 1000000 /dev/zero >$OUT', { stdout: path, stderr: path }));
+  copy.takeRest();
+  copy.close();
+  copy.takeRest();
+  assert.deepEqual([copy.bytes.length, copy.truncated], [1_000_000, false]);
 });
 
 test('an exec that never started leaves nothing', async (t) => {
