@@ -7,7 +7,12 @@ NODE := node --enable-source-maps
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 # make test NODE_VERSION=24: with another Node.js than this machine's, crid itself included.
 ifdef NODE_VERSION
-export PATH := $(shell tools/other-node.sh $(NODE_VERSION)):$(PATH)
+OTHER_NODE := $(shell tools/other-node.sh $(NODE_VERSION))
+# $(shell) goes on when its command fails, with what that has printed: nothing.
+ifeq ($(OTHER_NODE),)
+$(error no Node.js $(NODE_VERSION))
+endif
+export PATH := $(OTHER_NODE):$(PATH)
 endif
 
 .PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming soak soak-logs run generate format clean

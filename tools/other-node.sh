@@ -13,5 +13,13 @@ bin=$cache/node_modules/node-linux-$arch/bin
 # The package is the published binary and nothing else; no script runs when it is installed.
 [ -x "$bin/node" ] ||
   npm install --prefix "$cache" --ignore-scripts --no-audit --no-fund --loglevel=error "node-linux-$arch@$version" >&2
-"$bin/node" --version >&2
+found=$("$bin/node" --version)
+echo "$found" >&2
+case $found in
+"v$version" | "v$version".*) ;;
+*)
+  echo "Node.js $found instead of $version" >&2
+  exit 1
+  ;;
+esac
 echo "$bin"
