@@ -1,3 +1,5 @@
+import { whyLeftOut, type Selection } from './selection.js';
+
 /** What a run of the suite came to, spec by spec. */
 export interface Report {
   readonly passed: readonly Spec[];
@@ -10,7 +12,7 @@ export interface Report {
 
 export interface Spec {
   readonly name: string;
-  /** The beginning of why it failed or was skipped, in one line; "" if it passed. */
+  /** The beginning of why it failed, was skipped or left out, in one line; "" if it passed. */
   readonly reason: string;
   readonly durationMs: number;
 }
@@ -19,6 +21,7 @@ const SHOWN_CHARS = 250;
 
 /** What is read of ginkgo's JSON report (github.com/onsi/ginkgo/v2/types, Report and SpecReport). */
 interface GinkgoSuite {
+  readonly SuiteDescription?: string;
   readonly SpecReports?: readonly GinkgoSpec[] | null;
 }
 interface GinkgoSpec {
@@ -31,35 +34,45 @@ interface GinkgoSpec {
   readonly Failure?: { readonly Message?: string };
 }
 
+const EVERYTHING: Selection = { focus: [], skip: [] };
+const NOT_RUN = 'it was to run, and the suite ended before';
+
 /** Reads ginkgo's JSON report. Whatever is neither passed, skipped nor left out has failed, the suite's own nodes too. */
-export function readReport(json: string): Report {
+export function readReport(json: string, selection = EVERYTHING): Report {
   const report = { passed: [] as Spec[], failed: [] as Spec[], skipped: [] as Spec[], leftOut: [] as Spec[] };
-  for (const each of (JSON.parse(json) as GinkgoSuite[]).flatMap((suite) => suite.SpecReports ?? [])) {
-    const list = report[listOf(each)];
-    // Nodes around the specs (BeforeSuite, …) count only when they fail.
-    if (each.LeafNodeType === 'It' || list === report.failed) list.push(spec(each));
+  for (const { SuiteDescription = '', SpecReports } of JSON.parse(json) as GinkgoSuite[]) {
+    for (const each of SpecReports ?? []) {
+      const name = nameOf(each);
+      const [list, reason = ''] = outcome(each, () => whyLeftOut(`${SuiteDescription} ${name}`, selection));
+      // Nodes around the specs (BeforeSuite, …) count only when they fail.
+      if (each.LeafNodeType === 'It' || list === 'failed') {
+        report[list].push({ name, reason, durationMs: Math.round(each.RunTime / 1e6) });
+      }
+    }
   }
   return report;
 }
 
-function listOf({ State, Failure }: GinkgoSpec): keyof Report {
+function outcome({ State, LeafNodeType, Failure }: GinkgoSpec, why: () => string | undefined): [keyof Report, string?] {
+  const message = (Failure?.Message ?? '').replaceAll(/\s+/g, ' ').trim().slice(0, SHOWN_CHARS);
   switch (State) {
     case 'passed':
-      return 'passed';
+      return ['passed'];
     case 'pending':
-      return 'leftOut';
-    case 'skipped':
-      return Failure?.Message ? 'skipped' : 'leftOut';
+      return ['leftOut', 'the suite itself has it as pending'];
+    case 'skipped': {
+      if (message || LeafNodeType !== 'It') return ['skipped', message];
+      // After an abort, and when its time is over, ginkgo calls the rest the same as what nobody asked for.
+      const reason = why();
+      return reason === undefined ? ['failed', NOT_RUN] : ['leftOut', reason];
+    }
     default:
-      return 'failed';
+      return ['failed', message];
   }
 }
 
-const spec = ({ ContainerHierarchyTexts, LeafNodeText, LeafNodeType, RunTime, Failure }: GinkgoSpec): Spec => ({
-  name: [...(ContainerHierarchyTexts ?? []), LeafNodeText || LeafNodeType].join(' '),
-  reason: (Failure?.Message ?? '').replaceAll(/\s+/g, ' ').trim().slice(0, SHOWN_CHARS),
-  durationMs: Math.round(RunTime / 1e6),
-});
+const nameOf = ({ ContainerHierarchyTexts, LeafNodeText, LeafNodeType }: GinkgoSpec): string =>
+  [...(ContainerHierarchyTexts ?? []), LeafNodeText || LeafNodeType].join(' ');
 
 /** The report as text: what did not pass, by name and with its reason; the counts last. */
 export function describeReport({ passed, failed, skipped, leftOut }: Report): string {

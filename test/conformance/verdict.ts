@@ -21,6 +21,14 @@ export function withoutExcuse(report: Report, excuses: readonly Excuse[]): Repor
   };
 }
 
+/** A suite that ran fewer specs than it has to has failed, and one of which none passed: a focus may match nothing. */
+export function withAtLeast(report: Report, least = 1): Report {
+  const [passed, ran] = [report.passed.length, [...report.passed, ...report.failed, ...report.skipped].length];
+  if (passed > 0 && ran >= least) return report;
+  const reason = `${ran} specs ran and ${passed} passed; ${least} or more have to run`;
+  return { ...report, failed: [...report.failed, { name: 'the suite', reason, durationMs: 0 }] };
+}
+
 /** Two servers side by side: the counts, and each spec that did not come out the same. */
 export function describeComparison(sides: Readonly<Record<string, Report>>): string {
   const [names, reports] = [Object.keys(sides), Object.values(sides)];

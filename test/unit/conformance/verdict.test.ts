@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Report, Spec } from '../../conformance/report.js';
-import { describeComparison, excusesOf, withoutExcuse } from '../../conformance/verdict.js';
+import { describeComparison, excusesOf, withAtLeast, withoutExcuse } from '../../conformance/verdict.js';
 
 const spec = (name: string, reason = ''): Spec => ({ name, reason, durationMs: 1 });
 const report = (lists: Partial<Report>): Report => ({ passed: [], failed: [], skipped: [], leftOut: [], ...lists });
@@ -21,6 +21,18 @@ test('a spec that skips itself has failed, unless the machine lacks what it test
     withoutExcuse(skipping, excusesOf({ hasAppArmor: true })).failed.map(({ name }) => name),
     ['[k8s.io] AppArmor should enforce', 'b'],
   );
+});
+
+test('a suite that ran too little has failed, though none of its specs has', () => {
+  const failures = (lists: Partial<Report>, least?: number): string[] =>
+    withAtLeast(report(lists), least).failed.map(({ name, reason }) => `${name}: ${reason}`);
+  assert.deepEqual(failures({ leftOut: [spec('a')] }), ['the suite: 0 specs ran and 0 passed; 1 or more have to run']);
+  assert.deepEqual(failures({ skipped: [spec('a')] }), ['the suite: 1 specs ran and 0 passed; 1 or more have to run']);
+  assert.deepEqual(failures({ passed: [spec('a'), spec('b')] }, 3), [
+    'the suite: 2 specs ran and 2 passed; 3 or more have to run',
+  ]);
+  const enough = report({ passed: [spec('a')], failed: [spec('b', 'x')], skipped: [spec('c', 'y')] });
+  assert.deepEqual(withAtLeast(enough, 3), enough);
 });
 
 test('two servers side by side: counts, and what did not come out the same', () => {

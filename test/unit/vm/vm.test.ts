@@ -23,6 +23,7 @@ test('the options of the runner', () => {
   });
   const ci = parseOptions(['--ci']);
   assert.ok(ci.tests && ci.conformance && ci.conformance.focus.length > 0);
+  assert.equal(ci.conformance.least, 49);
   for (const args of [[], ['conformance', '--server', 'other'], ['conformance', 'word'], ['other']]) {
     assert.throws(() => parseOptions(args), /usage/);
   }
