@@ -16,6 +16,8 @@ export interface TinyImage {
 export interface TinyOptions {
   readonly user?: string;
   readonly architecture?: string;
+  /** LABELs, in its configuration. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** Of the manifest. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** Instead of a file that is random. */
@@ -30,7 +32,7 @@ export function tinyImage(options: TinyOptions = {}): TinyImage {
   const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
     os: 'linux',
     architecture: options.architecture ?? goArch(),
-    config: { User: options.user ?? '', Cmd: ['/random'] },
+    config: { User: options.user ?? '', Cmd: ['/random'], Labels: options.labels ?? {} },
     rootfs: { type: 'layers', diff_ids: [digestOf(tar)] },
   });
   const manifest = jsonBlob('application/vnd.oci.image.manifest.v1+json', {
