@@ -114,8 +114,8 @@ const rules: Rule[] = [
   {
     name: 'propagation: private by default',
     config: volume({}),
-    command: `${mounted('/volume')} | grep -cE "shared:|master:"`,
-    expected: '0',
+    command: `${mounted('/volume')} | grep -vcE "shared:|master:"`,
+    expected: '1',
   },
   {
     name: 'propagation: HOST_TO_CONTAINER',
@@ -171,8 +171,8 @@ const rules: Rule[] = [
   { name: '/sys is read-only', command: 'grep " /sys " /proc/self/mounts | grep -o " ro,"', expected: 'ro,' },
   {
     name: 'cgroups are read-only',
-    command: 'grep " /sys/fs/cgroup" /proc/self/mounts | grep -v "^tmpfs" | grep -c " rw,"',
-    expected: '0',
+    command: 'grep " /sys/fs/cgroup" /proc/self/mounts | grep -v "^tmpfs" | cut -d" " -f4 | cut -c1-3 | sort -u',
+    expected: 'ro,',
   },
   {
     name: '/dev/shm is the pod’s, of 64 MiB',

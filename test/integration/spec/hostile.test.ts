@@ -268,12 +268,15 @@ test('a link in a sub path does not leave the image', async () => {
 
 test('a source that is a link to nowhere, or to itself, leaves nothing', async () => {
   const dir = await mkdtemp(join(suite.stack.dir, 'links-'));
-  await symlink('itself', join(dir, 'itself'));
   const before = await leaks(suite.stack);
-  await assertFails(
-    suite.pod.create(mount({ host_path: join(dir, 'itself') })),
-    'FAILED_PRECONDITION',
-    'mounts[0].host_path',
-  );
+  for (const [name, target] of [
+    ['link', join(dir, 'nowhere')],
+    ['itself', 'itself'],
+  ] as const) {
+    await symlink(target, join(dir, name));
+    const config = mount({ host_path: join(dir, name) });
+    await assertFails(suite.pod.create(config), 'FAILED_PRECONDITION', 'mounts[0].host_path');
+  }
+  assert.deepEqual((await readdir(dir)).sort(), ['itself', 'link']);
   await assertLeavesNothing(suite.stack, before);
 });
