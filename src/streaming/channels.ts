@@ -10,7 +10,7 @@ export interface Channels extends Pick<WebSocketConnection, 'receive' | 'ping' |
 
 export interface ChannelsOptions {
   readonly link: Link;
-  /** Text messages: a digit for the channel, then base64. */
+  /** Text messages: one character for the channel (see `digitOf`), then base64. */
   readonly base64: boolean;
   /** Version 5: 255 and a channel's number end that channel. */
   readonly endSignal: boolean;
@@ -27,13 +27,17 @@ export function createChannels(options: ChannelsOptions): Channels {
     close: socket.close,
     send: (channel, bytes) =>
       base64
-        ? socket.send(true, Buffer.from(`${channel}${Buffer.from(bytes).toString('base64')}`, 'latin1'))
+        ? socket.send(true, Buffer.from(`${digitOf(channel)}${Buffer.from(bytes).toString('base64')}`, 'latin1'))
         : socket.send(false, Buffer.from([channel]), bytes),
   };
 }
 
 const END_SIGNAL = 255;
 const MAX_BASE64_BYTES = 1024 * 1024;
+const ZERO = '0'.charCodeAt(0);
+
+/** One character for any channel, as Kubernetes has it: what comes after '9' is no digit. */
+const digitOf = (channel: number): string => String.fromCharCode(ZERO + channel);
 
 /** Passes a message on as it comes, once its channel is known. */
 function splitRaw({ endSignal, onData, onEnd }: ChannelsOptions): (part: MessagePart) => void {
@@ -55,21 +59,21 @@ function splitRaw({ endSignal, onData, onEnd }: ChannelsOptions): (part: Message
   };
 }
 
-/** Base64 cannot be cut anywhere, so a whole message is gathered. */
+/**
+ * Base64 cannot be cut anywhere, so a whole message is gathered, as text: pieces would each hold the buffer that they came
+ * in, and a piece of nothing its place among them.
+ */
 function gatherBase64(onData: ChannelsOptions['onData']): (part: MessagePart) => void {
-  const parts: Buffer[] = [];
-  let length = 0;
+  let message = '';
 
   return ({ bytes, last }) => {
-    length += bytes.length;
-    if (length > MAX_BASE64_BYTES)
+    if (message.length + bytes.length > MAX_BASE64_BYTES)
       throw new WebSocketError(1009, `websocket message of more than ${MAX_BASE64_BYTES} bytes`);
-    parts.push(bytes);
+    message += bytes.toString('latin1');
     if (!last) return;
-    const message = Buffer.concat(parts.splice(0)).toString('latin1');
-    length = 0;
-    const channel = message.charCodeAt(0) - '0'.charCodeAt(0);
+    const channel = message.charCodeAt(0) - ZERO;
     const decoded = Buffer.from(message.slice(1), 'base64');
+    message = '';
     if (decoded.length > 0) onData(channel, decoded);
   };
 }

@@ -1,0 +1,26 @@
+import type { Link } from '../../../src/streaming/link.js';
+
+/** A link without a connection: what is sent over it, and how many hold its client back. */
+export function stubLink(): { link: Link; sent: Uint8Array[]; holders: () => number } {
+  const sent: Uint8Array[] = [];
+  let holders = 0;
+  const link: Link = {
+    send(...parts) {
+      sent.push(...parts);
+      return true;
+    },
+    whenDrained: setImmediate,
+    hold() {
+      holders += 1;
+      let held = true;
+      return () => {
+        if (held) holders -= 1;
+        held = false;
+      };
+    },
+    end: () => undefined,
+    destroy: () => undefined,
+    destroyAfter: () => () => undefined,
+  };
+  return { link, sent, holders: () => holders };
+}
