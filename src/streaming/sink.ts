@@ -49,6 +49,8 @@ export function createSink({ link, limitBytes, onFlushed }: SinkOptions): Sink {
     pending += 1;
     target?.write(bytes, () => {
       pending -= 1;
+      // Not on 'drain', which tells of the target's own high-water mark only: below that the client would be held for ever.
+      if (pending === 0) release();
       flushedIfEnded();
     });
     holdBack(target?.writableLength ?? 0);
@@ -77,10 +79,8 @@ export function createSink({ link, limitBytes, onFlushed }: SinkOptions): Sink {
     open(socket) {
       if (discarded) return;
       target = socket;
-      socket.on('drain', release);
       socket.on('close', discard);
       for (const bytes of early.splice(0)) pass(bytes);
-      if (!socket.writableNeedDrain) release();
       flushedIfEnded();
     },
     discard,
