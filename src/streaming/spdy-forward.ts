@@ -2,6 +2,7 @@ import type { Forwarded, ForwardFace, Forwards } from './forward-session.js';
 import type { Link } from './link.js';
 import type { MessagePart } from './websocket-frames.js';
 import { createWebSocket } from './websocket.js';
+import { SpdyError } from './spdy-frames.js';
 import { createSpdyConnection, type SpdyConnection, type SpdyStream, type StreamListener } from './spdy.js';
 
 /** Port-forward over SPDY/3.1: two streams for each TCP connection, one for data and one for an error's text. */
@@ -33,10 +34,15 @@ export function createTunnelForward(link: Link, forwards: Forwards): ForwardFace
 
 /** The second stream of a pair gets this long to come. */
 const PAIR_WITHIN_MS = 30_000;
+/** Kubernetes' clients count; it is kept for as long as its pair is not whole. */
+const MAX_REQUEST_ID = 256;
+
+/** Of a stream, without the headers that it came with. */
+type Half = Pick<SpdyStream, 'send' | 'finish'>;
 
 interface Pair {
-  data?: SpdyStream;
-  error?: SpdyStream;
+  data?: Half;
+  error?: Half;
   /** What came on the data stream before the pair was whole goes here too. */
   readonly forwarded: Forwarded;
   readonly late: NodeJS.Timeout;
@@ -74,9 +80,10 @@ function createPairs(send: (...parts: readonly Uint8Array[]) => boolean, forward
       if (port === undefined || (type !== 'data' && type !== 'error')) return undefined;
       // Clients of old send no id and open one connection at a time.
       const key = stream.headers.get('requestid') ?? `port ${port}`;
+      if (key.length > MAX_REQUEST_ID) throw new SpdyError(`spdy requestID of more than ${MAX_REQUEST_ID} characters`);
       const pair = pairs.get(key) ?? begin(key, port);
       if (pair[type]) return undefined;
-      pair[type] = stream;
+      pair[type] = { send: stream.send, finish: stream.finish };
       if (pair.data && pair.error) {
         clearTimeout(pair.late);
         pairs.delete(key);

@@ -14,9 +14,9 @@ import { createHeaderReader, createHeaderWriter, type SpdyHeaders } from './spdy
 export interface SpdyStream {
   readonly headers: SpdyHeaders;
   /** Sends; false: the client is slow. What comes after `finish` or a reset is dropped. */
-  send(bytes: Uint8Array): boolean;
+  readonly send: (bytes: Uint8Array) => boolean;
   /** Ends this side of the stream. Idempotent. */
-  finish(): void;
+  readonly finish: () => void;
 }
 
 export interface StreamListener {
