@@ -16,11 +16,14 @@ export interface Candidate {
 export function createHttpServer(
   data: Pick<StreamWorkerData, 'tls'>,
   onCandidate: (candidate: Candidate) => void,
+  headersWithinMs = HEADERS_WITHIN_MS,
 ): Server {
   const limits = { maxHeaderSize: MAX_HEADER_BYTES, keepAliveTimeout: 1_000, connectionsCheckingInterval: 1_000 };
-  const server = data.tls ? createTlsServer({ ...limits, ...data.tls }) : createServer(limits);
-  server.headersTimeout = HEADERS_WITHIN_MS;
-  server.requestTimeout = HEADERS_WITHIN_MS;
+  const server = data.tls
+    ? createTlsServer({ ...limits, ...data.tls, handshakeTimeout: headersWithinMs })
+    : createServer(limits);
+  server.headersTimeout = headersWithinMs;
+  server.requestTimeout = headersWithinMs;
   server.maxConnections = MAX_CONNECTIONS;
   server.on('request', (_request, response) => {
     response.writeHead(400, { 'Content-Type': 'text/plain', Connection: 'close' });
@@ -51,7 +54,9 @@ export function refuse(socket: Socket, { status, message, headers = [] }: Refusa
     ...headers,
   ];
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
-  socket.setTimeout(REFUSED_MS, () => socket.destroy());
+  // No idle time, which each byte that comes would renew.
+  const late = setTimeout(() => socket.destroy(), REFUSED_MS);
+  socket.once('close', () => clearTimeout(late));
   socket.resume();
 }
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
 import { createHttpServer, type Candidate } from '../../../src/streaming/http-server.js';
+import { selfSigned } from '../../../src/streaming/self-signed.js';
 import { CONTROL, controlFrame, createSpdyFrameReader, dataHeader } from '../../../src/streaming/spdy-frames.js';
 import { OPCODE } from '../../../src/streaming/websocket-frames.js';
 import { until } from '../../../tools/stack/wait.js';
@@ -41,7 +42,8 @@ async function startFace(t: TestContext, onCandidate = ({ socket }: Candidate): 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close());
-  const open = (): Socket => connect((server.address() as AddressInfo).port, '127.0.0.1').on('error', () => undefined);
+  const open = (more?: { allowHalfOpen: boolean }): Socket =>
+    connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', ...more }).on('error', () => undefined);
   const connections = (): Promise<number> =>
     new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
   return { open, connections, upgraded, patience };
@@ -74,8 +76,8 @@ const PROTOCOL_ERROR = 1;
 test('clients that say nothing, or a letter now and then, are told to go', async (t) => {
   const { open, connections, patience } = await startFace(t);
   assert.deepEqual(patience, { headersMs: 10_000, requestMs: 10_000 });
-  const silent = Array.from({ length: 50 }, open);
-  const slow = Array.from({ length: 50 }, open);
+  const silent = Array.from({ length: 50 }, () => open());
+  const slow = Array.from({ length: 50 }, () => open());
   const answers = Promise.all([...silent, ...slow].map(answerOf));
   const typing = setInterval(() => slow.forEach((socket, at) => socket.write(REQUEST.charAt(at % 20))), 20);
   const all = await answers.finally(() => clearInterval(typing));
@@ -83,6 +85,30 @@ test('clients that say nothing, or a letter now and then, are told to go', async
   // A letter after another makes no request: that may be noticed first.
   for (const text of all.slice(50)) assert.match(text, /^HTTP\/1.1 40[08] /);
   assert.equal(await connections(), 0);
+});
+
+test('a TLS handshake takes no longer than headers may', async (t) => {
+  const server = createHttpServer({ tls: selfSigned() }, () => undefined, 300).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  // Far below the 120 s that Node gives.
+  const late = setTimeout(() => socket.destroy(new Error('not told to go')), LIMIT_MS);
+  await answerOf(socket).finally(() => clearTimeout(late));
+  assert.equal(socket.errored, null);
+});
+
+test('a client that is refused is told so and closed, whatever it still sends', async (t) => {
+  const { open, connections } = await startFace(t);
+  const socket = open({ allowHalfOpen: true });
+  t.after(() => socket.destroy());
+  let answer = '';
+  socket.on('data', (bytes: Buffer) => (answer += bytes.toString()));
+  socket.write(REQUEST.replace('/exec/', '/nowhere/'));
+  await until('it is answered', LIMIT_MS, () => answer.startsWith('HTTP/1.1 404 ') || undefined);
+  const typing = setInterval(() => socket.write('x'), 20);
+  t.after(() => clearInterval(typing));
+  await until('it is closed', LIMIT_MS, async () => (await connections()) === 0 || undefined);
 });
 
 test('headers without end are refused before they are kept', async (t) => {
