@@ -26,6 +26,8 @@ export async function createStreaming(options: {
   const tls = await keyPair(config);
   const tokens = createTokens<CommandRequest | ForwardRequest>({ limit: MAX_TOKENS, lifetimeMs: TOKEN_LIFETIME_MS });
   let port = Number(config.stream_server_port);
+  /** All that have not ended, be they still starting. */
+  const threads = new Set<RunningThread>();
   let running: RunningThread | undefined;
   let closing = false;
 
@@ -35,15 +37,14 @@ export async function createStreaming(options: {
       const request = tokens.redeem(token);
       return request?.route === route ? request : undefined;
     });
-    thread.exited.then(
-      () => onExit(thread),
-      () => onExit(thread),
-    );
+    threads.add(thread);
+    void thread.exited.then(() => onExit(thread));
     port = await thread.listening;
     running = thread;
   };
 
   const onExit = (thread: RunningThread): void => {
+    threads.delete(thread);
     if (running !== thread || closing) return;
     running = undefined;
     log.error('the streaming thread died, restarting it');
@@ -55,6 +56,7 @@ export async function createStreaming(options: {
     setTimeout(() => {
       if (closing) return;
       start().catch((error: unknown) => {
+        if (closing) return;
         log.error({ err: CriError.from(error).message }, 'cannot restart the streaming thread');
         restart();
       });
@@ -72,7 +74,7 @@ export async function createStreaming(options: {
     },
     async close() {
       closing = true;
-      await running?.stop();
+      await Promise.all([...threads].map((thread) => thread.stop()));
       running = undefined;
     },
   };
@@ -82,7 +84,7 @@ interface RunningThread {
   /** The port, once it listens. */
   readonly listening: Promise<number>;
   readonly exited: Promise<void>;
-  /** Ends all sessions, then the thread. */
+  /** Ends all sessions, then the thread; after `SETTLE_MS` whatever they are at. */
   stop(): Promise<void>;
 }
 
@@ -132,10 +134,13 @@ function startThread(
     listening,
     exited,
     async stop() {
+      const endMs = performance.now() + SETTLE_MS;
       post({ kind: 'stop' });
       sessions.endAll('crid stops');
+      const late = setTimeout(() => void worker.terminate(), SETTLE_MS);
       await exited;
-      await sessions.settled(SETTLE_MS);
+      clearTimeout(late);
+      await sessions.settled(Math.max(0, endMs - performance.now()));
     },
   };
 }

@@ -13,13 +13,19 @@ const data = workerData as StreamWorkerData;
 const pace = createPace(data.callsUnderWay);
 const candidates = new Map<number, Candidate>();
 const sessions = new Map<number, Session>();
-const clients = new Set<Socket>();
+/** Every connection, from before its TLS handshake to after its upgrade: Node's server knows those in between only. */
+const connections = new Set<Socket>();
 let lastSession = 0;
 
 const server = createHttpServer(data, (candidate) => {
   const session = (lastSession += 1);
   candidates.set(session, candidate);
   tell({ kind: 'redeem', session, route: candidate.route, token: candidate.token });
+});
+
+server.on('connection', (socket: Socket) => {
+  connections.add(socket);
+  socket.once('close', () => connections.delete(socket));
 });
 
 // Without this listener a port that is taken ends the thread; with it, it ends it too, and says why.
@@ -51,7 +57,6 @@ function begin(session: number, grant: Grant): void {
     return;
   }
   const { socket, upgrade } = candidate;
-  clients.add(socket);
   accept(socket, upgrade);
   const link = createLink(
     socket,
@@ -60,7 +65,6 @@ function begin(session: number, grant: Grant): void {
       onBytes: (bytes) => sessions.get(session)?.receive(bytes),
       probe: () => sessions.get(session)?.probe(),
       onClosed(reason) {
-        clients.delete(socket);
         sessions.get(session)?.release();
         sessions.delete(session);
         tell({ kind: 'gone', session, reason });
@@ -71,9 +75,10 @@ function begin(session: number, grant: Grant): void {
 }
 
 function stop(): void {
+  // What is about to listen cannot be closed.
+  if (!server.listening) return void server.once('listening', stop);
   server.close();
-  server.closeAllConnections();
-  for (const socket of clients) socket.destroy();
+  for (const socket of connections) socket.destroy();
   parentPort?.close();
 }
 
