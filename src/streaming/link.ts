@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { unacknowledged } from '../host/send-queue.js';
 import type { Pace } from './pace.js';
 
 /** The bytes to and from one client after the upgrade of its connection (see Candidate), whatever is spoken over them. */
@@ -12,7 +13,10 @@ export interface Link {
   whenDrained(resume: () => void): void;
   /** Stops reading until every holder has let go; answers how to let go (idempotent). */
   hold(): () => void;
-  /** Sends nothing more, and closes when all has left, in any case after `LINGER_MS`. */
+  /**
+   * Sends nothing more, and closes when the client does: when it has all, after `LINGER_MS` in any case, and before that
+   * when it has taken nothing for the idle time.
+   */
   end(): void;
   /** Closes at once. */
   destroy(reason: string): void;
@@ -82,7 +86,7 @@ export function createLink(
     // What still comes is thrown away, so that the client's own end is seen.
     socket.removeListener('data', onData);
     socket.resume();
-    limits.add(LINGER_MS, () => socket.destroy());
+    linger(socket, limits, idleTimeoutMs);
   };
 
   const onData = (bytes: Buffer): void => {
@@ -138,6 +142,22 @@ function writeTogether(socket: Socket, parts: readonly Uint8Array[]): void {
   socket.uncork();
 }
 
+/** Destroys what has been ended: when all has left, after `LINGER_MS`; before that, when nothing has left for `stalledMs`. */
+function linger(socket: Socket, limits: ReturnType<typeof createLimits>, stalledMs: number): void {
+  // Not what Node has alone: megabytes may wait in the kernel, which throws them away when bytes that came are unread then.
+  const left = (): number => socket.writableLength + unacknowledged(socket);
+
+  const look = (before: number, stillMs: number): void => {
+    const isOver = before === 0 ? stillMs >= LINGER_MS : stalledMs > 0 && stillMs >= stalledMs;
+    if (isOver) return void socket.destroy();
+    limits.add(LOOK_MS, () => {
+      const now = left();
+      look(now, now === before ? stillMs + LOOK_MS : 0);
+    });
+  };
+  look(left(), 0);
+}
+
 /** When a link may send again. */
 function createTurns(socket: Socket, pace: Pace) {
   let restUntilMs = 0;
@@ -164,7 +184,10 @@ function createLimits() {
   return {
     /** Answers how to take it back. */
     add(ms: number, act: () => void): () => void {
-      const timer = setTimeout(act, ms).unref();
+      const timer = setTimeout(() => {
+        timers.delete(timer);
+        act();
+      }, ms).unref();
       timers.add(timer);
       return () => {
         clearTimeout(timer);
@@ -181,4 +204,5 @@ function createLimits() {
 const PROBE_MS = 2_000;
 const KEEP_ALIVE_MS = 30_000;
 const LINGER_MS = 10_000;
+const LOOK_MS = 2_000;
 const UNREAD_MAX_BYTES = 16 * 1024 * 1024;
