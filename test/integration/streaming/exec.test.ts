@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { processes } from '../../../tools/stack/leftovers.js';
 import { until } from '../../../tools/stack/wait.js';
 import { leaks } from '../../harness/leaks.js';
-import { openCommandClient, TRANSPORTS } from '../../harness/streaming/command-client.js';
+import { openCommandClient, TRANSPORTS, type CommandClient } from '../../harness/streaming/command-client.js';
 import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 import { assertFails, startSuite, type BadRequest } from '../rpc/suite.js';
 import { openCommand } from '../../harness/streaming/spdy-client.js';
@@ -29,10 +29,10 @@ async function execUrl(cmd: string[], more: { stdin?: boolean; tty?: boolean } =
 
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
+const running = async (word: string) => (await processes()).find(({ args }) => args.includes(word));
+
 const gone = (word: string): Promise<true> =>
-  until(`no process ${word}`, GONE_WITHIN_MS, async () =>
-    (await processes()).some(({ args }) => args.includes(word)) ? undefined : true,
-  );
+  until(`no process ${word}`, GONE_WITHIN_MS, async () => ((await running(word)) ? undefined : true));
 
 /** Descriptors of crid, and what containerd and the host have, with nothing under way. */
 async function settled(): Promise<{ fds: number; fifos: readonly string[] }> {
@@ -132,11 +132,33 @@ test('a client that goes takes its command along', async () => {
   for (const word of ['8301', '8302']) await gone(word);
 });
 
-test('a command that ignores its input ends all the same, and so does one whose client stopped reading', async () => {
-  const ignoring = await openWebSocket(await execUrl(['sh', '-c', 'sleep 0.3; echo done'], { stdin: true }), [V5]);
-  for (let sent = 0; sent < 64; sent += 1) ignoring.send(0, Buffer.alloc(65_536));
-  await ignoring.until(1, (bytes) => bytes.includes('done'));
-  ignoring.socket.destroy();
+/** More than the pipe of an input and all buffers on the way take of what nobody reads. */
+async function sendUnread(client: CommandClient): Promise<void> {
+  for (let sent = 0; sent < 64; sent += 1) void client.write(Buffer.alloc(65_536));
+  await sleep(ENDS_SEEN_MS);
+}
+
+test('a command that ignores its input ends with its own outcome, and goes with its client', async () => {
+  for (const transport of TRANSPORTS) {
+    const script = ['sh', '-c', 'while ! rm /tmp/enough 2>/dev/null; do sleep 0.05; done; echo done; exit 42'];
+    let output = '';
+    const onOutput = (_stream: string, bytes: Buffer): void => void (output += bytes.toString());
+    const options = { transport, stdin: true, onOutput };
+    const ending = await openCommandClient(await execUrl(script, { stdin: true }), options);
+    await sendUnread(ending);
+    await suite.pod.exec(id, ['touch', '/tmp/enough']);
+    assert.match(await ending.outcome, /"reason":"ExitCode","message":"42"/, transport);
+    assert.equal(output, 'done\n', transport);
+
+    const staying = await openCommandClient(await execUrl(['sleep', '8304'], { stdin: true }), options);
+    await sendUnread(staying);
+    assert.ok(await running('8304'), 'it runs until then');
+    staying.socket.destroy();
+    await gone('8304');
+  }
+});
+
+test('a client that stopped reading takes its command along when it goes', async () => {
   const stalled = await openWebSocket(await execUrl(['sh', '-c', 'cat /dev/zero | head -c 1000000000; sleep 8303']), [
     V5,
   ]);
@@ -148,9 +170,14 @@ test('a command that ignores its input ends all the same, and so does one whose 
 });
 
 test('a child that keeps the streams open does not keep the client', async () => {
-  const socket = await openWebSocket(await execUrl(['sh', '-c', 'sleep 4 & echo out']), [V5]);
+  const socket = await openWebSocket(await execUrl(['sh', '-c', 'sleep 7331 & echo out']), [V5]);
   assert.equal(await socket.closed, 1000);
   assert.equal(socket.received(1).toString(), 'out\n');
+  assert.match(socket.received(3).toString(), /"Success"/);
+  const child = await running('7331');
+  assert.ok(child, 'it lives on');
+  process.kill(child.pid, 'SIGKILL');
+  await gone('7331');
 });
 
 test('fifty at once, some of them cut off, leave nothing', async () => {
