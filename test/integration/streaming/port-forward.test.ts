@@ -12,6 +12,8 @@ const suite = startSuite({ withPod: true });
 const ECHO_PORT = 8000;
 const IPV6_PORT = 8006;
 const NOBODY = 8001;
+const ENDING_PORT = 8002;
+const COUNT_PORT = 8003;
 const MIB = 1024 * 1024;
 
 let started: Promise<PodServer> | undefined;
@@ -63,6 +65,43 @@ test('over the tunnel in a WebSocket, by the name of today and that of Kubernete
     const { data, error } = await through(client, ECHO_PORT, Buffer.from(protocol));
     assert.deepEqual([data.toString(), error], [protocol, '']);
     client.socket.destroy();
+  }
+});
+
+/** Ends each connection to its first port at once, and counts what still comes; tells it on the second once it has all. */
+const endingServer = `
+  const { createServer } = require('node:net');
+  let [count, done] = [0, new Promise(() => {})];
+  createServer({ allowHalfOpen: true }, (socket) => {
+    count = 0;
+    done = new Promise((resolve) => socket.on('close', resolve));
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (bytes) => (count += bytes.length));
+    socket.end('bye');
+  }).listen(${ENDING_PORT}, '127.0.0.1', () => {
+    const told = createServer({ allowHalfOpen: true }, (socket) => void done.then(() => socket.end(String(count))));
+    told.listen(${COUNT_PORT}, '127.0.0.1', () => console.log('ready'));
+  });
+`;
+
+test('a pod that ends its half first still gets all that the client sends', async () => {
+  const ending = await startPodServer(suite.crid, suite.pod.id, endingServer);
+  try {
+    const url = forwardUrl;
+    for (const client of [await openSpdy(await url(), 'portforward.k8s.io'), await openTunnel(await url())]) {
+      const pair = { port: String(ENDING_PORT), requestID: 'ending' };
+      const error = await client.open({ ...pair, streamType: 'error' });
+      error.end();
+      const data = await client.open({ ...pair, streamType: 'data' });
+      assert.equal((await data.all).toString(), 'bye');
+      for (let sent = 0; sent < 64; sent += 1) data.write(Buffer.alloc(65_536));
+      data.end();
+      const told = await through(client, COUNT_PORT, Buffer.alloc(0));
+      assert.deepEqual([told.data.toString(), (await error.all).toString()], [String(64 * 65_536), '']);
+      client.socket.destroy();
+    }
+  } finally {
+    ending.stop();
   }
 });
 
