@@ -58,6 +58,18 @@ test('stdin that is for the first client alone ends with it, and all that follow
   await assertFails(attachUrl(id), 'FAILED_PRECONDITION', id);
 });
 
+test('stdin that is for the first client alone ends also when that client vanishes', async () => {
+  const command = ['sh', '-c', 'while read line; do echo "$line"; done; exit 7'];
+  const id = await suite.pod.run({ command, stdin: true, stdin_once: true });
+  const client = await answering(id);
+  client.socket.resetAndDestroy();
+  const code = await until('it ends', EXIT_WITHIN_MS, async () => {
+    const { status } = await suite.crid.runtime.containerStatus({ container_id: id });
+    return status?.state === ContainerState.CONTAINER_EXITED ? status.exit_code : undefined;
+  });
+  assert.equal(code, 7);
+});
+
 test('a terminal can be attached to, and left', async () => {
   const id = await suite.pod.run({ command: ['sh'], stdin: true, tty: true });
   const first = await answering(id, { tty: true });
