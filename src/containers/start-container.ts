@@ -14,6 +14,8 @@ import type { ContainerDeps } from './deps.js';
 import { deleteTask } from './tasks.js';
 
 const LIMIT_MS = 5 * 60_000;
+/** The kinds of operations on a pod that no container may start under. */
+const STOPS_PODS = ['stop pod sandbox', 'remove pod sandbox'];
 
 /**
  * Starts a created container (CRI StartContainer). FAILED_PRECONDITION when it is not in the state CREATED or its pod
@@ -50,6 +52,10 @@ function startable(deps: ContainerDeps, id: string): Container {
   }
   if (deps.state.pods.find(container.podId, 'pod_sandbox_id')?.state.phase !== 'ready') {
     throw new CriError('FAILED_PRECONDITION', `pod sandbox "${container.podId}" of container "${id}" is not ready`);
+  }
+  // It would run on without the pod's network, in a shim that nobody ends.
+  if (deps.operations.isBusy(`pod:${container.podId}`, STOPS_PODS)) {
+    throw new CriError('FAILED_PRECONDITION', `pod sandbox "${container.podId}" of container "${id}" is being stopped`);
   }
   return container;
 }

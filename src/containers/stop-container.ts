@@ -34,7 +34,7 @@ export const stopContainer =
 /** Stops a container by its whole id: the grace in milliseconds, 0 kills at once. Succeeds when it does not run. */
 export type Stop = (id: string, graceMs: number, caller: Caller) => Promise<void>;
 
-/** One stop under way: when it kills, and how to bring that forward. */
+/** One stop under way, or whose turn is still to come: when it kills, and how to bring that forward. */
 interface Stopping {
   killAtMs: number;
   readonly sooner: AbortController[];
@@ -45,23 +45,25 @@ export function createStop(deps: ContainerDeps): Stop {
   const stopping = new Map<string, Stopping>();
 
   return async (id, graceMs, caller) => {
-    if (!isRunning(deps, id)) return;
+    const key = `container:${id}`;
+    const phase = deps.state.containers.find(id, 'container_id')?.state.phase;
+    // One that is being started may run by the time its start has ended.
+    if (phase !== 'running' && !(phase === 'created' && deps.operations.isBusy(key))) return;
     const killAtMs = Date.now() + graceMs;
-    const known = stopping.get(id);
-    if (known && killAtMs < known.killAtMs) {
-      known.killAtMs = killAtMs;
-      for (const waiting of known.sooner.splice(0)) waiting.abort();
+    const mine = underWay(stopping.get(id)) ?? { killAtMs, sooner: [] };
+    stopping.set(id, mine);
+    if (killAtMs < mine.killAtMs) {
+      mine.killAtMs = killAtMs;
+      for (const waiting of mine.sooner.splice(0)) waiting.abort();
     }
     await deps.operations.run({
       kind: 'stop container',
       subject: id,
-      key: `container:${id}`,
+      key,
       fingerprint: '',
       caller,
       limitMs: graceMs + 2 * KILLED_WITHIN_MS,
       work: async (steps) => {
-        const mine: Stopping = { killAtMs: Math.min(killAtMs, stopping.get(id)?.killAtMs ?? killAtMs), sooner: [] };
-        stopping.set(id, mine);
         try {
           await stopNow(deps, steps, id, mine);
         } finally {
@@ -72,8 +74,9 @@ export function createStop(deps: ContainerDeps): Stop {
   };
 }
 
-const isRunning = (deps: ContainerDeps, id: string): boolean =>
-  deps.state.containers.find(id, 'container_id')?.state.phase === 'running';
+/** One whose turn never came has left what it was to do. */
+const underWay = (stopping: Stopping | undefined): Stopping | undefined =>
+  stopping && stopping.killAtMs + 2 * KILLED_WITHIN_MS > Date.now() ? stopping : undefined;
 
 async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: Stopping): Promise<void> {
   const container = deps.state.containers.find(id, 'container_id');

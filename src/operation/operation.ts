@@ -54,6 +54,8 @@ export interface Operations {
    */
   run<T>(request: OperationRequest<T>): Promise<T>;
   list(): RunningOperation[];
+  /** Whether one runs under this key, or waits for its turn; of one of these kinds, if they are given. */
+  isBusy(key: string, kinds?: readonly string[]): boolean;
   /** Resolves when none runs any more, or after `timeoutMs`; answers how many still run. */
   drain(timeoutMs: number): Promise<number>;
 }
@@ -80,12 +82,14 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
     const id = randomUUID();
     const log = logOf(options.log).child({ operation: request.kind, subject: request.subject });
     const ahead = queues.get(request.key) ?? [];
-    const previous = ahead.at(-1);
     const steps = createSteps({ kind: request.kind, limitMs: request.limitMs, log, hook: options.hook });
     const outcome = (async () => {
-      if (previous)
-        await steps.step(`wait for ${previous.request.kind}`, () => previous.outcome.catch(() => undefined));
-      return runToEnd(request, steps, log);
+      try {
+        await turnOf(ahead, steps);
+        return await runToEnd(request, steps, log);
+      } finally {
+        steps.end();
+      }
     })();
     const running: Running = { id, request, startedAtMs: Date.now(), steps, outcome, waiters: 0 };
     queues.set(request.key, [...ahead, running]);
@@ -124,6 +128,8 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
         waiters,
         steps: steps.running(),
       })),
+    isBusy: (key, kinds) =>
+      (queues.get(key) ?? []).some(({ request }) => kinds === undefined || kinds.includes(request.kind)),
     async drain(timeoutMs) {
       const settled = Promise.allSettled(all().map((running) => running.outcome));
       let timer: NodeJS.Timeout | undefined;
@@ -153,9 +159,14 @@ async function runToEnd<T>(request: OperationRequest<T>, steps: Steps, log: Logg
     log.warn({ err: error.message, code: error.code, undoFailed: failed }, 'operation failed');
     await request.onFailed?.(error, failed);
     throw error;
-  } finally {
-    steps.end();
   }
+}
+
+/** Waits for all that came before: the last of them may give up its own wait while the first still works. */
+async function turnOf(ahead: readonly Running[], steps: Steps): Promise<void> {
+  const last = ahead.at(-1);
+  if (!last) return;
+  await steps.step(`wait for ${last.request.kind}`, () => Promise.allSettled(ahead.map(({ outcome }) => outcome)));
 }
 
 /** Waits for the outcome, but no longer than the caller does. */

@@ -49,7 +49,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
     const containers = deps.state.containersOf(id);
     const kills = new PQueue({ concurrency: KILLS_AT_ONCE });
     await kills.addAll(containers.map((container) => () => deps.killContainer(container.id, { signal })));
-    // They live in the pause container's shim: it must not go before the last of their tasks has.
+    // They live in the pause container's shim: it must not go before the last of their tasks has. None starts meanwhile.
     await Promise.all(containers.map((container) => deps.exits.handled(container.id)));
   });
   // The namespace outlives its last process, so the network need not wait for the sandbox's end, nor the other way round.

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { ClientError, Status } from 'nice-grpc';
 import type { RunningOperation } from '../../../src/operation/operation.js';
+import { ContainerState, LinuxContainerResources } from '../../../generated/runtime/v1/api.js';
 import { until } from '../../../tools/stack/wait.js';
 import { recordsIn } from '../../harness/containerd-records.js';
 import { assertLeavesNothing, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
@@ -41,6 +42,10 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
   const operations = async (kind: string): Promise<RunningOperation[]> => {
     return (await runningOperations(crid.runtime)).filter((operation) => operation.kind === kind);
   };
+  const isWaitedOn = (kind: string, step: string): Promise<true> =>
+    until(`${kind} is at ${step}`, LIMIT_MS, async () =>
+      (await operations(kind)).some(({ steps }) => steps.some(({ name }) => name === step)) ? true : undefined,
+    );
   /** Holds up one step until the release; the calls are the client's first, its retries in time, and the last ones. */
   const hangAndRetry = async (
     kind: string,
@@ -108,6 +113,59 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
     );
     const { status } = await crid.runtime.containerStatus({ container_id: id });
     assert.deepEqual([status?.exit_code, status?.reason], [0, 'Completed']);
+    await pod.remove();
+  });
+
+  it('stop container: a shorter grace counts while the stop still waits for its turn', async () => {
+    const pod = await runPod(crid, stack);
+    const container_id = await pod.run({ command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'] });
+    await rm(release, { force: true });
+    await crid.setFault(`update container resources/update task:before=hang=${release}`);
+    const linux = LinuxContainerResources.fromPartial({ cpu_shares: 512n });
+    const updating = crid.runtime.updateContainerResources({ container_id, linux });
+    await isWaitedOn('update container resources', 'update task');
+    const patient = crid.runtime.stopContainer({ container_id, timeout: 600n });
+    await isWaitedOn('stop container', 'wait for update container resources');
+    const kill = crid.runtime.stopContainer({ container_id, timeout: 0n });
+    await until('both wait for one stop', LIMIT_MS, async () =>
+      (await operations('stop container'))[0]?.waiters === 2 ? true : undefined,
+    );
+    await writeFile(release, '');
+    await Promise.all([updating, patient, kill]);
+    const { status } = await crid.runtime.containerStatus({ container_id });
+    assert.equal(status?.exit_code, 137);
+    await crid.clearFault();
+    await pod.remove();
+  });
+
+  it('stop pod sandbox: a container that is being started, or whose start is asked for meanwhile, does not outlive it', async () => {
+    const pod = await runPod(crid, stack);
+    const [first, second] = [await pod.create(), await pod.create()];
+    const start = (container_id: string): Promise<unknown> =>
+      crid.runtime.startContainer({ container_id }).then(
+        () => 'started',
+        () => 'refused',
+      );
+    await rm(release, { force: true });
+    await crid.setFault(`start container/start task:before=hang=${release}`);
+    const starting = start(first);
+    await isWaitedOn('start container', 'start task');
+    const stopping = crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
+    await isWaitedOn('stop container', 'wait for start container');
+    // The containers are gone through by then.
+    const late = `${release}-late`;
+    await crid.setFault(`stop pod sandbox/stop sandbox:before=hang=${late}`);
+    await writeFile(release, '');
+    await isWaitedOn('stop pod sandbox', 'stop sandbox');
+    assert.equal(await start(second), 'refused');
+    await writeFile(late, '');
+    await stopping;
+    assert.equal(await starting, 'started');
+    await crid.clearFault();
+    await rm(late);
+    const { containers } = await crid.runtime.listContainers({ filter: { pod_sandbox_id: pod.id } });
+    const running = containers.filter(({ state }) => state === ContainerState.CONTAINER_RUNNING);
+    assert.deepEqual([containers.length, running], [2, []]);
     await pod.remove();
   });
 

@@ -170,6 +170,23 @@ test('another kind on the same key waits for its turn; another key does not', as
   assert.deepEqual(order, ['other', 'stop', 'remove']);
 });
 
+test('who waits for its turn waits for all before it, also when the one just before gives up waiting', async () => {
+  const ops = operations();
+  const release = deferred();
+  const order: string[] = [];
+  const first = ops.run(
+    request(async (steps) => steps.step('hang', () => release.promise).then(() => void order.push('stop'))),
+  );
+  const second = ops.run(request(async () => void order.push('update'), { kind: 'update', limitMs: 20 }));
+  const third = ops.run(request(async () => void order.push('remove'), { kind: 'remove pod sandbox' }));
+  await assert.rejects(second, refused('DEADLINE_EXCEEDED', /^wait for run pod sandbox: /));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.deepEqual([order, ops.isBusy('pod-name:web')], [[], true]);
+  release.resolve();
+  await Promise.all([first, third]);
+  assert.deepEqual([order, ops.isBusy('pod-name:web')], [['stop', 'remove'], false]);
+});
+
 test('equal key and kind with another fingerprint does not join', async () => {
   const ops = operations();
   const calls = [
