@@ -4,7 +4,10 @@ import { z } from 'zod';
 import { CriError } from '../base/errors.js';
 import type { Config } from './options.js';
 
-/** An OCI runtime spec as JSON. Whole numbers that a double cannot hold (an rlimit of 2^64-1) are bigints. */
+/**
+ * An OCI runtime spec as JSON. Bigints: whole numbers that a double cannot hold (an rlimit
+ * of 2^64-1), and the limits of CPU, memory and huge pages.
+ */
 export type BaseSpec = { readonly ociVersion: string; readonly [key: string]: unknown };
 
 /** The specs that runtimes name as `base_runtime_spec`, by their paths: read once, at start. */
@@ -35,6 +38,25 @@ export async function loadBaseSpec(path: string): Promise<BaseSpec> {
 }
 
 const object = z.looseObject({}, { error: 'expected an object' }).optional();
+/** crid counts with these: they are bigints however small. */
+const integer = z
+  .union([z.bigint(), z.int()], { error: 'expected a whole number' })
+  .transform((value) => BigInt(value))
+  .optional();
+const resources = z
+  .looseObject(
+    {
+      cpu: z
+        .looseObject({ shares: integer, quota: integer, period: integer }, { error: 'expected an object' })
+        .optional(),
+      memory: z.looseObject({ limit: integer, swap: integer }, { error: 'expected an object' }).optional(),
+      hugepageLimits: z
+        .array(z.looseObject({ limit: integer }, { error: 'expected an object' }), { error: 'expected a list' })
+        .optional(),
+    },
+    { error: 'expected an object' },
+  )
+  .optional();
 const objects = z.array(z.looseObject({}, { error: 'expected an object' }), { error: 'expected a list' }).optional();
 
 /** As much of config.md of the OCI runtime spec as crid builds upon; the rest is the runtime's to judge. */
@@ -46,7 +68,7 @@ const baseSpecSchema = z.looseObject(
     mounts: objects,
     hooks: object,
     annotations: z.record(z.string(), z.string({ error: 'expected text' }), { error: 'expected an object' }).optional(),
-    linux: object,
+    linux: z.looseObject({ resources }, { error: 'expected an object' }).optional(),
   },
   { error: 'expected an object' },
 );

@@ -1,5 +1,5 @@
 import { access } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { NamespaceMode, type ContainerConfig, type Device } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { listDevices, statDevice, type Device as HostDevice } from '../host/devices.js';
@@ -41,6 +41,8 @@ export async function specInput(
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
   const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);
+  const seccompPath = localhostSeccompPath(seccompRequest(config.linux?.security_context, deps.host, deps.specOptions));
+  const appArmor = containerAppArmor(config.linux?.security_context, deps.host, deps.specOptions);
   const imagePaths = await mountImages(deps, steps, pod, config);
   const [mounts, devices, privilegedDevices, podMounts, seccompProfile, cdi] = await Promise.all([
     steps.step(
@@ -51,20 +53,24 @@ export async function specInput(
         waitingOn: () => 'the sources of its mounts',
       },
     ),
-    resolveDevices(config.devices),
-    privileged && !handler.spec.privilegedWithoutHostDevices ? hostDevices() : [],
+    config.devices.length > 0 ? steps.step('resolve devices', () => resolveDevices(config.devices)) : [],
+    privileged && !handler.spec.privilegedWithoutHostDevices ? steps.step('list devices', hostDevices) : [],
     existing({
       hosts: files.hostsPath,
       hostname: files.hostnamePath,
       resolvConf: files.resolvConfPath,
       shm: files.shmPath,
     }),
-    readSeccompProfile(
-      localhostSeccompPath(seccompRequest(config.linux?.security_context, deps.host, deps.specOptions)),
-      'config.linux.security_context.seccomp.localhost_ref',
-    ),
-    cdiEdits(deps, config),
-    ensureAppArmorProfile(containerAppArmor(config.linux?.security_context, deps.host, deps.specOptions)),
+    seccompPath === undefined
+      ? undefined
+      : steps.step(
+          'read seccomp profile',
+          () => readSeccompProfile(seccompPath, 'config.linux.security_context.seccomp.localhost_ref'),
+          undefined,
+          { waitingOn: () => seccompPath },
+        ),
+    steps.step('read CDI specs', () => cdiEdits(deps, config)),
+    steps.step('ensure AppArmor profile', () => ensureAppArmorProfile(appArmor)),
   ]);
   return {
     id,
@@ -101,7 +107,7 @@ async function resolveDevices(devices: readonly Device[]): Promise<ResolvedDevic
       return below.map((one) =>
         resolvedDevice(
           one,
-          join(device.container_path || device.host_path, one.path.slice(device.host_path.length)),
+          join(device.container_path || device.host_path, relative(device.host_path, one.path)),
           device.permissions,
         ),
       );

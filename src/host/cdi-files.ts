@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError } from './errno.js';
+import { readRegularFile } from './regular-file.js';
 
 export interface CdiFile {
   readonly path: string;
@@ -26,9 +27,7 @@ const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
 async function readOne(path: string, priority: number): Promise<CdiFile> {
   try {
-    const { size } = await stat(path);
-    if (size > MAX_FILE_BYTES) throw new CriError('RESOURCE_EXHAUSTED', `larger than ${MAX_FILE_BYTES} bytes`);
-    const text = await readFile(path, 'utf8');
+    const text = (await readRegularFile(path, MAX_FILE_BYTES)).toString('utf8');
     const value: unknown = path.endsWith('.json') ? JSON.parse(text) : await parseYaml(text);
     return { path, priority, content: { value } };
   } catch (thrown) {

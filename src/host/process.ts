@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { constants } from 'node:os';
 import { invalidArgument } from '../base/errors.js';
+import { signalNumber as knownSignal } from '../base/signals.js';
 import { errnoName, fsError, translated } from './errno.js';
 
 /** Sends a signal by number. NOT_FOUND when there is no such process. A pid below 1 would mean a group: refused. */
@@ -49,31 +49,11 @@ export function hasCapSysResource(): boolean {
   return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }
 
-/**
- * The number of a signal as an image's STOPSIGNAL or a CRI request names it: `SIGTERM`, `term`, `15`, `SIGRTMIN+3`,
- * `RTMAX-1`. INVALID_ARGUMENT for anything else.
- */
+/** The number of a signal by its name or number. INVALID_ARGUMENT when Linux has none such. */
 export function signalNumber(signal: string): number {
-  if (/^\d+$/.test(signal)) return checked(Number(signal), signal);
-  const name = signal.toUpperCase().replace(/^SIG/, '');
-  const realtime = /^RT(MIN|MAX)(?:([+-])(\d{1,2}))?$/.exec(name);
-  if (realtime) return realtimeSignal(signal, realtime);
-  const number = (constants.signals as Readonly<Record<string, number>>)[`SIG${name}`];
-  return checked(number ?? 0, signal);
+  const number = knownSignal(signal);
+  if (number === undefined) throw invalidArgument('signal', `unknown signal "${signal}"`);
+  return number;
 }
 
 const CAP_SYS_RESOURCE = 24n;
-// What a C program sees: the two below it belong to the thread library.
-const SIGRTMIN = 34;
-const SIGRTMAX = 64;
-
-function realtimeSignal(signal: string, [, base, sign, offset]: RegExpExecArray): number {
-  const start = base === 'MIN' ? SIGRTMIN : SIGRTMAX;
-  const number = start + (sign === '-' ? -1 : 1) * Number(offset ?? 0);
-  return number < SIGRTMIN ? checked(0, signal) : checked(number, signal);
-}
-
-function checked(number: number, signal: string): number {
-  if (number < 1 || number > SIGRTMAX) throw invalidArgument('signal', `unknown signal "${signal}"`);
-  return number;
-}

@@ -1,10 +1,11 @@
 import { close, closeSync, constants, fstatSync, type Stats } from 'node:fs';
-import { open, readlink } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import { CriError } from '../base/errors.js';
 import { copyTreeInto } from './copy-tree.js';
 import { openDetached, type RootfsMount } from './detached-mount.js';
-import { errnoName, translated } from './errno.js';
+import { errnoName } from './errno.js';
 import { callAsync, numberedCall } from './libc.js';
+import { readDescriptor } from './regular-file.js';
 
 export type { RootfsMount } from './detached-mount.js';
 
@@ -62,7 +63,7 @@ export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs
   return {
     readFile: (path, maxBytes) =>
       // First a descriptor that opens nothing: to open a device or a FIFO of an image can hang, or act.
-      at(path, 0, (fd) => (fstatSync(fd).isFile() ? readWhole(fd, path, maxBytes) : undefined)),
+      at(path, 0, (fd) => (fstatSync(fd).isFile() ? readDescriptor(fd, path, maxBytes) : undefined)),
     stat: (path) => at(path, 0, (fd) => describe(fstatSync(fd))),
     lstat: (path) => at(path, constants.O_NOFOLLOW, (fd) => describe(fstatSync(fd))),
     realPath: (path) => at(path, 0, (fd) => readlink(`/proc/self/fd/${fd}`)),
@@ -106,23 +107,6 @@ async function openInRoot(root: number, path: string, flags: number): Promise<nu
 }
 
 const NOWHERE = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG']);
-
-function readWhole(fd: number, path: string, maxBytes: number): Promise<Uint8Array> {
-  return translated(path, async () => {
-    const file = await open(`/proc/self/fd/${fd}`, 'r');
-    try {
-      const buffer = Buffer.alloc(Math.min((await file.stat()).size, maxBytes) + 1);
-      let length = 0;
-      for (let count = -1; count !== 0 && length < buffer.length; length += count) {
-        ({ bytesRead: count } = await file.read(buffer, length, buffer.length - length, length));
-      }
-      if (length > maxBytes) throw new CriError('RESOURCE_EXHAUSTED', `read ${path}: larger than ${maxBytes} bytes`);
-      return buffer.subarray(0, length);
-    } finally {
-      await file.close();
-    }
-  });
-}
 
 const describe = (stats: Stats): RootfsStat => ({
   kind: stats.isFile() ? 'file' : stats.isDirectory() ? 'directory' : stats.isSymbolicLink() ? 'symlink' : 'other',

@@ -47,10 +47,16 @@ export async function createSandbox(
     context && LinuxContainerSecurityContext.fromPartial({ ...context, run_as_username: '' }),
     image.config.config?.User ?? '',
   );
-  const seccompProfile = await readSeccompProfile(
-    localhostSeccompPath(seccompRequest(context, deps.host, deps.specOptions)),
-    'config.linux.security_context.seccomp.localhost_ref',
-  );
+  const seccompPath = localhostSeccompPath(seccompRequest(context, deps.host, deps.specOptions));
+  const seccompProfile =
+    seccompPath === undefined
+      ? undefined
+      : await steps.step(
+          'read seccomp profile',
+          () => readSeccompProfile(seccompPath, 'config.linux.security_context.seccomp.localhost_ref'),
+          undefined,
+          { waitingOn: () => seccompPath },
+        );
   const selinux = deps.selinux?.labels(context?.selinux_options, '');
   const spec = buildSandboxSpec({
     seccompProfile,

@@ -14,7 +14,7 @@ export function containerAnnotations(input: {
   readonly passed: Readonly<Record<string, string>>;
 }): Record<string, string> {
   return {
-    ...input.passed,
+    ...foreign(input.passed),
     ...podAnnotations(input.podId, input.pod),
     [`${PREFIX}container-name`]: input.containerName,
     [`${PREFIX}image-name`]: input.imageName,
@@ -31,13 +31,13 @@ export function sandboxAnnotations(input: {
 }): Record<string, string> {
   const resources = input.pod.linux?.resources;
   return {
+    ...foreign(input.passed),
     ...(resources && {
       [`${PREFIX}sandbox-cpu-period`]: resources.cpu_period.toString(),
       [`${PREFIX}sandbox-cpu-quota`]: resources.cpu_quota.toString(),
       [`${PREFIX}sandbox-cpu-shares`]: resources.cpu_shares.toString(),
       [`${PREFIX}sandbox-memory`]: resources.memory_limit_in_bytes.toString(),
     }),
-    ...input.passed,
     ...podAnnotations(input.podId, input.pod),
     [`${PREFIX}sandbox-log-directory`]: input.pod.log_directory,
     [`${PREFIX}podsandbox.image-name`]: input.imageName,
@@ -61,6 +61,10 @@ export function passedAnnotations(
     );
   return Object.fromEntries(Object.entries(annotations).filter(([name]) => passes(name)));
 }
+
+/** Without those in which crid itself speaks of the sandbox: one that it leaves out means something, too. */
+const foreign = (passed: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(passed).filter(([name]) => !name.startsWith(`${PREFIX}sandbox-`)));
 
 const SYSTEMD = 'org.systemd.property.';
 

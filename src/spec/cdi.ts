@@ -91,7 +91,7 @@ function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
   };
 }
 
-/** Sorted by depth again where one would hide another. */
+/** Sorted by depth where one of the added would hide one before it. */
 function withMounts(mounts: readonly OciMount[], added: readonly CdiMount[]): OciMount[] {
   if (added.length === 0) return [...mounts];
   const targets = new Set(added.map(({ containerPath }) => cleanPath(containerPath)));
@@ -102,8 +102,10 @@ function withMounts(mounts: readonly OciMount[], added: readonly CdiMount[]): Oc
     ...(type && { type }),
     options: [...(options ?? ['rbind'])],
   }));
-  const hides = kept.some(({ destination }) => cdi.some((one) => isBelow(destination, one.destination)));
   const all = [...kept, ...cdi];
+  const hides = cdi.some((one, index) =>
+    all.slice(0, kept.length + index).some(({ destination }) => isBelow(destination, one.destination)),
+  );
   return hides ? all.sort((a, b) => depthOf(a.destination) - depthOf(b.destination)) : all;
 }
 

@@ -1,4 +1,5 @@
 import { CriError } from '../base/errors.js';
+import { signalNumber } from '../base/signals.js';
 import { nowNs } from '../host/clock.js';
 import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
 import { parseSpec } from '../spec/spec-json.js';
@@ -119,7 +120,7 @@ async function toContainer(record: ContainerRecord, directories: Directories): P
     config: metadata.config,
     imageId: metadata.imageRef,
     logPath: metadata.logPath,
-    stopSignal: metadata.stopSignal || 'SIGTERM',
+    stopSignal: signalNumber(metadata.stopSignal) === undefined ? 'SIGTERM' : metadata.stopSignal,
     processLabel: metadata.processLabel,
     snapshotter: record.snapshotter,
     cgroupsPath: spec?.linux?.cgroupsPath ?? '',

@@ -8,6 +8,7 @@ import {
   NamespaceMode,
   SecurityProfile_ProfileType as Profile,
 } from '../../../generated/runtime/v1/api.js';
+import { makeFifo } from '../../../src/host/fifo.js';
 import { assertLeavesNothing, leaks } from '../../harness/leaks.js';
 import { podConfig, pullImage } from '../../harness/pod.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
@@ -113,6 +114,11 @@ const containers: [name: string, config: ContainerPart, field: string][] = [
   [
     'a relative seccomp file',
     context({ seccomp: { profile_type: Profile.Localhost, localhost_ref: 'profile.json' } }),
+    'seccomp.localhost_ref',
+  ],
+  [
+    'a device as a seccomp file',
+    context({ seccomp: { profile_type: Profile.Localhost, localhost_ref: '/dev/zero' } }),
     'seccomp.localhost_ref',
   ],
   ['a masked path that is relative', context({ masked_paths: ['proc/kcore'] }), 'masked_paths[0]'],
@@ -265,6 +271,21 @@ test('a link in a sub path does not leave the image', async () => {
   // It leads to the image's own /etc.
   assert.equal(await inside(suite, suite.pod, config, 'cat /m/hostname'), 'busybox');
 });
+
+test(
+  'a FIFO as a seccomp file holds up no container and no pod, and nothing is left',
+  { timeout: 60_000 },
+  async () => {
+    const localhost_ref = join(await mkdtemp(join(suite.stack.dir, 'seccomp-')), 'fifo');
+    makeFifo(localhost_ref, 0o600);
+    const before = await leaks(suite.stack);
+    const asked = { seccomp: { profile_type: Profile.Localhost, localhost_ref } };
+    await assertFails(suite.pod.create(context(asked)), 'INVALID_ARGUMENT', 'seccomp.localhost_ref');
+    const config = await podConfig(suite.stack, ofPod(asked));
+    await assertFails(suite.crid.runtime.runPodSandbox({ config }), 'INVALID_ARGUMENT', 'seccomp.localhost_ref');
+    await assertLeavesNothing(suite.stack, before);
+  },
+);
 
 test('a source that is a link to nowhere, or to itself, leaves nothing', async () => {
   const dir = await mkdtemp(join(suite.stack.dir, 'links-'));

@@ -356,6 +356,16 @@ const devices: Rule[] = [
     expected: '/dev/many/a 1:7\n/dev/many/below/b 1:5',
   },
   {
+    name: 'a directory of devices, whichever way its path is written',
+    config: async ({ suite: { stack } }) => {
+      const dir = await mkdtemp(join(stack.dir, 'device-'));
+      await run('mknod', [join(dir, 'full'), 'c', '1', '7']);
+      return device(`${dir.replace(/^/, '/.')}//`, '/dev/many');
+    },
+    command: 'stat -c "%n %t:%T" /dev/many/*',
+    expected: '/dev/many/full 1:7',
+  },
+  {
     name: 'a device belongs to the user of the security context, where that is configured',
     config: {
       ...device('/dev/loop0', '/dev/mine'),

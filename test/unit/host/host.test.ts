@@ -16,6 +16,7 @@ import { makeFifo, openFifoRead, openFifoWrite, setPipeSize } from '../../../src
 import { mountTmpfs, unmount } from '../../../src/host/mounts.js';
 import { ensureDirectory, removeTree, writeFileAtomic } from '../../../src/host/paths.js';
 import { kill, processExists, processStartTime, signalNumber } from '../../../src/host/process.js';
+import { readSeccompProfile } from '../../../src/host/seccomp.js';
 import { folderFor } from './helpers.js';
 import { closeSync } from 'node:fs';
 
@@ -91,6 +92,29 @@ test('a tree is removed without following links or crossing a mount', async (t) 
   for (let turn = 0; turn < 2; turn += 1) await removeTree(tree, join(tree, 'mnt'));
   await removeTree(join(folder, 'none', 'below'));
   assert.deepEqual([existsSync(tree), existsSync(join(other, 'kept'))], [false, true]);
+});
+
+test('a seccomp profile is read only from a regular file of at most 1 MiB', { timeout: 20_000 }, async (t) => {
+  const folder = folderFor(t);
+  const of = (name: string) => readSeccompProfile(join(folder, name), 'ref');
+  writeFileSync(join(folder, 'good'), '{"a":1}');
+  symlinkSync('good', join(folder, 'link'));
+  writeFileSync(join(folder, 'large'), ' '.repeat(1024 * 1024 + 1));
+  symlinkSync('/dev/zero', join(folder, 'zero'));
+  makeFifo(join(folder, 'fifo'), 0o600);
+  assert.deepEqual(await Promise.all(['good', 'link'].map(of)), [{ a: 1 }, { a: 1 }]);
+  for (const [name, problem] of [
+    ['fifo', 'not a regular file'],
+    ['zero', 'not a regular file'],
+    ['', 'not a regular file'],
+    ['large', 'larger than 1048576 bytes'],
+  ] as const) {
+    const path = join(folder, name);
+    await assert.rejects(of(name), {
+      code: 'INVALID_ARGUMENT',
+      message: `ref: "${path}" cannot be used: read ${path}: ${problem}`,
+    });
+  }
 });
 
 test('devices are described and listed', async (t) => {

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
 import { readCdiFiles } from '../../../src/host/cdi-files.js';
+import { makeFifo } from '../../../src/host/fifo.js';
 import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../../../src/spec/cdi-spec.js';
 
 const spec = (priority: number, path: string, devices: readonly string[], env?: string): CdiSpec =>
@@ -89,6 +90,8 @@ test('CDI files: JSON and YAML in order of the directories; a broken one says wh
     await writeFile(join(dir, 'b.yaml'), 'b: [2]');
     await writeFile(join(dir, 'c.yaml'), 'c: [');
     await writeFile(join(dir, 'd.txt'), 'd');
+    makeFifo(join(dir, 'e.json'), 0o600);
+    await symlink('/dev/zero', join(dir, 'f.json'));
     const files = await readCdiFiles([join(dir, 'missing'), dir]);
     assert.deepEqual(
       files.map(({ path, priority, content }) => [
@@ -100,6 +103,8 @@ test('CDI files: JSON and YAML in order of the directories; a broken one says wh
         ['/a.json', 1, { a: 1 }],
         ['/b.yaml', 1, { b: [2] }],
         ['/c.yaml', 1, true],
+        ['/e.json', 1, true],
+        ['/f.json', 1, true],
       ],
     );
   } finally {

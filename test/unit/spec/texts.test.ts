@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContainerConfig, Signal } from '../../../generated/runtime/v1/api.js';
-import { passedAnnotations, sandboxAnnotations } from '../../../src/spec/annotations.js';
+import { signalNumber } from '../../../src/base/signals.js';
+import { containerAnnotations, passedAnnotations, sandboxAnnotations } from '../../../src/spec/annotations.js';
 import { cdiDeviceNames, withCdiEdits } from '../../../src/spec/cdi.js';
 import { buildContainerSpec } from '../../../src/spec/container-spec.js';
 import { containerLogPath } from '../../../src/spec/log-path.js';
 import { parseSpec, resourcesAny, specAny, specToJson } from '../../../src/spec/spec-json.js';
-import { signalNumber, stopSignalOf } from '../../../src/spec/stop-signal.js';
+import { stopSignalOf } from '../../../src/spec/stop-signal.js';
 import { containerInput, podConfig, refusal } from './inputs.js';
 
 test('annotations: passed through by patterns in which * stops at a slash', () => {
@@ -30,6 +31,8 @@ test('annotations: nothing that passes through can pose as an annotation of the 
   const passed = {
     'io.kubernetes.cri.sandbox-id': 'other',
     'io.kubernetes.cri.container-type': 'container',
+    'io.kubernetes.cri.sandbox-cpu-quota': '1000000',
+    'io.kubernetes.cri.sandbox-memory': '1',
     mine: '1',
   };
   assert.deepEqual(sandboxAnnotations({ podId: 'p1', pod: podConfig(), imageName: 'pause', passed }), {
@@ -42,6 +45,14 @@ test('annotations: nothing that passes through can pose as an annotation of the 
     'io.kubernetes.cri.sandbox-namespace': 'shop',
     'io.kubernetes.cri.sandbox-uid': 'uid-1',
   });
+  const pod = podConfig({ linux: { resources: { cpu_quota: 5n, memory_limit_in_bytes: 7n } } });
+  const limited = sandboxAnnotations({ podId: 'p1', pod, imageName: 'pause', passed });
+  assert.deepEqual(
+    ['cpu-quota', 'memory'].map((name) => limited[`io.kubernetes.cri.sandbox-${name}`]),
+    ['5', '7'],
+  );
+  const ofContainer = containerAnnotations({ podId: 'p1', pod, containerName: 'c', imageName: 'i', passed });
+  assert.equal(ofContainer['io.kubernetes.cri.sandbox-memory'], undefined);
 });
 
 test('log path: below the directory, or none', () => {
@@ -73,11 +84,13 @@ test('stop signal: the request, else the image, else SIGTERM', () => {
       of(Signal.RUNTIME_DEFAULT),
       of(Signal.RUNTIME_DEFAULT, 'quit'),
       of(Signal.RUNTIME_DEFAULT, '3'),
+      of(Signal.RUNTIME_DEFAULT, 'SIGFOO'),
+      of(Signal.RUNTIME_DEFAULT, '99'),
       of(Signal.SIGUSR1, 'SIGQUIT'),
       of(Signal.SIGRTMINPLUS3),
       of(Signal.SIGRTMAXMINUS2),
     ],
-    ['SIGTERM', 'SIGQUIT', '3', 'SIGUSR1', 'SIGRTMIN+3', 'SIGRTMAX-2'],
+    ['SIGTERM', 'SIGQUIT', '3', 'SIGTERM', 'SIGTERM', 'SIGUSR1', 'SIGRTMIN+3', 'SIGRTMAX-2'],
   );
   const names = [
     'SIGTERM',
@@ -170,4 +183,12 @@ test('CDI: edits are laid over the whole spec, and the spec that they are laid o
       },
     },
   });
+});
+
+test('CDI: of mounts that lie in each other, the outer one comes first, in whatever order they are named', () => {
+  const paths = ['/x/y', '/b', '/x', '/b/./c'];
+  const mounts = paths.map((containerPath) => ({ hostPath: '/lib', containerPath }));
+  const edited = withCdiEdits(buildContainerSpec(containerInput()), [{ mounts }]);
+  const added = edited.mounts.map(({ destination }) => destination).filter((path) => paths.includes(path));
+  assert.deepEqual(added, ['/b', '/x', '/x/y', '/b/./c']);
 });

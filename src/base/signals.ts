@@ -1,0 +1,38 @@
+/**
+ * The number of a signal as an image's STOPSIGNAL or a CRI request names it (`SIGTERM`, `term`, `15`, `RTMIN+3`);
+ * undefined when Linux has none such. Real-time signals are glibc's: SIGRTMIN is 34.
+ */
+export function signalNumber(name: string): number | undefined {
+  if (/^\d+$/.test(name)) return Number(name) >= 1 && Number(name) <= SIGRTMAX ? Number(name) : undefined;
+  const [, base, sign, offset] = /^(SIGRTMIN|SIGRTMAX)(?:([+-])(\d+))?$/.exec(canonicalSignal(name)) ?? [];
+  if (base === undefined) return NUMBERS[canonicalSignal(name)];
+  const distance = Number(offset ?? 0) * (sign === '-' ? -1 : 1);
+  const number = (base === 'SIGRTMIN' ? SIGRTMIN : SIGRTMAX) + distance;
+  return number >= SIGRTMIN && number <= SIGRTMAX ? number : undefined;
+}
+
+const SIGRTMIN = 34;
+const SIGRTMAX = 64;
+
+/** x86, arm and most others (signal(7)); mips and sparc are not among the machines crid runs on. */
+const NUMBERS: Readonly<Record<string, number>> = Object.fromEntries(
+  [
+    ...['HUP', 'INT', 'QUIT', 'ILL', 'TRAP', 'ABRT', 'BUS', 'FPE', 'KILL', 'USR1', 'SEGV', 'USR2', 'PIPE', 'ALRM'],
+    ...['TERM', 'STKFLT', 'CHLD', 'CONT', 'STOP', 'TSTP', 'TTIN', 'TTOU', 'URG', 'XCPU', 'XFSZ', 'VTALRM', 'PROF'],
+    ...['WINCH', 'IO', 'PWR', 'SYS'],
+  ]
+    .map((name, index): [string, number] => [`SIG${name}`, index + 1])
+    .concat([
+      ['SIGIOT', 6],
+      ['SIGCLD', 17],
+      ['SIGPOLL', 29],
+      ['SIGUNUSED', 31],
+    ]),
+);
+
+/** `SIGTERM` for `term`; a number stays one. */
+export function canonicalSignal(name: string): string {
+  if (/^\d+$/.test(name)) return name;
+  const upper = name.toUpperCase();
+  return upper.startsWith('SIG') ? upper : `SIG${upper}`;
+}

@@ -1,0 +1,41 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { CriError } from '../base/errors.js';
+import { translated } from './errno.js';
+
+/**
+ * The whole of a regular file, links followed. FAILED_PRECONDITION for anything else, which is not opened: a FIFO would
+ * hang, a device act; RESOURCE_EXHAUSTED for more than `maxBytes`.
+ */
+export const readRegularFile = (path: string, maxBytes: number): Promise<Buffer> =>
+  translated(path, async () => {
+    const file = await open(path, O_PATH);
+    try {
+      const found = await file.stat();
+      if (!found.isFile()) throw new CriError('FAILED_PRECONDITION', `read ${path}: not a regular file`);
+      return await readDescriptor(file.fd, path, maxBytes);
+    } finally {
+      await file.close();
+    }
+  });
+
+/** The whole of the regular file that a descriptor, with O_PATH or any other, stands for; `path` is for the error. */
+export function readDescriptor(fd: number, path: string, maxBytes: number): Promise<Buffer> {
+  return translated(path, async () => {
+    const file = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const buffer = Buffer.alloc(Math.min((await file.stat()).size, maxBytes) + 1);
+      let length = 0;
+      for (let count = -1; count !== 0 && length < buffer.length; length += count) {
+        ({ bytesRead: count } = await file.read(buffer, length, buffer.length - length, length));
+      }
+      if (length > maxBytes) throw new CriError('RESOURCE_EXHAUSTED', `read ${path}: larger than ${maxBytes} bytes`);
+      return buffer.subarray(0, length);
+    } finally {
+      await file.close();
+    }
+  });
+}
+
+/** Node has no name for it. */
+const O_PATH = 0o10000000;
