@@ -2,17 +2,17 @@ import type { Link } from './link.js';
 import { createWebSocket, type WebSocketConnection } from './websocket.js';
 import { WebSocketError, type MessagePart } from './websocket-frames.js';
 
-/** Numbered channels in one WebSocket: each message begins with its channel's number. */
+/** Numbered channels inside one WebSocket. The first byte of each message is the number of its channel. */
 export interface Channels extends Pick<WebSocketConnection, 'receive' | 'ping' | 'close'> {
-  /** False: the client is slow. */
+  /** Sends a message on a channel. Returns false when the client is slow. */
   send(channel: number, bytes: Uint8Array): boolean;
 }
 
 export interface ChannelsOptions {
   readonly link: Link;
-  /** Text messages: one character for the channel (see `digitOf`), then base64. */
+  /** Whether messages are text: one character for the channel (see `digitOf`), then base64. */
   readonly base64: boolean;
-  /** Version 5: 255 and a channel's number end that channel. */
+  /** Whether the client may end a channel with a message of 255 and the channel's number (protocol version 5). */
   readonly endSignal: boolean;
   readonly onData: (channel: number, bytes: Buffer) => void;
   readonly onEnd: (channel: number) => void;
@@ -36,10 +36,10 @@ const END_SIGNAL = 255;
 const MAX_BASE64_BYTES = 1024 * 1024;
 const ZERO = '0'.charCodeAt(0);
 
-/** One character for any channel, as Kubernetes has it: what comes after '9' is no digit. */
+/** Returns the character of a channel. Kubernetes counts on from '0', so channel 10 is ':' and not a digit. */
 const digitOf = (channel: number): string => String.fromCharCode(ZERO + channel);
 
-/** Passes a message on as it comes, once its channel is known. */
+/** Passes the parts of a message on as they arrive, once its channel is known. */
 function splitRaw({ endSignal, onData, onEnd }: ChannelsOptions): (part: MessagePart) => void {
   let channel: number | undefined;
 
@@ -60,8 +60,8 @@ function splitRaw({ endSignal, onData, onEnd }: ChannelsOptions): (part: Message
 }
 
 /**
- * Base64 cannot be cut anywhere, so a whole message is gathered, as text: pieces would each hold the buffer that they came
- * in, and a piece of nothing its place among them.
+ * Gathers a whole message before it decodes it, because base64 cannot be cut at an arbitrary byte. The message is
+ * gathered as a string: a list of Buffer slices would keep each received buffer in memory, also for empty fragments.
  */
 function gatherBase64(onData: ChannelsOptions['onData']): (part: MessagePart) => void {
   let message = '';

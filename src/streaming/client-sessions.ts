@@ -6,11 +6,11 @@ import type { CommandClient, CommandRequest, ForwardRequest } from './streaming.
 type Request = CommandRequest | ForwardRequest;
 type SessionMessage = Exclude<FromWorker, { kind: 'listening' | 'redeem' }>;
 
-/** The server's end of every session of one streaming thread. */
+/** The main thread's side of all sessions of one streaming thread. */
 export interface ClientSessions {
   begin(session: number, request: Request): void;
   onMessage(message: SessionMessage): void;
-  /** Their clients are gone, all at once. */
+  /** Ends all sessions, as if their clients had disconnected. */
   endAll(reason: string): void;
   /** Resolves when no operation serves a client any more, at the latest after `timeoutMs`. */
   settled(timeoutMs: number): Promise<void>;
@@ -138,7 +138,7 @@ function withResolvers(): Resolvers {
     resolve = onResolve;
     reject = onReject;
   });
-  // Not every operation waits for everything.
+  // Some operations never await some of these promises, and a rejection must not be unhandled.
   promise.catch(() => undefined);
   return { promise, resolve, reject };
 }

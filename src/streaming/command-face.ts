@@ -1,28 +1,28 @@
 import type { TerminalSize } from './messages.js';
 import type { Outcome } from './outcome.js';
 
-/** A client's end of an exec or an attach, whichever protocol it speaks. */
+/** The protocol side of an exec or an attach, the same for SPDY and WebSocket. */
 export interface CommandFace {
-  /** Takes the bytes of the link; throws when the client breaks the protocol. */
+  /** Handles bytes that the client sent. Throws when the client breaks the protocol. */
   receive(bytes: Buffer): void;
-  /** False: the client is slow. */
+  /** Sends output to the client. Returns false when the client is slow. */
   send(stream: 'stdout' | 'stderr', bytes: Uint8Array): boolean;
-  /** That stream has no more to come. */
+  /** Tells the client that this stream has ended. */
   finishOutput(stream: 'stdout' | 'stderr'): void;
-  /** Tells the outcome and ends the connection. */
+  /** Sends the outcome to the client and ends the connection. */
   finish(outcome: Outcome): void;
   probe(): void;
 }
 
 export interface CommandEvents {
-  /** All the streams that the client was granted are there. */
+  /** The client has opened all the streams that it was granted. */
   onReady(): void;
   onStdin(bytes: Buffer): void;
   onStdinEnd(): void;
   onResize(size: TerminalSize): void;
 }
 
-/** Reads terminal sizes, JSON objects with Width and Height, out of a stream that may cut them anywhere. */
+/** Reads terminal sizes, which are JSON objects with Width and Height, from a stream that may be cut at any byte. */
 export function createSizeReader(onResize: (size: TerminalSize) => void): (bytes: Buffer) => void {
   let text = '';
   return (bytes) => {
@@ -47,6 +47,6 @@ function parseSize(text: string): TerminalSize | undefined {
   }
 }
 
-/** As Kubernetes has it, 16 bits. A size of nothing is what a client sends that has no terminal. */
+/** Kubernetes uses 16 bits for a size. A client without a terminal sends 0. */
 const isCells = (value: unknown): value is number =>
   Number.isInteger(value) && Number(value) > 0 && Number(value) < 65_536;

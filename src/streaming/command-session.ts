@@ -9,16 +9,20 @@ import { createSink } from './sink.js';
 import type { Session } from './session.js';
 
 const STDIN_BUFFER_BYTES = 256 * 1024;
-/** Smaller, and this thread and the shim would take turns, each waiting for the other. */
+/**
+ * The capacity of the pipes. With the default of 64 KiB, this thread and the shim would alternate, each waiting for the
+ * other.
+ */
 const PIPE_BYTES = 1024 * 1024;
 /**
- * A shim opens the input of a process on a thread that may not have come to it when the start of the process is answered;
- * what the client has sent would be lost. One that closed it for good does not open it any more.
+ * How often and at which interval to retry the open of a stdin FIFO. A shim opens its end in a goroutine that may run
+ * after the start of the process was reported, and input sent meanwhile would be lost. A shim that closed its end for
+ * good never opens it again, so the retries are bounded.
  */
 const OPEN_ATTEMPTS = 100;
 const OPEN_AGAIN_MS = 20;
 
-/** An exec or an attach in the streaming thread: bytes between one client and the pipes of a process. */
+/** Runs one exec or attach in the streaming thread: copies bytes between one client and the FIFOs of a process. */
 export function createCommandSession(options: {
   readonly session: number;
   readonly link: Link;
@@ -34,7 +38,7 @@ export function createCommandSession(options: {
     link,
     limitBytes: () => STDIN_BUFFER_BYTES,
     onFlushed(target) {
-      // No half-close: a pipe has but one direction.
+      // A pipe has one direction, so it is destroyed rather than half-closed.
       target?.destroy();
       tell({ kind: 'stdin-ended', session });
     },
@@ -108,13 +112,13 @@ export function createCommandSession(options: {
   };
 }
 
-/** Undefined when nobody reads it: the process has ended, or its input was closed for good. */
+/** Returns undefined when the FIFO has no reader: the process ended, or its stdin was closed for good. */
 function openForWriting(path: string): Socket | undefined {
   try {
     const fd = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
     setPipeSize(fd, PIPE_BYTES);
     const socket = new Socket({ fd, readable: false, writable: true });
-    // A process that closes its input is free to do so.
+    // A process may close its stdin at any time, which is not an error.
     socket.on('error', () => socket.destroy());
     return socket;
   } catch {

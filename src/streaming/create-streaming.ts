@@ -12,13 +12,13 @@ import type { CommandRequest, ForwardRequest, Streaming } from './streaming.js';
 import { selfSigned } from './self-signed.js';
 import { createTokens } from './tokens.js';
 
-/** Starts the streaming thread; resolves when it listens. */
+/** Starts the streaming thread. Resolves when it listens. */
 export async function createStreaming(options: {
   config: StreamingConfig;
   log: Logger;
-  /** How many calls of the CRI the streams make way for now, in shared memory. */
+  /** The number of CRI calls in progress, in shared memory. Streams are throttled while it is not 0. */
   callsUnderWay?: Int32Array;
-  /** For tests. */
+  /** Another worker script, for tests. */
   workerUrl?: URL;
 }): Promise<Streaming> {
   const { config, log, callsUnderWay = new Int32Array(1) } = options;
@@ -26,7 +26,7 @@ export async function createStreaming(options: {
   const tls = await keyPair(config);
   const tokens = createTokens<CommandRequest | ForwardRequest>({ limit: MAX_TOKENS, lifetimeMs: TOKEN_LIFETIME_MS });
   let port = Number(config.stream_server_port);
-  /** All that have not ended, be they still starting. */
+  /** Threads that have not exited, including those that are still starting. */
   const threads = new Set<RunningThread>();
   let running: RunningThread | undefined;
   let closing = false;
@@ -51,7 +51,7 @@ export async function createStreaming(options: {
     restart();
   };
 
-  // On the same port, so that URLs that were given out stay good.
+  // The new thread listens on the same port, so that URLs that were handed out remain valid.
   const restart = (): void => {
     setTimeout(() => {
       if (closing) return;
@@ -81,10 +81,10 @@ export async function createStreaming(options: {
 }
 
 interface RunningThread {
-  /** The port, once it listens. */
+  /** Resolves with the port once the thread listens. */
   readonly listening: Promise<number>;
   readonly exited: Promise<void>;
-  /** Ends all sessions, then the thread; after `SETTLE_MS` whatever they are at. */
+  /** Ends all sessions, then the thread. The thread is terminated after `SETTLE_MS` at the latest. */
   stop(): Promise<void>;
 }
 
@@ -100,7 +100,8 @@ function startThread(
   log: Logger,
   redeem: (route: string, token: string) => CommandRequest | ForwardRequest | undefined,
 ): RunningThread {
-  // Sockets that are made of a descriptor close it themselves; Node would close the number once more at the end.
+  // A Socket made from a descriptor closes it. With tracking on, Node would close the same number again when the thread
+  // exits.
   const worker = new Worker(url, { workerData, trackUnmanagedFds: false });
   const post = (message: ToWorker): void => worker.postMessage(message);
   const sessions: ClientSessions = createClientSessions(log, post);
@@ -145,7 +146,7 @@ function startThread(
   };
 }
 
-/** What `""` stands for, as in containerd: the first address of the host that others can reach. */
+/** The address that `""` stands for, as in containerd: the first external IPv4 address of the host. */
 function hostAddress(): string {
   const all = Object.values(networkInterfaces()).flatMap((list) => list ?? []);
   return all.find(({ internal, family }) => !internal && family === 'IPv4')?.address ?? '127.0.0.1';

@@ -3,7 +3,7 @@ import type { Link } from './link.js';
 import type { FromWorker } from './messages.js';
 import type { Session } from './session.js';
 
-/** A connection that is made when it is started and it is known which network it goes to. */
+/** A connection that opens once it was started and its network namespace is known, in either order. */
 export interface Forwarded extends Omit<ForwardedConnection, 'open'> {
   start(): void;
 }
@@ -37,7 +37,7 @@ export function createForwardSession(options: {
   const waiting = new Set<ForwardedConnection>();
   let netnsPath: string | undefined;
 
-  // All connections of a client share what it may leave in memory.
+  // All connections of a client share one memory limit.
   const limitBytes = (): number => Math.min(ONE_MAX_BYTES, ALL_MAX_BYTES / Math.max(1, connections.size));
 
   const face = options.face({

@@ -5,11 +5,11 @@ import { createSink } from './sink.js';
 
 /** One TCP connection into a pod. */
 export interface ForwardedConnection {
-  /** From the client. */
+  /** Writes bytes that came from the client. */
   write(bytes: Buffer): void;
-  /** The client sends no more; the pod may still. */
+  /** The client sends nothing more. The pod may still send. */
   end(): void;
-  /** Connects: from here on bytes flow. */
+  /** Connects. Bytes flow from then on. */
   open(netnsPath: string): void;
   destroy(): void;
 }
@@ -18,13 +18,13 @@ export interface ForwardedConnectionOptions {
   readonly port: number;
   readonly link: Link;
   readonly limitBytes: () => number;
-  /** To the client; false: it is slow. */
+  /** Sends bytes to the client. Returns false when the client is slow. */
   readonly send: (bytes: Buffer) => boolean;
-  /** The pod sends no more. Once. */
+  /** Called once, when the pod sends nothing more. */
   readonly onEnd: () => void;
-  /** It could not be made; nothing else follows but `onClosed`. */
+  /** The connection could not be made. Only `onClosed` follows. */
   readonly onRefused: (message: string) => void;
-  /** Both directions are done. Once. */
+  /** Called once, when both directions have ended. */
   readonly onClosed: () => void;
 }
 
@@ -79,7 +79,7 @@ export function createForwardedConnection(options: ForwardedConnectionOptions): 
     attempt.setTimeout(CONNECT_MS, () => attempt.destroy());
     attempt.once('connect', () => flow(attempt));
     attempt.on('error', (thrown) => (error = thrown.message));
-    // After a half-close of the client's, the last bytes of the pod are still to come: no `destroy` on `finish`.
+    // Do not destroy the socket on `finish`: after the client's half-close the pod may still send.
     attempt.once('close', () => {
       if (connected || closed) close();
       else connect(netnsPath, others, firstError ?? error);

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net';
 import type { Route, StreamWorkerData } from './messages.js';
 import { negotiate, type Refusal, type Upgrade } from './upgrade.js';
 
-/** A request that may become a session, if its token is good. Its socket closes when the client closes its end. */
+/** A request that becomes a session if its token is valid. Its socket closes when the client closes its side. */
 export interface Candidate {
   readonly route: Route;
   readonly token: string;
@@ -12,7 +12,7 @@ export interface Candidate {
   readonly upgrade: Upgrade;
 }
 
-/** An HTTP server that does nothing but upgrade. Requests are bounded in size, time and number. */
+/** An HTTP server that only upgrades connections. Requests are bounded in size, time and number. */
 export function createHttpServer(
   data: Pick<StreamWorkerData, 'tls'>,
   onCandidate: (candidate: Candidate) => void,
@@ -31,7 +31,8 @@ export function createHttpServer(
   });
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     socket.on('error', () => socket.destroy());
-    // A client that has closed its end has gone, be it before it is answered: none of the protocols knows half a connection.
+    // A client that closes its side has disconnected, also before it got a response: none of the protocols uses half-
+    // closed connections here.
     socket.on('end', () => socket.destroy());
     const target = /^\/(exec|attach|portforward)\/([\w-]{43})$/.exec(request.url ?? '');
     if (!target) return refuse(socket, { status: 404, message: 'no such stream' });
@@ -54,7 +55,7 @@ export function refuse(socket: Socket, { status, message, headers = [] }: Refusa
     ...headers,
   ];
   socket.end(`${lines.join('\r\n')}\r\n\r\n${body}`);
-  // No idle time, which each byte that comes would renew.
+  // A fixed time limit. An idle timeout would be extended by each byte that a refused client sends.
   const late = setTimeout(() => socket.destroy(), REFUSED_MS);
   socket.once('close', () => clearTimeout(late));
   socket.resume();

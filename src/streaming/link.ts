@@ -2,36 +2,42 @@ import type { Socket } from 'node:net';
 import { unacknowledged } from '../host/send-queue.js';
 import type { Pace } from './pace.js';
 
-/** The bytes to and from one client after the upgrade of its connection (see Candidate), whatever is spoken over them. */
+/** The byte stream to and from one client after the upgrade of its connection (see Candidate), below any protocol. */
 export interface Link {
   /**
-   * Sends; false: the client is slow, or other work goes first: send no more before `whenDrained` calls. Nothing is sent
-   * once it is closed.
+   * Sends bytes, unless the link is closed. Returns false when the client is slow or other work goes first; the caller
+   * then stops sending until `whenDrained` calls back.
    */
   send(...parts: readonly Uint8Array[]): boolean;
-  /** Calls once, when what was sent has left and it is this link's turn; never when the link closes first. */
+  /**
+   * Calls back once, when the sent bytes have left and this link may send again. Never calls back if the link closes
+   * first.
+   */
   whenDrained(resume: () => void): void;
-  /** Stops reading until every holder has let go; answers how to let go (idempotent). */
+  /** Stops reading until every holder has released it. Returns the release function, which is idempotent. */
   hold(): () => void;
   /**
-   * Sends nothing more, and closes when the client does: when it has all, after `LINGER_MS` in any case, and before that
-   * when it has taken nothing for the idle time.
+   * Stops sending, and closes when the client does. Without the client's close, it closes `LINGER_MS` after the client
+   * has received everything, or after the idle time in which the client received nothing.
    */
   end(): void;
   /** Closes at once. */
   destroy(reason: string): void;
-  /** Closes after so long, unless what is answered is called before; holds nothing of a link that has closed. */
+  /**
+   * Closes after `ms`, unless the returned function is called first. The timer keeps nothing of a closed link in
+   * memory.
+   */
   destroyAfter(ms: number, reason: () => string): () => void;
 }
 
 export interface LinkEvents {
   /** Throws when the client breaks its protocol. */
   onBytes(bytes: Buffer): void;
-  /** Once. */
+  /** Called once. */
   onClosed(reason: string): void;
   /**
-   * Something harmless to send while nothing is read: it is how a client that has gone shows when its end cannot be
-   * seen, since that comes after bytes that are not being read.
+   * Sends something harmless while reading is paused. A disconnect arrives behind unread bytes and cannot be seen then,
+   * but a write to a dead connection fails.
    */
   probe(): void;
 }
@@ -83,7 +89,7 @@ export function createLink(
     if (ended) return;
     ended = true;
     socket.end();
-    // What still comes is thrown away, so that the client's own end is seen.
+    // Discard what still arrives, so that the client's own close is seen.
     socket.removeListener('data', onData);
     socket.resume();
     linger(socket, limits, idleTimeoutMs);
@@ -96,7 +102,7 @@ export function createLink(
       destroy(thrown instanceof Error ? thrown.message : String(thrown));
       return;
     }
-    // Answers (pongs, resets) to a client that sends and does not read.
+    // A client that sends and does not read makes responses (pongs, resets) pile up: stop reading until they have left.
     if (socket.writableLength > UNREAD_MAX_BYTES) whenDrained(hold());
     const pauseMs = pace.restMs(bytes.length);
     if (pauseMs > 0) setTimeout(hold(), pauseMs);
@@ -142,9 +148,13 @@ function writeTogether(socket: Socket, parts: readonly Uint8Array[]): void {
   socket.uncork();
 }
 
-/** Destroys what has been ended: when all has left, after `LINGER_MS`; before that, when nothing has left for `stalledMs`. */
+/**
+ * Destroys an ended socket `LINGER_MS` after everything was delivered, or after `stalledMs` without progress before
+ * that.
+ */
 function linger(socket: Socket, limits: ReturnType<typeof createLimits>, stalledMs: number): void {
-  // Not what Node has alone: megabytes may wait in the kernel, which throws them away when bytes that came are unread then.
+  // Node's own buffer is not enough: megabytes may wait in the kernel, which discards them if the socket is destroyed
+  // while received bytes are unread.
   const left = (): number => socket.writableLength + unacknowledged(socket);
 
   const look = (before: number, stillMs: number): void => {
@@ -158,17 +168,17 @@ function linger(socket: Socket, limits: ReturnType<typeof createLimits>, stalled
   look(left(), 0);
 }
 
-/** When a link may send again. */
+/** Decides when a link may send again. */
 function createTurns(socket: Socket, pace: Pace) {
   let restUntilMs = 0;
   return {
-    /** So much was sent; false: it rests now. */
+    /** Accounts for sent bytes. Returns false if the link must pause. */
     spend(bytes: number): boolean {
       const restMs = pace.restMs(bytes);
       if (restMs > 0) restUntilMs = performance.now() + restMs;
       return restMs === 0;
     },
-    /** Calls when its rest is over, unless it has been closed by then. */
+    /** Calls back when the pause is over, unless the link has closed. */
     take(resume: () => void): void {
       const ifOpen = (): void => void (!socket.destroyed && resume());
       const restMs = restUntilMs - performance.now();
@@ -178,11 +188,11 @@ function createTurns(socket: Socket, pace: Pace) {
   };
 }
 
-/** Timers that hold nothing once they are cleared: what they are to end would else stay until they are due. */
+/** Timers that can be cleared together. A closed link must not be kept in memory until its timers are due. */
 function createLimits() {
   const timers = new Set<NodeJS.Timeout>();
   return {
-    /** Answers how to take it back. */
+    /** Returns a function that cancels the timer. */
     add(ms: number, act: () => void): () => void {
       const timer = setTimeout(() => {
         timers.delete(timer);

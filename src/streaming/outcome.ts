@@ -1,10 +1,10 @@
-/** How an exec or an attach went, as its client is told at the end. */
+/** How an exec or an attach ended, as the client is told. */
 export type Outcome =
   { readonly kind: 'exited'; readonly exitCode: number } | { readonly kind: 'failed'; readonly message: string };
 
 /**
- * The text of the error stream. From version 4 on it is a Status of the Kubernetes API (k8s.io/apimachinery,
- * metav1.Status), before it a message, and nothing where all went well.
+ * Returns the text of the error stream. From protocol version 4 on it is a Status of the Kubernetes API
+ * (k8s.io/apimachinery, metav1.Status). Before version 4 it is a message, and empty on success.
  */
 export function outcomeText(outcome: Outcome, version: number): string {
   if (version < 4) return messageOf(outcome) ?? '';

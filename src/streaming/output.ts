@@ -3,11 +3,11 @@ import { Socket } from 'node:net';
 import { setPipeSize } from '../host/fifo.js';
 import type { Link } from './link.js';
 
-/** A pipe that is read for a client. */
+/** A FIFO that is read for a client. */
 export interface Output {
   /**
-   * Every writer that matters is done: what is in the pipe is delivered, then it ends. A pipe that others hold open
-   * ends when it was silent for `idleMs` with the client reading, and after what the writer can have left in it.
+   * Called when the process has ended: delivers what is in the FIFO, then ends. If another process keeps the FIFO open,
+   * the output ends after `idleMs` of silence while the client reads, or after the most that can still be in flight.
    */
   drain(idleMs: number): void;
   /** Idempotent. */
@@ -17,13 +17,13 @@ export interface Output {
 export interface OutputOptions {
   readonly path: string;
   readonly link: Link;
-  /** False: the client is slow. */
+  /** Sends bytes to the client. Returns false when the client is slow. */
   readonly send: (bytes: Buffer) => boolean;
-  /** Once, unless closed before. */
+  /** Called once, unless the output was closed before. */
   readonly onEnd: () => void;
 }
 
-/** Opens at once; throws what `open` throws. */
+/** Opens the FIFO at once. Throws what `open` throws. */
 export function openOutput({ path, link, send, onEnd }: OutputOptions): Output {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   setPipeSize(fd, PIPE_BYTES);
@@ -66,7 +66,7 @@ export function openOutput({ path, link, send, onEnd }: OutputOptions): Output {
       let quietBytes = bytesLeft;
       idleLeftMs = idleMs;
       draining = setInterval(() => {
-        // A slow client's time is not the writer's.
+        // Silence does not count while a slow client keeps the FIFO from being read.
         if (socket.isPaused()) return;
         idleLeftMs = bytesLeft === quietBytes ? idleLeftMs - DRAIN_TICK_MS : idleMs;
         timeLeftMs -= DRAIN_TICK_MS;
@@ -79,7 +79,7 @@ export function openOutput({ path, link, send, onEnd }: OutputOptions): Output {
 }
 
 const PIPE_BYTES = 1024 * 1024;
-/** What can be under way between the process and the pipe: the process's own pipe and the shim's buffer. */
+/** The most that can be in flight between the process and the FIFO: the process's own pipe and the shim's buffer. */
 const SHIM_BYTES = 256 * 1024;
 const DRAIN_TICK_MS = 50;
 const DRAIN_MAX_MS = 10_000;

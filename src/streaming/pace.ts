@@ -1,24 +1,27 @@
 import { availableParallelism } from 'node:os';
 import { runnableThreads } from '../host/runnable.js';
 
-/** How fast the streams of one thread may go. */
+/** The throttle of all streams of one thread. */
 export interface Pace {
-  /** How many milliseconds to wait before more is read, now that so many bytes were passed on; 0: go on. */
+  /**
+   * Accounts for `bytes` that were passed on. Returns how many milliseconds to pause before the next read; 0 is no
+   * pause.
+   */
   restMs(bytes: number): number;
 }
 
 const SAMPLE_MS = 10;
-/** Once some thread had to wait for a processor, so long: what has made way leaves room behind that looks like plenty. */
+/** Throttle for this long after the CPU was last oversubscribed: throttling itself makes the CPU look idle. */
 const SHORT_FOR_MS = 100;
 const BYTES_PER_MS = 16 * 1024;
-/** A short message goes at once, and is made up for later. */
+/** Shorter pauses are carried over to the next message, so that a short message is not delayed. */
 const SHORTEST_REST_MS = 2;
 const LONGEST_REST_MS = 50;
 
 /**
- * While calls of the CRI are under way and there is more to run than processors, the streams go at 16 MiB/s together:
- * each byte costs its process, the shim and the client more than this thread, whose low priority they do not share, and
- * they are what a pod that starts competes with.
+ * Limits all streams together to 16 MiB/s while CRI calls are in progress and the CPUs are oversubscribed. Lowering
+ * this thread's priority is not enough: each byte costs more CPU time in its process, its shim and its client than
+ * here, and those compete with a pod that starts.
  */
 export function createPace(
   callsUnderWay: Int32Array,

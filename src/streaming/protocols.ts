@@ -1,6 +1,6 @@
-/** What clients ask to speak after the upgrade, and what is answered. */
+/** The protocols that clients may request, and which of them is chosen. */
 
-/** Exec and attach: `version` decides how the outcome is told and whether a terminal can be resized. */
+/** Exec and attach. `version` decides how the outcome is reported and whether a terminal can be resized. */
 export interface CommandProtocol {
   readonly name: string;
   readonly version: number;
@@ -8,16 +8,18 @@ export interface CommandProtocol {
 }
 
 export type ForwardProtocol =
-  /** Channels of one WebSocket; the ports stand in the CRI request. */
+  /** Channels of one WebSocket. The ports are those of the CRI request. */
   | { readonly name: string; readonly kind: 'channels'; readonly base64: boolean }
-  /** SPDY whose bytes travel in the binary messages of a WebSocket (KEP-4006). */
+  /** SPDY inside the binary messages of a WebSocket (KEP-4006). */
   | { readonly name: string; readonly kind: 'tunnel' };
 
-/** The first of the client's protocols that is served; "" when it asks for none: version 1 in binary. */
+/**
+ * Chooses the first of the client's protocols that is supported. "" (no protocol requested) means version 1 in binary.
+ */
 export const commandOverWebSocket = (asked: readonly string[]): CommandProtocol | undefined =>
   asked.length === 0 ? { name: '', version: 1, base64: false } : firstOf(asked, commandProtocol);
 
-/** Here base64 makes no sense, and a client has to name its version. */
+/** SPDY has no base64 variants, and the client must name a version. */
 export const commandOverSpdy = (asked: readonly string[]): CommandProtocol | undefined =>
   firstOf(asked, (name) => {
     const protocol = commandProtocol(name);
@@ -36,10 +38,10 @@ export const forwardOverWebSocket = (asked: readonly string[]): ForwardProtocol 
 export const forwardOverSpdy = (asked: readonly string[]): { readonly name: string } | undefined =>
   asked.includes(PORT_FORWARD) ? { name: PORT_FORWARD } : undefined;
 
-/** What X-Accepted-Stream-Protocol-Versions lists when none fits. */
+/** The value of X-Accepted-Stream-Protocol-Versions in a response to a client whose protocols are all unknown. */
 export const SPDY_COMMAND_PROTOCOLS = ['v4', 'v3', 'v2'].map((v) => `${v}.channel.k8s.io`).concat('channel.k8s.io');
 export const PORT_FORWARD = 'portforward.k8s.io';
-/** The second is what clients of Kubernetes 1.30 call the same thing. */
+/** The second name is what clients of Kubernetes 1.30 send for the same protocol. */
 const TUNNELS = [`SPDY/3.1+${PORT_FORWARD}`, 'v2.portforward.k8s.io'];
 
 function commandProtocol(name: string): CommandProtocol | undefined {

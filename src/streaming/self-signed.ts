@@ -1,8 +1,8 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 
 /**
- * A key and a certificate that vouches for itself, for `enable_tls_streaming` without a key pair: clients cannot check
- * it, but nobody can listen in. Node has no maker of certificates; this is the least of RFC 5280 in DER.
+ * Makes a key and a self-signed certificate, for `enable_tls_streaming` without a key pair. Clients cannot verify it,
+ * but the connection is encrypted. Node.js cannot make certificates, so this encodes the minimum of RFC 5280 in DER.
  */
 export function selfSigned(nowMs = Date.now()): { cert: string; key: string } {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -55,6 +55,6 @@ function der(tag: number, content: Buffer): Buffer {
 
 const sequence = (...parts: readonly Buffer[]): Buffer => der(SEQUENCE, Buffer.concat(parts));
 
-/** Until 2049 dates have two digits of the year (RFC 5280 section 4.1.2.5). */
+/** Dates until 2049 have a year of two digits (RFC 5280 section 4.1.2.5). */
 const time = (ms: number): Buffer =>
   der(UTC_TIME, Buffer.from(new Date(ms).toISOString().replace(/^..|[-:T]|\.\d+/g, '')));

@@ -1,12 +1,12 @@
 import type { ToWorker } from './messages.js';
 
-/** What the streaming thread does for one client, once its connection is upgraded. */
+/** What the streaming thread does for one client after the upgrade of its connection. */
 export interface Session {
   /** Throws when the client breaks its protocol. */
   receive(bytes: Buffer): void;
   /** See Link. */
   probe(): void;
   obey(message: ToWorker): void;
-  /** Closes every pipe and socket but the client's own. Idempotent. */
+  /** Closes every FIFO and socket except the client's own. Idempotent. */
   release(): void;
 }

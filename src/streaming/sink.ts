@@ -1,22 +1,25 @@
 import type { Socket } from 'node:net';
 import type { Link } from './link.js';
 
-/** Where bytes of a client go: a pipe or a socket, which may come later than the first bytes. */
+/** Writes a client's bytes into a FIFO or a socket, which may be opened after the first bytes arrived. */
 export interface Sink {
   write(bytes: Buffer): void;
-  /** The client sends no more. Idempotent. */
+  /** The client sends nothing more. Idempotent. */
   end(): void;
-  /** Gives it what it writes into; once. */
+  /** Sets the target. May be called once. */
   open(target: Socket): void;
-  /** Throws away what came and what comes. Idempotent. */
+  /** Discards all bytes, those that arrived and those that follow. Idempotent. */
   discard(): void;
 }
 
 export interface SinkOptions {
   readonly link: Link;
-  /** More than this in memory, and the client is not read until it has left. */
+  /** With more than this in memory, the client is not read until the target has taken it. */
   readonly limitBytes: () => number;
-  /** Once: `end` was called, and all has been written into the target or was thrown away (undefined). */
+  /**
+   * Called once, after `end`, when everything was written into the target. The target is undefined when the bytes were
+   * discarded.
+   */
   readonly onFlushed: (target: Socket | undefined) => void;
 }
 
@@ -49,7 +52,8 @@ export function createSink({ link, limitBytes, onFlushed }: SinkOptions): Sink {
     pending += 1;
     target?.write(bytes, () => {
       pending -= 1;
-      // Not on 'drain', which tells of the target's own high-water mark only: below that the client would be held for ever.
+      // Do not wait for 'drain': it fires only when the target's high-water mark was reached, and the client would be
+      // held for ever below it.
       if (pending === 0) release();
       flushedIfEnded();
     });

@@ -5,12 +5,12 @@ import { outcomeText } from './outcome.js';
 import type { CommandProtocol } from './protocols.js';
 import { createSpdyConnection, type SpdyStream, type StreamListener } from './spdy.js';
 
-/** Clients open their streams one by one; they get this long. */
+/** Clients open their streams one after another, within this time. */
 const STREAMS_WITHIN_MS = 30_000;
 
 type StreamType = 'error' | 'stdin' | 'stdout' | 'stderr' | 'resize';
 
-/** Exec and attach over SPDY/3.1: a stream each, named by the header `streamType`. */
+/** Exec and attach over SPDY/3.1. Each stream is named by its header `streamType`. */
 export function createSpdyCommand(
   link: Link,
   protocol: CommandProtocol,

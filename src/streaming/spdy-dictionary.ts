@@ -1,4 +1,4 @@
-/** What header blocks are compressed against: SPDY Protocol, Draft 3.1, section 2.6.10.1. */
+/** The preset dictionary of header blocks: SPDY Protocol, Draft 3.1, section 2.6.10.1. */
 
 const NAMES =
   'options head post put delete trace accept accept-charset accept-encoding accept-language accept-ranges age allow ' +
@@ -30,5 +30,5 @@ export const SPDY_DICTIONARY = Buffer.concat([
   Buffer.from(TEXT),
 ]);
 
-/** Its Adler-32, by which a zlib stream names it (RFC 1950); a test computes it anew. */
+/** The dictionary's Adler-32, by which a zlib stream names it (RFC 1950). A test recomputes it. */
 export const SPDY_DICTIONARY_ID = 0xe3c6a7c2;

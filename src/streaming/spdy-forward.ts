@@ -5,7 +5,7 @@ import { createWebSocket } from './websocket.js';
 import { SpdyError } from './spdy-frames.js';
 import { createSpdyConnection, type SpdyConnection, type SpdyStream, type StreamListener } from './spdy.js';
 
-/** Port-forward over SPDY/3.1: two streams for each TCP connection, one for data and one for an error's text. */
+/** Port-forward over SPDY/3.1. Each TCP connection uses two streams, one for data and one for an error message. */
 export function createSpdyForward(link: Link, forwards: Forwards): ForwardFace {
   const connection = createPairs(link.send, forwards);
   return {
@@ -18,7 +18,7 @@ export function createSpdyForward(link: Link, forwards: Forwards): ForwardFace {
   };
 }
 
-/** The same, the bytes of SPDY being the payload of a WebSocket's binary messages. */
+/** Port-forward over SPDY inside the binary messages of a WebSocket. */
 export function createTunnelForward(link: Link, forwards: Forwards): ForwardFace {
   const socket = createWebSocket(link, ({ bytes }: MessagePart) => connection.receive(bytes));
   const connection = createPairs((...parts) => socket.send(false, ...parts), forwards);
@@ -32,18 +32,18 @@ export function createTunnelForward(link: Link, forwards: Forwards): ForwardFace
   };
 }
 
-/** The second stream of a pair gets this long to come. */
+/** The second stream of a pair must arrive within this time. */
 const PAIR_WITHIN_MS = 30_000;
-/** Kubernetes' clients count; it is kept for as long as its pair is not whole. */
+/** The longest `requestid` that is kept while its pair is incomplete. Kubernetes' clients send a counter. */
 const MAX_REQUEST_ID = 256;
 
-/** Of a stream, without the headers that it came with. */
+/** The methods of a stream, without the headers that it came with, which would stay in memory. */
 type Half = Pick<SpdyStream, 'send' | 'finish'>;
 
 interface Pair {
   data?: Half;
   error?: Half;
-  /** What came on the data stream before the pair was whole goes here too. */
+  /** Also receives what arrives on the data stream before the pair is complete. */
   readonly forwarded: Forwarded;
   readonly late: NodeJS.Timeout;
 }
@@ -78,7 +78,7 @@ function createPairs(send: (...parts: readonly Uint8Array[]) => boolean, forward
       const type = stream.headers.get('streamtype')?.toLowerCase();
       const port = portOf(stream.headers.get('port'));
       if (port === undefined || (type !== 'data' && type !== 'error')) return undefined;
-      // Clients of old send no id and open one connection at a time.
+      // Old clients send no id, and open one connection at a time.
       const key = stream.headers.get('requestid') ?? `port ${port}`;
       if (key.length > MAX_REQUEST_ID) throw new SpdyError(`spdy requestID of more than ${MAX_REQUEST_ID} characters`);
       const pair = pairs.get(key) ?? begin(key, port);

@@ -15,19 +15,22 @@ export const CONTROL = {
 
 export const FLAG_FIN = 1;
 
-/** Reasons of RST_STREAM (section 2.6.3). */
+/** Status codes of RST_STREAM (section 2.6.3). */
 export const RESET = { protocolError: 1, invalidStream: 2, refusedStream: 3, cancel: 5 } as const;
 
 export interface SpdyFrameEvents {
-  /** Bytes of a data frame as they come; `last`: the client sends no more on this stream. */
+  /** Bytes of a data frame as they arrive. `last` is set when the client sends nothing more on this stream. */
   onData(streamId: number, bytes: Buffer, last: boolean): void;
   onControl(type: number, flags: number, payload: Buffer): void;
 }
 
-/** Statuses of GOAWAY (section 2.6.6). */
+/** Status codes of GOAWAY (section 2.6.6). */
 export const GO_AWAY = { ok: 0, protocolError: 1 } as const;
 
-/** Takes the client's bytes as they come, in pieces of any size; throws a SpdyError. Data is not gathered. */
+/**
+ * Parses the client's bytes, in pieces of any size. Throws a SpdyError. Data frames are passed on without gathering
+ * them.
+ */
 export function createSpdyFrameReader(events: SpdyFrameEvents): (bytes: Buffer) => void {
   let head: Buffer = EMPTY;
   let data: { readonly streamId: number; readonly fin: boolean; left: number } | undefined;
@@ -91,7 +94,7 @@ export function createSpdyFrameReader(events: SpdyFrameEvents): (bytes: Buffer) 
   };
 }
 
-/** The header of a data frame. */
+/** Returns the header of a data frame. */
 export function dataHeader(streamId: number, length: number, fin: boolean): Buffer {
   const header = Buffer.allocUnsafe(HEADER_BYTES);
   header.writeUInt32BE(streamId, 0);

@@ -2,12 +2,12 @@ import { constants, inflateRawSync } from 'node:zlib';
 import { SPDY_DICTIONARY, SPDY_DICTIONARY_ID } from './spdy-dictionary.js';
 import { SpdyError } from './spdy-frames.js';
 
-/** Headers by lower-case name; values of one name are joined by NUL, as the protocol has them. */
+/** Headers by lower-case name. Several values of one name are joined by NUL, as in the protocol. */
 export type SpdyHeaders = ReadonlyMap<string, string>;
 
 /**
- * Reads the header blocks of one connection, in their order: all of them are one zlib stream. Each block ends with a
- * sync flush, so it is inflated by itself, at once, against the last 32 KiB of what came before.
+ * Reads the header blocks of one connection in their order, because they form one zlib stream. Each block ends with a
+ * sync flush, so it can be inflated at once against the last 32 KiB of the output before it.
  */
 export function createHeaderReader(): (block: Buffer) => SpdyHeaders {
   let window = SPDY_DICTIONARY;
@@ -24,8 +24,8 @@ export function createHeaderReader(): (block: Buffer) => SpdyHeaders {
 }
 
 /**
- * Writes the header blocks of one connection. They are stored, not compressed, each followed by an empty stored block:
- * a reader that expects a sync flush (Go's) would wait for it for ever.
+ * Writes the header blocks of one connection. They are stored, not compressed, and each is followed by an empty stored
+ * block: a reader that expects a sync flush (Go's) would otherwise wait for ever.
  */
 export function createHeaderWriter(): (headers: SpdyHeaders) => Buffer {
   let begun = false;
@@ -45,7 +45,7 @@ const WINDOW_BYTES = 32 * 1024;
 const MAX_PLAIN_BYTES = 64 * 1024;
 const MAX_HEADERS = 64;
 const EMPTY_STORED = Buffer.from([0, 0, 0, 0xff, 0xff]);
-// RFC 1950: deflate with a 32 KiB window, with a preset dictionary, which is named.
+// RFC 1950: deflate with a 32 KiB window and a preset dictionary, whose Adler-32 follows.
 const ZLIB_HEADER = Buffer.from([0x78, 0x20, 0, 0, 0, 0]);
 ZLIB_HEADER.writeUInt32BE(SPDY_DICTIONARY_ID, 2);
 

@@ -10,10 +10,10 @@ import {
 } from './spdy-frames.js';
 import { createHeaderReader, createHeaderWriter, type SpdyHeaders } from './spdy-headers.js';
 
-/** One stream that the client has opened. */
+/** A stream that the client opened. */
 export interface SpdyStream {
   readonly headers: SpdyHeaders;
-  /** Sends; false: the client is slow. What comes after `finish` or a reset is dropped. */
+  /** Sends bytes. Returns false when the client is slow. Bytes after `finish` or a reset are dropped. */
   readonly send: (bytes: Uint8Array) => boolean;
   /** Ends this side of the stream. Idempotent. */
   readonly finish: () => void;
@@ -21,27 +21,27 @@ export interface SpdyStream {
 
 export interface StreamListener {
   onData(bytes: Buffer): void;
-  /** The client sends no more. Once. */
+  /** Called once, when the client sends nothing more. */
   onEnd(): void;
-  /** The client wants no more of it, in either direction; without it a reset is an end. */
+  /** The client cancelled both directions of the stream. Without this method, a reset counts as an end. */
   onReset?(): void;
 }
 
 export interface SpdyConnection {
-  /** Takes the client's bytes; throws a SpdyError, of which the client has been told. */
+  /** Handles bytes of the client. Throws a SpdyError after it has told the client. */
   receive(bytes: Buffer): void;
   ping(): void;
-  /** Says that no stream will be taken any more. */
+  /** Tells the client that no further stream will be accepted. */
   goAway(): void;
 }
 
 /**
- * The server's side of a connection. Neither side counts windows: Kubernetes' clients know no flow control by stream,
- * so a slow one is felt through the connection below.
+ * The server's side of a connection. It ignores window sizes, because Kubernetes' clients do not use flow control per
+ * stream. A slow stream therefore slows the whole connection.
  */
 export function createSpdyConnection(options: {
   send: (...parts: readonly Uint8Array[]) => boolean;
-  /** Answers who listens to a new stream, or undefined to refuse it. */
+  /** Returns the listener of a new stream, or undefined to refuse it. */
   onStream: (stream: SpdyStream) => StreamListener | undefined;
 }): SpdyConnection {
   const { send } = options;
@@ -106,7 +106,7 @@ export function createSpdyConnection(options: {
   const read = createSpdyFrameReader({
     onData(id, bytes, last) {
       const open = streams.get(id);
-      // Late data of a stream that was reset is nothing to complain about.
+      // Data may still arrive for a stream that was reset. Ignore it.
       if (!open || open.received) return;
       if (bytes.length > 0) open.listener?.onData(bytes);
       if (last) receivedAll(id, open);
@@ -118,16 +118,16 @@ export function createSpdyConnection(options: {
         case CONTROL.rstStream:
           return rstStream(payload);
         case CONTROL.headers:
-          // They belong to the one zlib stream, though nobody asks for them.
+          // The headers belong to the connection's zlib stream, so they must be inflated although nobody uses them.
           if (payload.length < 4) throw new SpdyError('spdy HEADERS is cut off');
           return void readHeaders(payload.subarray(4));
         case CONTROL.ping:
-          // Its own come back with even numbers.
+          // Reply only to the client's pings, which have odd ids. An even id is the reply to one of ours.
           return void (idOf(payload) % 2 === 1 && send(controlFrame(CONTROL.ping, 0, idOf(payload))));
         case CONTROL.synReply:
           throw new SpdyError('spdy SYN_REPLY from a client');
         default:
-          // SETTINGS, WINDOW_UPDATE, GOAWAY and what a later version may bring.
+          // Ignore SETTINGS, WINDOW_UPDATE, GOAWAY and frames of later versions.
           return;
       }
     },
@@ -142,7 +142,7 @@ export function createSpdyConnection(options: {
   };
 }
 
-/** Reads, and tells before it throws. */
+/** Wraps a reader: on a protocol error it tells the client before it throws. */
 const telling =
   (read: (bytes: Buffer) => void, tell: () => void) =>
   (bytes: Buffer): void => {

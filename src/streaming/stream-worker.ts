@@ -1,4 +1,6 @@
-/** The streaming thread: the HTTP server and every byte of exec, attach and port-forward, away from the CRI server. */
+/**
+ * The streaming thread: the HTTP server and all bytes of exec, attach and port-forward, separate from the CRI server.
+ */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AddressInfo, Socket } from 'node:net';
 import { makeWayForOtherThreads } from '../host/thread-priority.js';
@@ -13,7 +15,9 @@ const data = workerData as StreamWorkerData;
 const pace = createPace(data.callsUnderWay);
 const candidates = new Map<number, Candidate>();
 const sessions = new Map<number, Session>();
-/** Every connection, from before its TLS handshake to after its upgrade: Node's server knows those in between only. */
+/**
+ * Every connection from before its TLS handshake until after its upgrade. Node's server tracks only those in between.
+ */
 const connections = new Set<Socket>();
 let lastSession = 0;
 
@@ -28,7 +32,7 @@ server.on('connection', (socket: Socket) => {
   socket.once('close', () => connections.delete(socket));
 });
 
-// Without this listener a port that is taken ends the thread; with it, it ends it too, and says why.
+// An error here (a port in use) ends the thread either way. This listener adds the reason.
 server.once('error', (error) => {
   throw error;
 });
@@ -75,7 +79,7 @@ function begin(session: number, grant: Grant): void {
 }
 
 function stop(): void {
-  // What is about to listen cannot be closed.
+  // A server that is about to listen cannot be closed yet.
   if (!server.listening) return void server.once('listening', stop);
   server.close();
   for (const socket of connections) socket.destroy();

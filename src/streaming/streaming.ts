@@ -4,57 +4,57 @@ import type { Grant, Route, TerminalSize } from './messages.js';
 export type { Outcome } from './outcome.js';
 export type { TerminalSize } from './messages.js';
 
-/** What a client that came with a good token looks like to the operation behind it. */
+/** A client with a valid token, as its operation sees it. */
 interface Client {
-  /** Aborts when the client has gone, or crid stops. */
+  /** Aborts when the client disconnects or crid stops. */
   readonly signal: AbortSignal;
 }
 
 /** The client of an exec or an attach. */
 export interface CommandClient extends Client {
-  /** Begins to read these pipes for the client; resolves when they are open. */
+  /** Starts to read these FIFOs for the client. Resolves when they are open. */
   read(paths: { readonly stdout?: string | undefined; readonly stderr?: string | undefined }): Promise<void>;
-  /** Lets the client's input into this pipe; undefined throws it away. */
+  /** Sends the client's input into this FIFO. Undefined discards the input. */
   feed(path: string | undefined): void;
-  /** The client's terminal has changed; the last size is told again to a new listener. */
+  /** Calls the listener on each change of the client's terminal size. A new listener gets the last size at once. */
   onResize(listener: (size: TerminalSize) => void): void;
-  /** Resolves when the client has ended its input and all of it is in the pipe. */
+  /** Resolves when the client has ended its input and all of it is in the FIFO. */
   readonly stdinEnded: Promise<void>;
-  /** Resolves when every pipe that `read` opened has ended. */
+  /** Resolves when every FIFO that `read` opened has ended. */
   readonly outputsEnded: Promise<void>;
   /**
-   * The process has ended: resolves when what is in the pipes has been delivered, and after `idleMs` of silence where
-   * others hold them open.
+   * Called when the process has ended. Resolves when the contents of the FIFOs were delivered, or after `idleMs` of
+   * silence if other processes keep them open.
    */
   drain(idleMs: number): Promise<void>;
 }
 
 export interface ForwardClient extends Client {
-  /** Lets connections through, into the network namespace at this path ("": the host's). */
+  /** Connects into the network namespace at this path ("" is the host's). */
   forward(netnsPath: string): void;
 }
 
 export interface CommandRequest {
   readonly route: Exclude<Route, 'portforward'>;
   readonly streams: Omit<Extract<Grant, { kind: 'command' }>, 'kind'>;
-  /** Called once, when the client has opened its streams; what it resolves with, or throws, is told to the client. */
+  /** Called once, when the client has opened its streams. The client is told the returned outcome or the error. */
   readonly serve: (client: CommandClient) => Promise<Outcome>;
 }
 
 export interface ForwardRequest {
   readonly route: 'portforward';
   readonly ports: readonly number[];
-  /** The connection is closed when it settles. */
+  /** The connection is closed when this settles. */
   readonly serve: (client: ForwardClient) => Promise<void>;
 }
 
-/** The streaming server as the operations see it. */
+/** The streaming server, as the operations see it. */
 export interface Streaming {
   /**
-   * A URL that can be used once, within a minute. RESOURCE_EXHAUSTED when 1,000 of them wait to be used; UNAVAILABLE
+   * Returns a URL that is valid for one use within a minute. RESOURCE_EXHAUSTED when 1,000 URLs are unused; UNAVAILABLE
    * while the server is not up.
    */
   url(request: CommandRequest | ForwardRequest): string;
-  /** Ends every session and stops listening; resolves when their operations are over, or after 10 s. */
+  /** Ends every session and stops listening. Resolves when their operations are over, or after 10 s. */
   close(): Promise<void>;
 }

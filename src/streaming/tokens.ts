@@ -1,11 +1,11 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { CriError } from '../base/errors.js';
 
-/** Single-use tokens, each worth a T. */
+/** Single-use tokens, each with a value of type T. */
 export interface Tokens<T> {
-  /** A new token, 256 bits in base64url. RESOURCE_EXHAUSTED when too many wait to be used. */
+  /** Returns a new token, 256 bits in base64url. RESOURCE_EXHAUSTED when too many are unused. */
   issue(value: T): string;
-  /** What the token is worth, once; undefined when it is unknown, used or too old. */
+  /** Returns the token's value once. Undefined when the token is unknown, used or expired. */
   redeem(token: string): T | undefined;
 }
 
@@ -13,7 +13,7 @@ export function createTokens<T>(options: { limit: number; lifetimeMs: number; no
   const now = options.now ?? (() => performance.now());
   const issued = new Set<{ readonly secret: Buffer; readonly expiresAtMs: number; readonly value: T }>();
 
-  // In order of issue, thus of expiry.
+  // The set is in order of issue, so the oldest come first.
   const dropExpired = (): void => {
     for (const entry of issued) {
       if (entry.expiresAtMs > now()) return;
@@ -35,7 +35,7 @@ export function createTokens<T>(options: { limit: number; lifetimeMs: number; no
       dropExpired();
       const presented = Buffer.from(token, 'base64url');
       if (presented.length !== TOKEN_BYTES) return undefined;
-      // Every one is looked at, whether or not one has matched: how long it takes says nothing about the tokens.
+      // Compare with every token, also after a match: the time taken must not depend on the tokens.
       let found: typeof issued extends Set<infer Entry> ? Entry | undefined : never;
       for (const entry of issued) if (timingSafeEqual(entry.secret, presented)) found = entry;
       if (!found) return undefined;

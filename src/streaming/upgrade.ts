@@ -25,9 +25,9 @@ export interface SessionOptions {
   readonly tell: (message: FromWorker) => void;
 }
 
-/** What was agreed on in a request, before its token is looked at. */
+/** The result of the negotiation, before the token is checked. */
 export interface Upgrade {
-  /** Of the 101 response. */
+  /** Headers of the 101 response. */
   readonly headers: readonly string[];
   readonly start: (options: SessionOptions) => Session;
 }
@@ -38,7 +38,7 @@ export interface Refusal {
   readonly headers?: readonly string[];
 }
 
-/** Agrees with a client on what is spoken after the upgrade. */
+/** Chooses the protocol to speak after the upgrade, or a refusal. */
 export function negotiate(request: IncomingMessage, route: Route): Upgrade | Refusal {
   const asked = request.headers.upgrade?.toLowerCase();
   if (asked === 'websocket') return overWebSocket(request, route);

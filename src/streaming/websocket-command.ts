@@ -29,7 +29,7 @@ export function createWebSocketCommand(
     },
   });
 
-  // Clients of old wait for a first message to know that the connection stands.
+  // Old clients wait for a first, empty message before they consider the connection established.
   channels.send(grant.stdout ? CHANNEL.stdout : grant.stderr ? CHANNEL.stderr : CHANNEL.error, NOTHING);
   setImmediate(events.onReady);
 

@@ -3,8 +3,9 @@ import type { ForwardFace, Forwards } from './forward-session.js';
 import type { Link } from './link.js';
 
 /**
- * Port-forward over the channels of a WebSocket: for the n-th port channel 2n carries data and 2n + 1 an error's text.
- * The first message of each is its port, two bytes, the lower first. There is one TCP connection for each port.
+ * Port-forward over the channels of a WebSocket. For the n-th port, channel 2n carries data and channel 2n + 1 an error
+ * message. The first message of each channel is the port in two bytes, little-endian. There is one TCP connection per
+ * port.
  */
 export function createWebSocketForward(
   link: Link,
@@ -29,7 +30,7 @@ export function createWebSocketForward(
     const forwarded = forwards.add({
       port,
       send: (bytes) => channels.send(data, bytes),
-      // There is no way to say that one direction has ended.
+      // This protocol cannot signal the end of one direction.
       onEnd: () => forwarded.destroy(),
       onRefused: (message) => void channels.send(error, Buffer.from(message)),
       onClosed() {

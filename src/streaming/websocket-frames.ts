@@ -13,7 +13,7 @@ export class WebSocketError extends Error {
 export interface MessagePart {
   readonly bytes: Buffer;
   readonly text: boolean;
-  /** Of its message, which may come in one part or in many. */
+  /** Whether this is the last part of its message. */
   readonly last: boolean;
 }
 
@@ -21,13 +21,13 @@ export interface FrameEvents {
   onPart(part: MessagePart): void;
   onPing(payload: Buffer): void;
   onPong(): void;
-  /** 1005 when the client gave no code. */
+  /** The code is 1005 when the client sent none. */
   onClose(code: number): void;
 }
 
 export const OPCODE = { continuation: 0, text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** The header of an unmasked, unfragmented frame. */
+/** Returns the header of an unmasked, unfragmented frame. */
 export function frameHeader(opcode: number, length: number): Buffer {
   const first = FIN | opcode;
   if (length < 126) return Buffer.from([first, length]);
@@ -39,7 +39,10 @@ export function frameHeader(opcode: number, length: number): Buffer {
   return header;
 }
 
-/** Takes the client's bytes as they come, in pieces of any size; throws a WebSocketError. Payloads are not gathered. */
+/**
+ * Parses the client's bytes, in pieces of any size. Throws a WebSocketError. Payloads are passed on without gathering
+ * them.
+ */
 export function createFrameReader(events: FrameEvents): (bytes: Buffer) => void {
   let head: Buffer = EMPTY;
   let frame: Frame | undefined;
@@ -80,7 +83,7 @@ export function createFrameReader(events: FrameEvents): (bytes: Buffer) => void 
 
   return (bytes) => {
     let rest = bytes;
-    // What follows a close frame is no part of the connection.
+    // Bytes after a close frame are not part of the connection.
     while (rest.length > 0 && !closed) {
       if (frame) {
         const piece = rest.subarray(0, frame.length - frame.taken);
@@ -108,7 +111,7 @@ interface Header {
   readonly opcode: number;
   readonly length: number;
   readonly mask: Buffer;
-  /** Of the header itself. */
+  /** The length of the header itself. */
   readonly bytes: number;
   readonly taken: number;
 }
@@ -121,7 +124,7 @@ const FIN = 0x80;
 const EMPTY = Buffer.alloc(0);
 const KNOWN = new Set<number>(Object.values(OPCODE));
 
-/** Undefined: more bytes are needed (at most 14). */
+/** Returns undefined when more bytes are needed (a header has at most 14). */
 function readHeader(bytes: Buffer): Header | undefined {
   if (bytes.length < 2) return undefined;
   const [one, two] = [bytes.readUInt8(0), bytes.readUInt8(1)];
@@ -145,10 +148,13 @@ function readHeader(bytes: Buffer): Header | undefined {
 const longLength = (bytes: Buffer, lengthBytes: number): number =>
   lengthBytes === 2 ? bytes.readUInt16BE(2) : Number(bytes.readBigUInt64BE(2));
 
-/** Far above what clients send; a frame is passed on as it comes, so that its length costs no memory. */
+/** Far above what clients send. A frame is passed on as it arrives, so its length costs no memory. */
 const MAX_FRAME_BYTES = 2 ** 40;
 
-/** XORs in place, in words where that can be: bytes alone take half of the thread's time while a client sends. */
+/**
+ * XORs in place, four bytes at a time where possible. Byte by byte, it took half of the thread's time while a client
+ * sends.
+ */
 function unmask(bytes: Buffer, mask: Buffer, offset: number): void {
   const first = Math.min(-bytes.byteOffset & (WORD_BYTES - 1), bytes.length);
   unmaskBytes(bytes.subarray(0, first), mask, offset);

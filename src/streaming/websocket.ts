@@ -4,16 +4,16 @@ import { createFrameReader, frameHeader, OPCODE, WebSocketError, type MessagePar
 
 /** A WebSocket connection over a link, after the handshake. */
 export interface WebSocketConnection {
-  /** Takes the client's bytes; a client that breaks the protocol is told so and closed. */
+  /** Handles bytes of the client. A client that breaks the protocol gets a close frame. */
   receive(bytes: Buffer): void;
-  /** Sends one message; false: the client is slow. */
+  /** Sends one message. Returns false when the client is slow. */
   send(text: boolean, ...parts: readonly Uint8Array[]): boolean;
   ping(): void;
   /** Sends the close frame and ends the link. */
   close(code: number, reason: string): void;
 }
 
-/** `Sec-WebSocket-Accept` for a client's key (RFC 6455 section 4.2.2). */
+/** Returns `Sec-WebSocket-Accept` for a client's key (RFC 6455 section 4.2.2). */
 export const acceptKey = (key: string): string =>
   createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 
@@ -62,5 +62,5 @@ export function createWebSocket(link: Link, onPart: (part: MessagePart) => void)
   };
 }
 
-/** A control frame carries 125 bytes, two of them the code. */
+/** A control frame carries 125 bytes, two of which are the code. */
 const MAX_REASON_BYTES = 123;
