@@ -1,12 +1,12 @@
 /**
- * What a cgroup has used, whoever told it: the kernel's own files or a runtime that keeps its accounts elsewhere (a
- * virtual machine). Bytes, nanoseconds and counts; undefined where it is not known, limits also where there is none.
+ * The usage of a cgroup, read from the kernel's files or reported by a runtime that keeps its own accounts (a virtual
+ * machine). Bytes, nanoseconds and counts. Undefined means unknown, or for a limit, unlimited.
  */
 export interface CgroupUsage {
   readonly cpu: CpuAccount | undefined;
   readonly memory: MemoryAccount | undefined;
   readonly swap: { readonly usage: bigint; readonly limit: bigint | undefined } | undefined;
-  /** Tasks as the kernel counts them: threads. */
+  /** Tasks as the kernel counts them, which are threads. */
   readonly pids: { readonly current: bigint; readonly limit: bigint | undefined } | undefined;
   readonly devices: readonly DeviceAccount[];
   readonly ioPressure: Pressure | undefined;
@@ -34,7 +34,7 @@ export interface MemoryAccount {
   readonly majorPageFaults: bigint;
   readonly kernel: bigint | undefined;
   readonly maxUsage: bigint | undefined;
-  /** How often the limit was hit; cgroup v1 only. */
+  /** How often the limit was reached. cgroup v1 only. */
   readonly failures: bigint | undefined;
   readonly oomKills: bigint | undefined;
   readonly pressure: Pressure | undefined;
@@ -62,6 +62,6 @@ export interface Stall {
   readonly totalNs: bigint;
 }
 
-/** What a kubelet calls the working set: all that cannot be dropped at once. */
+/** The kubelet's working set: memory that cannot be reclaimed immediately. */
 export const workingSetBytes = ({ usage, inactiveFile }: MemoryAccount): bigint =>
   usage > inactiveFile ? usage - inactiveFile : 0n;

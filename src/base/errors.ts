@@ -1,6 +1,6 @@
 /**
- * The one error that crid throws on purpose. Adapters (containerd, errno, CNI) translate into it; the CRI face
- * turns it into a gRPC status, once, in middleware.
+ * The only error that crid throws on purpose. Adapters (containerd, errno, CNI) translate foreign errors into it, and
+ * the CRI server's middleware turns it into a gRPC status.
  */
 
 /** gRPC status codes by name (https://grpc.github.io/grpc/core/md_doc_statuscodes.html), with their wire numbers. */
@@ -37,20 +37,29 @@ export class CriError extends Error {
     super(message, options);
   }
 
-  /** Makes a CriError of anything thrown: a CriError as it is, whatever else as `UNKNOWN` with its message. */
+  /**
+   * Converts anything thrown to a CriError. A CriError is returned unchanged, everything else becomes `UNKNOWN` with
+   * its message.
+   */
   static from(thrown: unknown): CriError {
     if (thrown instanceof CriError) return thrown;
     if (thrown instanceof Error) return new CriError('UNKNOWN', thrown.message, { cause: thrown });
     return new CriError('UNKNOWN', String(thrown));
   }
 
-  /** The same error with a short verb phrase before its message: `prefixed('create task')` reads `create task: …`. */
+  /**
+   * Returns the same error with a short verb phrase before its message: `prefixed('create task')` reads `create task:
+   * …`.
+   */
   prefixed(doing: string): CriError {
     return new CriError(this.code, `${doing}: ${this.message}`, { cause: this });
   }
 }
 
-/** A bad request: `field` is the CRI field by its path in the request, such as `config.metadata.name`. */
+/**
+ * Returns an error for a bad request. `field` is the path of the CRI field in the request, such as
+ * `config.metadata.name`.
+ */
 export const invalidArgument = (field: string, problem: string): CriError =>
   new CriError('INVALID_ARGUMENT', `${field}: ${problem}`);
 
@@ -59,7 +68,7 @@ export const notFound = (kind: string, id: string): CriError => new CriError('NO
 export const isCode = (thrown: unknown, code: CodeName): thrown is CriError =>
   thrown instanceof CriError && thrown.code === code;
 
-/** Runs `work`; what it throws is rethrown as a CriError that says what was being done. */
+/** Runs `work` and rethrows its error as a CriError that says what was being done. */
 export async function doing<T>(what: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -68,7 +77,9 @@ export async function doing<T>(what: string, work: () => Promise<T>): Promise<T>
   }
 }
 
-/** For `switch` statements over closed unions: a missing case fails to compile, a foreign value fails at run time. */
+/**
+ * For `switch` statements over closed unions: a missing case fails to compile, and a foreign value fails at run time.
+ */
 export function assertNever(value: never, what = 'value'): never {
   throw new CriError('INTERNAL', `unexpected ${what}: ${String(value)}`);
 }

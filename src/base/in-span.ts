@@ -1,7 +1,7 @@
 import { childContext, currentContext, withContext, type RequestContext } from './context.js';
 import type { Span } from './span.js';
 
-/** Runs `work` in a span of its own below that of the request; where nobody traces, it just runs it. */
+/** Runs `work` in a child span of the request's span, or just runs it when traces are not collected. */
 export function inSpan<T>(name: string, work: () => Promise<T>): Promise<T> {
   const context = currentContext();
   return context?.span ? within(context, context.span.child(name, 'internal'), work) : work();

@@ -4,7 +4,9 @@ import { currentContext } from './context.js';
 export type { Logger } from 'pino';
 export type LogLevel = 'trace' | 'debug' | 'info' | 'warn' | 'error';
 
-/** The process's root logger: JSON lines on stderr, times in RFC 3339, credentials redacted wherever they appear. */
+/**
+ * Creates the process's root logger: JSON lines on stderr, RFC 3339 times, credentials redacted wherever they appear.
+ */
 export function createLogger(level: LogLevel): Logger {
   return pino(
     {
@@ -20,5 +22,5 @@ export function createLogger(level: LogLevel): Logger {
   );
 }
 
-/** The logger of the request being served, else `root`. */
+/** Returns the logger of the request being served, or `root`. */
 export const logOf = (root: Logger): Logger => currentContext()?.log ?? root;

@@ -1,10 +1,10 @@
-/** What of one thing that takes time goes to whoever follows traces: a call, a step, a call to containerd. */
+/** A tracing span: one RPC, one step, or one call to containerd. */
 export interface Span {
   readonly traceId: string;
-  /** By the names that containerd's CRI plugin has: `sandbox.id`, `container.id`, `image.ref`. */
+  /** Sets attributes, under the names that containerd's CRI plugin uses: `sandbox.id`, `container.id`, `image.ref`. */
   set(attributes: Attributes): void;
   child(name: string, kind: SpanKind, attributes?: Attributes): Span;
-  /** What makes the spans of a callee children of this one: the headers of the W3C's Trace Context. */
+  /** Returns the headers (W3C Trace Context) that make the callee's spans children of this one. */
   headers(): Readonly<Record<string, string>>;
   end(failure?: { readonly code: string; readonly message: string }): void;
 }
@@ -12,9 +12,9 @@ export interface Span {
 export type SpanKind = 'internal' | 'client';
 export type Attributes = Readonly<Record<string, string | number>>;
 
-/** Begins the span of a call; `header` reads what the caller sent with it. */
+/** Starts the span of a call. `header` reads the headers that the caller sent. */
 export interface Tracer {
   start(name: string, attributes: Attributes, header: (name: string) => string | undefined): Span;
-  /** Sends what is left. */
+  /** Sends the remaining spans. */
   close(): Promise<void>;
 }

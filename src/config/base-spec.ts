@@ -5,12 +5,12 @@ import { CriError } from '../base/errors.js';
 import type { Config } from './options.js';
 
 /**
- * An OCI runtime spec as JSON. Bigints: whole numbers that a double cannot hold (an rlimit
- * of 2^64-1), and the limits of CPU, memory and huge pages.
+ * An OCI runtime spec as JSON. Whole numbers that a double cannot hold (an rlimit of 2^64-1) are bigints, and so are
+ * all limits of CPU, memory and huge pages.
  */
 export type BaseSpec = { readonly ociVersion: string; readonly [key: string]: unknown };
 
-/** The specs that runtimes name as `base_runtime_spec`, by their paths: read once, at start. */
+/** Reads the specs that runtime handlers name as `base_runtime_spec`. Returns them by path. Read once, at start. */
 export async function loadBaseSpecs({ runtime }: Config): Promise<ReadonlyMap<string, BaseSpec>> {
   const paths = Object.values(runtime.containerd.runtimes).map((handler) => handler.base_runtime_spec);
   const specs = new Map<string, BaseSpec>();
@@ -18,7 +18,9 @@ export async function loadBaseSpecs({ runtime }: Config): Promise<ReadonlyMap<st
   return specs;
 }
 
-/** Reads the OCI runtime spec at `path`. Throws FAILED_PRECONDITION, naming the file and the field, when it is none. */
+/**
+ * Reads the OCI runtime spec at `path`. Throws FAILED_PRECONDITION with the file and the field when it is not valid.
+ */
 export async function loadBaseSpec(path: string): Promise<BaseSpec> {
   const refused = (problem: string, cause?: unknown): CriError =>
     new CriError('FAILED_PRECONDITION', `base_runtime_spec ${path}: ${problem}`, { cause });
@@ -38,7 +40,7 @@ export async function loadBaseSpec(path: string): Promise<BaseSpec> {
 }
 
 const object = z.looseObject({}, { error: 'expected an object' }).optional();
-/** crid counts with these: they are bigints however small. */
+/** A number that crid calculates with: always a bigint. */
 const integer = z
   .union([z.bigint(), z.int()], { error: 'expected a whole number' })
   .transform((value) => BigInt(value))
@@ -59,7 +61,7 @@ const resources = z
   .optional();
 const objects = z.array(z.looseObject({}, { error: 'expected an object' }), { error: 'expected a list' }).optional();
 
-/** As much of config.md of the OCI runtime spec as crid builds upon; the rest is the runtime's to judge. */
+/** The part of config.md of the OCI runtime spec that crid relies on. The runtime validates the rest. */
 const baseSpecSchema = z.looseObject(
   {
     ociVersion: z.string({ error: 'expected text' }),

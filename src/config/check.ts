@@ -4,22 +4,22 @@ import { configSchema } from './options.js';
 import { namesAt, optionPaths, partialOf } from './schema-walk.js';
 import { keyText, type Tree } from './tree.js';
 
-/** One thing wrong: where, in the layout of the Config, and a phrase that says what. */
+/** A problem with one option: its path in the layout of the Config, and a phrase. */
 export interface Problem {
   readonly path: readonly PropertyKey[];
   readonly text: string;
 }
 
 export interface Checked {
-  /** Values of the wrong kind. */
+  /** Options whose value has the wrong type. */
   readonly wrong: Problem[];
-  /** Keys that no option has. Whether that is an error is for the caller. */
+  /** Keys that are not options. The caller decides whether they are errors. */
   readonly unknown: Problem[];
 }
 
 const partialSchema = partialOf(configSchema);
 
-/** Holds one file's options, in the layout of the Config, against the schema; nothing is required. */
+/** Checks the options of one file, in the layout of the Config, against the schema. No option is required. */
 export function checkOptions(options: Tree): Checked {
   const result = partialSchema.safeParse(options, { reportInput: true });
   const issues = result.success ? [] : result.error.issues;
@@ -43,7 +43,7 @@ function unknownKeys({ path, keys }: z.core.$ZodIssueUnrecognizedKeys): Problem[
   });
 }
 
-/** A near name in the same table, else the same name in another. */
+/** Suggests a similar name in the same table, or the same name in another table. */
 function suggest(path: readonly PropertyKey[], key: string): string | undefined {
   const near = nearest(key, namesAt(configSchema, path));
   if (near !== undefined) return keyText([...path, near]);
@@ -51,7 +51,7 @@ function suggest(path: readonly PropertyKey[], key: string): string | undefined 
   return elsewhere && elsewhere.map((name) => (name === '*' ? 'NAME' : name)).join('.');
 }
 
-/** Credentials do not go into messages. */
+/** Whether the option holds a credential, whose value must not appear in a message. */
 const isSecret = (path: readonly PropertyKey[]): boolean =>
   path[0] === 'images' && path[1] === 'registry' && ['auths', 'configs', 'headers'].includes(String(path[2]));
 

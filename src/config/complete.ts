@@ -3,7 +3,7 @@ import type { Layer } from './layers.js';
 import type { Config } from './options.js';
 import { get, isTree, merged, type Tree } from './tree.js';
 
-/** All layers upon the defaults, later ones winning, and every "as you think best" replaced by what it comes to. */
+/** Merges all layers over the defaults, where later layers win, and resolves options whose value depends on others. */
 export function complete(layers: readonly Layer[]): Config {
   const defaults = defaultConfig();
   const tree = layers.reduce<unknown>(
@@ -11,7 +11,7 @@ export function complete(layers: readonly Layer[]): Config {
     structuredClone(defaults),
   ) as Tree;
   fillEntries(tree);
-  // checked layer by layer: from here on the tree has the Config's shape
+  // Each layer was checked before, so the tree has the Config's shape.
   const config = tree as Config;
   settle(config, defaults);
   settleRegistry(config, layers);
@@ -40,7 +40,7 @@ function settle(config: Config, defaults: Config): void {
   config.crid.listen = withoutScheme(config.crid.listen);
 }
 
-/** `config_path` has a default only as long as there are no `mirrors`, which exclude it. */
+/** Sets the default of `config_path`, unless `mirrors` are configured, which exclude it. */
 function settleRegistry({ images: { registry } }: Config, layers: readonly Layer[]): void {
   const isSet = layers.some(({ options }) => get(options, ['images', 'registry', 'config_path']) !== undefined);
   if (Object.keys(registry.mirrors).length === 0) registry.config_path ||= DEFAULT_REGISTRY_CONFIG_PATH;

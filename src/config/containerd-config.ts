@@ -6,13 +6,13 @@ import { arrange, type Arranged } from './layout.js';
 import { get, isTree, type Tree } from './tree.js';
 
 export interface ContainerdFiles {
-  /** `disabled_plugins` names containerd's own CRI. */
+  /** Whether `disabled_plugins` contains containerd's own CRI plugin. */
   readonly criPluginDisabled: boolean;
-  /** `required_plugins` names it: containerd does not start once it is off. */
+  /** Whether `required_plugins` contains the CRI plugin. containerd then fails to start once the plugin is disabled. */
   readonly criPluginRequired: boolean;
 }
 
-/** Reads containerd's config.toml with its imports into `findings`; undefined when the file is not there. */
+/** Reads containerd's config.toml with its imports into `findings`. Returns undefined when the file does not exist. */
 export async function readContainerdConfig(main: string, findings: Findings): Promise<ContainerdFiles | undefined> {
   const read = await readWithImports(main);
   if (!read) return undefined;
@@ -44,9 +44,9 @@ export async function readContainerdConfig(main: string, findings: Findings): Pr
 }
 
 /**
- * The version of a file, or what is wrong with it. One without a version is of version 1 to containerd 2, which still
- * starts with it. Its plugins go by other names, so it only will do here when it configures none, as the file that
- * Docker's packages install.
+ * Returns the version of a file, or an error text. containerd 2 treats a file without a version as version 1 and starts
+ * with it. The plugins of version 1 have other names, so crid accepts such a file only if it configures none of them
+ * (Docker's packages install one like that).
  */
 function versionOf(tree: Tree): number | string {
   const version = tree['version'] ?? 1;
@@ -62,8 +62,9 @@ const unknownVersion = (version: unknown): string => expectedReceived(`expected 
 const names = (list: unknown): unknown[] => (Array.isArray(list) ? list : []);
 
 /**
- * What containerd calls `podsandbox`, and writes into every runtime of `containerd config default`, is a pause container
- * run by its CRI. With crid as the CRI that is `pause`; in crid's own file `podsandbox` is the controller of that name.
+ * Replaces the sandboxer `podsandbox` in containerd's file by `pause`. containerd writes `podsandbox` into every
+ * runtime of `containerd config default`, and it means a pause container that its CRI plugin runs. In crid's own file,
+ * `podsandbox` means the sandbox controller of that name.
  */
 function pauseForPodsandbox({ tree }: Arranged): void {
   const runtimes = get(tree, ['runtime', 'containerd', 'runtimes']);

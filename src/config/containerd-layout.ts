@@ -2,9 +2,10 @@ import type { Move } from './layout.js';
 import type { Path } from './tree.js';
 
 /**
- * Where containerd's config.toml keeps what crid reads, by the file's version. Version 2 has all of CRI in one table;
- * 3 splits it; 4 (containerd 2.3) moves the server's address into a plugin too. containerd 2.3 still takes version 2's
- * CRI options in a file of version 3, below those of version 3 itself, and so does crid.
+ * Where containerd's config.toml keeps the options that crid reads, by the file's version. Version 2 has all of CRI in
+ * one table. Version 3 splits it. Version 4 (containerd 2.3) moves the server's address into a plugin as well.
+ * containerd 2.3 still accepts version 2's CRI options in a file of version 3, with lower precedence, and crid does the
+ * same.
  */
 
 export const NEWEST_VERSION = 4;
@@ -14,7 +15,7 @@ const IMAGES: Path = ['plugins', 'io.containerd.cri.v1.images'];
 const CRI: Path = ['plugins', 'io.containerd.grpc.v1.cri'];
 const SERVER: Path = ['plugins', 'io.containerd.server.v1.grpc'];
 
-/** Any of these switched off leaves containerd without its own CRI: the last two are what the first is made of. */
+/** Disabling any of these disables containerd's CRI. The last two are the parts of the first. */
 export const CRI_PLUGINS = [
   'cri', // version 1's name
   'io.containerd.grpc.v1.cri',
@@ -57,7 +58,7 @@ const streaming: readonly Move[] = [
   },
 ];
 
-/** The move for the old name of `bin_dirs` in the table at `runtime`. */
+/** Maps the old name of `bin_dirs` in the table at `runtime`. */
 export const binDir = (runtime: Path): Move => ({
   from: [...runtime, 'cni', 'bin_dir'],
   to: ['runtime', 'cni', 'bin_dirs'],
@@ -66,7 +67,7 @@ export const binDir = (runtime: Path): Move => ({
   warning: () => 'deprecated, use bin_dirs',
 });
 
-/** Version 2's table. `note` is said of each option found there. */
+/** Maps version 2's table. `note` is a warning for each option found there. */
 function versionTwo(note?: string): readonly Move[] {
   const warning = (): string | undefined => note;
   return [
@@ -94,10 +95,10 @@ const versionThree: readonly Move[] = [
   { from: IMAGES, to: ['images'] },
 ];
 
-/** A file without a version, or of version 1: only what every version has under the same name. */
+/** A file without a version, or of version 1: only the options that have the same name in every version. */
 const ofDaemon: readonly Move[] = [...daemon, address];
 
-/** The moves for a file of `version`; undefined for a version that crid does not know. */
+/** Returns the moves for a file of `version`, or undefined for a version that crid does not know. */
 export function movesOf(version: number): readonly Move[] | undefined {
   const misplaced = 'an option of version 2, which containerd ignores in this version before 2.3';
   switch (version) {

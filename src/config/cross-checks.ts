@@ -1,7 +1,7 @@
 import type { Problem } from './check.js';
 import type { Config } from './options.js';
 
-/** What no option can tell by itself. Runs on a whole Config. */
+/** Checks that involve several options. Runs on a complete Config. */
 export function crossCheck(config: Config): Problem[] {
   return [...runtimeProblems(config), ...streamingProblems(config), ...registryProblems(config)];
 }

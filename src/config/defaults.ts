@@ -1,13 +1,13 @@
 import type { Config, RuntimeHandler } from './options.js';
 import type { Tree } from './tree.js';
 
-/** Where containerd keeps its configuration unless it is told otherwise. */
+/** The default path of containerd's configuration. */
 export const DEFAULT_CONTAINERD_CONFIG = '/etc/containerd/config.toml';
 
-/** Where crid looks for its own. */
+/** The default path of crid's configuration. */
 export const DEFAULT_CONFIG = '/etc/crid/config.toml';
 
-/** What containerd reads when neither `config_path` nor `mirrors` is set. */
+/** containerd's default when neither `config_path` nor `mirrors` is set. */
 export const DEFAULT_REGISTRY_CONFIG_PATH = '/etc/containerd/certs.d:/etc/docker/certs.d';
 
 /** A runtime of which nothing but its name is known. */
@@ -28,7 +28,7 @@ export const defaultRuntimeHandler = (): RuntimeHandler => ({
   io_type: '',
 });
 
-/** What is in force when no file and no command line says otherwise: containerd 2.x's own defaults on Linux. */
+/** The defaults of all options: those of containerd 2.x on Linux. */
 export const defaultConfig = (): Config => ({
   root: '/var/lib/containerd',
   state: '/run/containerd',
@@ -99,7 +99,7 @@ export const defaultConfig = (): Config => ({
 
 const emptyAuth = (): Tree => ({ username: '', password: '', auth: '', identitytoken: '' });
 
-/** What an entry of a table with names of the user's choosing starts from, by the path of that table. */
+/** The defaults of an entry in a table whose keys the user chooses, by the path of the table. */
 export const entryDefaults: Readonly<Record<string, () => Tree>> = {
   'runtime.containerd.runtimes': defaultRuntimeHandler,
   'images.runtime_platforms': () => ({ platform: '', snapshotter: '' }),

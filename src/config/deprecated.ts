@@ -3,7 +3,7 @@ import { get, isTree, put, take, type Tree } from './tree.js';
 
 const REGISTRY = ['images', 'registry'];
 
-/** What a checked layer says in a way that containerd honours and wants to be rid of. */
+/** Returns a warning for each option in a checked layer that containerd still honours but has deprecated. */
 export function deprecations(options: Tree): Problem[] {
   const found: Problem[] = [];
   for (const name of ['mirrors', 'configs', 'auths']) {
@@ -18,7 +18,7 @@ export function deprecations(options: Tree): Problem[] {
   return found;
 }
 
-/** Folds `registry.auths`, keyed by a URL, into `registry.configs`, keyed by its host. */
+/** Moves `registry.auths`, whose keys are URLs, into `registry.configs`, whose keys are hosts. */
 export function foldAuths(options: Tree): void {
   const auths = take(options, [...REGISTRY, 'auths']);
   for (const [endpoint, auth] of Object.entries(isTree(auths) ? auths : {})) {

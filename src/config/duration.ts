@@ -1,4 +1,4 @@
-/** Go's duration text (https://pkg.go.dev/time#ParseDuration), which containerd's configuration is written in. */
+/** Durations as Go writes them (https://pkg.go.dev/time#ParseDuration), which containerd's configuration uses. */
 
 const UNIT_MS: Readonly<Record<string, number>> = {
   ns: 1e-6,
@@ -13,7 +13,10 @@ const UNIT_MS: Readonly<Record<string, number>> = {
 
 const TERM = /(\d+\.?\d*|\.\d+)(ns|us|µs|μs|ms|s|m|h)/y;
 
-/** Milliseconds of a Go duration such as `10s` or `1h30m`; undefined when `text` is none. `0` needs no unit. */
+/**
+ * Returns the milliseconds of a Go duration such as `10s` or `1h30m`, or undefined when `text` is not a duration. `0`
+ * needs no unit.
+ */
 export function parseDurationMs(text: string): number | undefined {
   const sign = text.startsWith('-') ? -1 : 1;
   const body = /^[+-]/.test(text) ? text.slice(1) : text;
@@ -29,7 +32,9 @@ export function parseDurationMs(text: string): number | undefined {
   return sign * ms;
 }
 
-/** Milliseconds of a duration out of a loaded Config, whose texts were checked; throws a RangeError on any other. */
+/**
+ * Returns the milliseconds of a duration in a loaded, checked Config. Throws a RangeError when it is not a duration.
+ */
 export function durationMs(text: string): number {
   const ms = parseDurationMs(text);
   if (ms === undefined) throw new RangeError(`"${text}" is not a duration such as "10s" or "1h30m"`);

@@ -2,9 +2,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /**
- * The files that an absolute pattern names, sorted, with `*`, `?` and `[…]` inside a path's parts as in Go's
- * filepath.Match (a leading dot is nothing special there). Undefined when the pattern is malformed. Directories that
- * cannot be read match nothing. Node has a glob of its own only from version 22 on.
+ * Returns the files that match an absolute pattern, sorted. `*`, `?` and `[…]` match within one part of the path, as in
+ * Go's filepath.Match, and match a leading dot. Undefined when the pattern is malformed. Unreadable directories match
+ * nothing. Node.js has its own glob only from version 22 on.
  */
 export async function glob(pattern: string): Promise<string[] | undefined> {
   let found = ['/'];
@@ -25,7 +25,7 @@ async function below(folder: string, part: string, matches: RegExp): Promise<str
   return wanted.map((name) => join(folder, name));
 }
 
-/** One part of a pattern as a regular expression. */
+/** Returns one part of a pattern as a regular expression. */
 function matcher(part: string): RegExp | undefined {
   const source = part.replaceAll(
     /\\(.)|\[(\^?)((?:\\.|[^\]\\])+)\]|([*?])|(.)/gsu,

@@ -4,17 +4,17 @@ import { readToml } from './toml-file.js';
 import type { Tree } from './tree.js';
 
 export interface ImportedFiles {
-  /** In the order in which they count: each overrides those before it. */
+  /** In order of precedence: each file overrides those before it. */
   readonly files: readonly { readonly file: string; readonly tree: Tree }[];
   readonly problems: readonly string[];
 }
 
-/** Far beyond any real set of drop-ins; it stops a pattern that matches half the disk. */
+/** Far more than any real set of drop-in files. It stops a pattern that matches half of the disk. */
 const MOST_FILES = 256;
 
 /**
- * Reads containerd's config.toml and what it imports, breadth first as containerd does. A file already read is passed
- * over, which ends circles and lets a pattern match the file it stands in. Undefined when `main` is not there.
+ * Reads containerd's config.toml and its imports, breadth first as containerd does. A file is read only once, which
+ * ends import cycles and lets a pattern match the file that contains it. Undefined when `main` does not exist.
  */
 export async function readWithImports(main: string): Promise<ImportedFiles | undefined> {
   const files: { file: string; tree: Tree }[] = [];
@@ -45,7 +45,7 @@ export async function readWithImports(main: string): Promise<ImportedFiles | und
   return { files, problems };
 }
 
-/** Only `*` makes a pattern of an import; a path is taken as it stands. */
+/** An import is a pattern only if it contains `*`. Any other path is literal. */
 async function importsOf(file: string, tree: Tree): Promise<{ found: string[]; wrong: string[] }> {
   const imports = tree['imports'] ?? [];
   if (!Array.isArray(imports) || !imports.every((entry) => typeof entry === 'string')) {

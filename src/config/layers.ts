@@ -3,16 +3,16 @@ import { deprecations, foldAuths } from './deprecated.js';
 import type { Arranged } from './layout.js';
 import { get, keyText, take, type Path, type Tree } from './tree.js';
 
-/** What one file, or the command line, says: options in the layout of the Config, of the right kinds. */
+/** The options of one file or of the command line, checked, in the layout of the Config. */
 export interface Layer {
   /** The file's path, or `command line`. */
   readonly source: string;
   readonly options: Tree;
-  /** The path that the source itself has for a path of the Config. */
+  /** Returns the source's own path for a path of the Config. */
   readonly nameOf: (path: readonly PropertyKey[]) => string;
 }
 
-/** What was read so far, in the order in which it counts, and what is to be said about it. */
+/** The layers read so far, in order of precedence, with their warnings and errors. */
 export interface Findings {
   readonly layers: Layer[];
   readonly warnings: string[];
@@ -22,8 +22,8 @@ export interface Findings {
 export const noFindings = (): Findings => ({ layers: [], warnings: [], problems: [] });
 
 /**
- * Checks a source's options and adds them, or what is wrong with them, to `findings`. Unknown keys are an error, or with
- * `tolerant` (containerd may be newer than crid) a warning, and left out.
+ * Checks the options of a source and adds them, or their problems, to `findings`. Unknown keys are errors. With
+ * `tolerant` they are warnings and left out, because containerd may be newer than crid.
  */
 export function addLayer(findings: Findings, source: string, arranged: Arranged, how: { tolerant: boolean }): void {
   const { tree, nameOf } = arranged;
@@ -43,11 +43,14 @@ export function addLayer(findings: Findings, source: string, arranged: Arranged,
   findings.layers.push({ source, options: tree, nameOf });
 }
 
-/** The last layer that sets `path`; undefined when it has its default. */
+/** Returns the last layer that sets `path`, or undefined when it has its default. */
 export const layerOf = (layers: readonly Layer[], path: Path): Layer | undefined =>
   layers.findLast(({ options }) => get(options, path) !== undefined);
 
-/** A problem of the whole, as a line that names the source which set the option, or the nearest table above it. */
+/**
+ * Returns a problem of the whole Config as a line that names the source of the option, or of the nearest table above
+ * it.
+ */
 export function problemLine(layers: readonly Layer[], { path, text }: Problem): string {
   const names = path.map(String);
   for (let depth = names.length; depth > 0; depth--) {

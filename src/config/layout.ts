@@ -1,25 +1,27 @@
 import { get, isTree, keyText, put, take, type Path, type Tree } from './tree.js';
 
-/** One step from a file's layout to the Config's: what stands at `from` goes to `to`, or nowhere. `*` is any name. */
+/**
+ * One move from a file's layout to the Config's: the value at `from` goes to `to`, or is dropped. `*` matches any name.
+ */
 export interface Move {
   readonly from: Path;
   readonly to?: Path;
-  /** What was one value has become a list. */
+  /** The value becomes a list with one element. */
   readonly wrap?: boolean;
   /** "" means that the option is not set. */
   readonly dropEmpty?: boolean;
-  /** Why a file should not say it so; `value` is what it says. */
+  /** Returns a warning about this way to set the option. `value` is its value. */
   readonly warning?: (value: unknown) => string | undefined;
 }
 
 export interface Arranged {
   readonly tree: Tree;
-  /** The path that the file itself has for a path of the Config. */
+  /** Returns the file's own path for a path of the Config. */
   readonly nameOf: (path: readonly PropertyKey[]) => string;
   readonly warnings: { readonly name: string; readonly text: string }[];
 }
 
-/** Carries out `moves` in turn on a copy of `document`; where two fill the same option the later one wins. */
+/** Applies `moves` in turn to a copy of `document`. If two moves set the same option, the later one wins. */
 export function arrange(document: Tree, moves: readonly Move[]): Arranged {
   const rest = structuredClone(document);
   const tree: Tree = {};
@@ -38,7 +40,7 @@ export function arrange(document: Tree, moves: readonly Move[]): Arranged {
   return { tree, warnings, nameOf: (path) => keyText(nameIn(done, path)) };
 }
 
-/** The last and longest move that led to `path`, backwards. */
+/** Finds the last and longest move that led to `path`, and applies it backwards. */
 function nameIn(done: readonly { from: Path; to: readonly PropertyKey[] }[], path: readonly PropertyKey[]) {
   let best: { from: Path; to: readonly PropertyKey[] } = { from: [], to: [] };
   for (const step of done) {
@@ -48,7 +50,7 @@ function nameIn(done: readonly { from: Path; to: readonly PropertyKey[] }[], pat
   return [...best.from, ...path.slice(best.to.length)];
 }
 
-/** The move with each `*` in turn replaced by the names that `tree` has there. */
+/** Returns the move once for each combination of names that `tree` has in place of `*`. */
 function concrete(tree: Tree, move: Move): { move: Move; from: Path; to: Path | undefined }[] {
   const at = move.from.indexOf('*');
   if (at < 0) return [{ move, from: move.from, to: move.to }];

@@ -11,9 +11,9 @@ import { readToml } from './toml-file.js';
 import { keyText, leaves, put, type Tree } from './tree.js';
 
 export interface LoadOptions {
-  /** containerd's config.toml; by default /etc/containerd/config.toml if it is there, "" for none. */
+  /** The path of containerd's config.toml. The default is /etc/containerd/config.toml if it exists; "" reads none. */
   readonly containerdConfig?: string | undefined;
-  /** crid's own; by default /etc/crid/config.toml if it is there, "" for none. */
+  /** The path of crid's own file. The default is /etc/crid/config.toml if it exists; "" reads none. */
   readonly config?: string | undefined;
   /** `--listen`: overrides `crid.listen`. */
   readonly listen?: string | undefined;
@@ -23,14 +23,14 @@ export interface LoadOptions {
 
 export interface LoadedConfig extends ContainerdFiles {
   readonly config: Config;
-  /** Where each value came from, by its key path: `default`, a file's path, or `command line`. */
+  /** The source of each value by its key path: `default`, a file's path, or `command line`. */
   readonly origins: ReadonlyMap<string, string>;
   readonly warnings: readonly string[];
 }
 
 /**
- * The configuration in force: containerd's config.toml with its imports, over it crid's own file, over it the command
- * line, each key by key. Throws INVALID_ARGUMENT with a line for every fault of every source.
+ * Loads the effective configuration: containerd's config.toml with its imports, overridden key by key by crid's own
+ * file, and that by the command line. Throws INVALID_ARGUMENT with one line for every fault of every source.
  */
 export async function loadConfig(options: LoadOptions = {}): Promise<LoadedConfig> {
   const findings = noFindings();
@@ -68,7 +68,7 @@ function addCommandLine({ listen, overrides }: LoadOptions, findings: Findings):
   if (Object.keys(tree).length > 0) addLayer(findings, 'command line', asItStands(tree), { tolerant: false });
 }
 
-/** crid's own layout is the Config's; only the old name of `bin_dirs` is taken too. */
+/** crid's own file has the layout of the Config. Only the old name of `bin_dirs` is moved. */
 const asItStands = (tree: Tree) =>
   arrange(tree, [binDir(['runtime']), ...Object.keys(tree).map((key) => ({ from: [key], to: [key] }))]);
 

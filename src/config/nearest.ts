@@ -1,4 +1,4 @@
-/** The candidate that `name` was most likely meant to be, or undefined when none is near. */
+/** Returns the candidate that `name` most likely means, or undefined when none is similar. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestEdits = Math.max(1, Math.floor(name.length / 3)) + 1;
@@ -9,10 +9,10 @@ export function nearest(name: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Case and separators are what people get wrong most (`maxConfNum`, `max-conf-num`). */
+/** Ignores case and separators, which are the most frequent mistakes (`maxConfNum`, `max-conf-num`). */
 const plain = (name: string): string => name.toLowerCase().replaceAll(/[^a-z0-9]/g, '');
 
-/** Levenshtein's distance, one row at a time. */
+/** Levenshtein distance, computed row by row. */
 function editsBetween(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, column) => column);
   for (let i = 1; i <= a.length; i++) {

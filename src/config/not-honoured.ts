@@ -2,8 +2,8 @@ import { defaultConfig } from './defaults.js';
 import type { Config } from './schema.js';
 
 /**
- * Options of containerd's that crid reads, checks and cannot act on yet, with why. A node's own config.toml may have
- * them, so they do not keep crid from starting; each one that is set to something else than its default is named.
+ * Returns a warning with a reason for each of containerd's options that has no effect in crid and is not at its
+ * default. These options do not prevent a start, because the node's own config.toml may contain them.
  */
 export function notHonoured(config: Config): string[] {
   const { images } = config;

@@ -17,8 +17,8 @@ import {
 } from './values.js';
 
 /**
- * Every option there is, under containerd's own names (version 3 of its config.toml). What each means, and its
- * default, stands in docs/configuration.md; a test holds that table against this schema.
+ * All options, under containerd's own names (version 3 of its config.toml). docs/configuration.md describes each with
+ * its default, and a test compares that table with this schema.
  */
 
 /** `runtime.containerd.runtimes.NAME`: how the pods of one RuntimeClass handler run. */
@@ -114,7 +114,7 @@ export const streamingSchema = table({
   x509_key_pair_streaming: table({ tls_cert_file: optionalPath, tls_key_file: optionalPath }),
 });
 
-/** `[crid]`: what containerd has no option for. Only read from crid's own file. */
+/** `[crid]`: options without an equivalent in containerd. Only crid's own file may contain them. */
 export const cridSchema = table({
   listen: socketPath,
   socket_gid: wholeNumber(0),

@@ -2,7 +2,7 @@ import { get, isTree, type Tree } from './tree.js';
 
 const REDACTED = '[redacted]';
 
-/** A copy of a configuration to show: every credential in it is replaced by `[redacted]`. */
+/** Returns a copy of a configuration in which every credential is `[redacted]`. */
 export function withoutCredentials(config: Tree): Tree {
   const copy = structuredClone(config);
   const registry = get(copy, ['images', 'registry']);
@@ -11,7 +11,7 @@ export function withoutCredentials(config: Tree): Tree {
   return copy;
 }
 
-/** Every text that is not empty, at any depth. */
+/** Replaces every non-empty string, at any depth. */
 function concealed(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(concealed);
   if (isTree(value)) return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, concealed(inner)]));

@@ -2,8 +2,8 @@ import { invalidArgument } from '../base/errors.js';
 import type { Config, RuntimeHandler } from './options.js';
 
 /**
- * The runtime that a pod's `runtime_handler` (RunPodSandboxRequest) names, "" being the default one. Throws
- * INVALID_ARGUMENT when none goes by that name.
+ * Returns the runtime handler that RunPodSandboxRequest.runtime_handler names. "" is the default handler. Throws
+ * INVALID_ARGUMENT when there is no handler of that name.
  */
 export function runtimeHandler({ runtime: { containerd } }: Config, name: string): RuntimeHandler {
   const wanted = name === '' ? containerd.default_runtime_name : name;

@@ -2,12 +2,12 @@ import { z } from 'zod';
 import { named, table } from './values.js';
 import type { Path } from './tree.js';
 
-/** Stands in a path for a name of the user's choosing, such as a runtime's. */
+/** Matches, in a path, a key that the user chooses, such as a runtime's name. */
 export const ANY = '*';
 
 /**
- * Every option below `schema` as a path, with `*` for names of the user's choosing. A table of plain values under such
- * names (`images.pinned_images`) is one option.
+ * Returns the path of every option below `schema`, with `*` for keys that the user chooses. A table of plain values
+ * under such keys (`images.pinned_images`) is one option.
  */
 export function optionPaths(schema: z.ZodType, above: Path = []): Path[] {
   const children = childrenOf(schema);
@@ -15,7 +15,7 @@ export function optionPaths(schema: z.ZodType, above: Path = []): Path[] {
   return children.flatMap(([name, child]) => optionPaths(child, [...above, name]));
 }
 
-/** The names that may stand in the table at `path`; empty where any may, or where there is no table. */
+/** Returns the keys that the table at `path` may have. Empty when any key is allowed, or when there is no table. */
 export function namesAt(schema: z.ZodType, path: readonly PropertyKey[]): string[] {
   let at: z.ZodType | undefined = schema;
   for (const key of path) {
@@ -25,7 +25,7 @@ export function namesAt(schema: z.ZodType, path: readonly PropertyKey[]): string
   return at === undefined ? [] : childrenOf(at).flatMap(([name]) => (name === ANY ? [] : [name]));
 }
 
-/** The same tables with nothing in them required: what one file of several may hold. */
+/** Returns the same tables with all options optional: the schema of one file among several. */
 export function partialOf(schema: z.ZodType): z.ZodType {
   if (schema instanceof z.ZodObject) {
     return table(Object.fromEntries(childrenOf(schema).map(([name, child]) => [name, partialOf(child).optional()])));

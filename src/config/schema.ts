@@ -1,4 +1,6 @@
-/** What the other rooms see of the configuration; only the composition root loads it (load.ts, show.ts). */
+/**
+ * The types of the configuration for other modules. Only the composition root loads a configuration (load.ts, show.ts).
+ */
 export type {
   Config,
   CridConfig,

@@ -4,14 +4,14 @@ import { withoutCredentials } from './redacted.js';
 import { isTree, keyText, type Path, type Tree } from './tree.js';
 
 /**
- * What is in force, as TOML that crid's own file could hold, each value with a comment that says where it came from.
- * Credentials are replaced by `[redacted]`.
+ * Returns the effective configuration as TOML that crid's own file could contain. A comment on each value names its
+ * source. Credentials are `[redacted]`.
  */
 export function showConfig({ config, origins }: Pick<LoadedConfig, 'config' | 'origins'>): string {
   return `${table(withoutCredentials(config), [], origins).join('\n').trim()}\n`;
 }
 
-/** A table's own values first, as TOML wants it, then the tables in it. */
+/** Prints a table's own values before its sub-tables, as TOML requires. */
 function table(tree: Tree, path: Path, origins: ReadonlyMap<string, string>): string[] {
   const entries = Object.entries(tree);
   const values = entries.filter(([, value]) => !isTree(value));

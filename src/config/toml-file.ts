@@ -4,7 +4,10 @@ import { isTree, type Tree } from './tree.js';
 
 export type TomlFile = { readonly tree: Tree } | { readonly problem: string } | { readonly missing: true };
 
-/** Reads one TOML file. What is wrong with it is told, not thrown, so that every file's faults can be told at once. */
+/**
+ * Reads one TOML file. Returns its faults instead of throwing them, so that the faults of every file are reported
+ * together.
+ */
 export async function readToml(file: string): Promise<TomlFile> {
   try {
     return { tree: datesAsText(parse(await readFile(file, 'utf8'))) as Tree };
@@ -19,7 +22,7 @@ export async function readToml(file: string): Promise<TomlFile> {
   }
 }
 
-/** No option is a date, and a Date would pass for a table. */
+/** Converts dates to text. No option is a date, and a Date object would be taken for a table. */
 function datesAsText(value: unknown): unknown {
   if (value instanceof TomlDate) return value.toISOString();
   if (Array.isArray(value)) return value.map(datesAsText);

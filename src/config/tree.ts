@@ -1,4 +1,4 @@
-/** What a TOML document holds, and small work on it: everything here is pure but `put` and `take`. */
+/** The contents of a TOML document, and operations on them. All are pure except `put` and `take`. */
 
 export type Tree = { [key: string]: unknown };
 export type Path = readonly string[];
@@ -6,7 +6,7 @@ export type Path = readonly string[];
 export const isTree = (value: unknown): value is Tree =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** `over` upon `under`, table by table and key by key; lists and plain values are replaced whole. */
+/** Merges `over` onto `under`, table by table and key by key. Lists and plain values are replaced whole. */
 export function merged(under: unknown, over: unknown): unknown {
   if (!isTree(under) || !isTree(over)) return over;
   const both: Tree = { ...under };
@@ -25,7 +25,7 @@ export function get(tree: unknown, path: Path): unknown {
   return at;
 }
 
-/** Merges `value` into `tree` at `path`, making the tables on the way. */
+/** Merges `value` into `tree` at `path`, and creates the tables on the way. */
 export function put(tree: Tree, path: Path, value: unknown): void {
   const [key, ...rest] = path;
   if (key === undefined) return;
@@ -39,7 +39,7 @@ export function put(tree: Tree, path: Path, value: unknown): void {
   tree[key] = child;
 }
 
-/** Removes what stands at `path` from `tree` and returns it. */
+/** Removes the value at `path` from `tree` and returns it. */
 export function take(tree: Tree, path: Path): unknown {
   const parent = get(tree, path.slice(0, -1));
   const key = path.at(-1);
@@ -49,7 +49,7 @@ export function take(tree: Tree, path: Path): unknown {
   return value;
 }
 
-/** The paths of `tree`'s values that are no tables, and of its empty tables, in order. */
+/** Returns the paths of all values of `tree` that are not tables, and of its empty tables, in order. */
 export function leaves(tree: Tree, above: Path = []): Path[] {
   return Object.entries(tree).flatMap(([key, value]) => {
     const path = [...above, key];
@@ -57,7 +57,7 @@ export function leaves(tree: Tree, above: Path = []): Path[] {
   });
 }
 
-/** A path as TOML writes it: `runtime.cni.conf_dir`, `images.registry.mirrors."docker.io".endpoint[0]`. */
+/** Returns a path as TOML writes it: `runtime.cni.conf_dir`, `images.registry.mirrors."docker.io".endpoint[0]`. */
 export function keyText(path: readonly PropertyKey[]): string {
   const parts = path.map((key) => {
     if (typeof key === 'number') return `[${key}]`;

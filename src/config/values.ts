@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { parseDurationMs } from './duration.js';
 
 /**
- * The kinds of value that an option can have. Each carries one phrase, "expected …", which is what a user reads when
- * the value is another; the loader adds what was received, the option's path and the file.
+ * The types that an option's value can have. Each has one phrase, "expected …", which the user reads when the value has
+ * another type. The loader adds the value, the option's path and the file.
  */
 
 export const flag = z.boolean({ error: 'expected true or false' });
@@ -23,7 +23,7 @@ export const oneOf = <const T extends readonly [string, ...string[]]>(choices: T
 
 export const list = <T extends z.ZodType>(element: T) => z.array(element, { error: 'expected a list' });
 
-/** A table with names of the user's choosing. */
+/** A table whose keys the user chooses. */
 export const named = <T extends z.ZodType>(element: T) =>
   z.record(
     z.string().refine((name) => name !== '' && name !== '__proto__'),
@@ -37,20 +37,20 @@ export const table = <T extends z.core.$ZodLooseShape>(shape: T) => z.strictObje
 
 export const absolutePath = text.startsWith('/', { error: 'expected an absolute path' });
 
-/** An absolute path, or empty for "none". */
+/** An absolute path, or empty for none. */
 export const optionalPath = text.refine((path) => path === '' || path.startsWith('/'), {
   error: 'expected an absolute path or ""',
 });
 
-/** Absolute paths with colons between them, or empty. */
+/** Absolute paths separated by colons, or empty. */
 export const pathList = text.refine((paths) => paths === '' || paths.split(':').every((path) => path.startsWith('/')), {
   error: 'expected absolute paths with ":" between them, or ""',
 });
 
-/** The path of a unix socket, with or without `unix://` before it. */
+/** The path of a unix socket, with or without the prefix `unix://`. */
 export const socketPath = text.regex(/^(unix:\/\/)?\/./, { error: 'expected the absolute path of a unix socket' });
 
-/** Go's duration text, zero or more; empty stands for the default, as in containerd's own dumps. */
+/** A Go duration, not negative. Empty means the default, as in the output of `containerd config dump`. */
 export const duration = text.refine((value) => value === '' || (parseDurationMs(value) ?? -1) >= 0, {
   error: 'expected a duration such as "10s" or "1h30m"',
 });

@@ -4,7 +4,7 @@ import { nowNs } from '../host/clock.js';
 import type { StepHook } from '../operation/steps.js';
 import { VERSION } from '../version.js';
 
-/** crid's own metrics, for Prometheus; docs/metrics.md has every name. Each function counts one thing that happened. */
+/** crid's own metrics for Prometheus, listed in docs/metrics.md. Each function counts one event. */
 export interface Metrics {
   readonly registry: Registry;
   rpc(call: { readonly method: string; readonly code: string; readonly durationMs: number }): void;
@@ -16,17 +16,17 @@ export interface Metrics {
     readonly ok: boolean;
   }): void;
   readonly steps: Required<Pick<StepHook, 'after'>>;
-  /** An exit has come through the event stream; `exitedAtNs`: when it happened. */
+  /** An exit was received through the event stream. `exitedAtNs` is when it happened. */
   exitEvent(exitedAtNs: bigint): void;
-  /** A subscriber to CRI events was cut off. */
+  /** A subscriber to CRI events was disconnected because it was too slow. */
   subscriberCutOff(): void;
-  /** What a kill had left was taken away. */
+  /** A leftover of a killed crid was removed. */
   swept(): void;
-  /** Reads what is counted elsewhere each time the metrics are asked for. */
+  /** Registers gauges that are read on each scrape. */
   watch(sources: Sources): void;
 }
 
-/** What is known at any time, by the value of the metric's label. */
+/** Values that are read on each scrape, by the value of the metric's label. */
 export interface Sources {
   operations(): Readonly<Record<string, number>>;
   pods(): Readonly<Record<string, number>>;
@@ -35,10 +35,10 @@ export interface Sources {
   logs(): { readonly written: bigint; readonly dropped: bigint; readonly failing: bigint };
 }
 
-/** From a list out of memory to a pull. */
+/** Buckets from a list served from memory up to an image pull. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
-/** Calls that last as long as what they wait for: their time says nothing of containerd. */
+/** Calls that last as long as the event they wait for. Their duration says nothing about containerd. */
 const LASTING = new Set(['tasks.wait', 'controller.wait', 'events.subscribe', 'streaming.stream', 'transfer.transfer']);
 
 export function createMetrics(): Metrics {
@@ -123,7 +123,7 @@ function watch(registry: Registry, sources: Sources): void {
   plain('crid_logs_failing', 'container logs that cannot be written now', () => Number(sources.logs().failing));
 }
 
-/** A counter that somebody else keeps. */
+/** A counter whose value is kept elsewhere. */
 function counted(registry: Registry, name: string, help: string, read: () => bigint): void {
   new Counter({
     name,
@@ -138,5 +138,8 @@ function counted(registry: Registry, name: string, help: string, read: () => big
 
 const lastPart = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
-/** `record docker.io/library/busybox:latest` is the step `record`: names of images would be labels without end. */
+/**
+ * `record docker.io/library/busybox:latest` becomes the step `record`: image names would make the number of labels
+ * unbounded.
+ */
 const withoutName = (step: string): string => step.replace(/ \S*[/:@]\S*$/, '');

@@ -5,7 +5,7 @@ import type { Logger } from '../base/log.js';
 
 const REQUEST_TIMEOUT_MS = 10_000;
 
-/** Serves `/metrics` on `host:port`. Rejects when the address cannot be had, naming it. */
+/** Serves `/metrics` on `host:port`. Rejects with the address when it cannot be used. */
 export async function serveMetrics(options: {
   address: string;
   registry: Registry;
@@ -35,7 +35,7 @@ export async function serveMetrics(options: {
     );
     server.listen(Number(options.address.slice(colon + 1)), host === '' ? undefined : host, resolve);
   });
-  // It is no reason for the process to stay.
+  // The metrics server must not keep the process alive.
   server.unref();
   const bound = server.address();
   const port = typeof bound === 'object' && bound ? bound.port : 0;

@@ -4,7 +4,7 @@ import { logCounts } from '../stdio/log-counters.js';
 import type { ContainerEvents } from '../events/container-events.js';
 import type { Sources } from './metrics.js';
 
-/** What the gauges show, from where it is known. */
+/** Reads the values of the gauges from the modules that have them. */
 export const metricSources = (rooms: {
   readonly operations: Pick<Operations, 'list'>;
   readonly state: Pick<State, 'pods' | 'containers'>;
@@ -25,7 +25,7 @@ export const metricSources = (rooms: {
   logs: logCounts,
 });
 
-/** `all` are told even when there are none. */
+/** Counts equal values. The values in `all` are reported even when their count is 0. */
 function countBy(values: readonly string[], all: readonly string[] = []): Record<string, number> {
   const counts: Record<string, number> = Object.fromEntries(all.map((value) => [value, 0]));
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1;

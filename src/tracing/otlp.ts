@@ -7,8 +7,9 @@ import { VERSION } from '../version.js';
 const CLOSE_LIMIT_MS = 5_000;
 
 /**
- * Spans to an OTLP receiver over HTTP, where the environment names one (`OTEL_EXPORTER_OTLP_ENDPOINT` and what else the
- * OpenTelemetry specification has for SDKs). Undefined where it does not: nothing of it is then loaded.
+ * Sends spans to an OTLP receiver over HTTP if the environment configures one (`OTEL_EXPORTER_OTLP_ENDPOINT` and the
+ * other variables of the OpenTelemetry specification for SDKs). Otherwise returns undefined and loads no OpenTelemetry
+ * code.
  */
 export async function startTracing(env: NodeJS.ProcessEnv, log: Logger): Promise<Tracer | undefined> {
   const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
@@ -27,9 +28,9 @@ export async function startTracing(env: NodeJS.ProcessEnv, log: Logger): Promise
   api.diag.setLogger(logger, { logLevel: api.DiagLogLevel.WARN, suppressOverrideMessage: true });
   const named = resources.resourceFromAttributes({ 'service.name': 'crid', 'service.version': VERSION });
   const provider = new BasicTracerProvider({
-    // What the environment says comes last, and counts.
+    // The environment's attributes come last, so that they override the others.
     resource: named.merge(resources.detectResources({ detectors: [resources.envDetector] })),
-    // Its queue is bounded: what a receiver does not take is dropped.
+    // The queue is bounded: spans that the receiver does not accept in time are dropped.
     spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
   });
   const spans = createSpans(api, provider.getTracer('crid', VERSION), new W3CTraceContextPropagator());

@@ -4,7 +4,10 @@ import { CriError } from '../base/errors.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-/** Works with a client of the CRI server on a unix socket; UNAVAILABLE, naming the socket, when nobody answers. */
+/**
+ * Runs `work` with a client of the CRI server on a unix socket. UNAVAILABLE with the socket's path when no server
+ * responds.
+ */
 export async function withRuntime<T>(listen: string, work: (runtime: RuntimeServiceClient) => Promise<T>): Promise<T> {
   const path = listen.replace(/^unix:\/\//, '');
   const channel = createChannel(`unix://${path}`, undefined, {

@@ -11,7 +11,9 @@ import type { RunningOperation } from '../operation/operation.js';
 
 const CALL_LIMIT_MS = 10_000;
 
-/** What `crid why` prints: what is not well, and every running operation with the step it is in and since when. */
+/**
+ * Returns the output of `crid why`: conditions that are not met, and every running operation with its current steps.
+ */
 export async function why(runtime: RuntimeServiceClient, pod: string | undefined): Promise<string> {
   const signal = AbortSignal.timeout(CALL_LIMIT_MS);
   const { status, info } = await runtime.status({ verbose: true }, { signal });
@@ -22,7 +24,7 @@ export async function why(runtime: RuntimeServiceClient, pod: string | undefined
   if (pod === undefined) return lines([...conditions, ...describeOperations(operations, Date.now())]);
 
   const found = await findPod(runtime, pod, signal);
-  // A pod that is being made is in no list yet.
+  // A pod whose creation is in progress is not listed yet.
   const unborn = operations.filter(({ subject }) => subject === pod || subject.endsWith(`/${pod}`));
   if (!found && unborn.length > 0) return lines([...conditions, ...describeOperations(unborn, Date.now())]);
   if (!found) throw new CriError('NOT_FOUND', `pod "${pod}" not found`);
@@ -36,7 +38,7 @@ export async function why(runtime: RuntimeServiceClient, pod: string | undefined
   return lines([...conditions, podLine(found), ...statuses, ...describeOperations(own, Date.now())]);
 }
 
-/** One line for the operation, and one for each step that it is in. */
+/** Returns one line for the operation and one for each of its current steps. */
 export function describeOperations(operations: readonly RunningOperation[], nowMs: number): string[] {
   if (operations.length === 0) return ['no operation runs'];
   return operations.flatMap(({ kind, subject, startedAtMs, waiters, steps }) => [
@@ -53,7 +55,7 @@ function operationsOf(json: string | undefined): RunningOperation[] {
   return (JSON.parse(json) as { running: RunningOperation[] }).running;
 }
 
-/** By id or the beginning of it, by `namespace/name`, or by name where that is enough. */
+/** Finds a pod by its id or a prefix of it, by `namespace/name`, or by a unique name. */
 async function findPod(
   runtime: RuntimeServiceClient,
   wanted: string,
@@ -72,7 +74,7 @@ async function findPod(
 
 const nameOf = ({ metadata }: PodSandbox): string => `${metadata?.namespace}/${metadata?.name}`;
 
-/** Names of containers hold their pod's: `container_pod_namespace_uid_attempt`. */
+/** The name of a container contains its pod's: `container_pod_namespace_uid_attempt`. */
 const mentions = (subject: string, { metadata }: PodSandbox): boolean =>
   subject.includes(`_${metadata?.name}_${metadata?.namespace}_${metadata?.uid}_`);
 
