@@ -19,12 +19,13 @@ import { metadataOf, sandboxRecord } from './pod-records.js';
 /** A pull may take as long as the whole operation. */
 const PULL_LIMIT_MS = 10 * 60_000;
 
-/** Makes the sandbox's files and its process, up to where only the network is missing. */
+/** Makes the sandbox's files, and its process once `createAfter` has resolved; the process is not started yet. */
 export async function createSandbox(
   deps: PodDeps,
   steps: Steps,
   pod: Pod,
   handler: Handler,
+  createAfter: Promise<unknown> | undefined,
 ): Promise<CreatedSandbox & { processLabel: string }> {
   const { directories } = deps;
   const [image] = await Promise.all([
@@ -77,6 +78,7 @@ export async function createSandbox(
     options: deps.specOptions,
     host: deps.host,
   });
+  await createAfter;
   const created = await handler.sandboxer.create(steps, {
     id: pod.id,
     runtime: pod.runtime,

@@ -11,6 +11,7 @@ import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import { PAUSE } from '../sandboxer/pause.js';
+import { hasNetworkSysctls } from '../spec/sysctls.js';
 import { validateSandboxConfig } from '../spec/validate.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
@@ -107,7 +108,7 @@ function newPod(deps: PodDeps, name: string, config: PodSandboxConfig, handlerNa
   };
 }
 
-/** All steps of one run. The network's ADD and the pause container's create do not depend on each other. */
+/** All steps of one run. */
 async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler): Promise<Pod> {
   await record(deps, steps, planned);
   if (planned.netnsPath !== '') {
@@ -119,10 +120,9 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
       },
     );
   }
-  const [network, created] = await Promise.all([
-    planned.netnsPath === '' ? undefined : addNetwork(steps, planned, handler),
-    createSandbox(deps, steps, planned, handler),
-  ]);
+  const adding = planned.netnsPath === '' ? undefined : addNetwork(steps, planned, handler);
+  const createAfter = createNeedsNetwork(planned, handler) ? adding : undefined;
+  const [network, created] = await Promise.all([adding, createSandbox(deps, steps, planned, handler, createAfter)]);
   const pod: Pod = {
     ...planned,
     createdAtNs: created.createdAtNs,
@@ -136,6 +136,14 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
     : start.then(async (started) => [started, await complete(deps, steps, pod)] as const));
   return { ...pod, endpoint, state: { phase: 'ready', pid } };
 }
+
+/**
+ * Whether the network must be complete before the sandbox is created. runc sets sysctls in create: those of an interface
+ * need the interface, and where a CNI plugin sets the same one the pod's value must be the last. A runtime other than
+ * runc's kind, such as a virtual machine, reads the interfaces of the namespace in create.
+ */
+const createNeedsNetwork = ({ config }: Pod, { sandboxer, ociRuntime }: Handler): boolean =>
+  sandboxer.name !== PAUSE || ociRuntime === undefined || hasNetworkSysctls(config.linux?.sysctls ?? {});
 
 /** A network namespace belongs to the pod's user namespace, which alone can then set its sysctls and mount its sysfs. */
 async function createNamespaces(deps: PodDeps, pod: Pod, handler: Handler): Promise<void> {

@@ -45,6 +45,10 @@ export function checkSysctls(
   }
 }
 
+/** Whether one of them is of the network namespace. */
+export const hasNetworkSysctls = (sysctls: Readonly<Record<string, string>>): boolean =>
+  Object.keys(sysctls).some((name) => namespaceOf(dotted(name)) === 'network');
+
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_\-./]*$/;
 
 const IPC_SYSCTLS: ReadonlySet<string> = new Set([
