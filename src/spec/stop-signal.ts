@@ -3,15 +3,31 @@ import { canonicalSignal, signalNumber } from '../base/signals.js';
 import type { ImageConfig } from './image-config.js';
 
 /**
- * What stops a container, such as `SIGTERM`: the request's signal, else the image's, else SIGTERM; that also for a
- * signal of the image that there is not, or its container could not be stopped but by SIGKILL.
+ * The name of the signal that stops a container, such as `SIGTERM` or `SIGRTMIN+3`: the request's, else the image's,
+ * else SIGTERM. A STOPSIGNAL that Linux does not have also gives SIGTERM: only the image's author could mend it.
  */
 export function stopSignalOf(config: Pick<ContainerConfig, 'stop_signal'>, image: ImageConfig): string {
-  if (config.stop_signal !== Signal.RUNTIME_DEFAULT) return signalName(config.stop_signal);
+  if (config.stop_signal !== Signal.RUNTIME_DEFAULT) return nameOf(config.stop_signal);
   const named = image.config?.StopSignal ?? '';
   return signalNumber(named) === undefined ? 'SIGTERM' : canonicalSignal(named);
 }
 
+/**
+ * The CRI signal of a name or number: the inverse of `stopSignalOf`. Where CRI has several names for one number
+ * (SIGCHLD and SIGCLD), it is the given one, or for any other spelling the first. RUNTIME_DEFAULT when CRI has none.
+ */
+export function criSignal(name: string): Signal {
+  const number = signalNumber(name);
+  const named = SIGNALS.find((signal) => signal.name === canonicalSignal(name));
+  const signal = named ?? SIGNALS.find((each) => number !== undefined && each.number === number);
+  return signal?.value ?? Signal.RUNTIME_DEFAULT;
+}
+
 /** `SIGRTMIN+3` for SIGRTMINPLUS3, `SIGRTMAX-2` for SIGRTMAXMINUS2, otherwise the name of the enum. */
-const signalName = (signal: Signal): string =>
+const nameOf = (signal: Signal): string =>
   (Signal[signal] ?? String(signal)).replace('PLUS', '+').replace('MINUS', '-');
+
+/** Every signal of the enum, in the enum's order, with the name and the number that Linux has for it. */
+const SIGNALS = Object.values(Signal)
+  .filter((value): value is Signal => typeof value === 'number' && value > Signal.RUNTIME_DEFAULT)
+  .map((value) => ({ value, name: nameOf(value), number: signalNumber(nameOf(value)) }));

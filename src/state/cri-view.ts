@@ -1,4 +1,5 @@
-import { ContainerState, ImageSpec, Signal, type ContainerStatus } from '../../generated/runtime/v1/api.js';
+import { ContainerState, ImageSpec, type ContainerStatus } from '../../generated/runtime/v1/api.js';
+import { criSignal } from '../spec/stop-signal.js';
 import type { ImageCache } from './images.js';
 import type { Container } from './records.js';
 
@@ -53,7 +54,7 @@ export function containerStatusOf(container: Container, images: Pick<ImageCache,
         supplemental_groups: container.user.additionalGids.map(BigInt),
       },
     },
-    stop_signal: stopSignal(container.stopSignal),
+    stop_signal: criSignal(container.stopSignal),
   };
 }
 
@@ -69,8 +70,3 @@ export const containerStatusesOf = (
     .toReversed()
     .sort((one, other) => Number(other.createdAtNs - one.createdAtNs))
     .map((container) => containerStatusOf(container, images));
-
-function stopSignal(name: string): Signal {
-  const known = (Signal as unknown as Record<string, Signal | undefined>)[name.startsWith('SIG') ? name : `SIG${name}`];
-  return known ?? Signal.SIGTERM;
-}

@@ -142,17 +142,23 @@ test('StopContainer: a repeat joins and sends no second signal; a shorter grace 
 test("the stop signal is the request's, else the image's", async () => {
   const image = 'docker.io/crid-test/stop-signal:latest';
   await pullImage(suite.crid, image);
-  const script = 'trap "exit 1" TERM; trap "exit 2" USR1; trap "exit 3" INT; echo ready; while :; do sleep 0.05; done';
+  const script =
+    'trap "exit 1" TERM; trap "exit 2" USR1; trap "exit 3" INT; trap "exit 4" 37; echo ready; while :; do sleep 0.05; done';
   const ofImage = await runReady('of-image', script, { image: { image } });
   const ofRequest = await runReady('of-request', script, { image: { image }, stop_signal: Signal.SIGINT });
-  await Promise.all([stop(ofImage, 20n), stop(ofRequest, 20n)]);
-  const [image2, request] = [await statusOf(ofImage), await statusOf(ofRequest)];
+  const realTime = await runReady('real-time', script, { image: { image }, stop_signal: Signal.SIGRTMINPLUS3 });
+  const all = [ofImage, ofRequest, realTime];
+  await Promise.all(all.map((id) => stop(id, 20n)));
+  const statuses = await Promise.all(all.map(statusOf));
   assert.deepEqual(
-    [image2.exit_code, image2.stop_signal, request.exit_code, request.stop_signal],
-    [2, Signal.SIGUSR1, 3, Signal.SIGINT],
+    statuses.map(({ exit_code: code, stop_signal: signal }) => [code, signal]),
+    [
+      [2, Signal.SIGUSR1],
+      [3, Signal.SIGINT],
+      [4, Signal.SIGRTMINPLUS3],
+    ],
   );
-  await remove(ofImage);
-  await remove(ofRequest);
+  await Promise.all(all.map(remove));
 });
 
 test('RemoveContainer kills what runs, and leaves the log; once more is a success', async () => {

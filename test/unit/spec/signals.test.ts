@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Signal } from '../../../generated/runtime/v1/api.js';
+import { signalNumber } from '../../../src/base/signals.js';
+import { criSignal, stopSignalOf } from '../../../src/spec/stop-signal.js';
+
+/** Every signal that a request can name: the enum without the default and without ts-proto's own entry. */
+const SIGNALS = Object.values(Signal).filter(
+  (value): value is Signal => typeof value === 'number' && value > Signal.RUNTIME_DEFAULT,
+);
+
+const ofRequest = (stop_signal: Signal): string => stopSignalOf({ stop_signal }, {});
+const ofImage = (StopSignal: string): string =>
+  stopSignalOf({ stop_signal: Signal.RUNTIME_DEFAULT }, { config: { StopSignal } });
+
+test('signals: the status names every signal of a request as the request did', () => {
+  assert.ok(SIGNALS.length >= 65);
+  const wrong = SIGNALS.filter((signal) => criSignal(ofRequest(signal)) !== signal).map((signal) => Signal[signal]);
+  assert.deepEqual(wrong, []);
+});
+
+test('signals: in every spelling of an image, the status names the signal that is sent', () => {
+  for (const signal of SIGNALS) {
+    const name = ofRequest(signal);
+    const number = signalNumber(name);
+    assert.ok(number !== undefined, `${Signal[signal]} has no number`);
+    const bare = name.replace(/^SIG/, '');
+    for (const spelling of [name, bare, name.toLowerCase(), bare.toLowerCase(), String(number)]) {
+      const chosen = ofImage(spelling);
+      assert.equal(signalNumber(chosen), number, spelling);
+      assert.equal(signalNumber(ofRequest(criSignal(chosen))), number, spelling);
+    }
+  }
+});
+
+test('signals: real-time offsets, aliases and numbers', () => {
+  const told = (spelling: string): string => Signal[criSignal(ofImage(spelling))] ?? 'none';
+  const spellings = [
+    'SIGRTMIN+3',
+    'rtmin+3',
+    '37',
+    'RTMAX-2',
+    'SIGRTMIN+16',
+    'SIGRTMAX-15',
+    '10',
+    'CLD',
+    'IOT',
+    'POLL',
+  ];
+  assert.deepEqual(spellings.map(told), [
+    'SIGRTMINPLUS3',
+    'SIGRTMINPLUS3',
+    'SIGRTMINPLUS3',
+    'SIGRTMAXMINUS2',
+    'SIGRTMAXMINUS14',
+    'SIGRTMINPLUS15',
+    'SIGUSR1',
+    'SIGCLD',
+    'SIGIOT',
+    'SIGPOLL',
+  ]);
+});
+
+test('signals: a signal that CRI has no name for is told as the default, one that Linux lacks is SIGTERM', () => {
+  // 32 and 33 belong to the C library.
+  assert.deepEqual(
+    [criSignal(ofImage('33')), criSignal(ofImage('SIGNONE')), criSignal(ofImage('65')), criSignal(ofImage(''))],
+    [Signal.RUNTIME_DEFAULT, Signal.SIGTERM, Signal.SIGTERM, Signal.SIGTERM],
+  );
+});
