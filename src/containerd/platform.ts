@@ -12,7 +12,6 @@ const ARCHITECTURES: Readonly<Record<string, Omit<Platform, 'os'>>> = {
   arm64: { architecture: 'arm64', variant: '' },
   arm: { architecture: 'arm', variant: 'v7' },
   ppc64: { architecture: 'ppc64le', variant: '' },
-  s390x: { architecture: 's390x', variant: '' },
   riscv64: { architecture: 'riscv64', variant: '' },
   loong64: { architecture: 'loong64', variant: '' },
 };

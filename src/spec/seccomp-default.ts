@@ -6,7 +6,7 @@ import { ALLOWED_BY_CAPABILITY, ALWAYS_ALLOWED, seccompMachine } from './seccomp
  * refused with EPERM but what is allowed by name, by capability, or by argument.
  */
 export function defaultSeccompProfile(capabilities: readonly string[], machine: string): OciSeccomp {
-  const { architectures, allowed, cloneFlagsIndex } = seccompMachine(machine);
+  const { architectures, allowed } = seccompMachine(machine);
   const byCapability = capabilities.flatMap((name) => ALLOWED_BY_CAPABILITY[name] ?? []);
   const names = [...new Set([...ALWAYS_ALLOWED, ...allowed, ...byCapability])].sort();
   return {
@@ -16,13 +16,15 @@ export function defaultSeccompProfile(capabilities: readonly string[], machine: 
       { names, action: 'SCMP_ACT_ALLOW' },
       ...socketRules(),
       ...PERSONALITIES.map((value) => allowIf('personality', { index: 0, value, op: 'SCMP_CMP_EQ' })),
-      ...(names.includes('clone') ? [] : cloneRules(cloneFlagsIndex)),
+      ...(names.includes('clone') ? [] : cloneRules()),
     ],
   };
 }
 
 const AF_ALG = 38;
-const AF_VSOCK = 40;
+const AF_NFC = 39;
+/** AF_KCM, AF_QIPCRTR, AF_SMC, AF_XDP and AF_MCTP; 40 is AF_VSOCK. */
+const FAMILIES_ABOVE_VSOCK = [41, 42, 43, 44, 45];
 
 /** PER_LINUX, PER_LINUX32, the same with UNAME26, and the value that only asks. */
 const PERSONALITIES = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
@@ -39,20 +41,21 @@ const allowIf = (name: string, condition: NonNullable<OciSyscall['args']>[number
 });
 
 /**
- * All families but AF_ALG (the kernel's crypto) and AF_VSOCK (the hypervisor). Two "not equal" conditions on one
- * argument would be ORed by the runtime and allow both: hence three ranges.
+ * The families that Linux defines (`include/linux/socket.h`), without AF_ALG (the kernel's crypto) and AF_VSOCK (other
+ * virtual machines). A family that a later kernel adds is refused until it stands here. runc takes several conditions on
+ * one argument as alternatives, hence one rule for each family above the first gap.
+ * https://github.com/opencontainers/runc/issues/2735
  */
 const socketRules = (): OciSyscall[] => [
   allowIf('socket', { index: 0, value: AF_ALG, op: 'SCMP_CMP_LT' }),
-  allowIf('socket', { index: 0, value: AF_ALG + 1, op: 'SCMP_CMP_EQ' }),
-  allowIf('socket', { index: 0, value: AF_VSOCK, op: 'SCMP_CMP_GT' }),
+  ...[AF_NFC, ...FAMILIES_ABOVE_VSOCK].map((value) => allowIf('socket', { index: 0, value, op: 'SCMP_CMP_EQ' })),
 ];
 
 /**
  * Threads and processes, but no new namespaces. clone3 has its flags in memory, where no filter can look: ENOSYS makes
  * the C library fall back to clone.
  */
-const cloneRules = (flagsIndex: 0 | 1): OciSyscall[] => [
-  allowIf('clone', { index: flagsIndex, value: NAMESPACE_FLAGS, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }),
+const cloneRules = (): OciSyscall[] => [
+  allowIf('clone', { index: 0, value: NAMESPACE_FLAGS, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }),
   { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: ENOSYS },
 ];

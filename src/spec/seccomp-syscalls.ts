@@ -113,48 +113,39 @@ export interface SeccompMachine {
   /** The native architecture and those whose programs it also runs, in libseccomp's names. */
   readonly architectures: readonly string[];
   readonly allowed: readonly string[];
-  /** Which argument of clone(2) has the flags: the second on s390. */
-  readonly cloneFlagsIndex: 0 | 1;
 }
 
 /** What differs by machine, by the name that `uname -m` or Node gives it. */
 export function seccompMachine(machine: string): SeccompMachine {
-  return MACHINES[machine] ?? { architectures: [], allowed: [], cloneFlagsIndex: 0 };
+  return MACHINES[machine] ?? { architectures: [], allowed: [] };
 }
 
 const X86_64: SeccompMachine = {
   architectures: ['SCMP_ARCH_X86_64', 'SCMP_ARCH_X86', 'SCMP_ARCH_X32'],
   allowed: words('arch_prctl modify_ldt'),
-  cloneFlagsIndex: 0,
 };
 const ARM64: SeccompMachine = {
   architectures: ['SCMP_ARCH_ARM', 'SCMP_ARCH_AARCH64'],
   allowed: words('arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2'),
-  cloneFlagsIndex: 0,
 };
-const S390X: SeccompMachine = {
-  architectures: ['SCMP_ARCH_S390', 'SCMP_ARCH_S390X'],
-  allowed: words('s390_pci_mmio_read s390_pci_mmio_write s390_runtime_instr'),
-  cloneFlagsIndex: 1,
-};
+/** libseccomp takes the native architecture when the list is empty. */
+const ARM: SeccompMachine = { ...ARM64, architectures: [] };
 const PPC64LE: SeccompMachine = {
   architectures: [],
   allowed: words('swapcontext sync_file_range2'),
-  cloneFlagsIndex: 0,
 };
 const RISCV64: SeccompMachine = {
   architectures: ['SCMP_ARCH_RISCV64'],
   allowed: words('riscv_flush_icache riscv_hwprobe'),
-  cloneFlagsIndex: 0,
 };
-const LOONG64: SeccompMachine = { architectures: ['SCMP_ARCH_LOONGARCH64'], allowed: [], cloneFlagsIndex: 0 };
+const LOONG64: SeccompMachine = { architectures: ['SCMP_ARCH_LOONGARCH64'], allowed: [] };
 
 const MACHINES: Readonly<Record<string, SeccompMachine>> = {
   x64: X86_64,
   x86_64: X86_64,
+  arm: ARM,
   arm64: ARM64,
   aarch64: ARM64,
-  s390x: S390X,
   ppc64: PPC64LE,
   ppc64le: PPC64LE,
   riscv64: RISCV64,

@@ -1,10 +1,12 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   NamespaceMode,
   SecurityProfile_ProfileType as Profile,
   SupplementalGroupsPolicy,
 } from '../../../generated/runtime/v1/api.js';
+import { ensureProgram } from '../../../tools/stack/programs.js';
+import type { Stack } from '../../../tools/stack/stack.js';
 import { isV2 } from '../rpc/cgroup.js';
 import { startSuite } from '../rpc/suite.js';
 import { context, testImage, testRules, value, type ContainerPart, type Context, type Rule } from './rules.js';
@@ -29,6 +31,16 @@ const NET_BIND_SERVICE = 10;
 const NET_ADMIN = 12;
 const permittedOfCrid = async (): Promise<string> =>
   /^CapPrm:\s*(\w+)$/m.exec(await readFile(`/proc/${suite.crid.pid()}/status`, 'utf8'))?.[1] ?? '';
+
+/** A program of `tools/stack/images`, mounted at the root. */
+async function programMount(
+  stack: Pick<Stack, 'dir' | 'layout'>,
+  name: string,
+): Promise<{ container_path: string; host_path: string; readonly: true }> {
+  const path = join(await mkdtemp(join(stack.dir, 'program-')), name);
+  await writeFile(path, await ensureProgram(stack.layout, name), { mode: 0o755 });
+  return { container_path: `/${name}`, host_path: path, readonly: true };
+}
 
 const groups = (policy: SupplementalGroupsPolicy): ContainerPart => ({
   image: testImage('groups'),
@@ -182,6 +194,28 @@ const privileges: Rule[] = [
     }),
     command: 'unshare -m true && echo allowed',
     expected: 'allowed',
+  },
+  {
+    name: 'seccomp: RuntimeDefault refuses sockets of AF_ALG, AF_VSOCK and unknown families',
+    config: async ({ suite: { stack } }) => ({
+      ...own({ seccomp: { profile_type: Profile.RuntimeDefault } }),
+      mounts: [await programMount(stack, 'sockets')],
+    }),
+    // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET; AF_ALG, AF_VSOCK, and two that Linux does not define.
+    command: '/sockets 1 2 10 16 17 38 40 46 99',
+    expected: [
+      ...[1, 2, 10, 16, 17].map((family) => `${family} allowed`),
+      ...[38, 40, 46, 99].map((family) => `${family} refused`),
+    ].join('\n'),
+  },
+  {
+    name: 'seccomp: without a filter the same sockets are left to the kernel',
+    config: async ({ suite: { stack } }) => ({
+      ...own({ seccomp: { profile_type: Profile.Unconfined } }),
+      mounts: [await programMount(stack, 'sockets')],
+    }),
+    command: '/sockets 1 38 40 99',
+    expected: '1 allowed\n38 allowed\n40 allowed\n99 allowed',
   },
   {
     name: 'seccomp: Unconfined',

@@ -33,7 +33,7 @@ const KNOWN: readonly [difference: RegExp, reason: string][] = [
   ],
   [
     /^(pause|container) linux\.seccomp\.syscalls\.socket \[/,
-    'sockets of AF_ALG are refused, as by later versions of containerd',
+    'socket families are a list, without AF_ALG, as in later versions of containerd',
   ],
   [/^(pause|container) linux\.seccomp\.syscalls\.clone \[/, 'a zero that Go leaves out'],
   [/^pause process\.user\.additionalGids\./, 'the supplemental groups of the pod are those of its pause process too'],

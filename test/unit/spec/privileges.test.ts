@@ -145,7 +145,7 @@ test('seccomp: what the default profile allows follows from capabilities and mac
 });
 
 test('seccomp: rules by argument', () => {
-  const { syscalls, ...rest } = defaultSeccompProfile([], 's390x');
+  const { syscalls, ...rest } = defaultSeccompProfile([], 'arm64');
   const one = (name: string, value: number, op: string): object => ({
     names: [name],
     action: 'SCMP_ACT_ALLOW',
@@ -155,16 +155,15 @@ test('seccomp: rules by argument', () => {
     { ...rest, syscalls: syscalls?.slice(1) },
     {
       defaultAction: 'SCMP_ACT_ERRNO',
-      architectures: ['SCMP_ARCH_S390', 'SCMP_ARCH_S390X'],
+      architectures: ['SCMP_ARCH_ARM', 'SCMP_ARCH_AARCH64'],
       syscalls: [
         one('socket', 38, 'SCMP_CMP_LT'),
-        one('socket', 39, 'SCMP_CMP_EQ'),
-        one('socket', 40, 'SCMP_CMP_GT'),
+        ...[39, 41, 42, 43, 44, 45].map((family) => one('socket', family, 'SCMP_CMP_EQ')),
         ...[0, 8, 0x20000, 0x20008, 0xffffffff].map((value) => one('personality', value, 'SCMP_CMP_EQ')),
         {
           names: ['clone'],
           action: 'SCMP_ACT_ALLOW',
-          args: [{ index: 1, value: 0x7e020000, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }],
+          args: [{ index: 0, value: 0x7e020000, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }],
         },
         { names: ['clone3'], action: 'SCMP_ACT_ERRNO', errnoRet: 38 },
       ],
