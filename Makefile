@@ -15,7 +15,7 @@ endif
 export PATH := $(OTHER_NODE):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming soak soak-logs run generate format clean
+.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming bench-hostile soak soak-logs run generate format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -74,6 +74,9 @@ soak-logs: build ## 50 times kill -9 of crid while a container writes
 
 bench-streaming: build ## exec and port-forward against containerd's own CRI plugin
 	@$(NODE) build/test/bench/streaming/main.js
+
+bench-hostile: build ## memory and event loop stalls with trees and account files of hostile images
+	@$(NODE) build/test/bench/hostile-trees.js
 
 soak: build ## ExecSync, attach and exec thousands of times; fails when anything grows
 	@$(NODE) build/test/soak/main.js

@@ -150,7 +150,7 @@ function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {
 /** What a container has on the host before it has a record, and what its spec must know of it. */
 async function prepareRootfs(deps: ContainerDeps, steps: Steps, subject: Subject): Promise<FromRootfs> {
   const [mounts] = await Promise.all([prepareSnapshot(deps, steps, subject), makeDirectories(deps, steps, subject.id)]);
-  return steps.step('read rootfs', () => readRootfs(deps, subject, mounts));
+  return steps.step('read rootfs', (signal) => readRootfs(deps, subject, mounts, signal));
 }
 
 const makeDirectories = (deps: ContainerDeps, steps: Steps, id: string): Promise<void> => {
@@ -159,7 +159,7 @@ const makeDirectories = (deps: ContainerDeps, steps: Steps, id: string): Promise
   return steps.step(
     'make directories',
     async () => void (await Promise.all([ensureDirectory(root, 0o700), ensureDirectory(state, 0o700)])),
-    () => removeTree(root, state),
+    () => removeTree([root, state]),
   );
 };
 

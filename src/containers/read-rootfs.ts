@@ -4,35 +4,33 @@ import type { SnapshotMount } from '../containerd/containerd.js';
 import { ensureDirectory } from '../host/paths.js';
 import { openRootfs, type Rootfs } from '../host/rootfs.js';
 import type { ContainerSpecInput } from '../spec/types.js';
-import { needsUserLookup, resolveUser, userRequest } from '../spec/user.js';
+import { needsUserLookup, userRequest } from '../spec/user.js';
 import type { LocalImage } from '../state/images.js';
 import type { ContainerDeps } from './deps.js';
+import { readUser, userFrom, type Accounts } from './read-user.js';
 import type { FromRootfs, Subject } from './spec-input.js';
 
-const MAX_ACCOUNT_FILE_BYTES = 16 * 1024 * 1024;
-
-/** The user by the rootfs's own passwd and group, and the VOLUMEs of the image copied out of it. */
+/**
+ * The user by the rootfs's own passwd and group, and the VOLUMEs of the image copied out of it. An aborted `signal` ends
+ * it between two files, or pieces of one.
+ */
 export async function readRootfs(
   deps: ContainerDeps,
   { id, config, image }: Subject,
   mounts: readonly SnapshotMount[],
+  signal: AbortSignal,
 ): Promise<FromRootfs> {
   const paths = deps.config.runtime.ignore_image_defined_volumes ? [] : volumePaths(config, image);
   const request = userRequest(config.linux?.security_context, image.config.config?.User ?? '');
   const known = needsUserLookup(request) ? kept.get(image.chainId) : NO_ACCOUNTS;
-  if (paths.length === 0 && known) return { user: resolveUser({ ...request, ...known }), volumes: [] };
+  if (paths.length === 0 && known) return { user: userFrom(known, request), volumes: [] };
   const rootfs = await openRootfs(mounts);
   try {
-    const accounts = known ?? keep(image.chainId, await readAccounts(rootfs));
-    return { user: resolveUser({ ...request, ...accounts }), volumes: await copyVolumes(deps, id, rootfs, paths) };
+    const user = known ? userFrom(known, request) : await lookUp(rootfs, request, image.chainId, signal);
+    return { user, volumes: await copyVolumes(deps, id, rootfs, paths, signal) };
   } finally {
     rootfs.close();
   }
-}
-
-interface Accounts {
-  readonly passwd: string | undefined;
-  readonly group: string | undefined;
 }
 
 const NO_ACCOUNTS: Accounts = { passwd: undefined, group: undefined };
@@ -43,24 +41,19 @@ const NO_ACCOUNTS: Accounts = { passwd: undefined, group: undefined };
  */
 const kept = new Map<string, Accounts>();
 const MAX_KEPT = 128;
-const MAX_KEPT_CHARACTERS = 32 * 1024;
 
-function keep(chainId: string, accounts: Accounts): Accounts {
-  if ((accounts.passwd?.length ?? 0) + (accounts.group?.length ?? 0) > MAX_KEPT_CHARACTERS) return accounts;
+async function lookUp(
+  rootfs: Rootfs,
+  request: Parameters<typeof readUser>[1],
+  chainId: string,
+  signal: AbortSignal,
+): Promise<FromRootfs['user']> {
+  const { user, accounts } = await readUser(rootfs, request, signal);
+  if (accounts === undefined) return user;
   kept.set(chainId, accounts);
   const [oldest] = kept.keys();
   if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
-  return accounts;
-}
-
-async function readAccounts(rootfs: Rootfs): Promise<Accounts> {
-  const [passwd, group] = await Promise.all([readText(rootfs, '/etc/passwd'), readText(rootfs, '/etc/group')]);
-  return { passwd, group };
-}
-
-async function readText(rootfs: Rootfs, path: string): Promise<string | undefined> {
-  const bytes = await rootfs.readFile(path, MAX_ACCOUNT_FILE_BYTES);
-  return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf8');
+  return user;
 }
 
 /** VOLUMEs of the image that the request does not mount over. */
@@ -74,6 +67,7 @@ async function copyVolumes(
   id: string,
   rootfs: Rootfs,
   paths: readonly string[],
+  signal: AbortSignal,
 ): Promise<ContainerSpecInput['volumes']> {
   const root = join(deps.directories.containerRoot(id), 'volumes');
   return Promise.all(
@@ -81,7 +75,7 @@ async function copyVolumes(
       const hostPath = join(root, String(index));
       // One that is missing in the image, or no directory there, begins empty.
       await ensureDirectory(hostPath, 0o755);
-      await rootfs.copyTree(path, hostPath);
+      await rootfs.copyTree(path, hostPath, signal);
       return { containerPath: join('/', path), hostPath };
     }),
   );

@@ -53,7 +53,7 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
   const { containers, snapshots } = deps.containerd;
   // Side by side: what a kill leaves of a container without a record, the next start sweeps.
   await Promise.all([
-    steps.step('remove files', () => removeFiles(deps, id)),
+    steps.step('remove files', (signal) => removeFiles(deps, id, signal)),
     steps.step('remove snapshot', (signal) => snapshots(container.snapshotter).remove(id, { signal })),
     steps.step('delete record', (signal) => containers.delete(id, { signal })),
   ]);
@@ -61,8 +61,12 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
 }
 
 /** The usual content first: an empty directory goes without a look at all mounts of the node. */
-async function removeFiles({ directories, statusFiles }: ContainerDeps, id: string): Promise<void> {
+async function removeFiles(
+  { directories, statusFiles }: ContainerDeps,
+  id: string,
+  signal: AbortSignal,
+): Promise<void> {
   const state = directories.containerState(id);
   await Promise.all([statusFiles.remove(id), removeTree(join(state, 'io'))]);
-  await removeTree(directories.containerRoot(id), state);
+  await removeTree([directories.containerRoot(id), state], signal);
 }

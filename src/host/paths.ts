@@ -4,6 +4,7 @@ import { basename, dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError, translated } from './errno.js';
 import { isWithin, readMountInfo } from './mountinfo.js';
+import { runTreeJob } from './trees/tree-threads.js';
 
 /** Makes a directory and its missing parents, each with exactly `mode` whatever the umask; one that exists gets it too. */
 export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
@@ -38,12 +39,14 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
 export const renameFile = (from: string, to: string): Promise<void> => translated(to, () => rename(from, to));
 
 /**
- * Removes files or directories with all in them; links are removed, not followed. Succeeds when they are gone. Unmounts
- * nothing: FAILED_PRECONDITION, naming the mount, when something is mounted at or below one of them, and all stay.
+ * Removes files or directories with all in them, on a thread of its own; links are removed, not followed. Succeeds when
+ * they are gone; a repeat goes on where an aborted or failed removal ended. Unmounts nothing: FAILED_PRECONDITION, naming
+ * the mount, when something is mounted at or below one of them, and all stay.
  */
-export async function removeTree(...paths: readonly string[]): Promise<void> {
-  const gone = await Promise.all(paths.map(removeEmpty));
-  const rest = paths.filter((_, index) => !gone[index]);
+export async function removeTree(paths: string | readonly string[], signal?: AbortSignal): Promise<void> {
+  const all = [paths].flat();
+  const gone = await Promise.all(all.map(removeEmpty));
+  const rest = all.filter((_, index) => !gone[index]);
   if (rest.length === 0) return;
   const found = await Promise.all(rest.map(async (path) => ({ path, real: await withRealParent(path) })));
   const mounts = await readMountInfo();
@@ -53,8 +56,8 @@ export async function removeTree(...paths: readonly string[]): Promise<void> {
     throw new CriError('FAILED_PRECONDITION', `remove ${path}: ${mounted.fstype} is mounted at ${mounted.mountPoint}`);
   }
   await Promise.all(
-    found.map(async ({ path, real }) => {
-      if (real !== undefined) await translated(path, () => rm(real, { recursive: true, force: true }));
+    found.map(async ({ real }) => {
+      if (real !== undefined) await runTreeJob({ kind: 'remove', path: real }, signal);
     }),
   );
 }

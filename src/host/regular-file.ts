@@ -37,5 +37,33 @@ export function readDescriptor(fd: number, path: string, maxBytes: number): Prom
   });
 }
 
+const PIECE_BYTES = 64 * 1024;
+
+/**
+ * Gives the content of a regular file, given as a descriptor, to `take` piece by piece, until that returns
+ * false. A piece is only valid during the call. An aborted `signal` ends it between two pieces.
+ */
+export function readDescriptorPieces(
+  fd: number,
+  path: string,
+  take: (bytes: Uint8Array) => boolean,
+  signal?: AbortSignal,
+): Promise<void> {
+  return translated(path, async () => {
+    const file = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+      for (let at = 0; ;) {
+        signal?.throwIfAborted();
+        const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+        if (bytesRead === 0 || !take(buffer.subarray(0, bytesRead))) return;
+        at += bytesRead;
+      }
+    } finally {
+      await file.close();
+    }
+  });
+}
+
 /** Node has no name for it. */
 const O_PATH = 0o10000000;

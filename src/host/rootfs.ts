@@ -1,11 +1,11 @@
 import { close, closeSync, constants, fstatSync, type Stats } from 'node:fs';
 import { readlink } from 'node:fs/promises';
 import { CriError } from '../base/errors.js';
-import { copyTreeInto } from './copy-tree.js';
 import { openDetached, type RootfsMount } from './detached-mount.js';
 import { errnoName } from './errno.js';
 import { callAsync, numberedCall } from './libc.js';
-import { readDescriptor } from './regular-file.js';
+import { readDescriptorPieces } from './regular-file.js';
+import { runTreeJob } from './trees/tree-threads.js';
 
 export type { RootfsMount } from './detached-mount.js';
 
@@ -24,8 +24,11 @@ export interface RootfsStat {
  * link in it, absolute or with `..`, is resolved inside it.
  */
 export interface Rootfs {
-  /** Undefined when missing or not a regular file; RESOURCE_EXHAUSTED when larger than `maxBytes`. */
-  readFile(path: string, maxBytes: number): Promise<Uint8Array | undefined>;
+  /**
+   * Gives a file to `take` piece by piece until that returns false; a piece is only valid during the call. False when it
+   * is missing or not a regular file. An aborted `signal` ends it between two pieces.
+   */
+  readFile(path: string, take: (bytes: Uint8Array) => boolean, signal?: AbortSignal): Promise<boolean>;
   /** Follows links; undefined when missing. */
   stat(path: string): Promise<RootfsStat | undefined>;
   /** Does not follow a link in the last component; undefined when missing. */
@@ -36,9 +39,10 @@ export interface Rootfs {
   exists(path: string): Promise<boolean>;
   /**
    * Copies the content of the directory `path`, and its owner and mode, into the existing, empty directory
-   * `destination`; false when it is not in the rootfs, or no directory.
+   * `destination`, on a thread of its own; false when it is not in the rootfs, or no directory. An aborted `signal` ends
+   * it at the next file.
    */
-  copyTree(path: string, destination: string): Promise<boolean>;
+  copyTree(path: string, destination: string, signal?: AbortSignal): Promise<boolean>;
   /** Idempotent. */
   close(): void;
 }
@@ -61,16 +65,20 @@ export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs
   };
 
   return {
-    readFile: (path, maxBytes) =>
+    readFile: async (path, take, signal) =>
       // First a descriptor that opens nothing: to open a device or a FIFO of an image can hang, or act.
-      at(path, 0, (fd) => (fstatSync(fd).isFile() ? readDescriptor(fd, path, maxBytes) : undefined)),
+      (await at(path, 0, async (fd) => {
+        if (!fstatSync(fd).isFile()) return false;
+        await readDescriptorPieces(fd, path, take, signal);
+        return true;
+      })) ?? false,
     stat: (path) => at(path, 0, (fd) => describe(fstatSync(fd))),
     lstat: (path) => at(path, constants.O_NOFOLLOW, (fd) => describe(fstatSync(fd))),
     realPath: (path) => at(path, 0, (fd) => readlink(`/proc/self/fd/${fd}`)),
     exists: async (path) => (await at(path, 0, () => true)) ?? false,
-    copyTree: async (path, destination) =>
+    copyTree: async (path, destination, signal) =>
       (await at(path, constants.O_DIRECTORY, async (fd) => {
-        await copyTreeInto(`/proc/self/fd/${fd}`, destination);
+        await runTreeJob({ kind: 'copy', path: destination, source: fd, destination }, signal);
         return true;
       })) ?? false,
     close() {

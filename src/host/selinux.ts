@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
-import { lstat, readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
-import { translated } from './errno.js';
-import { setXattr } from './xattr.js';
+import { runTreeJob } from './trees/tree-threads.js';
 
 /** Whether SELinux is on, enforcing or permissive: its file system is mounted then. */
 export const selinuxEnabled = (): boolean => existsSync('/sys/fs/selinux/enforce');
@@ -19,10 +18,10 @@ export async function readSelinuxContexts(root = '/etc/selinux'): Promise<string
  * Gives a file or a whole tree another label, links not followed. INVALID_ARGUMENT for a directory that the host's own
  * programs live from; a file system that has no labels keeps none.
  */
-export async function relabelTree(path: string, label: string, field: string): Promise<void> {
+export async function relabelTree(path: string, label: string, field: string, signal?: AbortSignal): Promise<void> {
   if (PROTECTED.has(path))
     throw new CriError('INVALID_ARGUMENT', `${field}: "${path}" is not relabelled: it is the host's`);
-  await translated(path, () => relabel(path, label, { entries: 0 }));
+  await runTreeJob({ kind: 'relabel', path, label }, signal);
 }
 
 const PROTECTED = new Set(
@@ -30,11 +29,3 @@ const PROTECTED = new Set(
     .concat(['srv', 'sys', 'tmp', 'usr', 'usr/bin', 'usr/lib', 'usr/lib64', 'usr/sbin', 'var', 'var/lib', 'var/tmp'])
     .map((name) => `/${name}`),
 );
-const MAX_ENTRIES = 1_000_000;
-
-async function relabel(path: string, label: string, walk: { entries: number }): Promise<void> {
-  if ((walk.entries += 1) > MAX_ENTRIES) throw new CriError('RESOURCE_EXHAUSTED', `more than ${MAX_ENTRIES} files`);
-  if (!setXattr(path, 'security.selinux', label)) return;
-  if (!(await lstat(path)).isDirectory()) return;
-  for (const name of await readdir(path)) await relabel(join(path, name), label, walk);
-}

@@ -17,10 +17,10 @@ export function copyXattrs(source: Buffer, target: Buffer): void {
 }
 
 /** Sets an attribute of a path, a link not followed; false where the file system has none of that kind. */
-export function setXattr(path: string, name: string, value: string): boolean {
+export function setXattr(path: Buffer, name: string, value: string): boolean {
   const bytes = Buffer.from(`${value}\0`);
-  if (lsetxattr.sync(terminated(Buffer.from(path)), name, bytes, bytes.length, 0) === 0) return true;
-  const error = errnoError('lsetxattr', path, lastErrno());
+  if (lsetxattr.sync(terminated(path), name, bytes, bytes.length, 0) === 0) return true;
+  const error = errnoError('lsetxattr', path.toString(), lastErrno());
   if (errnoName(error) === 'EOPNOTSUPP' || errnoName(error) === 'ENOTSUP' || errnoName(error) === 'EROFS') return false;
   throw error;
 }

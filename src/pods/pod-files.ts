@@ -41,9 +41,9 @@ export async function unmountPodFiles(directories: Directories, id: string): Pro
   await unpinNamespace(directories.podUserns(id));
 }
 
-export async function removePodFiles(directories: Directories, id: string): Promise<void> {
+export async function removePodFiles(directories: Directories, id: string, signal?: AbortSignal): Promise<void> {
   await unmountPodFiles(directories, id);
-  await removeTree(directories.podRoot(id), directories.podState(id));
+  await removeTree([directories.podRoot(id), directories.podState(id)], signal);
 }
 
 /** resolv.conf(5) of a CRI DNSConfig: searches, servers, options, as far as they are given. */

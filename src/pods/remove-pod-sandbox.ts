@@ -39,7 +39,7 @@ async function remove(deps: PodDeps, steps: Steps, id: string): Promise<void> {
   });
   // A container that was being made while the pod stopped may have mounted one since.
   await steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal));
-  await steps.step('remove pod files', () => removePodFiles(deps.directories, id));
+  await steps.step('remove pod files', (signal) => removePodFiles(deps.directories, id, signal));
   const { sandboxer } = deps.handlers.of(pod);
   await steps.step('remove pause container', (signal) => sandboxer.remove(id, pod.snapshotter, signal));
   await steps.step('delete sandbox record', async (signal) => {

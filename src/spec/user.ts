@@ -4,7 +4,7 @@ import {
   type LinuxContainerSecurityContext,
 } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
-import { parseGroup, parsePasswd } from './passwd.js';
+import { MAX_GROUPS, scanGroup, scanPasswd, type GroupFindings, type PasswdEntry, type Scan } from './accounts.js';
 import type { ResolvedUser } from './types.js';
 
 export interface UserRequest {
@@ -25,26 +25,59 @@ export interface UserRequest {
 /** runc takes ids up to this one; past it they would wrap to negative ones, and some to root (CVE-2024-40635). */
 export const MAX_ID = 2 ** 31 - 1;
 
+/** Finds out who a container's process is, from the files of its rootfs as they are read. */
+export interface UserLookup {
+  /** Takes the next piece of /etc/passwd; false once the rest is not needed. */
+  takePasswd(bytes: Uint8Array): boolean;
+  /** The same of /etc/group, which comes after the whole of /etc/passwd. */
+  takeGroup(bytes: Uint8Array): boolean;
+  /** The user; a file of which no piece was taken is missing. Throws what `resolveUser` does. */
+  result(): ResolvedUser;
+}
+
 /**
  * Who a container's process is. The user is the request's name, else its uid, else the image's USER (`user`, `uid`,
  * `user:group`, `uid:gid` and mixtures), else root. A uid without a group takes the group of its passwd entry, else 0.
  * Merge adds the groups that /etc/group lists the user in; Strict does not. INVALID_ARGUMENT for an id out of range
  * and for a group without a user; NOT_FOUND for a name that the rootfs does not know.
  */
-export function resolveUser(request: UserRequest): ResolvedUser {
+export function resolveUser({ passwd, group, ...request }: UserRequest): ResolvedUser {
+  const lookup = startUserLookup(request);
+  const encoder = new TextEncoder();
+  if (passwd !== undefined) lookup.takePasswd(encoder.encode(passwd));
+  if (group !== undefined) lookup.takeGroup(encoder.encode(group));
+  return lookup.result();
+}
+
+/** `resolveUser` for files of any size. INVALID_ARGUMENT for a request that is wrong whatever the files say. */
+export function startUserLookup(request: Omit<UserRequest, 'passwd' | 'group'>): UserLookup {
   const chosen = chooseUser(request);
-  const passwd = parsePasswd(request.passwd);
-  const group = parseGroup(request.group);
   const id = toId(chosen.user, chosen.userField);
-  const entry =
-    id === undefined ? passwd.find(({ name }) => name === chosen.user) : passwd.find(({ uid }) => uid === id);
-  if (id === undefined && entry === undefined) throw unknown('user', chosen.user, chosen.userField, '/etc/passwd');
-  const uid = inRange(id ?? entry!.uid, chosen.userField);
-  const gid =
-    chosen.group === undefined ? inRange(entry?.gid ?? 0, chosen.userField) : groupId(chosen, chosen.group, group);
-  const listed =
-    request.policy === SupplementalGroupsPolicy.Strict ? [] : memberships(entry?.name ?? chosen.user, group);
-  return { uid, gid, additionalGids: mergedGids(gid, listed, request.supplementalGroups), username: '' };
+  const passwd = scanPasswd(id === undefined ? { name: chosen.user } : { uid: id });
+  let entry: PasswdEntry | undefined;
+  let group: Scan<GroupFindings> | undefined;
+  const groupScan = (): Scan<GroupFindings> => {
+    if (group !== undefined) return group;
+    entry = passwd.end();
+    const isMerged = request.policy !== SupplementalGroupsPolicy.Strict;
+    return (group = scanGroup({ name: chosen.group, member: isMerged ? (entry?.name ?? chosen.user) : undefined }));
+  };
+  return {
+    takePasswd: (bytes) => passwd.take(bytes),
+    takeGroup: (bytes) => groupScan().take(bytes),
+    result() {
+      const found = groupScan().end();
+      if (id === undefined && entry === undefined) throw unknown('user', chosen.user, chosen.userField, '/etc/passwd');
+      const uid = inRange(id ?? entry!.uid, chosen.userField);
+      const gid =
+        chosen.group === undefined
+          ? inRange(entry?.gid ?? 0, chosen.userField)
+          : groupId(chosen, chosen.group, found.gid);
+      const additionalGids = mergedGids(gid, found.memberOf, request.supplementalGroups);
+      if (additionalGids.length > MAX_GROUPS) throw tooManyGroups(chosen.user);
+      return { uid, gid, additionalGids, username: '' };
+    },
+  };
 }
 
 /** Whether `resolveUser` has to see /etc/passwd or /etc/group of the rootfs: everywhere but for Strict with both ids. */
@@ -99,12 +132,11 @@ function chooseUser({ username, uid, gid, imageUser }: Omit<UserRequest, 'passwd
   };
 }
 
-function groupId(chosen: ChosenUser, group: string, groups: ReturnType<typeof parseGroup>): number {
+function groupId(chosen: ChosenUser, group: string, found: number | undefined): number {
   const id = toId(group, chosen.groupField);
   if (id !== undefined) return id;
-  const entry = groups.find(({ name }) => name === group);
-  if (entry === undefined) throw unknown('group', group, chosen.groupField, '/etc/group');
-  return inRange(entry.gid, chosen.groupField);
+  if (found === undefined) throw unknown('group', group, chosen.groupField, '/etc/group');
+  return inRange(found, chosen.groupField);
 }
 
 /** The number that a text is, in range; undefined for a name. */
@@ -121,9 +153,8 @@ function inRange(id: number, field: string): number {
 const unknown = (kind: string, name: string, field: string, file: string): CriError =>
   new CriError('NOT_FOUND', `${field}: ${kind} "${name}" is not in the image's ${file}`);
 
-/** A group of the user's own name is its primary one, whatever the file says of its members. */
-const memberships = (username: string, groups: ReturnType<typeof parseGroup>): number[] =>
-  groups.filter(({ name, members }) => name !== username && members.includes(username)).map(({ gid }) => gid);
+const tooManyGroups = (user: string): CriError =>
+  new CriError('RESOURCE_EXHAUSTED', `user "${user}" is in more than the ${MAX_GROUPS} groups that a process can have`);
 
 /** The primary gid first, so that dropping a supplementary group cannot take it away (CVE-2023-25173). */
 function mergedGids(primary: number, listed: readonly number[], requested: readonly bigint[]): number[] {

@@ -89,7 +89,7 @@ test('a tree is removed without following links or crossing a mount', async (t) 
   }
   assert.equal(existsSync(join(tree, 'link')), true);
   await unmount(join(tree, 'mnt'), { detach: false });
-  for (let turn = 0; turn < 2; turn += 1) await removeTree(tree, join(tree, 'mnt'));
+  for (let turn = 0; turn < 2; turn += 1) await removeTree([tree, join(tree, 'mnt')]);
   await removeTree(join(folder, 'none', 'below'));
   assert.deepEqual([existsSync(tree), existsSync(join(other, 'kept'))], [false, true]);
 });

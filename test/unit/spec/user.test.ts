@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SupplementalGroupsPolicy } from '../../../generated/runtime/v1/api.js';
-import { parseGroup, parsePasswd } from '../../../src/spec/passwd.js';
+import { scanGroup, scanPasswd } from '../../../src/spec/accounts.js';
 import { needsUserLookup, resolveUser, type UserRequest } from '../../../src/spec/user.js';
 import { refusal } from './inputs.js';
 
@@ -111,23 +111,59 @@ test('user: the rootfs has to be read unless both ids are numbers and nothing is
   );
 });
 
-test('passwd and group: comments, short lines and lines without numbers are skipped', () => {
-  assert.deepEqual(
-    [
-      parsePasswd('#x:x:1:1\n\na:x:1:2:::\nb:x\nc:x:-1:0\n:x:3:3\nd:x:4:5'),
-      parseGroup('a:x:1:x, y ,\nb:x:no:\nc:x:2'),
-      parsePasswd(undefined),
-    ],
-    [
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+const passwd = (text: string, wanted: Parameters<typeof scanPasswd>[0], piece = text.length) => {
+  const scan = scanPasswd(wanted);
+  for (let at = 0; at < text.length; at += piece) scan.take(bytes(text.slice(at, at + piece)));
+  return scan.end();
+};
+const group = (text: string, wanted: Parameters<typeof scanGroup>[0], piece = text.length) => {
+  const scan = scanGroup(wanted);
+  for (let at = 0; at < text.length; at += piece) scan.take(bytes(text.slice(at, at + piece)));
+  return scan.end();
+};
+
+test('passwd and group: comments, short lines and lines without numbers are skipped, wherever a piece ends', () => {
+  const users = '#x:x:1:1\n\na:x:1:2:::\nb:x\nc:x:-1:0\n:x:3:3\r\n  d:x:4: 5 \ne:x:1:9\na:x:7:7';
+  const groups = 'a:x:1:x, y ,\nb:x:no:x\n#c:x:3:x\nc:x:2\nx:x:9:x\nd:x:4:xx,x,x\nc:x:8:y';
+  for (const piece of [1, 7, 1_000]) {
+    assert.deepEqual(
+      [
+        passwd(users, { name: 'a' }, piece),
+        passwd(users, { uid: 1 }, piece),
+        passwd(users, { name: 'd' }, piece),
+        ...['b', 'c', '', '#x', 'x'].map((name) => passwd(users, { name }, piece)),
+        group(groups, { name: 'c', member: 'x' }, piece),
+        group(groups, { name: 'b', member: 'y' }, piece),
+        group(groups, {}, piece),
+      ],
       [
         { name: 'a', uid: 1, gid: 2 },
+        { name: 'a', uid: 1, gid: 2 },
         { name: 'd', uid: 4, gid: 5 },
+        ...[undefined, undefined, undefined, undefined, undefined],
+        { gid: 2, memberOf: [1, 4] },
+        { gid: undefined, memberOf: [1, 8] },
+        { gid: undefined, memberOf: [] },
       ],
-      [
-        { name: 'a', gid: 1, members: ['x', 'y'] },
-        { name: 'c', gid: 2, members: [] },
-      ],
-      [],
-    ],
+      `pieces of ${piece}`,
+    );
+  }
+});
+
+test('passwd and group: names of up to 4,096 bytes are found, and up to 65,536 groups taken', () => {
+  const name = (length: number): string => 'n'.repeat(length);
+  const line = (length: number): string => `${name(length)}:x:1:2::/:\n`;
+  const groups = (count: number): string =>
+    Array.from({ length: count }, (_, id) => `g${id}:x:${id + 10}:u\n`).join('');
+  const all = (count: number) => ids({ imageUser: 'u:5', passwd: 'u:x:1:2', group: groups(count) });
+  assert.deepEqual(
+    [passwd(line(4_096), { name: name(4_096) })?.uid, passwd(line(4_097), { name: name(4_097) })?.uid],
+    [1, undefined],
+  );
+  assert.equal((all(65_535)[2] as number[]).length, 65_536);
+  assert.equal(
+    refusal(() => all(65_536)),
+    'RESOURCE_EXHAUSTED user "u" is in more than the 65536 groups that a process can have',
   );
 });

@@ -1,0 +1,55 @@
+import type { Rootfs } from '../host/rootfs.js';
+import { startUserLookup, type UserRequest } from '../spec/user.js';
+import type { ResolvedUser } from '../spec/types.js';
+
+/** The account files of a rootfs, each undefined when it is missing. */
+export interface Accounts {
+  readonly passwd: Uint8Array | undefined;
+  readonly group: Uint8Array | undefined;
+}
+
+type Request = Omit<UserRequest, 'passwd' | 'group'>;
+
+/** The user as account files in memory have it. */
+export function userFrom({ passwd, group }: Accounts, request: Request): ResolvedUser {
+  const lookup = startUserLookup(request);
+  if (passwd) lookup.takePasswd(passwd);
+  if (group) lookup.takeGroup(group);
+  return lookup.result();
+}
+
+/**
+ * The user as the account files of a rootfs have it, which are read once and may have any size: only a piece of one is in
+ * memory. `accounts` are the files, when neither is larger than `MAX_KEPT_BYTES`.
+ */
+export async function readUser(
+  rootfs: Pick<Rootfs, 'readFile'>,
+  request: Request,
+  signal?: AbortSignal,
+): Promise<{ user: ResolvedUser; accounts: Accounts | undefined }> {
+  const lookup = startUserLookup(request);
+  const passwd = await readKept(rootfs, '/etc/passwd', lookup.takePasswd, signal);
+  const group = await readKept(rootfs, '/etc/group', lookup.takeGroup, signal);
+  const accounts = passwd === 'too large' || group === 'too large' ? undefined : { passwd, group };
+  return { user: lookup.result(), accounts };
+}
+
+const MAX_KEPT_BYTES = 32 * 1024;
+
+async function readKept(
+  rootfs: Pick<Rootfs, 'readFile'>,
+  path: string,
+  take: (bytes: Uint8Array) => boolean,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | 'too large' | undefined> {
+  let kept: Uint8Array | 'too large' | undefined;
+  const isThere = await rootfs.readFile(
+    path,
+    (bytes) => {
+      kept = kept === undefined && bytes.length <= MAX_KEPT_BYTES ? bytes.slice() : 'too large';
+      return take(bytes) || kept !== 'too large';
+    },
+    signal,
+  );
+  return isThere ? (kept ?? new Uint8Array()) : undefined;
+}

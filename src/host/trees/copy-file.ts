@@ -1,0 +1,69 @@
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  writeSync,
+  type BigIntStats,
+} from 'node:fs';
+import { errnoName } from '../errno.js';
+import { lastErrno, systemCall } from '../libc.js';
+
+/** Copies what is in a regular file into a new one; yields between the pieces of a large one. Holes stay holes there. */
+export function* copyFileContent(source: Buffer, target: Buffer, { size }: BigIntStats): Generator<void, void> {
+  const file = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const path = `/proc/self/fd/${file}`;
+  try {
+    if (size <= BigInt(MAX_WHOLE_BYTES)) {
+      copyFileSync(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    } else if (!cloned(path, target)) {
+      yield* copyPieces(file, target, Number(size));
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+const MAX_WHOLE_BYTES = 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
+
+/** Shares the blocks of the two files where the file system can. */
+function cloned(path: string, target: Buffer): boolean {
+  try {
+    copyFileSync(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+    return true;
+  } catch (thrown) {
+    if (errnoName(thrown) === 'EEXIST' || errnoName(thrown) === 'ENOSPC') throw thrown;
+    return false;
+  }
+}
+
+const seek = systemCall('lseek', ['int', 'int64_t', 'int'], 'lseek', 'int64_t');
+const SEEK_DATA = 3;
+const ENXIO = 6;
+
+function* copyPieces(file: number, target: Buffer, size: number): Generator<void, void> {
+  const copy = openSync(target, 'wx', 0o600);
+  try {
+    ftruncateSync(copy, size);
+    const buffer = Buffer.allocUnsafeSlow(PIECE_BYTES);
+    for (let at = nextData(file, 0, size); at < size; at = nextData(file, at, size)) {
+      const count = readSync(file, buffer, 0, buffer.length, at);
+      if (count === 0) return;
+      for (let done = 0; done < count;) done += writeSync(copy, buffer, done, count - done, at + done);
+      at += count;
+      yield;
+    }
+  } finally {
+    closeSync(copy);
+  }
+}
+
+/** Where the next bytes are that are no hole; a file system that does not know says that all are. */
+function nextData(file: number, from: number, size: number): number {
+  const found = seek.sync(file, from, SEEK_DATA);
+  if (found >= 0) return found;
+  return lastErrno() === ENXIO ? size : from;
+}

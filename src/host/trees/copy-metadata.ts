@@ -1,0 +1,25 @@
+import { chmodSync, lchownSync, type BigIntStats } from 'node:fs';
+import { call, systemCall } from '../libc.js';
+import { copyXattrs } from '../xattr.js';
+
+/** Gives a copy the owner, the mode, the extended attributes and the times of its source, to the nanosecond. */
+export function copyMetadata(source: Buffer, target: Buffer, stats: BigIntStats): void {
+  // The order matters: chown clears setuid bits and file capabilities, and everything changes the times.
+  lchownSync(target, Number(stats.uid), Number(stats.gid));
+  if (!stats.isSymbolicLink()) chmodSync(target, Number(stats.mode & 0o7777n));
+  copyXattrs(source, target);
+  const times = new BigInt64Array([stats.atimeNs, stats.mtimeNs].flatMap(timespec));
+  call(utimensat, 'times', AT_FDCWD, Buffer.concat([target, Buffer.alloc(1)]), times, AT_SYMLINK_NOFOLLOW);
+}
+
+const NS_PER_S = 1_000_000_000n;
+const AT_FDCWD = -100;
+const AT_SYMLINK_NOFOLLOW = 0x100;
+
+const utimensat = systemCall('utimensat', ['int', 'void *', 'void *', 'int']);
+
+/** struct timespec, whose nanoseconds are positive, before 1970 too. */
+function timespec(timeNs: bigint): [bigint, bigint] {
+  const ns = ((timeNs % NS_PER_S) + NS_PER_S) % NS_PER_S;
+  return [(timeNs - ns) / NS_PER_S, ns];
+}
