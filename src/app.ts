@@ -113,7 +113,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     }),
   });
   metrics.watch(metricSources({ operations, state, events }));
-  const stats = await createStats({ config, log, containerd, state, handlers: runtimes.handlers });
+  const stats = await createStats({ config, log, containerd, state });
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });
   const exits = createExits({ containerd, log, onExit: exitHandler.onExit });

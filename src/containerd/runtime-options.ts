@@ -7,7 +7,7 @@ import type { Any } from './containerd.js';
 
 export const RUNC_RUNTIME = 'io.containerd.runc.v2';
 export const RUNC_OPTIONS = 'containerd.runc.v1.Options';
-const GENERIC_OPTIONS = 'runtimeoptions.v1.Options';
+export const GENERIC_OPTIONS = 'runtimeoptions.v1.Options';
 
 /**
  * The TOML options of a runtime handler (`[...runtimes.<handler>.options]`, keys by their Go field names) as the Any

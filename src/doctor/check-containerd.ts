@@ -2,6 +2,7 @@ import { CriError } from '../base/errors.js';
 import type { Config, RuntimeHandler } from '../config/schema.js';
 import type { Containerd, PluginInfo } from '../containerd/containerd.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
+import { handlerCgroupDriver } from '../runtime/cgroup-driver.js';
 import { sharedNamespace } from '../runtime/conflict.js';
 import { PAUSE } from '../sandboxer/pause.js';
 import { fault, ok, warning, type Finding } from './finding.js';
@@ -66,7 +67,7 @@ async function checkHandler(
     const hasSandboxer = controllers.some(({ id }) => id === sandboxer);
     if (sandboxer && sandboxer !== PAUSE && !hasSandboxer)
       return fault(subject, `containerd has no sandbox controller "${sandboxer}"`);
-    const driver = handler.options['SystemdCgroup'] === true ? 'systemd' : 'cgroupfs';
+    const driver = handlerCgroupDriver(handler) ?? 'of its own';
     return ok(subject, `${path || type}, sandboxer ${sandboxer || PAUSE}, cgroup driver ${driver}`);
   } catch (thrown) {
     return fault(subject, CriError.from(thrown).message);

@@ -26,7 +26,7 @@ export async function createSandbox(
   pod: Pod,
   handler: Handler,
   createAfter: Promise<unknown> | undefined,
-): Promise<CreatedSandbox & { processLabel: string }> {
+): Promise<CreatedSandbox & Pick<Pod, 'processLabel' | 'cgroupsPath'>> {
   const { directories } = deps;
   const [image] = await Promise.all([
     steps.step(
@@ -95,5 +95,5 @@ export async function createSandbox(
     netnsPath: pod.netnsPath,
     record: sandboxRecord(pod, {}),
   });
-  return { ...created, processLabel: selinux?.processLabel ?? '' };
+  return { ...created, processLabel: selinux?.processLabel ?? '', cgroupsPath: spec.linux?.cgroupsPath ?? '' };
 }

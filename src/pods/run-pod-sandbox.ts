@@ -11,6 +11,7 @@ import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import { PAUSE } from '../sandboxer/pause.js';
+import { checkCgroupDriver } from '../spec/cgroup-path.js';
 import { hasNetworkSysctls } from '../spec/sysctls.js';
 import { validateSandboxConfig } from '../spec/validate.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
@@ -44,6 +45,7 @@ export const runPodSandbox =
     const metadata = config.metadata!;
     const handler = deps.handlers.get(request.runtime_handler);
     checkUserNamespace(config, handler);
+    checkCgroupDriver(config.linux?.cgroup_parent ?? '', handler.name, handler.spec.cgroupDriver);
     const name = sandboxName(metadata);
     const fingerprint = canonicalJson(toGoJson({ config, runtime_handler: request.runtime_handler }));
     const failed: { pod?: Pod } = {};
@@ -102,6 +104,7 @@ function newPod(deps: PodDeps, name: string, config: PodSandboxConfig, handlerNa
     netnsPath: usesHostNetwork(config) ? '' : join(deps.directories.netns, `cni-${randomUUID()}`),
     network: undefined,
     processLabel: '',
+    cgroupsPath: '',
     image: deps.pauseImage,
     sandboxer: handler.sandboxer.name === PAUSE ? undefined : handler.sandboxer.name,
     state: { phase: 'not-ready', released: false, failedDetaches: 0 },
@@ -128,6 +131,7 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
     createdAtNs: created.createdAtNs,
     network: network && { ips: network.ips, result: network.result },
     processLabel: created.processLabel,
+    cgroupsPath: created.cgroupsPath,
   };
   const start = handler.sandboxer.start(steps, pod.id, created);
   // Only a pause container is written down before its start.

@@ -3,6 +3,7 @@ import type { BaseSpec } from '../config/base-spec.js';
 import { runtimeHandler } from '../config/runtime-handler.js';
 import type { Config, RuntimeHandler } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
+import { cgroupDriverOf, withCgroupDriver } from '../containerd/cgroup-driver.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 import { bringUpLoopback } from '../host/loopback.js';
 import { createNetwork } from '../network/create-network.js';
@@ -14,6 +15,8 @@ import { createControllerSandboxer } from '../sandboxer/controller.js';
 import { createPauseSandboxer, PAUSE } from '../sandboxer/pause.js';
 import type { Sandboxer } from '../sandboxer/sandboxer.js';
 import type { OciSpec } from '../spec/oci.js';
+import type { Pod } from '../state/records.js';
+import { handlerCgroupDriver } from './cgroup-driver.js';
 import type { HandlerFeatures } from './features.js';
 
 /** Every runtime handler of the configuration, with its network, its sandboxer and its part of the specs. */
@@ -46,7 +49,7 @@ export function createHandlers(options: {
         privilegedWithoutHostDevices: handler.privileged_without_host_devices,
         privilegedWithoutHostDevicesAllDevicesAllowed: handler.privileged_without_host_devices_all_devices_allowed,
         cgroupWritable: handler.cgroup_writable,
-        systemdCgroup: handler.options['SystemdCgroup'] === true,
+        cgroupDriver: handlerCgroupDriver(handler),
         recursiveReadOnlyMounts: options.features.get(name)?.recursiveReadOnlyMounts ?? false,
         ...baseSpec(options.baseSpecs.get(handler.base_runtime_spec)),
       },
@@ -60,13 +63,27 @@ export function createHandlers(options: {
         return made.get(name || fallback)!;
       },
       of: (pod) => ({
-        ...(made.get(pod.runtimeHandler || fallback) ?? made.get(fallback)!),
+        ...inDriverOf(pod.runtime, made.get(pod.runtimeHandler || fallback) ?? made.get(fallback)!),
         // A pod keeps the sandboxer that it was made with, whatever the configuration says by now.
         sandboxer: sandboxerOf(pod.sandboxer ?? PAUSE),
       }),
     },
     network: networks.of(runtimeHandler(config, '')),
     close: networks.close,
+  };
+}
+
+/**
+ * The handler for more containers of a pod: they use the cgroup driver that the pod's own runtime was given, since its
+ * cgroup parent has that driver's form, whatever the configuration says by now.
+ */
+function inDriverOf(runtime: Pod['runtime'], handler: Handler): Handler {
+  const driver = cgroupDriverOf(runtime);
+  if (runtime.name !== handler.runtime.name || driver === undefined) return handler;
+  return {
+    ...handler,
+    runtime: withCgroupDriver(handler.runtime, driver),
+    spec: { ...handler.spec, cgroupDriver: driver },
   };
 }
 

@@ -1,5 +1,6 @@
 import { CgroupDriver, type RuntimeConfigResponse } from '../../generated/runtime/v1/api.js';
 import type { Config } from '../config/schema.js';
+import { nodeCgroupDriver } from './cgroup-driver.js';
 
 export interface RuntimeConfigDeps {
   readonly config: Config;
@@ -7,14 +8,9 @@ export interface RuntimeConfigDeps {
   readonly systemd: boolean;
 }
 
-/** CRI RuntimeConfig: the cgroup driver that the default runtime is set to, else any other's, else what the node suggests. */
+/** CRI RuntimeConfig: the cgroup driver that the runtimes use, which a kubelet takes over from v1.31 on. */
 export const runtimeConfig =
   ({ config, systemd }: RuntimeConfigDeps) =>
-  (): RuntimeConfigResponse => {
-    const { runtimes, default_runtime_name } = config.runtime.containerd;
-    const options = [runtimes[default_runtime_name], ...Object.values(runtimes)].map(
-      (handler) => handler?.options['SystemdCgroup'],
-    );
-    const said = options.find((value) => typeof value === 'boolean') ?? systemd;
-    return { linux: { cgroup_driver: said ? CgroupDriver.SYSTEMD : CgroupDriver.CGROUPFS } };
-  };
+  (): RuntimeConfigResponse => ({ linux: { cgroup_driver: WIRE[nodeCgroupDriver(config, systemd)] } });
+
+const WIRE = { systemd: CgroupDriver.SYSTEMD, cgroupfs: CgroupDriver.CGROUPFS } as const;

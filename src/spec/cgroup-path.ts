@@ -1,30 +1,43 @@
 import { posix } from 'node:path';
+import type { CgroupDriver } from '../base/cgroup-driver.js';
 import { invalidArgument } from '../base/errors.js';
 
 /** How scopes of CRI containers are called under systemd: `cri-containerd-ID.scope`. */
 const SCOPE_PREFIX = 'cri-containerd';
 
+const PARENT_FIELD = 'config.linux.cgroup_parent';
+
 /**
  * A container's `linux.cgroupsPath`, always below the pod's cgroup parent (CVE-2025-47291): `PARENT/ID`, or for a
  * slice `BASE.slice:cri-containerd:ID`, which is how runtimes take systemd's. Without a parent: `/NAMESPACE/ID`, or in
- * `system.slice` under the systemd driver. INVALID_ARGUMENT for a parent that climbs, or is no slice under systemd.
+ * `system.slice` under the systemd driver. INVALID_ARGUMENT for a parent that climbs.
  */
 export function cgroupsPath(
   parent: string,
   id: string,
-  driver: { readonly systemdCgroup: boolean; readonly namespace: string },
+  { driver, namespace }: { readonly driver: CgroupDriver | undefined; readonly namespace: string },
 ): string {
-  const field = 'config.linux.cgroup_parent';
-  if (parent === '') {
-    return driver.systemdCgroup ? `system.slice:${SCOPE_PREFIX}:${id}` : `/${driver.namespace}/${id}`;
-  }
-  checkCgroupParent(parent, field);
-  const base = posix.basename(parent);
-  if (base.endsWith('.slice')) return `${base}:${SCOPE_PREFIX}:${id}`;
-  if (driver.systemdCgroup) {
-    throw invalidArgument(field, `"${parent}" must end in .slice, since the handler uses the systemd cgroup driver`);
-  }
-  return posix.join(parent, id);
+  if (parent === '') return driver === 'systemd' ? `system.slice:${SCOPE_PREFIX}:${id}` : `/${namespace}/${id}`;
+  checkCgroupParent(parent, PARENT_FIELD);
+  return isSlice(parent) ? `${posix.basename(parent)}:${SCOPE_PREFIX}:${id}` : posix.join(parent, id);
+}
+
+const isSlice = (parent: string): boolean => posix.basename(parent).endsWith('.slice');
+
+/**
+ * INVALID_ARGUMENT for the cgroup parent of a new pod that does not suit the driver of its handler's runtime. runc
+ * with the systemd driver takes slices alone. With cgroupfs it takes the name of a slice for a directory below its own
+ * cgroup, where none of the limits apply that the kubelet has set on the slice.
+ */
+export function checkCgroupDriver(parent: string, handler: string, driver: CgroupDriver | undefined): void {
+  if (parent === '' || driver === undefined || isSlice(parent) === (driver === 'systemd')) return;
+  const uses = `the runtime handler "${handler}" uses the ${driver} cgroup driver`;
+  throw invalidArgument(
+    PARENT_FIELD,
+    driver === 'systemd'
+      ? `"${parent}" does not end in .slice, and ${uses}`
+      : `"${parent}" is a slice of systemd's, and ${uses} (SystemdCgroup is not set in its options)`,
+  );
 }
 
 /** INVALID_ARGUMENT for a cgroup parent with `..`, a colon or a control character. */

@@ -144,7 +144,7 @@ function linuxOf(input: ContainerSpecInput, facts: Facts, mounts: ContainerMount
     ...(userNamespace && { uidMappings: userNamespace.uids, gidMappings: userNamespace.gids }),
     resources: { ...withResources(baseResources, config.linux?.resources, host, options), devices: rules },
     cgroupsPath: cgroupsPath(pod.linux?.cgroup_parent ?? '', input.id, {
-      systemdCgroup: handler.systemdCgroup,
+      driver: handler.cgroupDriver,
       namespace: options.namespace,
     }),
     namespaces: containerNamespaces({

@@ -94,7 +94,7 @@ function linuxOf(input: SandboxSpecInput, { context, hostNetwork, userNamespace 
     ...(Object.keys(sysctl).length > 0 && { sysctl }),
     resources: { devices: [DENY_ALL], cpu: { shares: PAUSE_CPU_SHARES } },
     cgroupsPath: cgroupsPath(pod.linux?.cgroup_parent ?? '', input.id, {
-      systemdCgroup: handler.systemdCgroup,
+      driver: handler.cgroupDriver,
       namespace: options.namespace,
     }),
     namespaces: sandboxNamespaces({

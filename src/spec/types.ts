@@ -1,4 +1,5 @@
 import type { ContainerConfig, IDMapping, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import type { CgroupDriver } from '../base/cgroup-driver.js';
 import type { CdiEdits } from './cdi.js';
 import type { ImageConfig } from './image-config.js';
 import type { OciSpec } from './oci.js';
@@ -77,7 +78,8 @@ export interface SpecHandlerOptions {
   readonly privilegedWithoutHostDevices: boolean;
   readonly privilegedWithoutHostDevicesAllDevicesAllowed: boolean;
   readonly cgroupWritable: boolean;
-  readonly systemdCgroup: boolean;
+  /** Of its runtime; undefined where the runtime goes by the form of the path. */
+  readonly cgroupDriver: CgroupDriver | undefined;
   /** Whether the runtime knows `rro` (OCI features, mountOptions). */
   readonly recursiveReadOnlyMounts: boolean;
   /** The parsed content of `base_runtime_spec`. */

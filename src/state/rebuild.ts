@@ -100,11 +100,21 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
       result: metadata.cniResult,
     },
     processLabel: metadata.processLabel,
+    cgroupsPath: recordedCgroupsPath(container),
     image: container?.image ?? '',
     sandboxer: sandbox?.labels[SANDBOXER_LABEL],
     updatedResources: updated && decodeUpdatedResources(updated, id),
     state: { phase: 'not-ready', released: sandbox?.labels[RELEASED_LABEL] !== undefined, failedDetaches: 0 },
   };
+}
+
+/** A spec that cannot be read costs the pod its statistics, nothing else. */
+function recordedCgroupsPath(container: ContainerRecord | undefined): string {
+  try {
+    return (container?.spec && parseSpec(container.spec).linux?.cgroupsPath) ?? '';
+  } catch {
+    return '';
+  }
 }
 
 async function toContainer(record: ContainerRecord, directories: Directories): Promise<Container> {

@@ -19,6 +19,8 @@ export interface Pod {
   readonly netnsPath: string;
   readonly network: { readonly ips: readonly string[]; readonly result: CniResult } | undefined;
   readonly processLabel: string;
+  /** Of its pause container, as its spec has it; "" when no spec is known. */
+  readonly cgroupsPath: string;
   /** The reference of the pause image as it was resolved. */
   readonly image: string;
   /** Which sandboxer runs it; undefined: a pause container. */

@@ -2,7 +2,6 @@ import type { Logger } from '../base/log.js';
 import { durationMs, type Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { openCgroupReader } from '../host/cgroup-reader.js';
-import type { Handlers } from '../sandboxer/handler.js';
 import { snapshotterRoots } from '../state/snapshotter-root.js';
 import type { State } from '../state/state.js';
 import { createCpuRates } from './cpu-rates.js';
@@ -18,15 +17,13 @@ export async function createStats(options: {
   log: Logger;
   containerd: Containerd;
   state: State;
-  handlers: Handlers;
 }): Promise<{ deps: StatsDeps; close(): void }> {
-  const { config, log, containerd, state, handlers } = options;
+  const { config, log, containerd, state } = options;
   const windowMs = Math.max(durationMs(config.runtime.stats_collect_period), MIN_WINDOW_MS);
   const deps: StatsDeps = {
     log,
     containerd,
     state,
-    handlers,
     cgroups: await openCgroupReader(),
     rates: createCpuRates(windowMs),
     layers: createWritableLayers({

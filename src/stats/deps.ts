@@ -1,7 +1,6 @@
 import type { Logger } from '../base/log.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { CgroupReader } from '../host/cgroup-reader.js';
-import type { Handlers } from '../sandboxer/handler.js';
 import type { State } from '../state/state.js';
 import type { CpuRates } from './cpu-rates.js';
 import type { WritableLayers } from './writable-layers.js';
@@ -11,7 +10,6 @@ export interface StatsDeps {
   readonly log: Logger;
   readonly containerd: Pick<Containerd, 'tasks' | 'namespace'>;
   readonly state: State;
-  readonly handlers: Pick<Handlers, 'of'>;
   readonly cgroups: CgroupReader;
   readonly rates: CpuRates;
   readonly layers: WritableLayers;

@@ -82,7 +82,7 @@ async function statsOf(deps: StatsDeps, pod: Pod, containers: ContainerStats[]):
 
 /** From the pod's own cgroup, else what its sandbox and its containers use together. */
 async function podUsage(deps: StatsDeps, pod: Pod): Promise<CgroupUsage> {
-  const own = isOnHost(pod) ? podCgroup(deps, pod) : undefined;
+  const own = isOnHost(pod) ? podCgroup(pod) : undefined;
   const usage = own === undefined ? undefined : deps.cgroups.usage(own);
   if (usage) return usage;
   const parts = await eachAlone(

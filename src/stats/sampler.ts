@@ -1,19 +1,24 @@
+import { CriError } from '../base/errors.js';
+import { logOf } from '../base/log.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { StatsDeps } from './deps.js';
 import { eachAlone } from './each.js';
 import { isOnHost, podCgroup } from './usage.js';
 
-/** Samples the CPU time of all that runs, once in each window, so that a rate is at hand for whoever asks. */
-export function startSampler(
-  deps: Pick<StatsDeps, 'state' | 'cgroups' | 'handlers' | 'containerd' | 'rates' | 'layers'>,
-  windowMs: number,
-): () => void {
+type SamplerDeps = Pick<StatsDeps, 'state' | 'cgroups' | 'rates' | 'layers' | 'log'>;
+
+/** Samples the CPU time of all that runs, once in each window, so that a rate is known when statistics are asked for. */
+export function startSampler(deps: SamplerDeps, windowMs: number): () => void {
   const { state, rates, layers } = deps;
   let sampling = false;
   const timer = setInterval(() => {
     if (sampling) return;
     sampling = true;
-    void sample(deps).finally(() => (sampling = false));
+    void sample(deps)
+      .catch((thrown: unknown) => {
+        logOf(deps.log).warn({ err: CriError.from(thrown).message }, 'CPU time not sampled');
+      })
+      .finally(() => (sampling = false));
   }, windowMs);
   timer.unref();
   const stops = [
@@ -32,25 +37,27 @@ export function startSampler(
   };
 }
 
-async function sample(deps: Pick<StatsDeps, 'state' | 'cgroups' | 'handlers' | 'containerd' | 'rates'>): Promise<void> {
-  const onHost = new Map(deps.state.pods.list().flatMap((pod) => (isOnHost(pod) ? [[pod.id, pod] as const] : [])));
+/** Each container and pod alone: one whose cgroup cannot be found or read has no rate. */
+async function sample({ state, cgroups, rates }: SamplerDeps): Promise<void> {
+  const pods = state.pods.list().filter(isOnHost);
+  const onHost = new Set(pods.map(({ id }) => id));
   const targets = [
-    ...deps.state.containers
+    ...state.containers
       .list()
       .filter(({ state, podId }) => state.phase === 'running' && onHost.has(podId))
-      .map(({ id, cgroupsPath }) => ({ id, path: cgroupDirectory(cgroupsPath) })),
-    ...[...onHost.values()].flatMap((pod) => {
-      const path = pod.state.phase === 'ready' ? podCgroup(deps, pod) : undefined;
-      return path === undefined ? [] : { id: pod.id, path };
-    }),
-  ].filter(({ path }) => path !== '');
+      .map(({ id, cgroupsPath }) => ({ id, cgroup: () => cgroupDirectory(cgroupsPath) })),
+    ...pods
+      .filter(({ state }) => state.phase === 'ready')
+      .map((pod) => ({ id: pod.id, cgroup: () => podCgroup(pod) ?? '' })),
+  ];
   await eachAlone(
     targets,
-    ({ id, path }) => {
-      const usageNs = deps.cgroups.cpuUsage(path);
-      if (usageNs !== undefined) deps.rates.observe(id, usageNs);
+    ({ id, cgroup }) => {
+      const directory = cgroup();
+      const usageNs = directory === '' ? undefined : cgroups.cpuUsage(directory);
+      if (usageNs !== undefined) rates.observe(id, usageNs);
     },
-    // What is broken shows where its statistics are asked for.
+    // The error is told to the caller who asks for the statistics of this pod or container.
     () => undefined,
   );
 }

@@ -1,12 +1,13 @@
 import { posix } from 'node:path';
 import type { CgroupUsage } from '../base/cgroup-usage.js';
 import { CriError } from '../base/errors.js';
+import { cgroupDriverOf } from '../containerd/cgroup-driver.js';
 import { decodeCgroupMetrics } from '../containerd/cgroup-metrics.js';
-import { cgroupDirectory, cgroupsPath } from '../spec/cgroup-path.js';
+import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { Container, Pod } from '../state/records.js';
 import type { StatsDeps } from './deps.js';
 
-type UsageDeps = Pick<StatsDeps, 'containerd' | 'cgroups' | 'handlers'>;
+type UsageDeps = Pick<StatsDeps, 'containerd' | 'cgroups'>;
 
 const METRICS_TIMEOUT_MS = 5_000;
 
@@ -28,14 +29,17 @@ export async function containerUsage(
 /** Whether the pod's processes are in the host's cgroups; those of a sandboxer of its own are the runtime's affair. */
 export const isOnHost = (pod: Pod | undefined): boolean => pod?.sandboxer === undefined;
 
-/** Where the pod's own cgroup lies, that of all its containers; undefined when it shares the root with others. */
-export function podCgroup(deps: Pick<StatsDeps, 'containerd' | 'handlers'>, pod: Pod): string | undefined {
-  const parent = pod.config.linux?.cgroup_parent ?? '';
-  if (parent === '') return undefined;
-  const { systemdCgroup } = deps.handlers.of(pod).spec;
-  const path = cgroupsPath(parent, pod.id, { systemdCgroup, namespace: deps.containerd.namespace });
-  const directory = posix.dirname(cgroupDirectory(path));
-  return directory === '/' ? undefined : directory;
+/**
+ * Where the pod's own cgroup lies, that of all its containers, by the path in the spec of its sandbox. undefined when
+ * it shares its parent with other pods, when no path is known, and when a runtime without the systemd driver has taken
+ * the name of a slice for a directory: the slice is empty then.
+ */
+export function podCgroup({ config, cgroupsPath, runtime }: Pod): string | undefined {
+  if ((config.linux?.cgroup_parent ?? '') === '') return undefined;
+  const directory = cgroupDirectory(cgroupsPath);
+  if (directory === '' || (cgroupsPath.includes(':') && cgroupDriverOf(runtime) === 'cgroupfs')) return undefined;
+  const parent = posix.dirname(directory);
+  return parent === '/' ? undefined : parent;
 }
 
 async function taskUsage({ containerd }: UsageDeps, id: string): Promise<CgroupUsage> {

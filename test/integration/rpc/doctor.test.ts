@@ -38,7 +38,7 @@ test('a node on which pods run has no fault', async () => {
     /^ok snapshotter overlayfs loaded$/,
     /^ok handler runc io.containerd.runc.v2, sandboxer pause, cgroup driver cgroupfs$/,
     new RegExp(`^ok network ${suite.stack.bridge.name} plugins bridge, host-local, portmap$`),
-    /^ok cgroups v[12], driver cgroupfs: the kubelet's as well$/,
+    /^ok cgroups v[12], driver cgroupfs, which the kubelet has to use as well$/,
     /^ok kernel .*seccomp/,
     new RegExp(`^ok socket crid \\S+ answers on ${suite.crid.socket}$`),
   ];

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Client, credentials, status as GrpcStatus, type ServiceError } from '@grpc/grpc-js';
+import { SYSTEMD_CGROUPS } from '../../../tools/stack/cgroup-driver.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { until } from '../../../tools/stack/wait.js';
 import { CgroupDriver } from '../../../generated/runtime/v1/api.js';
@@ -64,8 +64,8 @@ test('Status verbose tells the configuration in force, the network and what runs
   );
 });
 
-test('RuntimeConfig: the cgroup driver that suits the node', async () => {
-  const cgroupDriver = existsSync('/run/systemd/system') ? CgroupDriver.SYSTEMD : CgroupDriver.CGROUPFS;
+test('RuntimeConfig: the cgroup driver that the runtimes are told to use', async () => {
+  const cgroupDriver = SYSTEMD_CGROUPS ? CgroupDriver.SYSTEMD : CgroupDriver.CGROUPFS;
   assert.deepEqual(await suite.crid.runtime.runtimeConfig({}), { linux: { cgroup_driver: cgroupDriver } });
 });
 

@@ -160,7 +160,7 @@ test("CVE-2025-47291: a container with a user namespace stays below its pod's cg
     [
       spec('/kubepods/pod1'),
       cgroupDirectory(slice),
-      refusal(() => cgroupsPath('/kubepods/../..', 'c1', { systemdCgroup: false, namespace: 'k' })),
+      refusal(() => cgroupsPath('/kubepods/../..', 'c1', { driver: 'cgroupfs', namespace: 'k' })),
     ],
     [
       '/kubepods/pod1/c1',

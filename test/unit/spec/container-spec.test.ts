@@ -175,7 +175,7 @@ test('a confined container: user, read-only root, hidden paths, labels, own pid 
     containerInput({
       config,
       pod: podConfig({ linux: { cgroup_parent: '/kubepods.slice/kubepods-pod1.slice' } }),
-      handler: { ...HANDLER, systemdCgroup: true },
+      handler: { ...HANDLER, cgroupDriver: 'systemd' },
       user: { uid: 1000, gid: 2000, additionalGids: [2000, 5], username: '' },
       devices: [device()],
       mounts: [mount({ containerPath: '/data', readonly: true, recursiveReadonly: true })],

@@ -36,7 +36,7 @@ export const HANDLER: SpecHandlerOptions = {
   privilegedWithoutHostDevices: false,
   privilegedWithoutHostDevicesAllDevicesAllowed: false,
   cgroupWritable: false,
-  systemdCgroup: false,
+  cgroupDriver: 'cgroupfs',
   recursiveReadOnlyMounts: true,
 };
 

@@ -100,7 +100,7 @@ test('a pod with a user namespace, resources, sysctls, seccomp, SELinux and a sl
     sandboxInput({
       pod,
       usernsPath: '/t/user',
-      handler: { ...HANDLER, systemdCgroup: true, podAnnotations: ['x.io/*'] },
+      handler: { ...HANDLER, cgroupDriver: 'systemd', podAnnotations: ['x.io/*'] },
       selinux: { processLabel: 'u:r:t:s0', mountLabel: 'u:o:f:s0' },
     }),
   );

@@ -17,6 +17,7 @@ export const pod = (id: string, change: Partial<Pod> = {}): Pod => ({
   netnsPath: '',
   network: undefined,
   processLabel: '',
+  cgroupsPath: `/kubepods/${id}/${id}`,
   image: 'pause',
   state: { phase: 'ready', pid: 1 },
   ...change,

@@ -14,7 +14,6 @@ import type { CgroupUsage } from '../../../src/base/cgroup-usage.js';
 import type { Tasks } from '../../../src/containerd/containerd.js';
 import { information } from '../../../src/cri/information.js';
 import type { ContainerEvents } from '../../../src/events/container-events.js';
-import type { Handlers } from '../../../src/sandboxer/handler.js';
 import type { Container, Pod } from '../../../src/state/records.js';
 import type { State } from '../../../src/state/state.js';
 import { createTable } from '../../../src/state/table.js';
@@ -55,7 +54,6 @@ function depsOf(pods: readonly Pod[], containers: readonly Container[], broken: 
       ...tables,
       containersOf: (id: string) => tables.containers.list().filter(({ podId }) => podId === id),
     } as unknown as State,
-    handlers: { of: () => ({ spec: { systemdCgroup: false } }) } as unknown as Handlers,
     cgroups: {
       usage: (path) => (broken.has(path) ? undefined : usage(5n)),
       cpuUsage: () => 5n,
