@@ -1,5 +1,15 @@
 import tseslint from 'typescript-eslint';
 
+/**
+ * Statements that look as if they handled a rejection and may not: a handler from elsewhere can throw again, and what comes
+ * after `.catch` makes a new promise that nobody handles.
+ */
+const REJECTIONS_WITHOUT_OWNER = [
+  'ExpressionStatement > CallExpression[callee.property.name="catch"][arguments.0.type!="ArrowFunctionExpression"]',
+  'ExpressionStatement > CallExpression[callee.property.name="finally"]',
+  'ExpressionStatement > UnaryExpression[operator="void"] > CallExpression[callee.property.name=/^(catch|finally)$/]',
+].map((selector) => ({ selector, message: 'nobody owns the rejection: use inBackground of src/base/background.ts' }));
+
 /** The types are checked: a promise that nobody awaits, or a case that a switch forgot, is an error here. */
 export default tseslint.config(
   { ignores: ['build/', 'generated/', 'node_modules/', '.work/', '.dependency-cruiser.cjs'] },
@@ -29,6 +39,7 @@ export default tseslint.config(
       'prefer-const': 'error',
       'no-restricted-syntax': [
         'error',
+        ...REJECTIONS_WITHOUT_OWNER,
         { selector: 'ThrowStatement > :matches(Literal, TemplateLiteral)', message: 'throw a CriError or an Error' },
         { selector: 'ExportDefaultDeclaration', message: 'exports have names' },
         { selector: 'ExportAllDeclaration', message: 'a file exports its own, by name' },
@@ -41,6 +52,8 @@ export default tseslint.config(
       'max-lines-per-function': ['error', { max: 90, skipBlankLines: true, skipComments: true }],
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
       'no-console': 'error',
+      // A rejection without an owner: `void promise` hides it; use inBackground (src/base/background.ts).
+      '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false, checkThenables: true }],
     },
   },
   {

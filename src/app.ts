@@ -1,4 +1,5 @@
 import { CriError } from './base/errors.js';
+import { installLastResort } from './base/last-resort.js';
 import { createLogger, type Logger } from './base/log.js';
 import { loadBaseSpecs } from './config/base-spec.js';
 import { notHonoured } from './config/not-honoured.js';
@@ -69,6 +70,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   for (const warning of [...loaded.warnings, ...notHonoured(config)]) log.warn(warning);
   // Another crid that is at work there must not find its pods rebuilt, read from and swept by this one.
   await clearSocket(socketPath(config.crid.listen));
+  const { onUnhandled } = installLastResort(log);
   const metrics = createMetrics();
   const tracer = await startTracing(process.env, log);
   const containerd = createContainerd({
@@ -103,7 +105,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
   const images = createImageCache({ containerd, config: config.images, log });
-  const stdio = createStdio({ log, pipeStore: fdStore });
+  const stdio = createStdio({ log, onUnhandled, pipeStore: fdStore });
   const events = createContainerEvents({
     state,
     onCutOff: metrics.subscriberCutOff,
@@ -143,7 +145,8 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
   };
 
-  const streaming = await createStreaming({ config: config.streaming, log, callsUnderWay: underWay.count });
+  const callsUnderWay = underWay.count;
+  const streaming = await createStreaming({ config: config.streaming, log, onUnhandled, callsUnderWay });
   await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0, onSwept: metrics.swept });
   for (const id of fdStore.names) if (!ios.has(id)) releasePipes(fdStore, id, log);
   const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
@@ -211,7 +214,7 @@ async function usableVersion(containerd: Containerd, config: Config): Promise<st
 const stepHook = (metrics: Metrics, faults: StepHook | undefined): StepHook => ({
   before: (kind, step) => faults?.before?.(kind, step),
   after: (kind, step, outcome) => {
-    void metrics.steps.after(kind, step, outcome);
+    metrics.steps.after(kind, step, outcome);
     return faults?.after?.(kind, step, outcome);
   },
 });

@@ -74,6 +74,16 @@ function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     const onAbort = (): void => reject(signal.reason as Error);
     if (signal.aborted) onAbort();
     signal.addEventListener('abort', onAbort, { once: true });
-    void work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    const settled = (): void => signal.removeEventListener('abort', onAbort);
+    work.then(
+      (value) => {
+        settled();
+        resolve(value);
+      },
+      (thrown: unknown) => {
+        settled();
+        reject(thrown);
+      },
+    );
   });
 }

@@ -25,7 +25,7 @@ export function createEvents(clientOf: ClientOf, settings: EventSettings): Event
   const client = clientOf(EventsDefinition);
   return {
     subscribe: (handlers, signal) => {
-      void keepSubscribed(client, settings, handlers, signal).catch((thrown: unknown) => {
+      keepSubscribed(client, settings, handlers, signal).catch((thrown: unknown) => {
         if (!signal.aborted) settings.log.error({ err: CriError.from(thrown) }, 'event subscription ended');
       });
     },

@@ -63,7 +63,7 @@ async function pullUnder(
     const reading = readProgress(progress, request.onProgress, log);
     if (request.credentials) {
       const auth = await stream(`auth-${id}`);
-      void answerAuth(auth, request.credentials, secrets, logOf(log)).catch(ignoreEnd);
+      answerAuth(auth, request.credentials, secrets, logOf(log)).catch((thrown: unknown) => ignoreEnd(thrown));
     }
     await client.transfer(
       {

@@ -22,8 +22,12 @@ export function resizer(
     next = size;
     if (busy) return;
     busy = true;
-    work()
-      .catch((thrown: unknown) => log.debug({ ...target, err: CriError.from(thrown).message }, 'terminal not resized'))
-      .finally(() => (busy = false));
+    work().then(
+      () => (busy = false),
+      (thrown: unknown) => {
+        busy = false;
+        log.debug({ ...target, err: CriError.from(thrown).message }, 'terminal not resized');
+      },
+    );
   };
 }

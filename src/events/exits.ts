@@ -97,7 +97,7 @@ export function createExits(options: {
       if (watches.has(id)) return;
       const watch = new AbortController();
       watches.set(id, watch);
-      void follow(id, wait, watch.signal).catch(() => undefined);
+      follow(id, wait, watch.signal).catch(() => undefined);
     },
     forget(id) {
       watches.get(id)?.abort(new CriError('CANCELLED', 'no longer watched'));

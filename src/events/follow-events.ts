@@ -1,4 +1,4 @@
-import { CriError } from '../base/errors.js';
+import { inBackground } from '../base/background.js';
 import type { Logger } from '../base/log.js';
 import { assertNever } from '../base/errors.js';
 import type { Containerd, ContainerdEvent } from '../containerd/containerd.js';
@@ -15,9 +15,6 @@ export function followEvents(options: {
 }): AbortController {
   const { log, images } = options;
   const following = new AbortController();
-  const inBackground = (what: string, work: Promise<void>): void => {
-    work.catch((thrown: unknown) => log.warn({ what, err: CriError.from(thrown).message }, 'event not handled'));
-  };
   const onEvent = (event: ContainerdEvent): void => {
     switch (event.kind) {
       case 'task-exit':
@@ -26,10 +23,14 @@ export function followEvents(options: {
           options.exits.report(event.containerId, event.exit);
         return;
       case 'task-oom':
-        return inBackground('oom', options.onOom(event.containerId));
+        return inBackground(log, 'handling an oom event', options.onOom(event.containerId));
       case 'image-changed':
         // What crid has removed itself is not known any more, and need not be asked for.
-        return inBackground('image', event.deleted ? images.forget(event.name, undefined) : images.refresh(event.name));
+        return inBackground(
+          log,
+          `reading image ${event.name}`,
+          event.deleted ? images.forget(event.name, undefined) : images.refresh(event.name),
+        );
       case 'container-deleted':
         return;
       default:

@@ -15,7 +15,7 @@ export interface Metrics {
     readonly durationMs: number;
     readonly ok: boolean;
   }): void;
-  readonly steps: Required<Pick<StepHook, 'after'>>;
+  readonly steps: { after(...step: Parameters<Required<StepHook>['after']>): void };
   /** An exit was received through the event stream. `exitedAtNs` is when it happened. */
   exitEvent(exitedAtNs: bigint): void;
   /** A subscriber to CRI events was disconnected because it was too slow. */
@@ -32,6 +32,7 @@ export interface Sources {
   pods(): Readonly<Record<string, number>>;
   containers(): Readonly<Record<string, number>>;
   events(): { readonly subscribers: number; readonly longestQueue: number };
+  errors(): { readonly unhandled: number; readonly background: number };
   logs(): { readonly written: bigint; readonly dropped: bigint; readonly failing: bigint };
 }
 
@@ -120,11 +121,18 @@ function watch(registry: Registry, sources: Sources): void {
   );
   counted(registry, 'crid_log_bytes_total', 'bytes written to container logs', () => sources.logs().written);
   counted(registry, 'crid_log_dropped_bytes_total', 'bytes that a log file did not take', () => sources.logs().dropped);
+  counted(registry, 'crid_unhandled_errors_total', 'errors that no code handled', () => sources.errors().unhandled);
+  counted(
+    registry,
+    'crid_background_errors_total',
+    'failures of work that no caller waits for',
+    () => sources.errors().background,
+  );
   plain('crid_logs_failing', 'container logs that cannot be written now', () => Number(sources.logs().failing));
 }
 
 /** A counter whose value is kept elsewhere. */
-function counted(registry: Registry, name: string, help: string, read: () => bigint): void {
+function counted(registry: Registry, name: string, help: string, read: () => bigint | number): void {
   new Counter({
     name,
     help,

@@ -1,3 +1,5 @@
+import { backgroundFailures } from '../base/background.js';
+import { unhandledErrors } from '../base/last-resort.js';
 import type { Operations } from '../operation/operation.js';
 import type { State } from '../state/state.js';
 import { logCounts } from '../stdio/log-counters.js';
@@ -22,6 +24,7 @@ export const metricSources = (rooms: {
       ['created', 'running', 'exited'],
     ),
   events: rooms.events.load,
+  errors: () => ({ unhandled: unhandledErrors(), background: backgroundFailures() }),
   logs: logCounts,
 });
 

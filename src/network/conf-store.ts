@@ -1,4 +1,5 @@
 import { watch, type FSWatcher } from 'node:fs';
+import { inBackground } from '../base/background.js';
 import type { Logger } from '../base/log.js';
 import { hasChanged, loadConfDir, type LoadedConf } from './conf-dir.js';
 
@@ -28,10 +29,12 @@ export function createConfStore(options: { dir: string; maxConfNum: number; log:
     watcher = undefined;
   };
 
+  const reload = (): void => inBackground(log, 'reading the cni configuration', current());
+
   const onChange = (): void => {
     debounce ??= setTimeout(() => {
       debounce = undefined;
-      if (!closed) void current();
+      if (!closed) reload();
     }, DEBOUNCE_MS).unref();
   };
 
@@ -65,7 +68,7 @@ export function createConfStore(options: { dir: string; maxConfNum: number; log:
     return inFlight;
   }
 
-  void current();
+  reload();
   return {
     current,
     close() {

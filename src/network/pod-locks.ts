@@ -11,9 +11,10 @@ export function createPodLocks(): PodLocks {
     const mine = new Promise<void>((resolve) => (release = resolve));
     const tail = before.then(() => mine);
     tails.set(podId, tail);
-    void tail.then(() => {
+    const forget = (): void => {
       if (tails.get(podId) === tail) tails.delete(podId);
-    });
+    };
+    tail.then(forget, forget);
     try {
       await unlessAborted(before, podId, signal);
       return await work();

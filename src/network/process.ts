@@ -69,10 +69,10 @@ async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions):
       if (exit) return settle(ended);
       if (killed) return;
       killed = true;
-      void child
-        .killGroup()
-        .catch(() => undefined)
-        .then(() => settle(ended));
+      child.killGroup().then(
+        () => settle(ended),
+        () => settle(ended),
+      );
     };
     const timer = setTimeout(() => kill({ kind: 'timed out' }), timeoutMs);
     const onAbort = (): void => void (lastly = setTimeout(() => kill({ kind: 'aborted' }), LET_FINISH_MS));
@@ -85,12 +85,15 @@ async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions):
     const finish = (): void => {
       if (exit && !killed) settle(endOf(exit, stdout(), stderr()));
     };
-    void child.exited.then((status) => {
-      exit = status;
-      if (killed) return;
-      if (child.stdout.closed && child.stderr.closed) finish();
-      else late = setTimeout(finish, DRAIN_MS);
-    });
+    child.exited.then(
+      (status) => {
+        exit = status;
+        if (killed) return;
+        if (child.stdout.closed && child.stderr.closed) finish();
+        else late = setTimeout(finish, DRAIN_MS);
+      },
+      (thrown: unknown) => kill({ kind: 'not started', reason: String(thrown) }),
+    );
     for (const stream of [child.stdout, child.stderr]) {
       stream.once('close', () => child.stdout.closed && child.stderr.closed && finish());
     }

@@ -6,7 +6,8 @@ import type { StepHook } from './steps.js';
 /**
  * The fault harness, for tests: `CRID_FAULT=KIND/STEP:PHASE=WHAT` makes one step of one kind of operation go wrong.
  * PHASE is `before` or `after`; WHAT is `kill` (the process dies as by kill -9), `fail`, or `hang` (until the file
- * that is named after a further `=` is there). Several are separated by commas. `CRID_FAULT=@FILE` reads them anew from
+ * that is named after a further `=` is there), `reject` (a promise without an owner rejects) or `throw` (an exception
+ * outside of any call). After the last two the step goes on. Several are separated by commas. `CRID_FAULT=@FILE` reads them anew from
  * that file at every step; no file, no fault.
  */
 export function faultHook(text: string | undefined, log: Logger): StepHook | undefined {
@@ -44,11 +45,11 @@ function faultsIn(path: string): Fault[] {
 }
 
 function parseFault(text: string): Fault {
-  const match = /^([^/]+)\/([^:]+):(before|after)=(kill|fail|hang)(?:=(.+))?$/.exec(text);
+  const match = /^([^/]+)\/([^:]+):(before|after)=(kill|fail|hang|reject|throw)(?:=(.+))?$/.exec(text);
   if (!match)
     throw new CriError(
       'INVALID_ARGUMENT',
-      `CRID_FAULT: expected KIND/STEP:before|after=kill|fail|hang, received "${text}"`,
+      `CRID_FAULT: expected KIND/STEP:before|after=kill|fail|hang|reject|throw, received "${text}"`,
     );
   const [, kind = '', step = '', phase = '', what = '', until = ''] = match;
   return { kind, step, phase, what, until };
@@ -62,6 +63,15 @@ async function inflict(fault: Fault, where: string): Promise<void> {
       return;
     case 'fail':
       throw new CriError('INTERNAL', `fault injected at ${where}`);
+    case 'reject':
+      // eslint-disable-next-line @typescript-eslint/no-floating-promises -- the fault that this injects
+      Promise.reject(new Error(`fault injected at ${where}`));
+      return;
+    case 'throw':
+      setImmediate(() => {
+        throw new Error(`fault injected at ${where}`);
+      });
+      return;
     default:
       await untilThere(fault.until);
   }

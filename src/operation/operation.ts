@@ -93,13 +93,12 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
     })();
     const running: Running = { id, request, startedAtMs: Date.now(), steps, outcome, waiters: 0 };
     queues.set(request.key, [...ahead, running]);
-    void outcome
-      .catch(() => undefined)
-      .finally(() => {
-        const rest = (queues.get(request.key) ?? []).filter((other) => other !== running);
-        if (rest.length > 0) queues.set(request.key, rest);
-        else queues.delete(request.key);
-      });
+    const leaveQueue = (): void => {
+      const rest = (queues.get(request.key) ?? []).filter((other) => other !== running);
+      if (rest.length > 0) queues.set(request.key, rest);
+      else queues.delete(request.key);
+    };
+    outcome.then(leaveQueue, leaveQueue).catch(() => undefined);
     return running;
   };
 

@@ -1,5 +1,4 @@
-import { CriError } from '../base/errors.js';
-import { logOf } from '../base/log.js';
+import { inBackground } from '../base/background.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { StatsDeps } from './deps.js';
 import { eachAlone } from './each.js';
@@ -14,11 +13,11 @@ export function startSampler(deps: SamplerDeps, windowMs: number): () => void {
   const timer = setInterval(() => {
     if (sampling) return;
     sampling = true;
-    void sample(deps)
-      .catch((thrown: unknown) => {
-        logOf(deps.log).warn({ err: CriError.from(thrown).message }, 'CPU time not sampled');
-      })
-      .finally(() => (sampling = false));
+    inBackground(
+      deps.log,
+      'sampling CPU times',
+      sample(deps).finally(() => (sampling = false)),
+    );
   }, windowMs);
   timer.unref();
   const stops = [

@@ -1,4 +1,5 @@
 import PQueue from 'p-queue';
+import { inBackground } from '../base/background.js';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
@@ -78,13 +79,16 @@ export function createWritableLayers(options: {
   };
   const lookAgain = async (): Promise<void> => {
     looking = true;
-    for (const [id, layer] of stale) {
-      const startedMs = Date.now();
-      await measure(layer);
-      stale.delete(id);
-      await sleep(Math.max(REST_AT_LEAST_MS, (Date.now() - startedMs) * REST));
+    try {
+      for (const [id, layer] of stale) {
+        const startedMs = Date.now();
+        await measure(layer);
+        stale.delete(id);
+        await sleep(Math.max(REST_AT_LEAST_MS, (Date.now() - startedMs) * REST));
+      }
+    } finally {
+      looking = false;
     }
-    looking = false;
   };
   const isDue = ({ id, phase }: Layer): boolean => {
     const before = known.get(id);
@@ -97,7 +101,7 @@ export function createWritableLayers(options: {
       const due = layers.filter(isDue);
       const unmeasured = due.filter(({ id }) => !known.has(id));
       for (const layer of due) if (known.has(layer.id)) stale.set(layer.id, layer);
-      if (stale.size > 0 && !looking) void lookAgain();
+      if (stale.size > 0 && !looking) inBackground(log, 'measuring the writable layers again', lookAgain());
       if (unmeasured.length > 0) await noLongerThan(FIRST_PATIENCE_MS, Promise.all(unmeasured.map(measureFirst)));
     },
     get: (id) => known.get(id),

@@ -1,4 +1,6 @@
-import { isCode } from '../base/errors.js';
+import { inBackground } from '../base/background.js';
+import { CriError, isCode } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
 import type { CopyThread } from './copy-thread.js';
 import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
 import type { NewCommand, Notice, StreamName } from './messages.js';
@@ -16,6 +18,7 @@ export interface ContainerIoOptions {
   readonly request: Omit<ContainerIoRequest, 'fifoDir'>;
   readonly paths: FifoPaths;
   readonly thread: CopyThread;
+  readonly log: Logger;
   readonly onLogTrouble: (error: string, droppedBytes: number) => void;
   readonly onLogRecovered: (droppedBytes: number) => void;
   readonly onStreamError: (stream: StreamName, error: string) => void;
@@ -24,7 +27,7 @@ export interface ContainerIoOptions {
 }
 
 export function createContainerIo(options: ContainerIoOptions): OpenIo & { readonly containerIo: ContainerIo } {
-  const { io, request, paths, thread } = options;
+  const { io, request, paths, thread, log } = options;
   const running = new Map(outputsOf(paths).map((source) => [source.name, source.path]));
   const waiters = new Set<() => void>();
   let closing: Promise<void> | undefined;
@@ -36,14 +39,21 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
     for (const wake of waiters) wake();
   };
 
+  /**
+   * For commands that end something. They fail when the copying thread died or stdio is closed, and then the descriptors
+   * that they would close are closed already. So the failure must fail no caller.
+   */
+  const sendOrLog = (command: NewCommand): Promise<void> =>
+    thread.send(command).catch((thrown: unknown) => {
+      if (isCode(thrown, 'UNAVAILABLE')) return;
+      log.warn({ containerId: request.containerId, err: CriError.from(thrown).message }, `${command.kind} not done`);
+    });
+
   const close = (): Promise<void> =>
-    (closing ??= thread
-      .send({ kind: 'close', io })
-      .catch(ignoreClosed)
-      .finally(() => {
-        options.onClosed();
-        for (const wake of waiters) wake();
-      }));
+    (closing ??= sendOrLog({ kind: 'close', io }).then(() => {
+      options.onClosed();
+      for (const wake of waiters) wake();
+    }));
 
   const containerIo: ContainerIo = {
     containerId: request.containerId,
@@ -52,14 +62,13 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
     async attach({ stdout, stderr }) {
       const attachment = (lastAttachment += 1);
       await thread.send({ kind: 'attach', io, attachment, stdout, stderr });
-      // Nothing is left to detach once the streams are closed.
-      return () => thread.send({ kind: 'detach', io, attachment }).catch(ignoreClosed);
+      return () => sendOrLog({ kind: 'detach', io, attachment });
     },
     async drained(timeoutMs) {
       if (running.size > 0 && closing === undefined) {
         const nudgeAll = (): void => running.forEach(nudge);
         nudgeAll();
-        void thread.send({ kind: 'hurry', io }).catch(ignoreClosed);
+        inBackground(log, 'hurrying the streams', sendOrLog({ kind: 'hurry', io }));
         // A thread that replaces one that died opens the streams anew, and has seen no writer that could end them.
         const again = setInterval(nudgeAll, NUDGE_EVERY_MS);
         await new Promise<void>((resolve) => {
@@ -107,8 +116,3 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
 }
 
 const NUDGE_EVERY_MS = 250;
-
-/** When all of stdio is closed, so is this. */
-function ignoreClosed(thrown: unknown): void {
-  if (!isCode(thrown, 'UNAVAILABLE')) throw thrown;
-}

@@ -13,6 +13,7 @@ export interface CopyThread {
 
 export interface CopyThreadOptions {
   readonly log: Logger;
+  readonly onError: (thrown: unknown, origin: string) => void;
   readonly onReport: (report: Notice) => void;
   /** A new thread stands in for one that died: what must be opened in it again, before anything else. */
   readonly onRestart: () => readonly NewCommand[];
@@ -52,7 +53,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
   const running = (): RunningWorker =>
     (worker ??= startWorker(options.workerUrl ?? new URL('./copy-worker.js', import.meta.url), {
       onMessage,
-      onError: (error) => options.log.error({ err: error }, 'the log copying thread failed'),
+      onError: (error) => options.onError(error, 'the log copying thread, which is replaced'),
       onExit(exitCode, livedMs) {
         worker = undefined;
         if (closing === undefined) onDeath(exitCode, livedMs);

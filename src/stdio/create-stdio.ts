@@ -1,3 +1,4 @@
+import type { LastResort } from '../base/last-resort.js';
 import type { Logger } from '../base/log.js';
 import { createContainerIo, type OpenIo } from './container-io.js';
 import { createCopyThread } from './copy-thread.js';
@@ -12,7 +13,14 @@ import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.
  * ends, so that a process with nobody attached waits rather than reads an end; a writer opens it
  * (O_WRONLY | O_NONBLOCK) once the task exists, and CloseIO ends it.
  */
-export function createStdio(options: { log: Logger; pipeStore?: PipeStore; workerUrl?: URL }): Stdio {
+export function createStdio(options: {
+  log: Logger;
+  /** Hears of errors that end the copying thread. */
+  onUnhandled?: LastResort['onUnhandled'];
+  pipeStore?: PipeStore;
+  /** Another worker script, for tests. */
+  workerUrl?: URL;
+}): Stdio {
   const { log, pipeStore } = options;
   const ios = new Map<number, OpenIo>();
   // Until the copying thread has answered, a restart sends the opening command itself again.
@@ -21,6 +29,7 @@ export function createStdio(options: { log: Logger; pipeStore?: PipeStore; worke
 
   const thread = createCopyThread({
     log,
+    onError: options.onUnhandled ?? ((err, origin) => log.error({ err, origin }, 'unhandled error')),
     onReport: (report) => ios.get(report.io)?.onReport(report),
     onRestart: () => [...opened].map((io) => ios.get(io)?.reopenCommand()).filter((command) => command !== undefined),
     ...(options.workerUrl ? { workerUrl: options.workerUrl } : {}),
@@ -54,6 +63,7 @@ export function createStdio(options: { log: Logger; pipeStore?: PipeStore; worke
       request,
       paths,
       thread,
+      log,
       onLogTrouble: (error, droppedBytes) =>
         log.error({ containerId, logPath, droppedBytes }, `trouble with the container's log: ${error}`),
       onLogRecovered: (droppedBytes) =>
@@ -80,7 +90,7 @@ export function createStdio(options: { log: Logger; pipeStore?: PipeStore; worke
     async capture({ fifoDir, name, maxBytes }) {
       const paths = makeFifoSet({ directory: fifoDir, name, stdin: false, stderr: true });
       const io = (lastIo += 1);
-      const entry = createExecCapture({ io, paths, maxBytes, thread, onClosed: () => forget(io) });
+      const entry = createExecCapture({ io, paths, maxBytes, thread, log, onClosed: () => forget(io) });
       const command: NewCommand = { kind: 'capture', io, streams: outputsOf(paths), maxBytes };
       await removingOnFailure(paths, () => enter(io, entry, command));
       return entry.capture;

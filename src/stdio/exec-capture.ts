@@ -1,3 +1,5 @@
+import { inBackground } from '../base/background.js';
+import type { Logger } from '../base/log.js';
 import type { OpenIo } from './container-io.js';
 import type { CopyThread } from './copy-thread.js';
 import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
@@ -10,11 +12,12 @@ export interface ExecCaptureOptions {
   readonly paths: FifoPaths;
   readonly maxBytes: number;
   readonly thread: CopyThread;
+  readonly log: Logger;
   readonly onClosed: () => void;
 }
 
 export function createExecCapture(options: ExecCaptureOptions): OpenIo & { readonly capture: ExecCapture } {
-  const { io, paths, maxBytes, thread } = options;
+  const { io, paths, maxBytes, thread, log } = options;
   const { promise, resolve, reject } = withResolvers<Output>();
   let timer: NodeJS.Timeout | undefined;
   let settled = false;
@@ -43,7 +46,8 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
     stop(drainTimeoutMs) {
       if (settled) return;
       for (const { path } of outputsOf(paths)) nudge(path);
-      if (drainTimeoutMs > 0) timer ??= setTimeout(() => void finish(), drainTimeoutMs);
+      if (drainTimeoutMs > 0)
+        timer ??= setTimeout(() => inBackground(log, 'ending a capture', finish()), drainTimeoutMs);
     },
     async remove() {
       if (!settled) await finish();

@@ -4,7 +4,7 @@ import type { FromWorker, Grant, TerminalSize, ToWorker } from './messages.js';
 import type { CommandClient, CommandRequest, ForwardRequest } from './streaming.js';
 
 type Request = CommandRequest | ForwardRequest;
-type SessionMessage = Exclude<FromWorker, { kind: 'listening' | 'redeem' }>;
+type SessionMessage = Exclude<FromWorker, { kind: 'listening' | 'redeem' | 'unhandled' }>;
 
 /** The main thread's side of all sessions of one streaming thread. */
 export interface ClientSessions {

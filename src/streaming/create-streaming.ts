@@ -2,7 +2,9 @@ import { readFile } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { Worker } from 'node:worker_threads';
+import { inBackground } from '../base/background.js';
 import { CriError, doing } from '../base/errors.js';
+import type { LastResort } from '../base/last-resort.js';
 import type { Logger } from '../base/log.js';
 import { durationMs } from '../config/duration.js';
 import type { StreamingConfig } from '../config/schema.js';
@@ -16,12 +18,15 @@ import { createTokens } from './tokens.js';
 export async function createStreaming(options: {
   config: StreamingConfig;
   log: Logger;
+  /** Hears of errors that no code of the thread handled. */
+  onUnhandled?: LastResort['onUnhandled'];
   /** The number of CRI calls in progress, in shared memory. Streams are throttled while it is not 0. */
   callsUnderWay?: Int32Array;
   /** Another worker script, for tests. */
   workerUrl?: URL;
 }): Promise<Streaming> {
   const { config, log, callsUnderWay = new Int32Array(1) } = options;
+  const onUnhandled = options.onUnhandled ?? ((err, origin) => log.error({ err, origin }, 'unhandled error'));
   const address = config.stream_server_address || hostAddress();
   const tls = await keyPair(config);
   const tokens = createTokens<CommandRequest | ForwardRequest>({ limit: MAX_TOKENS, lifetimeMs: TOKEN_LIFETIME_MS });
@@ -33,12 +38,16 @@ export async function createStreaming(options: {
 
   const start = async (): Promise<void> => {
     const data = { address, port, idleTimeoutMs: durationMs(config.stream_idle_timeout), tls, callsUnderWay };
-    const thread = startThread(options.workerUrl ?? WORKER_URL, data, log, (route, token) => {
+    const thread = startThread(options.workerUrl ?? WORKER_URL, data, { log, onUnhandled }, (route, token) => {
       const request = tokens.redeem(token);
       return request?.route === route ? request : undefined;
     });
     threads.add(thread);
-    void thread.exited.then(() => onExit(thread));
+    inBackground(
+      log,
+      'restarting the streaming thread',
+      thread.exited.then(() => onExit(thread)),
+    );
     port = await thread.listening;
     running = thread;
   };
@@ -97,7 +106,7 @@ const SETTLE_MS = 10_000;
 function startThread(
   url: URL,
   workerData: StreamWorkerData,
-  log: Logger,
+  { log, onUnhandled }: { log: Logger; onUnhandled: LastResort['onUnhandled'] },
   redeem: (route: string, token: string) => CommandRequest | ForwardRequest | undefined,
 ): RunningThread {
   // A Socket made from a descriptor closes it. With tracking on, Node would close the same number again when the thread
@@ -114,13 +123,14 @@ function startThread(
 
   worker.on('message', (message: FromWorker) => {
     if (message.kind === 'listening') return onListening(message.port);
+    if (message.kind === 'unhandled') return onUnhandled(message.error, `${message.origin} in the streaming thread`);
     if (message.kind !== 'redeem') return sessions.onMessage(message);
     const request = redeem(message.route, message.token);
     if (request) sessions.begin(message.session, request);
     else post({ kind: 'refused', session: message.session });
   });
   worker.on('error', (error) => {
-    log.error({ err: error }, 'the streaming thread failed');
+    onUnhandled(error, 'the streaming thread, which ends');
     onFailed(error);
   });
   const exited = new Promise<void>((resolve) => {
@@ -138,7 +148,7 @@ function startThread(
       const endMs = performance.now() + SETTLE_MS;
       post({ kind: 'stop' });
       sessions.endAll('crid stops');
-      const late = setTimeout(() => void worker.terminate(), SETTLE_MS);
+      const late = setTimeout(() => inBackground(log, 'ending the streaming thread', worker.terminate()), SETTLE_MS);
       await exited;
       clearTimeout(late);
       await sessions.settled(Math.max(0, endMs - performance.now()));

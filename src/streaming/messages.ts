@@ -55,6 +55,8 @@ export type ToWorker =
 
 /** Messages from the streaming thread to the main thread. */
 export type FromWorker =
+  /** An error that no code handled. The thread goes on. */
+  | { readonly kind: 'unhandled'; readonly error: Error; readonly origin: string }
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'redeem'; readonly session: number; readonly route: Route; readonly token: string }
   /** The client has opened all its streams. */

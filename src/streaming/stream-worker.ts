@@ -3,6 +3,7 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AddressInfo, Socket } from 'node:net';
+import { routeUnhandled } from '../base/last-resort.js';
 import { makeWayForOtherThreads } from '../host/thread-priority.js';
 import { accept, createHttpServer, refuse, type Candidate } from './http-server.js';
 import { createLink } from './link.js';
@@ -37,6 +38,10 @@ server.once('error', (error) => {
   throw error;
 });
 server.listen({ host: data.address, port: data.port }, () => {
+  // Not earlier: an error before this must end the thread, so that the start of crid fails.
+  routeUnhandled((thrown, origin) => {
+    tell({ kind: 'unhandled', error: thrown instanceof Error ? thrown : new Error(String(thrown)), origin });
+  });
   tell({ kind: 'listening', port: (server.address() as AddressInfo).port });
 });
 

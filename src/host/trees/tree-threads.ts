@@ -60,7 +60,7 @@ function startThread({ kind, path }: TreeJob, lane: Thread[]): Thread {
     worker.unref();
     idle = setTimeout(() => {
       leaveLane();
-      void worker.terminate();
+      worker.terminate().catch(() => undefined);
     }, IDLE_MS).unref();
   };
   const settle = (id: number, error?: CriError): void => {

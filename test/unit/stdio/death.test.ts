@@ -46,6 +46,25 @@ test('a copying thread that dies is replaced, and goes on in every container', a
   );
 });
 
+test('a copying thread that dies twice while a container ends leaves no rejection without an owner', async (t) => {
+  const { folder, stdio } = setUp(t, new URL('./dying-at-hurry.js', import.meta.url));
+  const unhandled: unknown[] = [];
+  const onUnhandled = (reason: unknown): void => void unhandled.push(reason);
+  process.on('unhandledRejection', onUnhandled);
+  t.after(() => process.off('unhandledRejection', onUnhandled));
+  const io = await stdio.open(requestIn(folder));
+  const held = hold(io.paths);
+  const writer = shell('exec >$OUT 2>$ERR; sleep 0.1; echo last', io.paths);
+  const drained = await io.drained(20_000);
+  await exited(writer);
+  await io.remove();
+  held.forEach((fd) => closeSync(fd));
+  assert.deepEqual(
+    [drained, readLog(join(folder, 'logs', 'c1.log')).map(({ content }) => content), unhandled],
+    [true, ['last'], []],
+  );
+});
+
 test('a server that is killed at any time loses no line and doubles none', async (t) => {
   const files = filesIn(setUp(t).folder);
   const held = hold(files);
