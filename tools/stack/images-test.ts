@@ -67,6 +67,8 @@ const volumeFiles = (): TarEntry[] => [
   { name: 'data', mode: 0o750, uid: 33, gid: 100 },
   { name: 'data/file', mode: 0o640, uid: 33, gid: 100, body: Buffer.from('from the image\n') },
   { name: 'data/link', body: { symbolic: 'file' } },
+  { name: 'data/null', mode: 0o666, uid: 7, body: { device: [1, 3] } },
+  { name: 'data/pipe', mode: 0o622, uid: 33, gid: 100, body: 'fifo' },
   { name: 'empty', mode: 0o1777 },
 ];
 

@@ -4,8 +4,13 @@ export interface TarEntry {
   readonly mode?: number;
   readonly uid?: number;
   readonly gid?: number;
-  /** A regular file's content, a link's target, or nothing for a directory. */
-  readonly body?: Uint8Array | { readonly hard: string } | { readonly symbolic: string };
+  /** A regular file's content, a link's target, the numbers of a character device, a FIFO, or nothing for a directory. */
+  readonly body?:
+    | Uint8Array
+    | { readonly hard: string }
+    | { readonly symbolic: string }
+    | { readonly device: readonly [major: number, minor: number] }
+    | 'fifo';
 }
 
 const BLOCK_BYTES = 512;
@@ -44,6 +49,10 @@ function header({ name, mode, uid = 0, gid = 0, body }: TarEntry): Buffer {
   block.write(type, 156);
   block.write(link, 157);
   block.write('ustar\u000000', 257, 'latin1');
+  if (body !== undefined && body !== 'fifo' && 'device' in body) {
+    octal(body.device[0], 329, 7);
+    octal(body.device[1], 337, 7);
+  }
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return block;
@@ -52,5 +61,7 @@ function header({ name, mode, uid = 0, gid = 0, body }: TarEntry): Buffer {
 function kind(body: TarEntry['body']): [type: string, link: string, size: number] {
   if (body === undefined) return ['5', '', 0];
   if (body instanceof Uint8Array) return ['0', '', body.length];
+  if (body === 'fifo') return ['6', '', 0];
+  if ('device' in body) return ['3', '', 0];
   return 'hard' in body ? ['1', body.hard, 0] : ['2', body.symbolic, 0];
 }

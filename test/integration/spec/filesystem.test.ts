@@ -237,6 +237,20 @@ const rules: Rule[] = [
     expected: '33:100 750 /data\n33:100 640 /data/file\n0:0 1777 /empty\nfrom the image\n2',
   },
   {
+    name: 'a VOLUME has the FIFOs and device nodes of the image',
+    config: { image: testImage('volumes') },
+    command: 'stat -c "%F %u:%g %a %t:%T" /data/null /data/pipe',
+    expected: 'character special file 7:0 666 1:3\nfifo 33:100 622 0:0',
+  },
+  {
+    // The container is removed after the command, which fails when its VOLUME cannot be.
+    name: 'a VOLUME in which a container has made a tree deeper than PATH_MAX goes with it',
+    config: { image: testImage('volumes') },
+    command: `cd /data && mkdir deep && n=$(printf '%0200d' 0) &&
+      for i in $(seq 40); do mkdir top && mv deep top/$n && mv top deep || exit 1; done; echo made`,
+    expected: 'made',
+  },
+  {
     name: 'a VOLUME that the request mounts over is not copied',
     config: async (scene) => ({
       image: testImage('volumes'),
@@ -257,7 +271,7 @@ const rules: Rule[] = [
       mounts: [{ container_path: '/image', image: testImage('volumes'), image_sub_path: 'data', readonly: true }],
     },
     command: 'ls /image',
-    expected: 'file\nlink',
+    expected: 'file\nlink\nnull\npipe',
   },
   {
     name: 'an image of many layers as a volume',
