@@ -9,6 +9,7 @@ import { doctor } from './doctor/doctor.js';
 import { describeFindings } from './doctor/finding.js';
 import { createFdStore } from './host/fd-store.js';
 import { createSdNotify, type SdNotify } from './host/sd-notify.js';
+import { startWatchdog } from './host/watchdog.js';
 import { VERSION } from './version.js';
 import { withRuntime } from './why/client.js';
 import { why } from './why/why.js';
@@ -53,8 +54,7 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
     });
     tell({ READY: '1', STATUS: `serving ${app.path}` });
-    // From this thread, so that an event loop that stands still is noticed.
-    if (systemd.watchdogIntervalMs) setInterval(() => tell({ WATCHDOG: '1' }), systemd.watchdogIntervalMs);
+    if (systemd.watchdogIntervalMs) startWatchdog(systemd.watchdogIntervalMs, () => tell({ WATCHDOG: '1' }));
     await ending;
     tell({ STOPPING: '1', STATUS: 'finishing what runs' });
     await app.stop();

@@ -5,6 +5,7 @@ import { CriError, invalidArgument } from '../base/errors.js';
 import type { ContainerRecord } from '../containerd/containerd.js';
 import { checkpointOptions } from '../containerd/task-options.js';
 import { writeTar } from '../host/archive.js';
+import { lookAt } from '../host/looks.js';
 import { renameFile } from '../host/paths.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
@@ -59,9 +60,11 @@ async function checkLocation(location: string): Promise<void> {
   if (location.split('/').includes('..')) throw invalidArgument('location', `"${location}" has ".." in it`);
   if (location.includes('\0')) throw invalidArgument('location', 'it has a zero byte in it');
   const isDirectory = (path: string): Promise<boolean> =>
-    stat(path).then(
-      (found) => found.isDirectory(),
-      () => false,
+    lookAt('checkpoint location', path, () =>
+      stat(path).then(
+        (found) => found.isDirectory(),
+        () => false,
+      ),
     );
   if (location.endsWith('/') || (await isDirectory(location))) {
     throw invalidArgument('location', `"${location}" is a directory`);

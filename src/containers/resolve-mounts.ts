@@ -1,6 +1,7 @@
 import { mkdir, realpath, stat } from 'node:fs/promises';
 import { MountPropagation, type Mount } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
+import { CriError, invalidArgument, isCode } from '../base/errors.js';
+import { lookAt, unanswered } from '../host/looks.js';
 import { mountOf, readMountInfo } from '../host/mounts.js';
 import { relabelTree } from '../host/selinux.js';
 import { propagationCheck } from '../spec/propagation.js';
@@ -9,11 +10,12 @@ import type { ResolvedMount } from '../spec/types.js';
 /**
  * Brings the CRI's mounts down to the host: a missing source is made as a directory (0755), as other CRI servers do,
  * links are resolved, and the propagation that is asked for is checked against the mount it lies on.
- * A source is relabelled only when the request says so. INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be shared as asked.
+ * A source is relabelled only when the request says so. INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be
+ * shared as asked; UNAVAILABLE when the file server of its source does not answer.
  */
 export async function resolveMounts(
   mounts: readonly Mount[],
-  { imagePaths = new Map(), mountLabel = '' }: ResolveOptions = {},
+  { imagePaths = new Map(), mountLabel = '', signal }: ResolveOptions = {},
 ): Promise<ResolvedMount[]> {
   const infos = mounts.some(({ propagation }) => propagation !== MountPropagation.PROPAGATION_PRIVATE)
     ? await readMountInfo()
@@ -24,7 +26,7 @@ export async function resolveMounts(
       const imagePath = imagePaths.get(index);
       const hostPath = imagePath ?? (await resolveSource(mount.host_path, field));
       if (mountLabel !== '' && mount.selinux_relabel && imagePath === undefined) {
-        await relabelTree(hostPath, mountLabel, `${field}.selinux_relabel`);
+        await relabelTree(hostPath, mountLabel, `${field}.selinux_relabel`, signal);
       }
       return {
         containerPath: mount.container_path,
@@ -45,11 +47,28 @@ interface ResolveOptions {
   readonly imagePaths?: ReadonlyMap<number, string>;
   /** The SELinux label of the container's files; "" without SELinux. */
   readonly mountLabel?: string;
+  /** Ends a relabel at its next file. */
+  readonly signal?: AbortSignal;
 }
 
 async function resolveSource(path: string, field: string): Promise<string> {
   if (!path.startsWith('/'))
     throw invalidArgument(`${field}.host_path`, `expected an absolute path, received "${path}"`);
+  return lookAt(SOURCE, path, () => lookAtSource(path, field)).catch((thrown: unknown) => {
+    throw isCode(thrown, 'UNAVAILABLE') ? CriError.from(thrown).prefixed(`${field}.host_path`) : thrown;
+  });
+}
+
+const SOURCE = 'mount source';
+
+/** The source of one of these mounts that does not answer, for `waitingOn` of a step. */
+export const unansweredSource = (mounts: readonly Mount[]): string | undefined =>
+  unanswered(
+    SOURCE,
+    mounts.map(({ host_path }) => host_path),
+  );
+
+async function lookAtSource(path: string, field: string): Promise<string> {
   try {
     await stat(path);
   } catch (thrown) {

@@ -3,6 +3,7 @@ import { join, relative } from 'node:path';
 import { NamespaceMode, type ContainerConfig, type Device } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { listDevices, statDevice, type Device as HostDevice } from '../host/devices.js';
+import { lookAt } from '../host/looks.js';
 import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
@@ -16,7 +17,7 @@ import type { ContainerDeps } from './deps.js';
 import { ensureAppArmorProfile } from './apparmor.js';
 import { cdiEdits } from './cdi-devices.js';
 import { mountImages } from './image-mounts.js';
-import { resolveMounts } from './resolve-mounts.js';
+import { resolveMounts, unansweredSource } from './resolve-mounts.js';
 
 /** The container that is being made. */
 export interface Subject {
@@ -47,10 +48,10 @@ export async function specInput(
   const [mounts, devices, privilegedDevices, podMounts, seccompProfile, cdi] = await Promise.all([
     steps.step(
       'resolve mounts',
-      () => resolveMounts(config.mounts, { imagePaths, mountLabel: selinux?.mountLabel ?? '' }),
+      (signal) => resolveMounts(config.mounts, { imagePaths, mountLabel: selinux?.mountLabel ?? '', signal }),
       undefined,
       {
-        waitingOn: () => 'the sources of its mounts',
+        waitingOn: () => unansweredSource(config.mounts) ?? 'the sources of its mounts',
       },
     ),
     config.devices.length > 0 ? steps.step('resolve devices', () => resolveDevices(config.devices)) : [],
@@ -99,11 +100,11 @@ async function resolveDevices(devices: readonly Device[]): Promise<ResolvedDevic
   const resolved = await Promise.all(
     devices.map(async (device, index) => {
       const field = `config.devices[${index}]`;
-      const found = await statDevice(device.host_path);
+      const found = await lookAt('device', device.host_path, () => statDevice(device.host_path));
       if (!found) throw invalidArgument(`${field}.host_path`, `"${device.host_path}" is not a device`);
       if (found !== 'directory')
         return [resolvedDevice(found, device.container_path || device.host_path, device.permissions)];
-      const below = await listDevices(device.host_path);
+      const below = await lookAt('devices below', device.host_path, () => listDevices(device.host_path));
       return below.map((one) =>
         resolvedDevice(
           one,

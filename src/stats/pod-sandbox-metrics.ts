@@ -2,6 +2,7 @@ import { statfs } from 'node:fs/promises';
 import type { ContainerMetrics, Metric, PodSandboxMetrics } from '../../generated/runtime/v1/api.js';
 import { logOf } from '../base/log.js';
 import { nowNs } from '../host/clock.js';
+import { lookAt } from '../host/looks.js';
 import { openFiles, openFilesLimit } from '../host/open-files.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { Container, Pod } from '../state/records.js';
@@ -97,7 +98,7 @@ function filesystems({ mountpoint }: StatsDeps): (snapshotter: string) => Promis
   const known = new Map<string, Promise<MetricInput['filesystem']>>();
   const look = async (snapshotter: string): Promise<MetricInput['filesystem']> => {
     const device = await mountpoint(snapshotter);
-    const { blocks, bsize, files, ffree } = await statfs(device, { bigint: true });
+    const { blocks, bsize, files, ffree } = await lookAt('file system', device, () => statfs(device, { bigint: true }));
     return { device, bytes: blocks * bsize, inodes: files, inodesFree: ffree };
   };
   return (snapshotter) => {

@@ -1,0 +1,118 @@
+import { normalize } from 'node:path';
+import { CriError } from '../base/errors.js';
+import { mountOf, readMountInfo, type MountInfo } from './mountinfo.js';
+
+/**
+ * Looks at a path of others, such as the source of a pod's mount, whose file server may be dead. Such a call holds a thread
+ * of libuv's pool until the server is back, and with all threads held no file could be read any more. Hence:
+ * - equal looks share one call;
+ * - `MAX_LOOKS`, half of the pool, run at a time, and `MAX_PER_MOUNT` on each mount; further ones wait for their turn;
+ * - a look fails at once while one at the same path, or on the same mount, has not been answered for `SLOW_MS`.
+ * UNAVAILABLE names the path or mount, and since when. `kind` says what the path is, such as `mount source`.
+ */
+export async function lookAt<T>(kind: string, path: string, look: () => Promise<T>): Promise<T> {
+  const giveUpMs = performance.now() + MAX_WAIT_MS;
+  for (;;) {
+    // On a node in good health there is no need to know the mounts.
+    const mounts = isBusy() ? await recentMounts() : [];
+    const same = running.get(keyOf(kind, path));
+    if (same) {
+      if (isSlow(same)) throw notAnswered(same, same);
+      return same.result as Promise<T>;
+    }
+    const mount = mountOf(normalize(path), mounts)?.mountPoint;
+    const neighbours = onSameMount(mount, mounts);
+    const slow = neighbours.find(isSlow);
+    if (slow) throw notAnswered({ kind, path }, slow, mount);
+    if (running.size < MAX_LOOKS && neighbours.length < MAX_PER_MOUNT) return start(kind, path, look);
+    const [oldest] = running.values();
+    if (oldest && performance.now() > giveUpMs) throw notAnswered({ kind, path }, oldest);
+    await nextChange();
+  }
+}
+
+/** The first of these paths that has not been answered for a second, for `waitingOn` of a step. */
+export function unanswered(kind: string, paths: readonly string[]): string | undefined {
+  for (const path of paths) {
+    const look = running.get(keyOf(kind, path));
+    const seconds = look && secondsOf(look);
+    if (seconds) return `${kind} "${path}", which has not answered for ${seconds} s`;
+  }
+  return undefined;
+}
+
+const DEFAULT_POOL = 4;
+const POOL = Number(process.env['UV_THREADPOOL_SIZE']) || DEFAULT_POOL;
+const MAX_LOOKS = Math.max(1, Math.floor(POOL / 2));
+const MAX_PER_MOUNT = 4;
+const SLOW_MS = 5_000;
+/** Turns do not come while all looks that run hang. */
+const MAX_WAIT_MS = 30_000;
+const RECHECK_MS = 500;
+const MOUNTS_MS = 1_000;
+
+interface Look {
+  readonly kind: string;
+  readonly path: string;
+  readonly sinceMs: number;
+  readonly result: Promise<unknown>;
+}
+
+/** By kind and path, the oldest first. */
+const running = new Map<string, Look>();
+let waiting: (() => void)[] = [];
+
+const keyOf = (kind: string, path: string): string => `${kind} ${path}`;
+const ageMs = ({ sinceMs }: Look): number => performance.now() - sinceMs;
+const isSlow = (look: Look): boolean => ageMs(look) > SLOW_MS;
+const secondsOf = (look: Look): number => Math.floor(ageMs(look) / 1000);
+
+function isBusy(): boolean {
+  const [oldest] = running.values();
+  return running.size >= Math.min(MAX_PER_MOUNT, MAX_LOOKS) || (oldest !== undefined && isSlow(oldest));
+}
+
+function start<T>(kind: string, path: string, look: () => Promise<T>): Promise<T> {
+  const key = keyOf(kind, path);
+  const result = look().finally(() => {
+    running.delete(key);
+    for (const go of waiting.splice(0)) go();
+  });
+  running.set(key, { kind, path, sinceMs: performance.now(), result });
+  return result;
+}
+
+/** None for the root: a path there may lead anywhere by a link, so that one that hangs says nothing of the others. */
+const onSameMount = (mount: string | undefined, mounts: readonly MountInfo[]): Look[] =>
+  mount === undefined || mount === '/'
+    ? []
+    : [...running.values()].filter(({ path }) => mountOf(normalize(path), mounts)?.mountPoint === mount);
+
+function nextChange(): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(go, RECHECK_MS);
+    waiting.push(go);
+    function go(): void {
+      clearTimeout(timer);
+      waiting = waiting.filter((other) => other !== go);
+      resolve();
+    }
+  });
+}
+
+let mountsRead: { readonly atMs: number; readonly mounts: Promise<readonly MountInfo[]> } | undefined;
+
+/** Reading the table asks no file server. */
+function recentMounts(): Promise<readonly MountInfo[]> {
+  if (mountsRead === undefined || performance.now() - mountsRead.atMs > MOUNTS_MS) {
+    mountsRead = { atMs: performance.now(), mounts: readMountInfo().catch(() => []) };
+  }
+  return mountsRead.mounts;
+}
+
+function notAnswered(asked: Pick<Look, 'kind' | 'path'>, culprit: Look, mount?: string): CriError {
+  const since = `has not answered for ${secondsOf(culprit)} s`;
+  const where = mount === undefined ? '' : ` on the same mount ${mount}`;
+  const why = asked === culprit ? since : `waits for others: ${culprit.kind} "${culprit.path}"${where} ${since}`;
+  return new CriError('UNAVAILABLE', `${asked.kind} "${asked.path}" ${why}`);
+}
