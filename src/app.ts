@@ -164,7 +164,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
         information: { stats: stats.deps, events },
         stop,
         streaming,
-        status: { config, containerd, network: runtimes.network, operations, features, warnings },
+        status: { config, directories, containerd, network: runtimes.network, operations, features, warnings },
         runtimeConfig: { config, systemd: await runsSystemd() },
       }),
       imageService(imageDeps),

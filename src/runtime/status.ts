@@ -6,7 +6,9 @@ import type { Containerd } from '../containerd/containerd.js';
 import type { Network } from '../network/network.js';
 import type { Operations } from '../operation/operation.js';
 import type { HandlerFeatures } from './features.js';
+import type { Directories } from '../state/directories.js';
 import { stringifyGoJson } from '../state/go-json.js';
+import { pluginConfig } from './plugin-config.js';
 
 /** More than a busy node takes: a kubelet that hears that containerd is away starts nothing, and its node is NotReady. */
 const PROBE_TIMEOUT_MS = 10_000;
@@ -14,6 +16,7 @@ const FRESH_MS = 1_000;
 
 export interface StatusDeps {
   readonly config: Config;
+  readonly directories: Pick<Directories, 'root' | 'state'>;
   readonly containerd: Containerd;
   readonly network: Network;
   readonly operations: Operations;
@@ -22,7 +25,10 @@ export interface StatusDeps {
   readonly warnings: readonly string[];
 }
 
-/** CRI Status: is containerd there, is the network; `info` has the config in force, without credentials, and every running operation. */
+/**
+ * CRI Status: whether containerd and the network are ready. `info` has the configuration in force as containerd's CRI
+ * plugin shows it (`config`) and as crid has it, without credentials (`cridConfig`), and every running operation.
+ */
 export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<StatusResponse>) => {
   const runtimeNow = whileWell(
     () => runtimeCondition(deps),
@@ -49,7 +55,8 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
     ];
     const info = request.verbose
       ? {
-          config: stringifyGoJson(withoutCredentials(deps.config)),
+          config: stringifyGoJson(pluginConfig(deps.config, deps.directories)),
+          cridConfig: stringifyGoJson(withoutCredentials(deps.config)),
           cniconfig: stringifyGoJson(network.config ?? null),
           lastCNILoadStatus: network.lastLoadError || 'OK',
           // An object, since crictl prints whatever else is JSON as a string full of backslashes.

@@ -44,7 +44,7 @@ test('Status verbose tells the configuration in force, the network and what runs
     (await runningOperations(suite.crid.runtime)).length === 0 ? true : undefined,
   );
   const { info } = await suite.crid.runtime.status({ verbose: true });
-  const config = JSON.parse(info['config'] ?? '') as { grpc: unknown };
+  const config = JSON.parse(info['cridConfig'] ?? '') as { grpc: unknown };
   const { containerd, bridge } = suite.stack;
   assert.deepEqual(
     {
@@ -55,7 +55,7 @@ test('Status verbose tells the configuration in force, the network and what runs
       namesNetwork: info['cniconfig']?.includes(bridge.name),
     },
     {
-      keys: ['cniconfig', 'config', 'lastCNILoadStatus', 'operations'],
+      keys: ['cniconfig', 'config', 'cridConfig', 'lastCNILoadStatus', 'operations'],
       grpc: { address: containerd.socket },
       operations: '{"running":[]}',
       load: 'OK',

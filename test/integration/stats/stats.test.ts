@@ -303,6 +303,34 @@ test('verbose answers have all that the plugin’s have', async () => {
   }
 });
 
+/** Keys of the plugin's config whose value differs in crid, by path; crid runs in a namespace of its own here. */
+const OTHERWISE: Readonly<Record<string, string>> = {
+  rootDir: 'crid-stats has directories of its own; in k8s.io they are those of the plugin',
+  stateDir: 'likewise',
+};
+
+test('crid info: the config has every key of the plugin with its value, and the pause image', async () => {
+  const configOf = async ({ client }: Side): Promise<Record<string, unknown>> =>
+    JSON.parse((await client.runtime.status({ verbose: true })).info['config']!) as Record<string, unknown>;
+  const [ours, theirs] = [leaves(await configOf(sides.crid)), leaves(await configOf(sides.plugin))];
+  const differing = [...theirs].filter(([path, value]) => ours.get(path) !== value);
+  assert.deepEqual(
+    differing.filter(([path]) => !(path in OTHERWISE)).map(([path, value]) => [path, value, ours.get(path)]),
+    [],
+  );
+  assert.ok(theirs.size > 50, `${theirs.size} keys`);
+  assert.equal(ours.get('sandboxImage'), '"registry.k8s.io/pause:3.10"');
+  assert.equal(ours.get('rootDir'), JSON.stringify(join(stack.containerd.root, 'io.crid.crid-stats')));
+});
+
+/** Each value that is no object, as JSON, by its path. */
+function leaves(value: unknown, path = ''): Map<string, string> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return new Map([[path, JSON.stringify(value)]]);
+  const below = Object.entries(value).map(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`));
+  return new Map(below.flatMap((each) => [...each]));
+}
+
 test('what runs, and the step that it is in, is told of the node and of the container', async () => {
   const { runtime } = crid;
   const pod = await runPod(crid, stack);
