@@ -1,14 +1,26 @@
 import { CriError } from '../base/errors.js';
 
-/** How runc and crun say that there is nothing to run: a missing file, one that is no program, a missing directory. */
-const NOT_RUNNABLE =
-  /executable file .*not found|exec: ".*": (stat .*: )?(no such file or directory|permission denied|is a directory|exec format error)|chdir to cwd .*/i;
+/** What names the program and its directory, for the message: `config.command`, `WORKDIR of the image`. */
+export interface Origins {
+  readonly program: string;
+  readonly directory: string;
+}
 
-/** Rethrows a failed start; a command that cannot be run is the caller's mistake and names `field`. */
+/** How runc and crun say that there is nothing to run: a missing file, one that is no program. */
+const NOT_RUNNABLE =
+  /executable file .*not found|exec: ".*": (stat .*: )?(no such file or directory|permission denied|is a directory|exec format error)/i;
+const NO_DIRECTORY = /chdir to cwd .*/i;
+
+/** Rethrows a failed start. A program or directory that cannot be used becomes INVALID_ARGUMENT with its origin. */
 export const asBadCommand =
-  (field: string) =>
+  ({ program, directory }: Origins) =>
   (thrown: unknown): never => {
     const error = CriError.from(thrown);
-    if (error.code !== 'UNKNOWN' || !NOT_RUNNABLE.test(error.message)) throw error;
-    throw new CriError('INVALID_ARGUMENT', `${field}: ${error.message}`, { cause: error });
+    if (error.code !== 'UNKNOWN') throw error;
+    if (NO_DIRECTORY.test(error.message)) throw blame(directory, error);
+    if (NOT_RUNNABLE.test(error.message)) throw blame(program, error);
+    throw error;
   };
+
+const blame = (origin: string, error: CriError): CriError =>
+  new CriError('INVALID_ARGUMENT', `${origin}: ${error.message}`, { cause: error });

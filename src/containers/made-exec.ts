@@ -29,7 +29,7 @@ export async function startExec({ containerd }: ContainerDeps, made: MadeExec): 
     ({ pid }) => pid,
     () => undefined,
   );
-  await started.catch(asBadCommand('cmd'));
+  await started.catch(asBadCommand({ program: 'cmd', directory: 'working directory of the container' }));
 }
 
 /** Kills the command with whatever it has started, so that its streams end and the exec can go. */

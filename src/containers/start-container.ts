@@ -6,10 +6,11 @@ import { nowNs } from '../host/clock.js';
 import { taskOptions } from '../containerd/task-options.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
+import { directoryOrigin, programOrigin } from '../spec/args.js';
 import { hostIds } from '../spec/user-namespace.js';
 import { podUserNamespace } from '../state/pod-view.js';
 import { transition, type Container } from '../state/records.js';
-import { asBadCommand } from './bad-command.js';
+import { asBadCommand, type Origins } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
 import { deleteTask } from './tasks.js';
 
@@ -70,6 +71,7 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
     ioOwner: userNamespace && hostIds(userNamespace, container.user),
     endpoint: pod.endpoint,
   });
+  const badCommand = asBadCommand(origins(deps, container));
   const [io, rootfs] = await Promise.all([
     steps.step(
       'open streams',
@@ -92,12 +94,12 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
           },
           { signal, timeoutMs: LIMIT_MS },
         )
-        .catch(asBadCommand('config.command')),
+        .catch(badCommand),
     () => deleteTask(deps, id),
   );
   const startedAtNs = nowNs();
   const { pid } = await steps.step('start task', (signal) =>
-    tasks.start({ containerId: id }, { signal, timeoutMs: LIMIT_MS }).catch(asBadCommand('config.command')),
+    tasks.start({ containerId: id }, { signal, timeoutMs: LIMIT_MS }).catch(badCommand),
   );
   await steps.step('record start', async () => {
     await deps.state.updateContainer(id, (current) => {
@@ -106,6 +108,12 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
     });
   });
   deps.exits.watch(id);
+}
+
+/** An image that has gone says nothing; what the request does not name is the image's then. */
+function origins(deps: ContainerDeps, { config, imageId }: Container): Origins {
+  const image = deps.images.get(imageId)?.config ?? {};
+  return { program: programOrigin(config, image), directory: directoryOrigin(config) };
 }
 
 async function openStreams(

@@ -1,6 +1,7 @@
 import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import type { ImageConfig } from './image-config.js';
+import { fromRoot } from './paths.js';
 
 /**
  * The command of a container (CRI ContainerConfig.command and .args): `command` replaces the image's entrypoint, and
@@ -25,10 +26,20 @@ export function pauseArgs(image: ImageConfig, imageName: string): string[] {
   return args;
 }
 
+/** What names the program that a container runs: a field of the request, or a part of the image. For messages. */
+export function programOrigin(config: Pick<ContainerConfig, 'command' | 'args'>, image: ImageConfig): string {
+  if (config.command.length > 0) return 'config.command';
+  if (entrypointOf(image).length > 0) return 'ENTRYPOINT of the image';
+  return config.args.length > 0 ? 'config.args' : 'CMD of the image';
+}
+
+/** What names the directory that a container starts in, as `programOrigin`. */
+export const directoryOrigin = (config: Pick<ContainerConfig, 'working_dir'>): string =>
+  config.working_dir === '' ? 'WORKDIR of the image' : 'config.working_dir';
+
 /** The request's working directory, else the image's, else `/`; always absolute. */
 export function workingDirectory(workingDir: string, image: ImageConfig): string {
-  const chosen = workingDir || image.config?.WorkingDir || '/';
-  return chosen.startsWith('/') ? chosen : `/${chosen}`;
+  return fromRoot(workingDir || image.config?.WorkingDir || '/');
 }
 
 /** `ENTRYPOINT [""]` is how a Dockerfile takes an inherited entrypoint away. */

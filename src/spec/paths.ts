@@ -5,3 +5,6 @@ export function cleanPath(path: string): string {
   const normal = posix.normalize(path);
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
+
+/** The path itself when it is absolute, otherwise from the root. `..` and links stay: the runtime resolves them inside. */
+export const fromRoot = (path: string): string => (path.startsWith('/') ? path : `/${path}`);

@@ -18,6 +18,8 @@ export interface TinyOptions {
   readonly architecture?: string;
   /** LABELs, in its configuration. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** More of its execution parameters, such as `{ Entrypoint: ['/app'] }`. */
+  readonly execution?: Readonly<Record<string, unknown>>;
   /** Of the manifest. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** Instead of a file that is random. */
@@ -32,7 +34,7 @@ export function tinyImage(options: TinyOptions = {}): TinyImage {
   const config = jsonBlob('application/vnd.oci.image.config.v1+json', {
     os: 'linux',
     architecture: options.architecture ?? goArch(),
-    config: { User: options.user ?? '', Cmd: ['/random'], Labels: options.labels ?? {} },
+    config: { User: options.user ?? '', Cmd: ['/random'], Labels: options.labels ?? {}, ...options.execution },
     rootfs: { type: 'layers', diff_ids: [digestOf(tar)] },
   });
   const manifest = jsonBlob('application/vnd.oci.image.manifest.v1+json', {

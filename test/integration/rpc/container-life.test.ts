@@ -11,6 +11,8 @@ import {
   type ContainerStatus,
 } from '../../../generated/runtime/v1/api.js';
 import { pullImage, runPod, type Container } from '../../harness/pod.js';
+import { tinyImage } from '../images/tiny-image.js';
+import { REPOSITORY, startRegistry } from '../images/tiny-registry.js';
 import { limitMs } from '../../harness/slowness.js';
 import { callWithin } from './deadline.js';
 import { assertFails, failureOf, startSuite, type BadRequest } from './suite.js';
@@ -65,15 +67,26 @@ test('a container starts once', async () => {
 });
 
 test('a command that cannot run: the call and the status say which, exit code 128, StartError', async (t) => {
-  const cases = [
+  const registry = await startRegistry();
+  t.after(() => registry.close());
+  // The command is a file of random bytes.
+  registry.put('command', tinyImage());
+  registry.put('entrypoint', tinyImage({ execution: { Entrypoint: ['/none'] } }));
+  const ofImage = (name: string) => ({ command: [], image: { image: `${registry.host}/${REPOSITORY}:${name}` } });
+  const cases: [string, Container, string][] = [
     ['does not exist', { command: ['/no/such/command'] }, '/no/such/command'],
     ['is not in the PATH', { command: ['no-such-command'] }, 'no-such-command'],
     ['is no program', { command: ['/etc/passwd'] }, '/etc/passwd'],
     ['is a directory', { command: ['/etc'] }, '/etc'],
-  ] as const;
+    ['of the entrypoint', { ...ofImage('entrypoint') }, 'ENTRYPOINT of the image: '],
+    ['of the image', { ...ofImage('command') }, 'CMD of the image: '],
+    ['of the arguments', { ...ofImage('command'), args: ['/nothing'] }, 'config.args: '],
+    ['of the request, though the image has one', { ...ofImage('entrypoint'), command: ['/none'] }, 'config.command: '],
+  ];
   for (const [name, config, culprit] of cases) {
     await t.test(name, async () => {
-      const id = await suite.pod.create({ command: [...config.command] });
+      if (config.image?.image) await pullImage(suite.crid, config.image.image);
+      const id = await suite.pod.create(config);
       const { code, message } = await failureOf(start(id));
       const status = await statusOf(id);
       assert.equal(code, 'INVALID_ARGUMENT', message);
