@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../base/errors.js';
 import type { SnapshotMount } from '../containerd/containerd.js';
 import { ensureDirectory } from '../host/paths.js';
 import { openRootfs, type Rootfs } from '../host/rootfs.js';
@@ -73,10 +74,17 @@ async function copyVolumes(
   return Promise.all(
     paths.map(async (path, index) => {
       const hostPath = join(root, String(index));
-      // One that is missing in the image, or no directory there, begins empty.
+      // One that is missing in the image begins empty.
       await ensureDirectory(hostPath, 0o755);
-      await rootfs.copyTree(path, hostPath, signal);
+      if (!(await rootfs.copyTree(path, hostPath, signal))) await refuseFile(rootfs, path);
       return { containerPath: join('/', path), hostPath };
     }),
   );
+}
+
+/** A directory cannot be mounted over a file: the runtime would find out at the start, and name neither image nor VOLUME. */
+async function refuseFile(rootfs: Rootfs, path: string): Promise<void> {
+  const found = await rootfs.stat(path);
+  if (found === undefined || found.kind === 'directory') return;
+  throw invalidArgument(`VOLUME "${path}" of the image`, 'the image has a file at this path');
 }
