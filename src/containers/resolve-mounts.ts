@@ -4,6 +4,7 @@ import { CriError, invalidArgument, isCode } from '../base/errors.js';
 import { lookAt, unanswered } from '../host/looks.js';
 import { mountOf, readMountInfo } from '../host/mounts.js';
 import { relabelTree } from '../host/selinux.js';
+import { fromRoot } from '../spec/paths.js';
 import { propagationCheck } from '../spec/propagation.js';
 import type { ResolvedMount } from '../spec/types.js';
 
@@ -29,7 +30,8 @@ export async function resolveMounts(
         await relabelTree(hostPath, mountLabel, `${field}.selinux_relabel`, signal);
       }
       return {
-        containerPath: mount.container_path,
+        // Runtimes take a relative one from the root (OCI runtime spec, "Mounts").
+        containerPath: fromRoot(mount.container_path),
         hostPath,
         readonly: mount.readonly,
         recursiveReadonly: mount.recursive_read_only,

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { access, realpath } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { NamespaceMode, type ContainerConfig, type Device } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
@@ -8,6 +8,7 @@ import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import { containerAppArmor } from '../spec/container-spec.js';
+import { fromRoot } from '../spec/paths.js';
 import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
 import type { ContainerSpecInput, ResolvedDevice } from '../spec/types.js';
 import { podFiles } from '../state/pod-view.js';
@@ -100,18 +101,16 @@ async function resolveDevices(devices: readonly Device[]): Promise<ResolvedDevic
   const resolved = await Promise.all(
     devices.map(async (device, index) => {
       const field = `config.devices[${index}]`;
-      const found = await lookAt('device', device.host_path, () => statDevice(device.host_path));
-      if (!found) throw invalidArgument(`${field}.host_path`, `"${device.host_path}" is not a device`);
-      if (found !== 'directory')
-        return [resolvedDevice(found, device.container_path || device.host_path, device.permissions)];
-      const below = await lookAt('devices below', device.host_path, () => listDevices(device.host_path));
-      return below.map((one) =>
-        resolvedDevice(
-          one,
-          join(device.container_path || device.host_path, relative(device.host_path, one.path)),
-          device.permissions,
-        ),
-      );
+      const { host_path } = device;
+      const path = fromRoot(device.container_path || host_path);
+      const found = await lookAt('device', host_path, () => statDevice(host_path));
+      if (!found) throw invalidArgument(`${field}.host_path`, `"${host_path}" is not a device`);
+      if (found !== 'directory') return [resolvedDevice(found, path, device.permissions)];
+      const [directory, below] = await lookAt('devices below', host_path, async () => {
+        const real = await realpath(host_path);
+        return [real, await listDevices(real)] as const;
+      });
+      return below.map((one) => resolvedDevice(one, join(path, relative(directory, one.path)), device.permissions));
     }),
   );
   return resolved.flat();

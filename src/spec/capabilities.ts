@@ -1,5 +1,4 @@
 import type { Capability } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
 import { DEFAULT_CAPABILITIES, KNOWN_CAPABILITIES } from './known-capabilities.js';
 import type { OciCapabilities } from './oci.js';
 
@@ -35,21 +34,14 @@ export function containerCapabilities(input: {
 /** The sets of the pause container: the default fourteen. */
 export const defaultCapabilities = (): OciCapabilities => capabilitySets(DEFAULT_CAPABILITIES, []);
 
-/** `CAP_CHOWN` for `chown`, `CHOWN` and `CAP_CHOWN`; `ALL` for `all`. The name may be unknown. */
+/**
+ * `CAP_CHOWN` for `chown`, `CHOWN` and `CAP_CHOWN`; `ALL` for `all`. The name may be unknown: the API server admits any,
+ * and the runtime warns of one that the kernel does not have (OCI runtime spec, "Linux Process").
+ */
 export function canonicalCapability(name: string): string {
   const upper = name.toUpperCase();
   if (upper === ALL) return ALL;
   return upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
-}
-
-/** INVALID_ARGUMENT for the first name that Linux does not have. */
-export function checkCapabilityNames(names: readonly string[], field: string): void {
-  for (const [index, name] of names.entries()) {
-    const canonical = canonicalCapability(name);
-    if (canonical !== ALL && !KNOWN_CAPABILITIES.includes(canonical)) {
-      throw invalidArgument(`${field}[${index}]`, `unknown capability "${name}"`);
-    }
-  }
 }
 
 /** What a process may hold, from the text of its /proc/PID/status (`CapPrm`, a mask in hex). */

@@ -9,12 +9,18 @@ import { cleanPath } from './paths.js';
  */
 export function containerLogPath(directory: string, path: string): string | undefined {
   if (directory === '' || path === '') return undefined;
-  if (!posix.isAbsolute(directory)) throw invalidArgument('sandbox_config.log_directory', 'must be absolute');
-  checkInside(directory, 'sandbox_config.log_directory');
+  checkLogDirectory(directory, 'sandbox_config.log_directory');
   checkInside(path, 'config.log_path');
   const joined = cleanPath(posix.join(directory, path));
   if (joined === cleanPath(directory)) throw invalidArgument('config.log_path', `"${path}" names no file`);
   return joined;
+}
+
+/** INVALID_ARGUMENT for a directory that is not absolute or has `..`; "" means no logs. */
+export function checkLogDirectory(directory: string, field: string): void {
+  if (directory === '') return;
+  if (!posix.isAbsolute(directory)) throw invalidArgument(field, 'must be absolute');
+  checkInside(directory, field);
 }
 
 function checkInside(path: string, field: string): void {

@@ -1,7 +1,7 @@
 import { invalidArgument } from '../base/errors.js';
 import { defaultMounts, HOST_SYS_MOUNT } from './default-mounts.js';
 import type { OciMount } from './oci.js';
-import { cleanPath } from './paths.js';
+import { cleanPath, fromRoot } from './paths.js';
 import type { ContainerSpecInput, ResolvedMount } from './types.js';
 import { ociMapping, type UserNamespaceMappings } from './user-namespace.js';
 
@@ -112,7 +112,7 @@ function extraMounts(input: ContainerMountsInput): OciMount[] {
     ...files.flatMap(([path, source]) => (source ? [bind(path, source, readonlyRootfs, true)] : [])),
     // Not mapped: tmpfs cannot be before Linux 6.3, and the pod's shm belongs to the pod's root anyway.
     ...(podMounts.shm === '' ? [] : [bind('/dev/shm', podMounts.shm, false, false)]),
-    ...volumes.map(({ containerPath, hostPath }) => bind(absolute(containerPath), hostPath, false, true)),
+    ...volumes.map(({ containerPath, hostPath }) => bind(fromRoot(containerPath), hostPath, false, true)),
   ];
 }
 
@@ -143,7 +143,5 @@ function rootfsPropagation(mounts: readonly ResolvedMount[]): 'rshared' | 'rslav
   if (mounts.some(({ propagation }) => propagation === 'rslave')) return 'rslave';
   return undefined;
 }
-
-const absolute = (path: string): string => (path.startsWith('/') ? path : `/${path}`);
 
 const depthOf = (path: string): number => cleanPath(path).split('/').filter(Boolean).length;

@@ -40,7 +40,9 @@ export function checkSysctls(
     if (/[\u0000\r\n+=]/.test(value)) throw invalidArgument(where, 'a line break, NUL, "+" or "=" in the value');
     const namespace = namespaceOf(dotted(name));
     if (namespace === undefined) throw invalidArgument(where, 'is not a namespaced sysctl');
-    const host = namespace === 'network' ? namespaces?.network : namespaces?.ipc;
+    if (dotted(name) === 'kernel.hostname') throw invalidArgument(where, 'is what config.hostname sets');
+    // A pod shares the host's UTS namespace when it shares the network.
+    const host = namespace === 'IPC' ? namespaces?.ipc : namespaces?.network;
     if (host === NamespaceMode.NODE) throw invalidArgument(where, `the pod's ${namespace} namespace is the host's`);
   }
 }
@@ -61,10 +63,13 @@ const IPC_SYSCTLS: ReadonlySet<string> = new Set([
   'kernel.shmmni',
   'kernel.shm_rmid_forced',
 ]);
+const UTS_SYSCTLS: ReadonlySet<string> = new Set(['kernel.domainname', 'kernel.hostname']);
 
-function namespaceOf(name: string): 'network' | 'ipc' | undefined {
+/** As runc has it (libcontainer/configs/validate). */
+function namespaceOf(name: string): 'network' | 'IPC' | 'UTS' | undefined {
   if (name.startsWith('net.')) return 'network';
-  return IPC_SYSCTLS.has(name) || name.startsWith('fs.mqueue.') ? 'ipc' : undefined;
+  if (UTS_SYSCTLS.has(name)) return 'UTS';
+  return IPC_SYSCTLS.has(name) || name.startsWith('fs.mqueue.') ? 'IPC' : undefined;
 }
 
 /** `net.ipv4.conf.eth0/1.x` for `net/ipv4/conf/eth0.1/x`: the first separator says which of the two is meant. */

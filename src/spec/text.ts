@@ -2,7 +2,10 @@ import { invalidArgument } from '../base/errors.js';
 
 /** Checks of texts that a request carries. Each throws INVALID_ARGUMENT with the field's path. */
 
-/** No NUL byte in any text of a message, keys of maps included: the kernel would cut a path or a value off there. */
+/**
+ * Refuses a NUL byte in any text of a message, keys of maps included: the kernel would cut a path or a value off there.
+ * Annotations are free text that the kernel never sees.
+ */
 export function checkNoNul(message: unknown, field: string): void {
   if (typeof message === 'string') {
     if (message.includes('\0')) throw invalidArgument(field, 'a NUL byte');
@@ -13,7 +16,7 @@ export function checkNoNul(message: unknown, field: string): void {
   } else if (typeof message === 'object' && message !== null) {
     for (const [key, value] of Object.entries(message)) {
       checkNoNul(key, `key of ${field}`);
-      checkNoNul(value, `${field}.${key}`);
+      if (key !== 'annotations') checkNoNul(value, `${field}.${key}`);
     }
   }
 }
@@ -23,16 +26,14 @@ export function checkNoControl(text: string, field: string): void {
   if (/[\u0000-\u001f\u007f]/.test(text)) throw invalidArgument(field, 'a control character');
 }
 
-/** One word of a line-based file: neither control characters nor blanks. */
-export function checkWord(text: string, field: string): void {
-  checkNoControl(text, field);
-  if (text === '' || /\s/.test(text)) throw invalidArgument(field, 'must be one word');
+/** Refuses a line break: in a file of lines it would add a line. */
+export function checkOneLine(text: string, field: string): void {
+  if (/[\n\r]/.test(text)) throw invalidArgument(field, 'a line break');
 }
 
-/** Absolute, and without `..`: what that means depends on links, so that no two readers agree. */
+/** `..` may stand in it: the kernel or the runtime resolves it, on the host or inside the container. */
 export function checkAbsolutePath(path: string, field: string): void {
   if (!path.startsWith('/')) throw invalidArgument(field, `"${path}" is not an absolute path`);
-  checkNoClimb(path, field);
 }
 
 export function checkNoClimb(path: string, field: string): void {

@@ -2,8 +2,9 @@ import type { KeyValue } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import { checkNoControl } from './text.js';
 
-/** MAX_ARG_STRLEN: exec(2) refuses a longer `NAME=value`. */
-const MAX_LINE_BYTES = 128 * 1024 - 1;
+/** MAX_ARG_STRLEN, 32 pages: exec(2) refuses a longer `NAME=value`. Elsewhere than on x86 a page may have 64 KiB. */
+const PAGE_BYTES = process.arch === 'x64' ? 4096 : 65_536;
+const MAX_LINE_BYTES = 32 * PAGE_BYTES - 1;
 /** Three quarters of the kernel's _STK_LIM: no stack limit lets arguments and environment have more. */
 const MAX_TOTAL_BYTES = 6 * 1024 * 1024;
 

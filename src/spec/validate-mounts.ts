@@ -2,11 +2,11 @@ import { MountPropagation, type Device, type IDMapping, type Mount } from '../..
 import { invalidArgument } from '../base/errors.js';
 import { checkAbsolutePath, checkEnum, checkNoClimb } from './text.js';
 
-/** INVALID_ARGUMENT for a mount that contradicts itself or whose paths are not absolute and clean. */
+/** INVALID_ARGUMENT for a mount that contradicts itself, has no target, or whose source is relative to no directory. */
 export function checkMounts(mounts: readonly Mount[], field: string): void {
   for (const [index, mount] of mounts.entries()) {
     const where = `${field}[${index}]`;
-    checkAbsolutePath(mount.container_path, `${where}.container_path`);
+    if (mount.container_path === '') throw invalidArgument(`${where}.container_path`, 'must be given');
     checkEnum(mount.propagation, MountPropagation, `${where}.propagation`);
     checkMappings(mount.uidMappings, `${where}.uidMappings`);
     checkMappings(mount.gidMappings, `${where}.gidMappings`);
@@ -22,12 +22,10 @@ export function checkMounts(mounts: readonly Mount[], field: string): void {
   }
 }
 
-/** INVALID_ARGUMENT for a device with paths that are not absolute, or permissions other than some of `rwm`. */
+/** INVALID_ARGUMENT for a device whose path on the host is not absolute, or permissions other than some of `rwm`. */
 export function checkDevices(devices: readonly Device[], field: string): void {
   for (const [index, device] of devices.entries()) {
     const where = `${field}[${index}]`;
-    // Without a path of its own it lies where it does on the host.
-    if (device.container_path !== '') checkAbsolutePath(device.container_path, `${where}.container_path`);
     checkAbsolutePath(device.host_path, `${where}.host_path`);
     if (!/^[rwm]{1,3}$/.test(device.permissions)) {
       throw invalidArgument(`${where}.permissions`, `expected some of "rwm", received "${device.permissions}"`);

@@ -7,7 +7,6 @@ import {
   type NamespaceOption,
 } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
-import { checkCapabilityNames } from './capabilities.js';
 import { chooseProfile } from './security-profile.js';
 import { checkSelinuxOptions } from './selinux.js';
 import { checkAbsolutePath, checkEnum, checkNoControl, checkRange } from './text.js';
@@ -35,9 +34,6 @@ export function checkContainerSecurityContext(context: LinuxContainerSecurityCon
   checkSelinuxOptions(context.selinux_options, `${field}.selinux_options`);
   checkSeccomp(context, field);
   chooseProfile(context.apparmor, context.apparmor_profile, '', `${field}.apparmor`);
-  for (const list of ['add_capabilities', 'drop_capabilities', 'add_ambient_capabilities'] as const) {
-    checkCapabilityNames(context.capabilities?.[list] ?? [], `${field}.capabilities.${list}`);
-  }
   for (const list of ['masked_paths', 'readonly_paths'] as const) {
     for (const [index, path] of context[list].entries()) checkAbsolutePath(path, `${field}.${list}[${index}]`);
   }

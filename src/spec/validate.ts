@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import {
+  NamespaceMode,
   Protocol,
   Signal,
   type ContainerConfig,
@@ -11,9 +12,17 @@ import { invalidArgument } from '../base/errors.js';
 import { cdiDeviceNames } from './cdi.js';
 import { checkCgroupParent } from './cgroup-path.js';
 import { checkLabels } from './labels.js';
-import { containerLogPath } from './log-path.js';
+import { checkLogDirectory, containerLogPath } from './log-path.js';
 import { checkSysctls } from './sysctls.js';
-import { checkAbsolutePath, checkAnnotations, checkEnum, checkNoNul, checkRange, checkWord } from './text.js';
+import {
+  checkAbsolutePath,
+  checkAnnotations,
+  checkEnum,
+  checkNoControl,
+  checkNoNul,
+  checkOneLine,
+  checkRange,
+} from './text.js';
 import { checkEnvs } from './validate-env.js';
 import { checkDevices, checkMounts } from './validate-mounts.js';
 import { checkResources } from './validate-resources.js';
@@ -28,8 +37,8 @@ export function validateSandboxConfig(config: PodSandboxConfig): void {
   if (config.metadata.name === '') throw invalidArgument('config.metadata.name', 'must not be empty');
   if (config.windows !== undefined) throw invalidArgument('config.windows', 'this is Linux');
   checkNoNul(config, 'config');
-  checkHostname(config.hostname);
-  if (config.log_directory !== '') checkAbsolutePath(config.log_directory, 'config.log_directory');
+  checkHostname(config);
+  checkLogDirectory(config.log_directory, 'config.log_directory');
   checkLabels(config.labels, 'config.labels');
   checkAnnotations(config.annotations, 'config.annotations');
   checkDns(config.dns_config);
@@ -66,18 +75,23 @@ export function validateContainerConfig(config: ContainerConfig): void {
 /** What sethostname(2) takes. */
 const MAX_HOSTNAME_BYTES = 64;
 
-function checkHostname(hostname: string): void {
+/** A hostname belongs to the UTS namespace, which a pod on the host's network does not have. runc refuses both together. */
+function checkHostname({ hostname, linux }: PodSandboxConfig): void {
   if (hostname === '') return;
-  checkWord(hostname, 'config.hostname');
+  checkNoControl(hostname, 'config.hostname');
+  if (linux?.security_context?.namespace_options?.network === NamespaceMode.NODE) {
+    throw invalidArgument('config.hostname', "must be empty for a pod on the host's network");
+  }
   if (Buffer.byteLength(hostname) > MAX_HOSTNAME_BYTES) {
     throw invalidArgument('config.hostname', `longer than ${MAX_HOSTNAME_BYTES} bytes`);
   }
 }
 
-/** Each becomes a word of a line of resolv.conf: a line break would add a line. */
+/** Each stands in a line of resolv.conf. Kubernetes takes options as free text, also two in one entry. */
 function checkDns(dns: DNSConfig | undefined): void {
   for (const list of ['servers', 'searches', 'options'] as const) {
-    for (const [index, word] of (dns?.[list] ?? []).entries()) checkWord(word, `config.dns_config.${list}[${index}]`);
+    for (const [index, word] of (dns?.[list] ?? []).entries())
+      checkOneLine(word, `config.dns_config.${list}[${index}]`);
   }
 }
 
@@ -89,7 +103,8 @@ function checkPortMappings(mappings: readonly PortMapping[]): void {
     checkEnum(mapping.protocol, Protocol, `${field}.protocol`);
     checkRange(mapping.container_port, 0, MAX_PORT, `${field}.container_port`);
     checkRange(mapping.host_port, 0, MAX_PORT, `${field}.host_port`);
-    if (mapping.host_ip !== '' && isIP(mapping.host_ip) === 0) {
+    // Without a port of the host there is nothing to map, and no plugin reads the address.
+    if (mapping.host_port !== 0 && mapping.host_ip !== '' && isIP(mapping.host_ip) === 0) {
       throw invalidArgument(`${field}.host_ip`, `"${mapping.host_ip}" is not an IP address`);
     }
   }

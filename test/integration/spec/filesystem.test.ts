@@ -199,6 +199,46 @@ const rules: Rule[] = [
     expected: 'search a.example b.example\nnameserver 10.9.8.7\noptions ndots:5',
   },
   {
+    name: 'resolv.conf with two options in one entry, and the root as search domain',
+    pod: 'free options',
+    command: 'cat /etc/resolv.conf',
+    expected: 'search .\nnameserver 10.9.8.7\noptions timeout:1 attempts:3 edns0',
+  },
+  {
+    name: 'paths with "..": resolved on the host for a source, inside the container for a target and the directory',
+    config: async ({ suite: { stack } }) => {
+      const folder = await mkdtemp(join(stack.dir, 'dots-'));
+      await mkdir(join(folder, 'elsewhere', 'below'), { recursive: true });
+      await writeFile(join(folder, 'elsewhere', 'file'), 'by the link\n');
+      await symlink('elsewhere/below', join(folder, 'link'));
+      return {
+        working_dir: '/usr/../tmp',
+        mounts: [
+          // As the kernel has it: what lies above the link's target, not above the link.
+          { container_path: '/srv/../dotted', host_path: `${folder}/link/..` },
+          { container_path: '/../../../confined', host_path: folder },
+          { container_path: 'relative', host_path: folder },
+        ],
+        devices: [{ host_path: '/dev/../dev/null', container_path: '/dev/../dev/dotted', permissions: 'rw' }],
+      };
+    },
+    command: 'pwd; cat /dotted/file; ls /confined /relative; ls /dev/dotted',
+    expected: [
+      ...[
+        '/tmp',
+        'by the link',
+        '/confined:',
+        'elsewhere',
+        'link',
+        '',
+        '/relative:',
+        'elsewhere',
+        'link',
+        '/dev/dotted',
+      ],
+    ].join('\n'),
+  },
+  {
     name: 'resolv.conf can be written where the root can',
     pod: 'named',
     command: `${mounted('/etc/resolv.conf')} | grep -c " rw,"`,
@@ -287,5 +327,8 @@ testRules(suite, rules, {
   named: {
     hostname: 'of-the-pod',
     dns_config: { servers: ['10.9.8.7'], searches: ['a.example', 'b.example'], options: ['ndots:5'] },
+  },
+  'free options': {
+    dns_config: { servers: ['10.9.8.7'], searches: ['.'], options: ['timeout:1 attempts:3', 'edns0'] },
   },
 });

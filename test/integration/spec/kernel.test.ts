@@ -225,8 +225,8 @@ const kinds: Rule[] = [
   {
     name: 'sysctls of the pod',
     pod: 'sysctls',
-    command: 'cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced',
-    expected: '1\n1',
+    command: 'cat /proc/sys/net/ipv4/ip_forward /proc/sys/kernel/shm_rmid_forced /proc/sys/kernel/domainname',
+    expected: '1\n1\nnis.example',
   },
   { name: 'everyone may use low ports', command: 'cat /proc/sys/net/ipv4/ip_unprivileged_port_start', expected: '0' },
   { name: 'everyone may ping', command: 'cat /proc/sys/net/ipv4/ping_group_range', expected: '0\t2147483647' },
@@ -406,7 +406,11 @@ testRules(suite, [...cgroups, ...kinds, ...userNamespaces, ...devices], {
   'node pid': namespaces({ namespace_options: { pid: NODE } }),
   'node net': namespaces({ namespace_options: { network: NODE } }),
   'node ipc': namespaces({ namespace_options: { ipc: NODE } }),
-  sysctls: { linux: { sysctls: { 'net.ipv4.ip_forward': '1', 'kernel.shm_rmid_forced': '1' } } },
+  sysctls: {
+    linux: {
+      sysctls: { 'net.ipv4.ip_forward': '1', 'kernel.shm_rmid_forced': '1', 'kernel.domainname': 'nis.example' },
+    },
+  },
   userns: {
     linux: {
       sysctls: { 'net.ipv4.ip_forward': '1' },

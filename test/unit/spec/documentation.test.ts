@@ -28,7 +28,7 @@ function references(): string[] {
 test('docs/spec.md: its last column names tests that exist', () => {
   // A rule of a table is a test, too.
   const title = /(?:^ *test\(|\bname: )(['"`])(.*?)\1,/gm;
-  const titles = ['test/unit/spec', 'test/integration/spec', 'test/vm'].flatMap((folder) =>
+  const titles = ['test/unit/spec', 'test/integration/spec', 'test/integration/rpc', 'test/vm'].flatMap((folder) =>
     readdirSync(join(packageFolder(), folder))
       .filter((name) => name.endsWith('.test.ts'))
       .flatMap((name) =>

@@ -302,6 +302,7 @@ test('sysctls: only those of namespaces that the pod has', () => {
     'kernel.shmmax',
     'kernel.sem',
     'fs.mqueue.msg_max',
+    'kernel.domainname',
   ];
   const bad = ['kernel.core_pattern', 'vm.swappiness', 'kernel/core_pattern', 'kernel.shm.core_pattern', 'fs.mqueuex'];
   assert.deepEqual(
@@ -311,13 +312,17 @@ test('sysctls: only those of namespaces that the pod has', () => {
       check('net.core.somaxconn', '1', { network: NamespaceMode.NODE }),
       check('kernel.sem', '1', { ipc: NamespaceMode.NODE }),
       check('net.core.somaxconn', '1', { ipc: NamespaceMode.NODE }),
+      check('kernel/domainname', '1', { network: NamespaceMode.NODE }),
+      check('kernel.hostname'),
     ],
     [
       good.map(() => 'nothing thrown'),
       bad.map((name) => `INVALID_ARGUMENT f["${name}"]: is not a namespaced sysctl`),
       'INVALID_ARGUMENT f["net.core.somaxconn"]: the pod\'s network namespace is the host\'s',
-      'INVALID_ARGUMENT f["kernel.sem"]: the pod\'s ipc namespace is the host\'s',
+      'INVALID_ARGUMENT f["kernel.sem"]: the pod\'s IPC namespace is the host\'s',
       'nothing thrown',
+      'INVALID_ARGUMENT f["kernel/domainname"]: the pod\'s UTS namespace is the host\'s',
+      'INVALID_ARGUMENT f["kernel.hostname"]: is what config.hostname sets',
     ],
   );
 });
