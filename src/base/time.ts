@@ -1,16 +1,48 @@
 import { CriError } from './errors.js';
 
+/** Node fires a timer at once when it gets more (https://nodejs.org/api/timers.html#settimeoutcallback-delay-args). */
+export const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/**
+ * The wall clock, in milliseconds since the epoch, for what is shown or stored. It may step forwards and backwards:
+ * measure durations and deadlines with `performance.now()`.
+ */
+export const wallMs = (): number => Date.now();
+
+export interface Timer {
+  clear(): void;
+}
+
+/** Calls `onEnd` after `ms`, however long that is; never when it is Infinity. */
+export function startTimer(ms: number, onEnd: () => void): Timer {
+  const endMs = performance.now() + ms;
+  let timer: NodeJS.Timeout | undefined;
+  const wait = (remainingMs: number): void => {
+    if (remainingMs <= MAX_TIMER_MS) timer = setTimeout(onEnd, Math.max(0, remainingMs));
+    else timer = setTimeout(() => wait(endMs - performance.now()), MAX_TIMER_MS);
+  };
+  wait(ms);
+  return { clear: () => clearTimeout(timer) };
+}
+
+/** A signal that aborts after `ms`, however long that is. `clear` releases its timer. */
+export function timeoutSignal(ms: number): Timer & { readonly signal: AbortSignal } {
+  const controller = new AbortController();
+  const late = (): void => controller.abort(new CriError('DEADLINE_EXCEEDED', `not done within ${ms / 1000} s`));
+  return { signal: controller.signal, ...startTimer(ms, late) };
+}
+
 /** Resolves after `ms`; rejects at once when `signal` aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {
-      clearTimeout(timer);
+      timer.clear();
       reject(CriError.from(signal?.reason));
     };
-    const timer = setTimeout(() => {
+    const timer = startTimer(ms, () => {
       signal?.removeEventListener('abort', onAbort);
       resolve();
-    }, ms);
+    });
     if (signal?.aborted) onAbort();
     else signal?.addEventListener('abort', onAbort, { once: true });
   });

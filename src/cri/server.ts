@@ -2,7 +2,7 @@ import { createServer as createGrpcServer, type ServiceImplementation, type Serv
 import type { Logger } from '../base/log.js';
 import type { Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
-import { deadlineInterceptor } from './deadline.js';
+import { deadlineInterceptor, readFarDeadlines } from './deadline.js';
 import { requestMiddleware, type AnsweredCall } from './middleware.js';
 import type { implement } from './service.js';
 import { clearSocket, protectSocket, socketPath } from './socket.js';
@@ -29,6 +29,7 @@ export async function serve(options: {
   underWay?: CallsUnderWay;
 }): Promise<CriServer> {
   const path = socketPath(options.listen);
+  readFarDeadlines();
   const server = createGrpcServer({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,

@@ -1,13 +1,15 @@
 import { randomUUID } from 'node:crypto';
 import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import { startTimer, wallMs, type Timer } from '../base/time.js';
 import { createSteps, type Steps, type StepHook } from './steps.js';
+import { createTurns, type Turns } from './turns.js';
 
 /** Who asked, and how long they wait. The operation itself may outlive both. */
 export interface Caller {
   /** Aborts when the caller has gone or its deadline has passed. */
   readonly signal?: AbortSignal | undefined;
-  /** Milliseconds since the epoch. The answer is sent a little before it, so that it says which step is waited on. */
+  /** On the monotonic clock (`performance.now()`). The answer comes a little before it, and says which step is waited on. */
   readonly deadlineMs?: number | undefined;
 }
 
@@ -18,8 +20,13 @@ export interface OperationRequest<T> {
   readonly subject: string;
   /** One operation at a time runs under a key; `pod:ID`, `container:ID`, `pod-name:NAME`, `image:REF`. */
   readonly key: string;
-  /** A second request of the same kind, key and fingerprint joins the one that runs. */
+  /**
+   * A second request of the same kind, key and fingerprint joins the operation that runs, if it is the last on that key
+   * or one that has given the key away while it waits.
+   */
   readonly fingerprint?: string | undefined;
+  /** Kinds on the same key that do not hold this one up: they are aborted when it wants the key. */
+  readonly cutsShort?: readonly string[] | undefined;
   readonly caller: Caller;
   /** The longest that the operation may run, whoever waits for it. */
   readonly limitMs: number;
@@ -66,48 +73,44 @@ interface Running {
   readonly startedAtMs: number;
   readonly steps: Steps;
   readonly outcome: Promise<unknown>;
+  /** While it has given the key away. */
+  aside: boolean;
   waiters: number;
+}
+
+/** The operations on one key, in order of arrival, and which of them has its turn. */
+interface Queue {
+  readonly turns: Turns<Running>;
+  readonly all: Set<Running>;
 }
 
 /** The caller gets its answer this long before its deadline, at most a tenth of what it gave. */
 const ANSWER_EARLY_MS = 500;
-/** Timers wrap above this one, and would ring at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export function createOperations(options: { log: Logger; hook?: StepHook }): Operations {
-  /** Every running operation, by key in order of arrival: the first one works, the others wait for it. */
-  const queues = new Map<string, Running[]>();
+  const queues = new Map<string, Queue>();
 
   const start = <T>(request: OperationRequest<T>): Running => {
-    const id = randomUUID();
-    const log = logOf(options.log).child({ operation: request.kind, subject: request.subject });
-    const ahead = queues.get(request.key) ?? [];
-    const steps = createSteps({ kind: request.kind, limitMs: request.limitMs, log, hook: options.hook });
-    const outcome = (async () => {
-      try {
-        await turnOf(ahead, steps);
-        return await runToEnd(request, steps, log);
-      } finally {
-        steps.end();
-      }
-    })();
-    const running: Running = { id, request, startedAtMs: Date.now(), steps, outcome, waiters: 0 };
-    queues.set(request.key, [...ahead, running]);
+    const queue: Queue = queues.get(request.key) ?? { turns: createTurns(), all: new Set() };
+    queues.set(request.key, queue);
+    const running = begin(queue, request, options);
+    queue.all.add(running);
     const leaveQueue = (): void => {
-      const rest = (queues.get(request.key) ?? []).filter((other) => other !== running);
-      if (rest.length > 0) queues.set(request.key, rest);
-      else queues.delete(request.key);
+      queue.all.delete(running);
+      queue.turns.release(running);
+      if (queue.all.size === 0) queues.delete(request.key);
     };
-    outcome.then(leaveQueue, leaveQueue).catch(() => undefined);
+    running.outcome.then(leaveQueue, leaveQueue).catch(() => undefined);
     return running;
   };
 
-  const all = (): Running[] => [...queues.values()].flat();
+  const all = (): Running[] => [...queues.values()].flatMap((queue) => [...queue.all]);
 
   return {
     async run<T>(request: OperationRequest<T>): Promise<T> {
-      const last = queues.get(request.key)?.at(-1);
-      const joined = last && isEqual(last.request, request) ? last : undefined;
+      const before = [...(queues.get(request.key)?.all ?? [])];
+      const last = before.at(-1);
+      const joined = before.find((other) => (other === last || other.aside) && isEqual(other.request, request));
       if (joined)
         logOf(options.log).info({ operation: request.kind, subject: request.subject }, 'joined the running operation');
       const running = joined ?? start(request);
@@ -128,7 +131,7 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
         steps: steps.running(),
       })),
     isBusy: (key, kinds) =>
-      (queues.get(key) ?? []).some(({ request }) => kinds === undefined || kinds.includes(request.kind)),
+      [...(queues.get(key)?.all ?? [])].some(({ request }) => kinds === undefined || kinds.includes(request.kind)),
     async drain(timeoutMs) {
       const settled = Promise.allSettled(all().map((running) => running.outcome));
       let timer: NodeJS.Timeout | undefined;
@@ -142,18 +145,59 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
 /** Milliseconds until the caller must have its answer, a little before its deadline; undefined when it has none. */
 export function answerDueInMs({ deadlineMs }: Caller): number | undefined {
   if (deadlineMs === undefined) return undefined;
-  const remainingMs = deadlineMs - Date.now();
-  return Math.min(MAX_TIMER_MS, Math.max(0, remainingMs - Math.min(ANSWER_EARLY_MS, remainingMs / 10)));
+  const remainingMs = deadlineMs - performance.now();
+  return Math.max(0, remainingMs - Math.min(ANSWER_EARLY_MS, remainingMs / 10));
 }
 
 const isEqual = (a: OperationRequest<unknown>, b: OperationRequest<unknown>): boolean =>
   a.kind === b.kind && a.key === b.key && a.fingerprint !== undefined && a.fingerprint === b.fingerprint;
 
-async function runToEnd<T>(request: OperationRequest<T>, steps: Steps, log: Logger): Promise<T> {
+function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Logger; hook?: StepHook }): Running {
+  const log = logOf(options.log).child({ operation: request.kind, subject: request.subject });
+  const key = {
+    take: async () => {
+      await turnOf(queue, running);
+      running.aside = false;
+    },
+    release: () => {
+      running.aside = true;
+      queue.turns.release(running);
+    },
+  };
+  const steps = createSteps({ kind: request.kind, limitMs: request.limitMs, log, hook: options.hook, key });
+  // The work begins once `running` is whole.
+  const outcome = Promise.resolve().then(async () => {
+    try {
+      await turnOf(queue, running);
+      return await runToEnd(request, steps, log, () => queue.turns.take(running));
+    } finally {
+      steps.end();
+    }
+  });
+  const running: Running = {
+    id: randomUUID(),
+    request,
+    startedAtMs: wallMs(),
+    steps,
+    outcome,
+    aside: false,
+    waiters: 0,
+  };
+  return running;
+}
+
+/** `takeKey`: undo needs it, also where a step had given it away when it failed. */
+async function runToEnd<T>(
+  request: OperationRequest<T>,
+  steps: Steps,
+  log: Logger,
+  takeKey: () => Promise<void>,
+): Promise<T> {
   try {
     return await request.work(steps);
   } catch (thrown) {
     const error = CriError.from(thrown);
+    await takeKey();
     const failed = await steps.undo();
     log.warn({ err: error.message, code: error.code, undoFailed: failed }, 'operation failed');
     await request.onFailed?.(error, failed);
@@ -161,17 +205,33 @@ async function runToEnd<T>(request: OperationRequest<T>, steps: Steps, log: Logg
   }
 }
 
-/** Waits for all that came before: the last of them may give up its own wait while the first still works. */
-async function turnOf(ahead: readonly Running[], steps: Steps): Promise<void> {
-  const last = ahead.at(-1);
-  if (!last) return;
-  await steps.step(`wait for ${last.request.kind}`, () => Promise.allSettled(ahead.map(({ outcome }) => outcome)));
+/** Takes the key, at once or as a step that names the operation that has it. */
+async function turnOf({ turns, all }: Queue, running: Running): Promise<void> {
+  const { kind, cutsShort } = running.request;
+  for (const { request, steps } of all) {
+    if (cutsShort?.includes(request.kind)) steps.abort(new CriError('ABORTED', `cut short by ${kind}`));
+  }
+  const { holder } = turns;
+  if (holder === undefined || holder === running) return turns.take(running);
+  await running.steps.step(
+    `wait for ${holder.request.kind}`,
+    (signal) => turns.take(running, signal),
+    undefined,
+    // The operation's own limit is the one that counts.
+    { timeoutMs: Infinity, waitingOn: () => turns.holder && describeHolder(turns.holder) },
+  );
+}
+
+/** `stop container 3f2a… (send SIGKILL: waiting 3 s for …)`. */
+function describeHolder({ request: { kind, subject }, steps }: Running): string {
+  const step = steps.describe();
+  return `${kind} ${subject}${step === undefined ? '' : ` (${step})`}`;
 }
 
 /** Waits for the outcome, but no longer than the caller does. */
 async function untilCallerLeaves(running: Running, caller: Caller): Promise<unknown> {
   const { kind, subject, fingerprint } = running.request;
-  let timer: NodeJS.Timeout | undefined;
+  let timer: Timer | undefined;
   let onAbort: (() => void) | undefined;
   const left = new Promise<never>((_, reject) => {
     const leave = (): void => {
@@ -183,12 +243,12 @@ async function untilCallerLeaves(running: Running, caller: Caller): Promise<unkn
     if (caller.signal?.aborted) return leave();
     caller.signal?.addEventListener('abort', leave, { once: true });
     const dueMs = answerDueInMs(caller);
-    if (dueMs !== undefined) timer = setTimeout(leave, dueMs);
+    if (dueMs !== undefined) timer = startTimer(dueMs, leave);
   });
   try {
     return await Promise.race([running.outcome, left]);
   } finally {
-    clearTimeout(timer);
+    timer?.clear();
     if (onAbort) caller.signal?.removeEventListener('abort', onAbort);
   }
 }

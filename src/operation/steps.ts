@@ -2,6 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { inSpan } from '../base/in-span.js';
+import { sleep, startTimer, wallMs } from '../base/time.js';
 
 export interface StepOptions {
   /** Time for the step itself; DEADLINE_EXCEEDED names it when it runs out. */
@@ -10,6 +11,18 @@ export interface StepOptions {
   readonly windDownMs?: number | undefined;
   /** What it waits on right now, for whoever asks why: `plugin bridge`. */
   readonly waitingOn?: (() => string | undefined) | undefined;
+  /**
+   * The step only waits: other operations on the same key run meanwhile. The operation takes the key again after it,
+   * before those that have not had it yet, so read anew whatever they may have changed. Not for a step that runs beside
+   * others of its operation.
+   */
+  readonly givesKeyAway?: boolean | undefined;
+}
+
+/** The key of the operation that the steps belong to. */
+export interface KeyOfSteps {
+  take(): Promise<void>;
+  release(): void;
 }
 
 /** The named steps of one operation. */
@@ -26,7 +39,9 @@ export interface Steps {
     undo?: () => Promise<void>,
     options?: StepOptions,
   ): Promise<T>;
-  /** The steps that run now. */
+  /** Ends the operation with `error`, as a failed step does: what runs is told by its signal, and all is undone. */
+  abort(error: CriError): void;
+  /** The steps that run now. `sinceMs`: the wall clock. */
   running(): { name: string; sinceMs: number; waitingOn: string | undefined }[];
   /** `add network: waiting 28 s for plugin bridge`, or undefined between two steps. */
   describe(): string | undefined;
@@ -61,6 +76,8 @@ interface Begun {
 
 interface Running {
   readonly name: string;
+  /** On the monotonic clock. */
+  readonly startedMs: number;
   readonly sinceMs: number;
   readonly waitingOn: (() => string | undefined) | undefined;
 }
@@ -70,14 +87,15 @@ export function createSteps(options: {
   limitMs: number;
   log: Logger;
   hook?: StepHook | undefined;
+  key?: KeyOfSteps | undefined;
 }): Steps {
-  const { kind, log, hook } = options;
+  const { kind, log, hook, key } = options;
   const abort = new AbortController();
   // A pod of a hundred containers stops them all under one signal.
   setMaxListeners(0, abort.signal);
-  const limit = setTimeout(() => {
+  const limit = startTimer(options.limitMs, () => {
     abort.abort(new CriError('DEADLINE_EXCEEDED', `${kind}: not done within ${options.limitMs / 1000} s`));
-  }, options.limitMs);
+  });
   const begun: Begun[] = [];
   const running = new Set<Running>();
 
@@ -86,11 +104,13 @@ export function createSteps(options: {
     run: (signal: AbortSignal) => Promise<T>,
     step: StepOptions | undefined,
   ): Promise<T> => {
-    const now: Running = { name, sinceMs: Date.now(), waitingOn: step?.waitingOn };
+    const now: Running = { name, startedMs: performance.now(), sinceMs: wallMs(), waitingOn: step?.waitingOn };
     running.add(now);
     let error: CriError | undefined;
     try {
       await hook?.before?.(kind, name);
+      // The operation may have been aborted while the hook ran.
+      if (abort.signal.aborted) throw CriError.from(abort.signal.reason);
       return await withinTime(run, step ?? {}, abort.signal);
     } catch (thrown) {
       error = CriError.from(thrown).prefixed(name);
@@ -98,7 +118,7 @@ export function createSteps(options: {
       throw error;
     } finally {
       running.delete(now);
-      const durationMs = Date.now() - now.sinceMs;
+      const durationMs = Math.round(performance.now() - now.startedMs);
       log.debug(
         { step: name, durationMs, ...(error ? { err: error.message } : {}) },
         error ? 'step failed' : 'step done',
@@ -111,10 +131,15 @@ export function createSteps(options: {
     signal: abort.signal,
     async step(name, run, undo, step) {
       if (abort.signal.aborted) throw CriError.from(abort.signal.reason);
+      if (step?.givesKeyAway) key?.release();
       const work = inSpan(`${kind}: ${name}`, () => runStep(name, run, step));
       begun.push({ name, undo, settled: work.catch(() => undefined) });
-      return work;
+      if (!step?.givesKeyAway) return work;
+      const result = await work;
+      await key?.take();
+      return result;
     },
+    abort: (error) => abort.abort(error),
     running: () => [...running].map(({ name, sinceMs, waitingOn }) => ({ name, sinceMs, waitingOn: waitingOn?.() })),
     describe() {
       const texts = [...running].map(describeStep);
@@ -129,12 +154,12 @@ export function createSteps(options: {
       }
       return failed;
     },
-    end: () => clearTimeout(limit),
+    end: () => limit.clear(),
   };
 }
 
 function describeStep(step: Running): string {
-  const seconds = Math.round((Date.now() - step.sinceMs) / 1000);
+  const seconds = Math.round((performance.now() - step.startedMs) / 1000);
   const on = step.waitingOn?.();
   return `${step.name}: waiting ${seconds} s${on ? ` for ${on}` : ''}`;
 }
@@ -155,16 +180,16 @@ async function withinTime<T>(
       setTimeout(() => reject(CriError.from(reason)), windDownMs).unref();
     };
   });
-  const timer = setTimeout(() => {
+  const timer = startTimer(timeoutMs, () => {
     const on = waitingOn?.();
     stop?.(new CriError('DEADLINE_EXCEEDED', `no answer within ${timeoutMs / 1000} s${on ? ` from ${on}` : ''}`));
-  }, timeoutMs);
+  });
   const onAbort = (): void => stop?.(operation.reason);
   operation.addEventListener('abort', onAbort, { once: true });
   try {
     return await Promise.race([run(own.signal), stopped]);
   } finally {
-    clearTimeout(timer);
+    timer.clear();
     operation.removeEventListener('abort', onAbort);
   }
 }
@@ -182,7 +207,7 @@ async function undoOne(name: string, undo: () => Promise<void>, log: Logger): Pr
         return false;
       }
       log.warn({ step: name, err, attempt }, 'undo failed, trying again');
-      await new Promise((resolve) => setTimeout(resolve, UNDO_PAUSE_MS * 4 ** (attempt - 1)));
+      await sleep(UNDO_PAUSE_MS * 4 ** (attempt - 1));
     }
   }
 }

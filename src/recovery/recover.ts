@@ -36,7 +36,7 @@ export interface RecoverDeps {
  */
 export async function recover(deps: RecoverDeps): Promise<void> {
   const { state, containerd, log } = deps.containers;
-  const startedMs = Date.now();
+  const startedMs = performance.now();
   await deps.containers.images.rebuild();
   const found = await readRecords(containerd, deps.containers.directories);
   for (const { id, error } of found.unreadable)
@@ -67,12 +67,16 @@ export async function recover(deps: RecoverDeps): Promise<void> {
   const halfMade = state.pods.list().filter(({ id }) => halfMadeIds.has(id));
   await each(halfMade, async ({ id }) => {
     log.warn({ pod: id }, 'undoing a pod that was not finished');
-    await removePodSandbox(deps.pods)({ pod_sandbox_id: id }, { deadlineMs: Date.now() + UNDO_TIMEOUT_MS });
+    await removePodSandbox(deps.pods)({ pod_sandbox_id: id }, { deadlineMs: performance.now() + UNDO_TIMEOUT_MS });
   });
   await releasePullLeases({ containerd, log });
   if (!deps.shared) await sweep(deps.containers, deps.onSwept);
   log.info(
-    { pods: state.pods.list().length, containers: state.containers.list().length, durationMs: Date.now() - startedMs },
+    {
+      pods: state.pods.list().length,
+      containers: state.containers.list().length,
+      durationMs: Math.round(performance.now() - startedMs),
+    },
     'state rebuilt',
   );
 }

@@ -64,7 +64,7 @@ test('a caller whose deadline passes reads which step is waited on; the operatio
     return 'id';
   };
   await assert.rejects(
-    ops.run(request(work, { caller: { deadlineMs: Date.now() + 30 } })),
+    ops.run(request(work, { caller: { deadlineMs: performance.now() + 30 } })),
     refused(
       'DEADLINE_EXCEEDED',
       /^run pod sandbox default\/web: add network: waiting 0 s for plugin bridge; it goes on/,
@@ -185,6 +185,153 @@ test('who waits for its turn waits for all before it, also when the one just bef
   release.resolve();
   await Promise.all([first, third]);
   assert.deepEqual([order, ops.isBusy('pod-name:web')], [['stop', 'remove'], false]);
+});
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+test('a step that gives the key away lets others work meanwhile, and has the key again before those that still wait', async () => {
+  const ops = operations();
+  const [grace, hold] = [deferred(), deferred()];
+  const order: string[] = [];
+  const stop = ops.run(
+    request(
+      async (steps) => {
+        await steps.step('send SIGTERM', async () => void order.push('SIGTERM'));
+        await steps.step('wait for exit', () => grace.promise, undefined, { givesKeyAway: true });
+        order.push('SIGKILL');
+        await steps.step('wait', () => pause(10));
+        order.push('stopped');
+      },
+      { kind: 'stop' },
+    ),
+  );
+  await ops.run(request(async () => void order.push('update 1'), { kind: 'update' }));
+  const second = ops.run(
+    request(async (steps) => steps.step('update task', () => hold.promise).then(() => void order.push('update 2')), {
+      kind: 'update',
+    }),
+  );
+  const third = ops.run(request(async () => void order.push('update 3'), { kind: 'update 3' }));
+  grace.resolve();
+  await pause(10);
+  assert.deepEqual(order, ['SIGTERM', 'update 1']);
+  hold.resolve();
+  await Promise.all([stop, second, third]);
+  assert.deepEqual(order, ['SIGTERM', 'update 1', 'update 2', 'SIGKILL', 'stopped', 'update 3']);
+  assert.equal(ops.isBusy('pod-name:web'), false);
+});
+
+test('a repeat joins an operation that has given the key away, whatever came after it', async () => {
+  const ops = operations();
+  const [grace, hold] = [deferred(), deferred()];
+  let stops = 0;
+  const stop = (): Promise<number> =>
+    ops.run(
+      request(
+        async (steps) => {
+          await steps.step('wait for exit', () => grace.promise, undefined, { givesKeyAway: true });
+          return ++stops;
+        },
+        { kind: 'stop' },
+      ),
+    );
+  const first = stop();
+  await pause(5);
+  const update = ops.run(
+    request((steps) => steps.step('update task', () => hold.promise), { kind: 'update', fingerprint: undefined }),
+  );
+  const again = stop();
+  grace.resolve();
+  hold.resolve();
+  await update;
+  assert.deepEqual(await Promise.all([first, again]), [1, 1]);
+});
+
+test('a failure while the key is given away takes the key again before it undoes anything', async () => {
+  const ops = operations();
+  const [failure, hold] = [deferred(), deferred()];
+  const order: string[] = [];
+  const first = ops.run(
+    request(async (steps) => {
+      await steps.step(
+        'one',
+        () => Promise.resolve(),
+        async () => void order.push('undone'),
+      );
+      await steps.step('wait', () => failure.promise.then(() => Promise.reject(new Error('no'))), undefined, {
+        givesKeyAway: true,
+      });
+    }),
+  );
+  await pause(5);
+  const second = ops.run(
+    request((steps) => steps.step('hang', () => hold.promise).then(() => void order.push('second')), { kind: 'b' }),
+  );
+  failure.resolve();
+  await pause(5);
+  hold.resolve();
+  await Promise.all([assert.rejects(first, refused('UNKNOWN', /^wait: no$/)), second]);
+  assert.deepEqual(order, ['second', 'undone']);
+});
+
+test('an operation cuts short those that must not hold it up, and waits until they are undone', async () => {
+  const ops = operations();
+  const order: string[] = [];
+  const dump = (steps: Parameters<OperationRequest<void>['work']>[0]): Promise<void> =>
+    steps.step(
+      'dump',
+      (signal) => new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason))),
+      async () => void order.push('undone'),
+    );
+  const checkpoint = ops.run(request(dump, { kind: 'checkpoint', fingerprint: undefined }));
+  await pause(5);
+  const stop = ops.run(request(async () => void order.push('stop'), { kind: 'stop', cutsShort: ['checkpoint'] }));
+  await Promise.all([assert.rejects(checkpoint, refused('ABORTED', /^dump: cut short by stop$/)), stop]);
+  assert.deepEqual(order, ['undone', 'stop']);
+});
+
+test('a wait for the key names the operation that has it, its object and its step', async () => {
+  const ops = operations();
+  const release = deferred();
+  const first = ops.run(
+    request((steps) => steps.step('create task', () => release.promise, undefined, { waitingOn: () => 'shim 42' })),
+  );
+  const second = ops.run(
+    request(async () => undefined, { kind: 'stop', caller: { deadlineMs: performance.now() + 30 } }),
+  );
+  await assert.rejects(
+    second,
+    refused(
+      'DEADLINE_EXCEEDED',
+      /wait for run pod sandbox: waiting 0 s for run pod sandbox default\/web \(create task: waiting 0 s for shim 42\)/,
+    ),
+  );
+  release.resolve();
+  await first;
+});
+
+test('an abort while the hook of a step runs ends the step at once', async () => {
+  const ops = operations({ before: (_kind, step) => (step === 'slow hook' ? pause(30) : undefined) });
+  let ran = false;
+  const begun = performance.now();
+  await assert.rejects(
+    ops.run(
+      request((steps) => steps.step('slow hook', async () => ((ran = true), pause(5_000))), {
+        limitMs: 10,
+      }),
+    ),
+    refused('DEADLINE_EXCEEDED', /not done within 0\.01 s/),
+  );
+  assert.ok(!ran && performance.now() - begun < 1_000);
+});
+
+test('limits of more than 24.8 days do not end anything at once', async () => {
+  const ops = operations();
+  const yearMs = 365 * 24 * 3600_000;
+  const work: OperationRequest<string>['work'] = (steps) =>
+    steps.step('wait', () => pause(20).then(() => 'done'), undefined, { timeoutMs: yearMs });
+  const caller = { deadlineMs: performance.now() + yearMs };
+  assert.equal(await ops.run(request(work, { limitMs: yearMs, caller })), 'done');
 });
 
 test('equal key and kind with another fingerprint does not join', async () => {
