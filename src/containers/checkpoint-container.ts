@@ -4,6 +4,7 @@ import type { CheckpointContainerRequest, CheckpointContainerResponse } from '..
 import { CriError, invalidArgument } from '../base/errors.js';
 import type { ContainerRecord } from '../containerd/containerd.js';
 import { checkpointOptions } from '../containerd/task-options.js';
+import { wallMs } from '../base/time.js';
 import { writeTar } from '../host/archive.js';
 import { lookAt } from '../host/looks.js';
 import { renameFile } from '../host/paths.js';
@@ -19,9 +20,10 @@ import { runningContainer } from './running-container.js';
 
 /** What a request without a `timeout` gets: its size is that of the container's memory. */
 const DEFAULT_LIMIT_MS = 10 * 60_000;
-const MAX_TIMEOUT_S = 86_400n;
-/** A lease that nobody took away, because containerd was not there, goes by itself. */
+/** A lease that was not deleted, because containerd was not there, expires this long after the checkpoint's limit. */
 const LEASE_EXPIRY_MS = 24 * 3600_000;
+/** A date that every reader of a lease can parse. */
+const MAX_LEASE_MS = 10 * 365 * 24 * 3600_000;
 
 /**
  * Writes what a running container is made of (CRI CheckpointContainer) as a tar to `location`: the memory of its
@@ -29,7 +31,7 @@ const LEASE_EXPIRY_MS = 24 * 3600_000;
  * then goes on. The archive appears whole, with the mode 0600, or not at all.
  * NOT_FOUND: no such container. INVALID_ARGUMENT names the field. FAILED_PRECONDITION: it does not run, checkpoints are
  * turned off (`runtime.enable_criu`), the node has no usable CRIU, or CRIU cannot write this container down.
- * A caller who leaves takes the checkpoint with it.
+ * ABORTED: the container was stopped or removed meanwhile. The checkpoint also ends when its caller leaves.
  */
 export const checkpointContainer =
   (deps: ContainerDeps) =>
@@ -37,17 +39,18 @@ export const checkpointContainer =
     const { id } = deps.state.containers.get(request.container_id, 'container_id');
     const { location, timeout } = request;
     await checkLocation(location);
-    if (timeout < 0n || timeout > MAX_TIMEOUT_S) {
-      throw invalidArgument('timeout', `expected 0 to ${MAX_TIMEOUT_S} seconds, received ${timeout}`);
-    }
+    if (timeout < 0n) throw invalidArgument('timeout', `expected 0 seconds or more, received ${timeout}`);
     if (!deps.config.runtime.enable_criu) throw refused(id, 'runtime.enable_criu is off');
+    const limitMs = Math.min(Number(timeout) * 1000 || DEFAULT_LIMIT_MS, answerDueInMs(caller) ?? Infinity);
+    const leaseMs = Math.min(limitMs + LEASE_EXPIRY_MS, MAX_LEASE_MS);
     await deps.operations.run({
       kind: 'checkpoint container',
       subject: id,
       key: `container:${id}`,
       caller,
-      limitMs: Math.min(Number(timeout) * 1000 || DEFAULT_LIMIT_MS, answerDueInMs(caller) ?? Infinity),
-      work: (steps) => checkpoint(deps, steps, runningContainer(deps.state, id), location, caller.signal),
+      limitMs,
+      work: (steps) =>
+        checkpoint(deps, steps, { container: runningContainer(deps.state, id), location, leaseMs }, caller.signal),
     });
     return {};
   };
@@ -75,8 +78,7 @@ async function checkLocation(location: string): Promise<void> {
 async function checkpoint(
   deps: ContainerDeps,
   steps: Steps,
-  container: Container,
-  location: string,
+  { container, location, leaseMs }: { container: Container; location: string; leaseMs: number },
   left: AbortSignal | undefined,
 ): Promise<void> {
   const { id } = container;
@@ -84,7 +86,8 @@ async function checkpoint(
   /** Each step ends early when the caller has left. */
   const step = <T>(name: string, run: (signal: AbortSignal) => Promise<T>, undo?: () => Promise<void>): Promise<T> =>
     steps.step(name, (signal) => run(left ? AbortSignal.any([signal, left]) : signal), undo, {
-      timeoutMs: MAX_STEP_MS,
+      // The operation's own limit is the one that counts.
+      timeoutMs: Infinity,
     });
   const record = await step('read record', (signal) => containers.get(id, { signal }));
   const made = await step(
@@ -92,9 +95,9 @@ async function checkpoint(
     () => beginCheckpoint(deps, id, location),
     () => clearCheckpoint(deps, container),
   );
-  const expire = new Date(Date.now() + LEASE_EXPIRY_MS).toISOString();
+  const expire = new Date(wallMs() + leaseMs).toISOString();
   await step('create lease', (signal) => leases.create(leaseOf(id), { 'containerd.io/gc.expire': expire }, { signal }));
-  const atMs = Date.now();
+  const atMs = wallMs();
   await step('pause task', (signal) => tasks.pause(id, { signal }));
   await step('dump processes', (signal) => dump(deps, record, made, signal));
   const diff = await step('compare root file system', (signal) => rootfsDiff(deps, container, signal));
@@ -108,9 +111,6 @@ async function checkpoint(
   await step('publish archive', () => renameFile(made.temporary, location));
   await step('clean up', () => clearCheckpoint(deps, container));
 }
-
-/** The operation's own limit is the one that counts. */
-const MAX_STEP_MS = Number(MAX_TIMEOUT_S) * 1000;
 
 async function dump(
   deps: ContainerDeps,

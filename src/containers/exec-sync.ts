@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ExecSyncRequest, ExecSyncResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
+import { timeoutSignal } from '../base/time.js';
 import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
@@ -15,22 +16,20 @@ import { killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** A kubelet takes no message above 16 MiB, tags and lengths of its fields included. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024 - 64;
-/** A command without a timeout is still bounded: a day. */
-const LIMIT_MS = 24 * 3600_000;
 /** Children that outlive the command may hold its streams open; the drain ends all the same. */
 const DEFAULT_DRAIN_MS = 1_000;
-const MAX_TIMEOUT_S = 86_400n;
 
 /**
  * Runs a command in a running container and answers its output and exit code (CRI ExecSync). DEADLINE_EXCEEDED when
- * `timeout` (seconds, 0 for none) has passed: the command is then killed with SIGKILL.
+ * `timeout` (seconds, 0 for none) has passed: the command is then killed with SIGKILL. There is no other limit: a preStop
+ * hook may run for as long as its pod's grace.
  */
 export const execSync =
   (deps: ContainerDeps) =>
   async (request: ExecSyncRequest, caller: Caller): Promise<ExecSyncResponse> => {
     if (request.cmd.length === 0) throw invalidArgument('cmd', 'must not be empty');
-    if (request.timeout < 0n || request.timeout > MAX_TIMEOUT_S) {
-      throw invalidArgument('timeout', `expected 0 to ${MAX_TIMEOUT_S} seconds, received ${request.timeout}`);
+    if (request.timeout < 0n) {
+      throw invalidArgument('timeout', `expected 0 seconds or more, received ${request.timeout}`);
     }
     const container = deps.state.containers.get(request.container_id, 'container_id');
     const { id, state } = container;
@@ -42,7 +41,7 @@ export const execSync =
       subject: id,
       key: `exec:${execId}`,
       caller,
-      limitMs: LIMIT_MS,
+      limitMs: Infinity,
       work: (steps) =>
         run(deps, steps, { container, execId, cmd: request.cmd, timeoutMs: Number(request.timeout) * 1000 }, caller),
     });
@@ -81,7 +80,7 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
       (signal) => exitInTime(deps, made.target, command.timeoutMs, caller, signal),
       undefined,
       {
-        timeoutMs: LIMIT_MS,
+        timeoutMs: Infinity,
         waitingOn: () => `command ${JSON.stringify(command.cmd[0])}`,
       },
     ),
@@ -110,16 +109,19 @@ async function exitInTime(
   caller: Caller,
   signal: AbortSignal,
 ): Promise<Exit> {
-  const timeout = timeoutMs > 0 ? AbortSignal.timeout(timeoutMs) : undefined;
-  // Its answer comes before its deadline, so that its signal, which is for calls that still wait, does not tell.
+  // The caller's signal is for calls that still wait: it gets its answer before its deadline.
   const dueMs = answerDueInMs(caller);
-  const due = dueMs === undefined ? undefined : AbortSignal.timeout(Math.ceil(dueMs));
-  const ends = [signal, timeout, due, caller.signal].filter((one) => one !== undefined);
+  const timeout = timeoutSignal(timeoutMs > 0 ? timeoutMs : Infinity);
+  const due = timeoutSignal(dueMs === undefined ? Infinity : Math.ceil(dueMs));
+  const ends = [signal, timeout.signal, due.signal, caller.signal].filter((one) => one !== undefined);
   try {
     return await deps.containerd.tasks.wait(target, { signal: AbortSignal.any(ends) });
   } catch (thrown) {
-    if (timeout?.aborted)
+    if (timeout.signal.aborted)
       throw new CriError('DEADLINE_EXCEEDED', `timeout of ${timeoutMs / 1000} s exceeded, command killed`);
     throw thrown;
+  } finally {
+    timeout.clear();
+    due.clear();
   }
 }

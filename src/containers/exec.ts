@@ -16,8 +16,8 @@ import { resizer } from './resize.js';
 import { runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';
 
-/** A session without end is ended all the same; longer than timers can count is 24 days. */
-const LIMIT_MS = 24 * 24 * 3600_000;
+/** A session lasts for as long as its client and its command do. */
+const LIMIT_MS = Infinity;
 /** Children that outlive the command may hold its streams open. */
 const DEFAULT_DRAIN_MS = 1_000;
 

@@ -8,9 +8,11 @@ import type { ContainerDeps } from './deps.js';
 import { deleteTask } from './tasks.js';
 
 const LIMIT_MS = 5 * 60_000;
+/** The container is killed, so nothing is left to checkpoint. */
+const CUTS_SHORT = ['checkpoint container'];
 
 /**
- * Removes a container; one that runs is killed first (CRI RemoveContainer). Repeats join; an unknown container is a
+ * Removes a container; one that runs is killed first, also during the grace of a stop (CRI RemoveContainer). Repeats join; an unknown container is a
  * success. Whatever fails, the container stays listed and the next try goes on from there.
  */
 export const removeContainer =
@@ -23,6 +25,7 @@ export const removeContainer =
       subject: container.id,
       key: `container:${container.id}`,
       fingerprint: '',
+      cutsShort: CUTS_SHORT,
       caller,
       limitMs: LIMIT_MS,
       work: (steps) => remove(deps, steps, container.id),

@@ -1,33 +1,31 @@
 import type { StopContainerRequest, StopContainerResponse } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument, isCode } from '../base/errors.js';
-import { sleep } from '../base/time.js';
+import { CriError, isCode } from '../base/errors.js';
+import { sleep, startTimer } from '../base/time.js';
 import { signalNumber } from '../host/process.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
+import { sendSigkill } from '../sandboxer/kill-task.js';
 import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 
-const SIGKILL = 9;
 /** After SIGKILL the kernel, the shim and containerd get this long to say that it has ended. */
 const KILLED_WITHIN_MS = 2 * 60_000;
-/** A day of grace is more than Kubernetes gives. */
-const MAX_GRACE_S = 86_400n;
+/** The process is frozen while it is dumped: that may take minutes, which its grace does not have. */
+const CUTS_SHORT = ['checkpoint container'];
 const KILL_TRIES = 3;
 const KILL_PAUSE_MS = 200;
 
 /**
- * Stops a container: its stop signal, the grace period, SIGKILL (CRI StopContainer). It goes on when the caller gives
- * up; a repeat joins it and neither signals nor waits anew, but a shorter grace period counts. A container that is
- * unknown or not running is a success.
+ * Stops a container: its stop signal, the grace period, SIGKILL (CRI StopContainer). The grace may be of any length;
+ * 0 or less kills at once, as with containerd's plugin. It goes on when the caller gives up; a repeat joins it and
+ * neither signals nor waits anew, but a shorter grace period counts. Other operations on the container run during the
+ * grace. A container that is unknown or not running is a success.
  */
 export const stopContainer =
   (deps: Pick<ContainerDeps, 'state'>, stop: Stop) =>
   async (request: StopContainerRequest, caller: Caller): Promise<StopContainerResponse> => {
-    if (request.timeout < 0n || request.timeout > MAX_GRACE_S) {
-      throw invalidArgument('timeout', `expected 0 to ${MAX_GRACE_S} seconds, received ${request.timeout}`);
-    }
     const container = deps.state.containers.find(request.container_id, 'container_id');
-    if (container) await stop(container.id, Number(request.timeout) * 1000, caller);
+    if (container) await stop(container.id, Math.max(0, Number(request.timeout)) * 1000, caller);
     return {};
   };
 
@@ -36,6 +34,7 @@ export type Stop = (id: string, graceMs: number, caller: Caller) => Promise<void
 
 /** One stop under way, or whose turn is still to come: when it kills, and how to bring that forward. */
 interface Stopping {
+  /** On the monotonic clock. */
   killAtMs: number;
   readonly sooner: AbortController[];
 }
@@ -49,7 +48,7 @@ export function createStop(deps: ContainerDeps): Stop {
     const phase = deps.state.containers.find(id, 'container_id')?.state.phase;
     // One that is being started may run by the time its start has ended.
     if (phase !== 'running' && !(phase === 'created' && deps.operations.isBusy(key))) return;
-    const killAtMs = Date.now() + graceMs;
+    const killAtMs = performance.now() + graceMs;
     const mine = underWay(stopping.get(id)) ?? { killAtMs, sooner: [] };
     stopping.set(id, mine);
     if (killAtMs < mine.killAtMs) {
@@ -61,6 +60,7 @@ export function createStop(deps: ContainerDeps): Stop {
       subject: id,
       key,
       fingerprint: '',
+      cutsShort: CUTS_SHORT,
       caller,
       limitMs: graceMs + 2 * KILLED_WITHIN_MS,
       work: async (steps) => {
@@ -74,28 +74,37 @@ export function createStop(deps: ContainerDeps): Stop {
   };
 }
 
-/** One whose turn never came has left what it was to do. */
+/** A stop that timed out in the queue leaves its entry behind: entries past their limit are ignored. */
 const underWay = (stopping: Stopping | undefined): Stopping | undefined =>
-  stopping && stopping.killAtMs + 2 * KILLED_WITHIN_MS > Date.now() ? stopping : undefined;
+  stopping && stopping.killAtMs + 2 * KILLED_WITHIN_MS > performance.now() ? stopping : undefined;
 
 async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: Stopping): Promise<void> {
-  const container = deps.state.containers.find(id, 'container_id');
-  if (container?.state.phase !== 'running') return;
-  if (stopping.killAtMs > Date.now()) {
+  const container = runningOne(deps, id);
+  if (!container) return;
+  if (stopping.killAtMs > performance.now()) {
+    const number = signalNumber(container.stopSignal);
     await steps.step(`send ${container.stopSignal}`, (signal) =>
-      kill(deps, container, signalNumber(container.stopSignal), false, signal),
+      sendAgain(() => deps.containerd.tasks.kill({ containerId: id, signal: number }, { signal }), signal),
     );
     const ended = await steps.step('wait for exit', (signal) => exitedBy(deps, id, stopping, signal), undefined, {
-      timeoutMs: stopping.killAtMs - Date.now() + KILLED_WITHIN_MS,
+      timeoutMs: stopping.killAtMs - performance.now() + KILLED_WITHIN_MS,
       waitingOn: () => `container ${id} to end`,
+      givesKeyAway: true,
     });
-    if (ended) return;
+    // A removal may have killed it meanwhile.
+    if (ended || !runningOne(deps, id)) return;
   }
-  await steps.step('send SIGKILL', (signal) => kill(deps, container, SIGKILL, true, signal));
+  await steps.step('send SIGKILL', (signal) => sendAgain(() => sendSigkill(deps.containerd, id, signal), signal));
   await steps.step('wait for exit', (signal) => deps.state.containers.until(id, hasExited, signal), undefined, {
     timeoutMs: KILLED_WITHIN_MS,
     waitingOn: () => `container ${id} to end after SIGKILL`,
+    givesKeyAway: true,
   });
+}
+
+function runningOne(deps: ContainerDeps, id: string): Container | undefined {
+  const container = deps.state.containers.find(id, 'container_id');
+  return container?.state.phase === 'running' ? container : undefined;
 }
 
 const hasExited = (container: Container): boolean => container.state.phase === 'exited';
@@ -106,30 +115,24 @@ async function exitedBy(deps: ContainerDeps, id: string, stopping: Stopping, sig
     const over = new AbortController();
     const exited = deps.state.containers.until(id, hasExited, AbortSignal.any([signal, over.signal]));
     stopping.sooner.push(over);
-    const timer = setTimeout(() => over.abort(), Math.max(0, stopping.killAtMs - Date.now()));
+    const timer = startTimer(stopping.killAtMs - performance.now(), () => over.abort());
     try {
       await exited;
       return true;
     } catch (thrown) {
       if (signal.aborted) throw thrown;
-      if (stopping.killAtMs <= Date.now()) return false;
+      if (stopping.killAtMs <= performance.now()) return false;
     } finally {
-      clearTimeout(timer);
+      timer.clear();
     }
   }
 }
 
-/** The signal, again when the connection to the shim broke; a process that has gone is what was wanted. */
-async function kill(
-  deps: ContainerDeps,
-  container: Container,
-  signal: number,
-  all: boolean,
-  abort: AbortSignal,
-): Promise<void> {
+/** Sends a signal, again when the connection to the shim broke; a process that has gone is what was wanted. */
+async function sendAgain(send: () => Promise<void>, abort: AbortSignal): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await deps.containerd.tasks.kill({ containerId: container.id, signal, all }, { signal: abort });
+      return await send();
     } catch (thrown) {
       if (isCode(thrown, 'NOT_FOUND')) return;
       if (attempt === KILL_TRIES || !(thrown instanceof CriError) || !['UNAVAILABLE', 'UNKNOWN'].includes(thrown.code))

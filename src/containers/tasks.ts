@@ -1,5 +1,5 @@
 import { deleteOciContainer } from '../host/oci-runtime.js';
-import { killTask } from '../sandboxer/pause.js';
+import { killTask } from '../sandboxer/kill-task.js';
 import type { ContainerDeps } from './deps.js';
 
 /**

@@ -3,7 +3,7 @@ import { isCode } from '../base/errors.js';
 import { nowNs } from '../host/clock.js';
 import { anyOf } from '../containerd/any.js';
 import type { Containerd } from '../containerd/containerd.js';
-import { killTask } from './pause.js';
+import { killTask } from './kill-task.js';
 import type { Sandboxer, SandboxEndpoint } from './sandboxer.js';
 
 /** The type by which containerd's controllers know a pod's configuration. */

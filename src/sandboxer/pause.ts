@@ -5,12 +5,12 @@ import { deleteOciContainer } from '../host/oci-runtime.js';
 import { killShim } from '../host/shims.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
+import { killTask } from './kill-task.js';
 import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState, SandboxToStop } from './sandboxer.js';
 
 /** The sandboxer's name in a handler's configuration. */
 export const PAUSE = 'pause';
 
-const SIGKILL = 9;
 /**
  * containerd ends a shim itself whose create was cut off. It asks it twice for 5 s at most
  * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making.
@@ -105,25 +105,4 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
     state,
     wait: (id, signal) => tasks.wait({ containerId: id }, { signal }),
   };
-}
-
-/** SIGKILL to a task and the wait for its end, if it runs; answers whether there is a task. */
-export async function killTask(
-  containerd: Pick<Containerd, 'tasks'>,
-  id: string,
-  signal?: AbortSignal,
-): Promise<boolean> {
-  try {
-    const { status } = await containerd.tasks.get({ containerId: id }, { signal });
-    if (status === 'stopped') return true;
-    const exited = containerd.tasks.wait({ containerId: id }, { signal, timeoutMs: 60_000 });
-    exited.catch(() => undefined);
-    await containerd.tasks.kill({ containerId: id, signal: SIGKILL, all: true }, { signal });
-    // A task that was created and never started has no exit to wait for until it is deleted.
-    if (status !== 'created') await exited;
-    return true;
-  } catch (thrown) {
-    if (isCode(thrown, 'NOT_FOUND')) return false;
-    throw thrown;
-  }
 }
