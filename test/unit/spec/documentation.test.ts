@@ -15,7 +15,7 @@ const page = (): string => readFileSync(join(packageFolder(), 'docs/spec.md'), '
 /** What a last column says, `file: words, words; file: words`, as `file: words` each. */
 function references(): string[] {
   const rows = page()
-    .slice(0, page().indexOf('## Differences'))
+    .slice(0, page().indexOf('## What is refused'))
     .matchAll(/^\| (?!CRI field|---).* \| ([^|]+) \|$/gm);
   return [...rows].flatMap(([, cell = '']) =>
     cell.split('; ').flatMap((reference) => {
