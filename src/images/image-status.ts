@@ -14,9 +14,9 @@ export const imageStatus =
   async (request: ImageStatusRequest): Promise<ImageStatusResponse> => {
     const { image: wanted = '', runtime_handler: handler = '' } = request.image ?? {};
     if (wanted === '') throw invalidArgument('image.image', 'must not be empty');
-    const image = deps.images.get(wanted);
+    const image = deps.images.getForPeople(wanted);
     if (!image || !(await isReady(deps, image, handler))) return { image: undefined, info: {} };
-    return { image: toCriImage(image), info: request.verbose ? { info: verboseInfo(image) } : {} };
+    return { image: toCriImage(image), info: request.verbose ? await verboseInfo(deps, image) : {} };
   };
 
 /** Only a handler with a snapshotter of its own is worth a question to containerd. */
@@ -29,4 +29,18 @@ async function isReady(
   return snapshotter === deps.config.images.snapshotter || isUnpacked(deps, image, snapshotter);
 }
 
-const verboseInfo = (image: LocalImage): string => JSON.stringify({ chainID: image.chainId, imageSpec: image.config });
+/** Parsing a config of this size takes some milliseconds. */
+const MAX_SHOWN_BYTES = 256 << 10;
+
+/** The whole config, labels and history included; of a large one what is kept in memory. */
+async function verboseInfo(
+  { containerd }: Pick<ImageDeps, 'containerd'>,
+  { id, chainId, config }: LocalImage,
+): Promise<Record<string, string>> {
+  const whole = await containerd.content.read(id, MAX_SHOWN_BYTES).then(
+    (bytes) => JSON.parse(Buffer.from(bytes).toString()) as unknown,
+    () => undefined,
+  );
+  const omitted = whole === undefined ? { imageSpecOmitted: `all but what a container is made of: ${id}` } : {};
+  return { info: JSON.stringify({ chainID: chainId, imageSpec: whole ?? config, ...omitted }) };
+}

@@ -7,6 +7,7 @@ export const listImages =
   (deps: Pick<ImageDeps, 'images'>) =>
   (request: ListImagesRequest): ListImagesResponse => {
     const wanted = request.filter?.image?.image ?? '';
-    const found = wanted === '' ? deps.images.list() : [deps.images.get(wanted)].filter((image) => image !== undefined);
+    const found =
+      wanted === '' ? deps.images.list() : [deps.images.getForPeople(wanted)].filter((image) => image !== undefined);
     return { images: found.map(toCriImage) };
   };

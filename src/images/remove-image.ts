@@ -15,7 +15,7 @@ export const removeImage =
   async (request: RemoveImageRequest, caller: Caller): Promise<RemoveImageResponse> => {
     const wanted = request.image?.image ?? '';
     if (wanted === '') throw invalidArgument(FIELD, 'must not be empty');
-    const image = deps.images.get(wanted);
+    const image = deps.images.getForPeople(wanted);
     if (!image) return {};
     await deps.operations.run({
       kind: 'remove image',

@@ -19,7 +19,5 @@ export interface ImageExecution {
   readonly WorkingDir?: string;
   /** Absolute paths in the rootfs, as keys. */
   readonly Volumes?: Readonly<Record<string, object>> | null;
-  readonly Labels?: Readonly<Record<string, string>> | null;
   readonly StopSignal?: string;
-  readonly ExposedPorts?: Readonly<Record<string, object>> | null;
 }

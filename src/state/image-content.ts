@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { CriError, doing } from '../base/errors.js';
+import { CriError, doing, isCode } from '../base/errors.js';
 import type { Content, Descriptor } from '../containerd/containerd.js';
-import { hostPlatform } from '../containerd/platform.js';
+import { hostPlatform, platformRank, type SpelledPlatform } from '../containerd/platform.js';
 import type { ImageConfig } from '../spec/image-config.js';
+import { pickJson, type JsonBounds, type Picked } from './json-shape.js';
 
 /** What an image is made of on this host's platform, read from its blobs. */
 export interface ImageContent {
@@ -15,15 +16,17 @@ export interface ImageContent {
   readonly config: ImageConfig;
   /** The container that it is a checkpoint of; undefined for an image that is none. */
   readonly checkpointOf: string | undefined;
+  /** What `config` takes in memory. */
+  readonly keptBytes: number;
   /** The sum of its blobs as the registry has them: index, manifest, config and compressed layers. */
   readonly sizeBytes: bigint;
 }
 
 interface BlobDescriptor {
   readonly mediaType?: string;
-  readonly digest: string;
-  readonly size: number;
-  readonly platform?: { readonly os?: string; readonly architecture?: string; readonly variant?: string };
+  readonly digest?: string;
+  readonly size?: number;
+  readonly platform?: SpelledPlatform;
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
@@ -38,36 +41,159 @@ interface Index {
   readonly manifests?: readonly BlobDescriptor[];
 }
 
-/** Registries refuse manifests above 4 MiB; a config may carry a long history. */
-const MAX_BLOB_BYTES = 8 << 20;
+/** Registries refuse manifests above 4 MiB. */
+const MANIFEST_BOUNDS: JsonBounds = { maxBytes: 8 << 20, maxKeptBytes: 4 << 20 };
+/** Labels may be large (bills of material); they are not kept. What is kept goes into a container's spec. */
+const CONFIG_BOUNDS: JsonBounds = { maxBytes: 64 << 20, maxKeptBytes: 256 << 10 };
 /** An index may name an index; nobody nests them deeper. */
 const MAX_INDEX_DEPTH = 3;
+const BLOB_TIMEOUT_MS = 60_000;
+/** Of one image, while its entries name no platform or lie in indexes of indexes. */
+const MAX_BLOBS_READ = 64;
 
 const INDEX = /^application\/vnd\.(?:oci\.image\.index\.v1|docker\.distribution\.manifest\.list\.v2)\+json$/;
 const MANIFEST = /^application\/vnd\.(?:oci\.image\.manifest\.v1|docker\.distribution\.manifest\.v2)\+json$/;
 
-/** NOT_FOUND when a blob is missing or nothing in an index is for this platform; DATA_LOSS when one makes no sense. */
-export async function readImage(content: Pick<Content, 'read'>, target: Descriptor): Promise<ImageContent> {
-  const { manifest, digest, sizeBytes, annotations } = await manifestOf(content, {
-    mediaType: target.media_type,
-    digest: target.digest,
-    size: Number(target.size),
-  });
-  if (!manifest.config) throw new CriError('DATA_LOSS', `manifest ${digest} names no config`);
-  const config = await readJson<ImageConfig>(content, manifest.config.digest);
-  const layers = manifest.layers ?? [];
+/** How an image says that it is a checkpoint, in its manifest or its index: as CRI-O began it, and as CRIU's tools do now. */
+const CHECKPOINT_NAMES = ['org.criu.checkpoint.container.name', 'io.kubernetes.cri-o.annotations.checkpoint.name'];
+/** On an index entry that is no image: build attestations. */
+const ATTESTATION = 'vnd.docker.reference.type';
+
+const texts = (names: readonly string[]) => ({
+  fields: Object.fromEntries(names.map((name) => [name, 'text'] as const)),
+});
+const DESCRIPTOR = { mediaType: 'text', digest: 'text', size: 'number' } as const;
+const MANIFEST_SHAPE = {
+  fields: {
+    annotations: texts(CHECKPOINT_NAMES),
+    config: { fields: DESCRIPTOR },
+    layers: { each: { fields: DESCRIPTOR } },
+  },
+} as const;
+const INDEX_SHAPE = {
+  fields: {
+    annotations: texts(CHECKPOINT_NAMES),
+    manifests: {
+      each: {
+        fields: {
+          ...DESCRIPTOR,
+          platform: texts(['os', 'architecture', 'variant']),
+          annotations: texts([ATTESTATION]),
+        },
+      },
+    },
+  },
+} as const;
+const CONFIG_SHAPE = {
+  fields: {
+    architecture: 'text',
+    os: 'text',
+    variant: 'text',
+    config: {
+      fields: {
+        User: 'text',
+        Env: 'texts',
+        Entrypoint: 'texts',
+        Cmd: 'texts',
+        WorkingDir: 'text',
+        StopSignal: 'text',
+        Volumes: 'keys',
+      },
+    },
+    rootfs: { fields: { type: 'text', diff_ids: 'texts' } },
+  },
+} as const;
+
+/**
+ * Reads an image piece by piece and keeps of it what a container is made of. NOT_FOUND: a blob is missing, or nothing
+ * in an index is for this platform; DATA_LOSS: a blob makes no sense; RESOURCE_EXHAUSTED: it is beyond a bound.
+ */
+export async function readImage(content: Pick<Content, 'stream'>, target: Descriptor): Promise<ImageContent> {
+  const blobs = createBlobs(content);
+  const top = { mediaType: target.media_type, digest: target.digest, size: Number(target.size) };
+  const found = await find(blobs, top, { depth: 0, isEntry: false });
+  if (!found) {
+    const { os, architecture } = hostPlatform();
+    throw new CriError('NOT_FOUND', `index ${target.digest} has no image for ${os}/${architecture}`);
+  }
+  const { manifest, digest, sizeBytes, annotations, config } = found;
   return {
-    id: manifest.config.digest,
+    id: manifest.config?.digest ?? '',
     manifest: digest,
-    chainId: chainIdOf(config.rootfs?.diff_ids ?? []),
-    config,
+    chainId: chainIdOf(config.value.rootfs?.diff_ids ?? []),
+    config: config.value,
+    keptBytes: config.keptBytes,
     checkpointOf: CHECKPOINT_NAMES.map((name) => annotations[name]).find((name) => name !== undefined),
-    sizeBytes: [manifest.config, ...layers].reduce((sum, blob) => sum + sizeOf(blob), sizeBytes),
+    sizeBytes: [...(manifest.config ? [manifest.config] : []), ...(manifest.layers ?? [])].reduce(
+      (sum, blob) => sum + sizeOf(blob),
+      sizeBytes,
+    ),
   };
 }
 
-/** How an image says that it is a checkpoint, in its manifest or its index: as CRI-O began it, and as CRIU's tools do now. */
-const CHECKPOINT_NAMES = ['org.criu.checkpoint.container.name', 'io.kubernetes.cri-o.annotations.checkpoint.name'];
+interface Found {
+  readonly manifest: Manifest;
+  readonly digest: string;
+  readonly config: KeptConfig;
+  readonly sizeBytes: bigint;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+interface KeptConfig {
+  readonly value: ImageConfig;
+  readonly keptBytes: number;
+}
+
+/** The image for this platform; undefined where there is none. `isEntry`: it stands in an index without a platform. */
+async function find(
+  blobs: Blobs,
+  at: BlobDescriptor,
+  { depth, isEntry }: { depth: number; isEntry: boolean },
+): Promise<Found | undefined> {
+  const { mediaType = '', digest = '' } = at;
+  if (MANIFEST.test(mediaType)) return findManifest(blobs, at, isEntry);
+  if (!INDEX.test(mediaType)) throw new CriError('DATA_LOSS', `${digest} is no image but ${mediaType || 'unknown'}`);
+  if (depth === MAX_INDEX_DEPTH) {
+    throw new CriError('DATA_LOSS', `${digest} is an index in indexes, more than ${MAX_INDEX_DEPTH} deep`);
+  }
+  const index = (await blobs.read(digest, 'index', INDEX_SHAPE, MANIFEST_BOUNDS)).value as Index;
+  for (const entry of candidates(index.manifests ?? [])) {
+    const found = await unlessMissing(find(blobs, entry, { depth: depth + 1, isEntry: !entry.platform }));
+    if (!found) continue;
+    const annotations = { ...index.annotations, ...found.annotations };
+    return { ...found, annotations, sizeBytes: found.sizeBytes + sizeOf(at) };
+  }
+  return undefined;
+}
+
+async function findManifest(blobs: Blobs, at: BlobDescriptor, isEntry: boolean): Promise<Found | undefined> {
+  const { digest = '' } = at;
+  const manifest = (await blobs.read(digest, 'manifest', MANIFEST_SHAPE, MANIFEST_BOUNDS)).value as Manifest;
+  if (!manifest.config?.digest) throw new CriError('DATA_LOSS', `manifest ${digest} names no config`);
+  const config = await blobs.read(manifest.config.digest, 'config', CONFIG_SHAPE, CONFIG_BOUNDS);
+  if (isEntry && platformRank(config.value) === undefined) return undefined;
+  return { manifest, digest, config, sizeBytes: sizeOf(at), annotations: manifest.annotations ?? {} };
+}
+
+/** The best match first, then what names no platform: its config does. */
+function candidates(entries: readonly BlobDescriptor[]): BlobDescriptor[] {
+  const ranked = entries.flatMap((entry) => {
+    if (entry.annotations?.[ATTESTATION] !== undefined) return [];
+    const rank = entry.platform ? platformRank(entry.platform) : Number.MAX_SAFE_INTEGER;
+    return rank === undefined ? [] : [{ entry, rank }];
+  });
+  return ranked.sort((a, b) => a.rank - b.rank).map(({ entry }) => entry);
+}
+
+/** containerd fetches what it takes for this platform and nothing else: an entry that is not here is not the one. */
+async function unlessMissing(found: Promise<Found | undefined>): Promise<Found | undefined> {
+  try {
+    return await found;
+  } catch (thrown) {
+    if (isCode(thrown, 'NOT_FOUND')) return undefined;
+    throw thrown;
+  }
+}
 
 /** Each layer's chain id is the digest of the one below it and its own diff id. */
 const chainIdOf = (diffIds: readonly string[]): string =>
@@ -76,67 +202,26 @@ const chainIdOf = (diffIds: readonly string[]): string =>
 const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
 /** Sizes that are not known count nothing. */
-const sizeOf = ({ size }: BlobDescriptor): bigint => (Number.isSafeInteger(size) && size > 0 ? BigInt(size) : 0n);
+const sizeOf = ({ size = 0 }: BlobDescriptor): bigint => (Number.isSafeInteger(size) && size > 0 ? BigInt(size) : 0n);
 
-async function manifestOf(
-  content: Pick<Content, 'read'>,
-  target: BlobDescriptor,
-): Promise<{
-  manifest: Manifest;
-  digest: string;
-  sizeBytes: bigint;
-  annotations: Readonly<Record<string, string>>;
-}> {
-  let at = target;
-  let sizeBytes = 0n;
-  let annotations = {};
-  for (let depth = 0; depth < MAX_INDEX_DEPTH; depth++) {
-    sizeBytes += sizeOf(at);
-    const mediaType = at.mediaType ?? '';
-    if (MANIFEST.test(mediaType)) {
-      const manifest = await readJson<Manifest>(content, at.digest);
-      return { manifest, digest: at.digest, sizeBytes, annotations: { ...annotations, ...manifest.annotations } };
-    }
-    if (!INDEX.test(mediaType))
-      throw new CriError('DATA_LOSS', `${at.digest} is no image but ${mediaType || 'unknown'}`);
-    const index = await readJson<Index>(content, at.digest);
-    annotations = { ...annotations, ...index.annotations };
-    at = forThisPlatform(index.manifests ?? [], at.digest);
-  }
-  throw new CriError('DATA_LOSS', `${target.digest} is an index of indexes, more than ${MAX_INDEX_DEPTH} deep`);
+interface Blobs {
+  read(digest: string, role: string, shape: Parameters<typeof pickJson>[1], bounds: JsonBounds): Promise<Picked>;
 }
 
-/** The best match first, then what names no platform. */
-function forThisPlatform(manifests: readonly BlobDescriptor[], index: string): BlobDescriptor {
-  const host = hostPlatform();
-  const variants = VARIANTS[host.architecture] ?? [''];
-  const rank = ({ platform, annotations }: BlobDescriptor): number => {
-    if (annotations?.['vnd.docker.reference.type'] !== undefined) return -1;
-    if (!platform) return variants.length;
-    if (platform.os !== host.os || platform.architecture !== host.architecture) return -1;
-    return variants.indexOf(platform.variant ?? '');
+/** Reads blobs of one image, no more than `MAX_BLOBS_READ`. */
+function createBlobs(content: Pick<Content, 'stream'>): Blobs {
+  let reads = 0;
+  return {
+    read: async (digest, role, shape, bounds) => {
+      if (++reads > MAX_BLOBS_READ) {
+        throw new CriError(
+          'RESOURCE_EXHAUSTED',
+          `more than ${MAX_BLOBS_READ} blobs to find its image for this platform`,
+        );
+      }
+      return doing(`${role} ${digest}`, () =>
+        pickJson(content.stream(digest, { timeoutMs: BLOB_TIMEOUT_MS }), shape, bounds),
+      );
+    },
   };
-  const [best] = manifests.filter((one) => rank(one) >= 0).sort((a, b) => rank(a) - rank(b));
-  if (!best) throw new CriError('NOT_FOUND', `index ${index} has no image for ${host.os}/${host.architecture}`);
-  return best;
-}
-
-/** What an architecture runs, best first; "" is what most images say. */
-const VARIANTS: Readonly<Record<string, readonly string[]>> = {
-  amd64: ['', 'v1'],
-  arm64: ['v8', ''],
-  arm: ['v7', '', 'v6', 'v5'],
-};
-
-async function readJson<T>(content: Pick<Content, 'read'>, digest: string): Promise<T> {
-  const bytes = await content.read(digest, MAX_BLOB_BYTES);
-  return doing(`blob ${digest}`, async () => {
-    try {
-      const value: unknown = JSON.parse(Buffer.from(bytes).toString());
-      if (typeof value === 'object' && value !== null) return value as T;
-    } catch (thrown) {
-      throw new CriError('DATA_LOSS', 'it is no JSON', { cause: thrown });
-    }
-    throw new CriError('DATA_LOSS', 'it is no JSON object');
-  });
 }

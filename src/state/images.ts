@@ -24,6 +24,8 @@ export interface LocalImage {
   readonly target: string;
   readonly chainId: string;
   readonly config: ImageConfig;
+  /** What `config` takes in memory. */
+  readonly keptBytes: number;
   /** The container that it is a checkpoint of; undefined for an image that is none. */
   readonly checkpointOf: string | undefined;
   readonly sizeBytes: bigint;
@@ -39,8 +41,10 @@ export interface ImageEntry {
 
 /** What containerd has in images, in memory. */
 export interface ImageCache {
-  /** By id or a unique beginning of one, by record name, or by a reference in any form, such as `busybox`. */
+  /** By whole id, by record name, or by a reference in any form, such as `busybox`. */
   get(idOrReference: string): LocalImage | undefined;
+  /** As `get`, and by the first digits of an id, at least `MIN_PREFIX_DIGITS`: for people, never to make a container. */
+  getForPeople(idOrReference: string): LocalImage | undefined;
   list(): readonly LocalImage[];
   /** The record of exactly that name, as it was when it was last read, with what its target holds. */
   entry(name: string): ImageEntry | undefined;
@@ -83,10 +87,15 @@ export function createImageCache(options: {
     try {
       const record = await containerd.images.get(name);
       const content = await contentOf(record.target);
+      requireRoom(images.values(), content);
       const adopted = await adoptRecord({ images: containerd.images, config, log }, record, content.id);
       if (adopted !== record && name !== content.id) await refresh(content.id);
       return { record: adopted, content };
     } catch (thrown) {
+      if (isCode(thrown, 'RESOURCE_EXHAUSTED')) {
+        logOf(log).warn({ image: name, err: thrown.message }, 'image left out');
+        return undefined;
+      }
       if (!isCode(thrown, 'NOT_FOUND') && !isCode(thrown, 'DATA_LOSS')) throw thrown;
       logOf(log).debug({ image: name, err: thrown.message }, 'no such image, or not all of it is here');
       return undefined;
@@ -97,12 +106,15 @@ export function createImageCache(options: {
     // An entry that somebody has read since then may be newer than the removal.
     inTurn(name, async () => replace(name, entries.get(name) === before ? undefined : await read(name)));
 
+  const get = (text: string): LocalImage | undefined => {
+    const name = entries.has(text) ? text : (tryParseReference(text)?.text ?? '');
+    const id = entries.get(name)?.content.id ?? (DIGITS_OF_ID.test(text) ? `sha256:${text}` : text);
+    return images.get(text) ?? images.get(id);
+  };
+
   return {
-    get: (text) => {
-      const name = entries.has(text) ? text : (tryParseReference(text)?.text ?? '');
-      const id = entries.get(name)?.content.id;
-      return images.get(text) ?? (id === undefined ? byPrefix(images, text) : images.get(id));
-    },
+    get,
+    getForPeople: (text) => get(text) ?? byPrefix(images, text),
     list: () => [...images.values()],
     entry: (name) => entries.get(name),
     refresh,
@@ -121,24 +133,44 @@ export function createImageCache(options: {
   };
 }
 
-/** Only digits of a digest can be the beginning of an id; two ids with it leave it open which one is meant. */
+const DIGITS_OF_ID = /^[a-f0-9]{64}$/;
+/**
+ * crictl shows 13 digits of an id. A name such as `beef` or a short commit hash is a name: with fewer digits, another
+ * image would be taken for it.
+ */
+const MIN_PREFIX_DIGITS = 12;
+const PREFIX_OF_ID = new RegExp(`^(?:sha256:)?([a-f0-9]{${MIN_PREFIX_DIGITS},64})$`);
+
+/** Two ids with that beginning leave it open which one is meant. */
 function byPrefix(images: ReadonlyMap<string, LocalImage>, text: string): LocalImage | undefined {
-  const digits = text.replace(/^sha256:/, '');
-  if (!/^[a-f0-9]{4,64}$/.test(digits)) return undefined;
+  const digits = PREFIX_OF_ID.exec(text)?.[1];
+  if (digits === undefined) return undefined;
   const found = [...images.values()].filter(({ id }) => id.startsWith(`sha256:${digits}`));
   return found.length === 1 ? found[0] : undefined;
+}
+
+/** The configs of all images together. */
+const MAX_KEPT_BYTES = 64 << 20;
+
+function requireRoom(images: Iterable<LocalImage>, content: ImageContent): void {
+  let bytes = content.keptBytes;
+  for (const image of images) if (image.id !== content.id) bytes += image.keptBytes;
+  if (bytes <= MAX_KEPT_BYTES) return;
+  const problem = `config ${content.id}: the configs of all images would take more than ${MAX_KEPT_BYTES} bytes`;
+  throw new CriError('RESOURCE_EXHAUSTED', problem);
 }
 
 function toImage(entries: readonly ImageEntry[]): LocalImage | undefined {
   const first = entries[0];
   if (!first) return undefined;
-  const { id, manifest, chainId, config, checkpointOf, sizeBytes } = first.content;
+  const { id, manifest, chainId, config, keptBytes, checkpointOf, sizeBytes } = first.content;
   return {
     id,
     ...viewOf(entries.map(({ record }) => record.name)),
     target: manifest,
     chainId,
     config,
+    keptBytes,
     checkpointOf,
     sizeBytes,
     pinned: entries.some(({ record }) => isPinned(record)),

@@ -171,7 +171,8 @@ test("CVE-2025-47291: a container with a user namespace stays below its pod's cg
 });
 
 test('CVE-2026-53488: LABELs of an image never become labels of a container, nor do labels speak to containerd', () => {
-  const image = { config: { Labels: { 'containerd.io/restart.loguri': 'binary:///bin/sh' } } };
+  const labels = { Labels: { 'containerd.io/restart.loguri': 'binary:///bin/sh' } };
+  const image = { config: labels as object };
   const config = containerConfig({ labels: { app: 'x' } });
   const spec = buildContainerSpec(containerInput({ config, image }));
   assert.deepEqual(

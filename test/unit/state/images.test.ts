@@ -5,6 +5,7 @@ import { CriError } from '../../../src/base/errors.js';
 import { createLogger } from '../../../src/base/log.js';
 import type { Containerd, Descriptor, ImageRecord } from '../../../src/containerd/containerd.js';
 import { hostPlatform } from '../../../src/containerd/platform.js';
+import { readImage } from '../../../src/state/image-content.js';
 import { userOf } from '../../../src/state/image-view.js';
 import { createImageCache } from '../../../src/state/images.js';
 
@@ -18,6 +19,7 @@ function fakeContainerd() {
   const records = new Map<string, ImageRecord>();
   const blobs = new Map<string, string>();
   const reads: string[] = [];
+  const config = { chunkBytes: 7 };
   const missing = (name: string): never => {
     throw new CriError('NOT_FOUND', `${name} not found`);
   };
@@ -39,11 +41,15 @@ function fakeContainerd() {
     delete: async (name) => void records.delete(name),
   };
   const content: Containerd['content'] = {
-    read: async (digest) => {
+    read: async (digest) => missing(digest),
+    async *stream(digest) {
       reads.push(digest);
-      return Buffer.from(blobs.get(digest) ?? missing(digest));
+      // In pieces, as the wire brings them.
+      const bytes = Buffer.from(blobs.get(digest) ?? missing(digest));
+      for (let at = 0; at < bytes.length; at += config.chunkBytes) {
+        yield await Promise.resolve(bytes.subarray(at, at + config.chunkBytes));
+      }
     },
-    stream: (digest) => missing(digest),
     info: async (digest) => missing(digest),
   };
   const put = (mediaType: string, value: unknown): Descriptor => {
@@ -51,18 +57,21 @@ function fakeContainerd() {
     blobs.set(sha256(text), text);
     return { media_type: mediaType, digest: sha256(text), size: BigInt(text.length), annotations: {} };
   };
-  return { records, blobs, reads, put, images, content };
+  return { config, records, blobs, reads, put, images, content };
 }
 
 type Fake = ReturnType<typeof fakeContainerd>;
 const wire = ({ media_type: mediaType, digest, size }: Descriptor) => ({ mediaType, digest, size: Number(size) });
 
-function putImage(fake: Fake, options: { user?: string; diffIds?: string[] } = {}) {
+function putImage(
+  fake: Fake,
+  options: { user?: string; diffIds?: string[]; architecture?: string; more?: object } = {},
+) {
   const { user = '', diffIds = ['sha256:1', 'sha256:2'] } = options;
   const config = fake.put(`${OCI}.config.v1+json`, {
     os,
-    architecture,
-    config: { User: user },
+    architecture: options.architecture ?? architecture,
+    config: { User: user, ...options.more },
     rootfs: { diff_ids: diffIds },
   });
   const layers = diffIds.map((digest) => ({ digest, size: 1000 }));
@@ -92,48 +101,43 @@ test('records with one config are one image, found by each name in any form', as
       target: manifest.digest,
       chainId: sha256('sha256:1 sha256:2'),
       config: JSON.parse(fake.blobs.get(id) ?? '') as unknown,
+      keptBytes: cache.get(id)?.keptBytes,
       checkpointOf: undefined,
       sizeBytes: manifest.size + config.size + 2000n,
       pinned: false,
       user: { uid: 7n, username: '' },
     },
   ]);
-  const found = [
-    'app',
-    'library/app',
-    'a.io/app:v1',
-    digest,
-    `app:other@${manifest.digest}`,
-    id,
-    id.slice(7, 19),
-    id.slice(0, 15),
-  ];
+  const found = ['app', 'library/app', 'a.io/app:v1', digest, `app:other@${manifest.digest}`, id, id.slice(7)];
   assert.deepEqual(
     found.map((text) => [text, cache.get(text)?.id]),
     found.map((text) => [text, id]),
   );
-  const unknown = ['', 'App', 'app:v2', 'a.io/app', 'sha256:', id.slice(7, 10), `${id}0`, '../..'];
+  const prefixes = [id.slice(7, 19), id.slice(0, 19), id.slice(7, 70)];
   assert.deepEqual(
-    unknown.filter((text) => cache.get(text)),
+    prefixes.map((text) => [cache.get(text)?.id, cache.getForPeople(text)?.id]),
+    prefixes.map(() => [undefined, id]),
+  );
+  const unknown = ['', 'App', 'app:v2', 'a.io/app', 'sha256:', id.slice(7, 18), id.slice(0, 18), `${id}0`, '../..'];
+  assert.deepEqual(
+    unknown.filter((text) => cache.getForPeople(text)),
     [],
   );
   assert.deepEqual(fake.reads, [manifest.digest, id]);
 });
 
-test('an id prefix that two images share names neither', async () => {
+test('an image with a name of hexadecimal digits comes before one whose id begins so', async () => {
   const fake = fakeContainerd();
+  const [first, second] = [putImage(fake, { user: 'first' }), putImage(fake, { user: 'second' })];
+  const prefix = first.id.slice(7, 19);
+  name(fake, first.id, first.manifest);
+  name(fake, `docker.io/library/${prefix}:latest`, second.manifest);
   const cache = cacheOf(fake);
-  const ids = new Map<string, string>();
-  let shared = '';
-  for (let index = 0; shared === ''; index++) {
-    const { id, manifest } = putImage(fake, { user: `user${index}` });
-    const prefix = id.slice(7, 11);
-    if (ids.has(prefix)) shared = prefix;
-    ids.set(prefix, id);
-    name(fake, id, manifest);
-  }
   await cache.rebuild();
-  assert.equal(cache.get(shared), undefined);
+  assert.deepEqual(
+    [cache.get(prefix)?.id, cache.getForPeople(prefix)?.id, cache.getForPeople(first.id.slice(7, 20))?.id],
+    [second.id, second.id, first.id],
+  );
 });
 
 test('a record that moves or goes takes its name along', async () => {
@@ -219,6 +223,56 @@ test('an index gives the image of this platform, and counts in its size', async 
   assert.deepEqual(
     [image?.id, image?.target, image?.sizeBytes],
     [own.id, own.manifest.digest, index.size + own.manifest.size + own.config.size + 2000n],
+  );
+});
+
+test('an entry without a platform is taken for what its config says', async () => {
+  const fake = fakeContainerd();
+  const [other, own] = [putImage(fake, { user: 'other', architecture: 'mips' }), putImage(fake, { user: 'own' })];
+  const both = fake.put(`${OCI}.index.v1+json`, { manifests: [wire(other.manifest), wire(own.manifest)] });
+  const one = fake.put(`${OCI}.index.v1+json`, { manifests: [wire(other.manifest)] });
+  const nested = fake.put(`${OCI}.index.v1+json`, { manifests: [wire(one), wire(both)] });
+  name(fake, 'a.io/both:1', both);
+  name(fake, 'a.io/one:1', one);
+  name(fake, 'a.io/nested:1', nested);
+  const cache = cacheOf(fake);
+  await cache.rebuild();
+  const ids = ['a.io/both:1', 'a.io/one:1', 'a.io/nested:1'].map((text) => cache.get(text)?.id);
+  assert.deepEqual(ids, [own.id, undefined, own.id]);
+});
+
+test('an index of more entries than are read is refused', async () => {
+  const fake = fakeContainerd();
+  const other = putImage(fake, { architecture: 'mips' });
+  const own = putImage(fake);
+  const many = (count: number) =>
+    fake.put(`${OCI}.index.v1+json`, {
+      manifests: [...Array.from({ length: count }, () => wire(other.manifest)), wire(own.manifest)],
+    });
+  // The index, two blobs for each entry, and 64 in all.
+  assert.equal((await readImage(fake.content, many(30))).id, own.id);
+  await assert.rejects(readImage(fake.content, many(31)), /more than 64 blobs/);
+});
+
+test('a config at its bounds is read, and beyond them it is named; other images stay', async () => {
+  const fake = fakeContainerd();
+  const labels = (bytes: number) => putImage(fake, { more: { Labels: { bom: 'x'.repeat(bytes) } } });
+  const env = (bytes: number) => putImage(fake, { more: { Env: ['x'.repeat(bytes)] } });
+  const [large, fits, beyond] = [labels(9 << 20), env(200 << 10), env(257 << 10)];
+  fake.config.chunkBytes = 1 << 20;
+  assert.equal((await readImage(fake.content, large.manifest)).keptBytes < 1000, true);
+  assert.equal((await readImage(fake.content, fits.manifest)).id, fits.id);
+  await assert.rejects(readImage(fake.content, beyond.manifest), {
+    code: 'RESOURCE_EXHAUSTED',
+    message: `config ${beyond.id}: it has more than 262144 bytes up to "config.Env"`,
+  });
+  name(fake, 'a.io/beyond:1', beyond.manifest);
+  name(fake, 'a.io/good:1', fits.manifest);
+  const cache = cacheOf(fake);
+  await cache.rebuild();
+  assert.deepEqual(
+    cache.list().map(({ references }) => references),
+    [['a.io/good:1']],
   );
 });
 
