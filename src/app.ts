@@ -34,6 +34,7 @@ import { sharedNamespace } from './runtime/conflict.js';
 import { handlerFeatures } from './runtime/features.js';
 import { createHandlers } from './runtime/handlers.js';
 import type { FdStore } from './host/fd-store.js';
+import { kernelProblems } from './host/kernel.js';
 import { hostFacts, runsSystemd } from './runtime/host-facts.js';
 import type { SpecOptions } from './spec/types.js';
 import { createDirectories } from './state/directories.js';
@@ -67,7 +68,7 @@ export interface App {
 export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<App> {
   const { config } = loaded;
   const log = createLogger(config.crid.log_level);
-  for (const warning of [...loaded.warnings, ...notHonoured(config)]) log.warn(warning);
+  for (const warning of [...loaded.warnings, ...notHonoured(config), ...kernelProblems()]) log.warn(warning);
   // Another crid that is at work there must not find its pods rebuilt, read from and swept by this one.
   await clearSocket(socketPath(config.crid.listen));
   const { onUnhandled } = installLastResort(log);

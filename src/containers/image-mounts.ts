@@ -21,7 +21,7 @@ export async function mountImages(
 ): Promise<ReadonlyMap<number, string>> {
   const wanted = config.mounts.flatMap((mount, index) => (mount.image?.image ? [{ mount, index }] : []));
   if (wanted.length === 0) return new Map();
-  return steps.step('mount images', async (signal) => {
+  const mountAll = async (signal: AbortSignal): Promise<ReadonlyMap<number, string>> => {
     const mounted = await Promise.all(
       wanted.map(({ mount, index }) =>
         doing(MOUNT_FAILED, async () => {
@@ -42,7 +42,14 @@ export async function mountImages(
       ),
     );
     return new Map(mounted);
-  });
+  };
+  return steps.step('mount images', mountAll, () => unmountOfStopped(deps, pod));
+}
+
+/** The stop of a pod unmounts its images once; what a create mounts after that, it takes away itself. */
+async function unmountOfStopped(deps: ContainerDeps, { id, snapshotter }: Pod): Promise<void> {
+  if (deps.state.pods.find(id, 'pod_sandbox_id')?.state.phase === 'ready') return;
+  await deps.imageVolumes.removeAll(id, snapshotter);
 }
 
 /** The word by which Kubernetes knows such a failure (cri-api, pkg/errors). */

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
+import { CriError, invalidArgument } from '../base/errors.js';
 import type { SnapshotMount } from '../containerd/containerd.js';
 import { ensureDirectory } from '../host/paths.js';
 import { openRootfs, type Rootfs } from '../host/rootfs.js';
@@ -17,7 +17,7 @@ import type { FromRootfs, Subject } from './spec-input.js';
  */
 export async function readRootfs(
   deps: ContainerDeps,
-  { id, config, image }: Subject,
+  { id, config, image, handler }: Subject,
   mounts: readonly SnapshotMount[],
   signal: AbortSignal,
 ): Promise<FromRootfs> {
@@ -25,7 +25,9 @@ export async function readRootfs(
   const request = userRequest(config.linux?.security_context, image.config.config?.User ?? '');
   const known = needsUserLookup(request) ? kept.get(image.chainId) : NO_ACCOUNTS;
   if (paths.length === 0 && known) return { user: userFrom(known, request), volumes: [] };
-  const rootfs = await openRootfs(mounts);
+  const rootfs = await openRootfs(mounts).catch((thrown: unknown) => {
+    throw CriError.from(thrown).prefixed(`snapshotter "${handler.snapshotter}"`);
+  });
   try {
     const user = known ? userFrom(known, request) : await lookUp(rootfs, request, image.chainId, signal);
     return { user, volumes: await copyVolumes(deps, id, rootfs, paths, signal) };

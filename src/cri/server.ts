@@ -5,7 +5,7 @@ import type { CallsUnderWay } from './calls-under-way.js';
 import { deadlineInterceptor, readFarDeadlines } from './deadline.js';
 import { requestMiddleware, type AnsweredCall } from './middleware.js';
 import type { implement } from './service.js';
-import { clearSocket, protectSocket, socketPath } from './socket.js';
+import { clearSocket, listenProtected, socketPath } from './socket.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const ASK_CLIENTS_MS = 20_000;
@@ -44,15 +44,14 @@ export async function serve(options: {
     server.add(definition, implementation as ServiceImplementation<ServiceDefinition>);
   }
   await clearSocket(path);
-  // The socket is born with its final mode: there is no moment in which others could connect.
-  const umask = process.umask(0o117);
-  try {
-    await server.listen(`unix:${path}`);
-  } finally {
-    process.umask(umask);
-  }
-  await protectSocket(path, options.socketGid);
-  return { path, stop: (timeoutMs) => stop(server, timeoutMs) };
+  const removeSocket = await listenProtected(path, options.socketGid, (hidden) => server.listen(`unix:${hidden}`));
+  return {
+    path,
+    async stop(timeoutMs) {
+      await removeSocket();
+      return stop(server, timeoutMs);
+    },
+  };
 }
 
 async function stop(server: { shutdown(): Promise<void>; forceShutdown(): void }, timeoutMs: number): Promise<boolean> {

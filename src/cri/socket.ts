@@ -1,6 +1,6 @@
-import { chmod, chown, lstat, mkdir, unlink } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, mkdtemp, rename, rm, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
 
 /** sun_path of unix(7) holds 107 bytes and a NUL. */
@@ -14,7 +14,8 @@ export function socketPath(address: string): string {
   if (!path.startsWith('/')) {
     throw new CriError('INVALID_ARGUMENT', `listen: expected unix:///PATH or an absolute path, received "${address}"`);
   }
-  if (Buffer.byteLength(path) > MAX_PATH_BYTES) {
+  const longest = Math.max(Buffer.byteLength(path), Buffer.byteLength(dirname(path)) + HIDDEN_BYTES);
+  if (longest > MAX_PATH_BYTES) {
     throw new CriError(
       'INVALID_ARGUMENT',
       `listen: "${path}" is longer than the ${MAX_PATH_BYTES} bytes of a socket's path`,
@@ -36,10 +37,38 @@ export async function clearSocket(path: string): Promise<void> {
   await unlink(path);
 }
 
-/** Readable and writable by its owner and its group alone. */
-export async function protectSocket(path: string, gid: number): Promise<void> {
-  await chown(path, 0, gid);
-  await chmod(path, SOCKET_MODE);
+/**
+ * Listens on a socket that only its owner and its group can connect to. It is made in a private directory, and appears at
+ * `path` with its final mode, so that there is no moment in which others could connect. Returns how to remove it.
+ */
+export async function listenProtected(
+  path: string,
+  gid: number,
+  listen: (path: string) => Promise<unknown>,
+): Promise<() => Promise<void>> {
+  const directory = await mkdtemp(join(dirname(path), HIDDEN_PREFIX));
+  try {
+    const hidden = join(directory, HIDDEN_NAME);
+    await listen(hidden);
+    await chown(hidden, 0, gid);
+    await chmod(hidden, SOCKET_MODE);
+    const { ino } = await lstat(hidden);
+    await rename(hidden, path);
+    return () => removeOwn(path, ino);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const HIDDEN_PREFIX = '.';
+const HIDDEN_NAME = 's';
+/** `/.XXXXXX/s`, which stands where the name of the socket does later. */
+const HIDDEN_BYTES = 10;
+
+/** Not the socket of a server that has started since. */
+async function removeOwn(path: string, inode: number): Promise<void> {
+  const there = await lstat(path).catch(() => undefined);
+  if (there?.ino === inode) await rm(path, { force: true });
 }
 
 function answers(path: string): Promise<boolean> {

@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
+import { kernelProblems } from '../host/kernel.js';
 import { hostFacts, runsSystemd } from '../runtime/host-facts.js';
 import { checkCgroups } from './check-cgroups.js';
-import { ok, warning, type Finding } from './finding.js';
+import { fault, ok, warning, type Finding } from './finding.js';
 
 /** The kernel's part, and the cgroup driver that the kubelet has to use as well. */
 export async function checkNode(config: Config): Promise<Finding[]> {
@@ -11,6 +12,7 @@ export async function checkNode(config: Config): Promise<Finding[]> {
   return [
     ...checkCgroups(config, { systemd, version: facts.cgroupVersion }),
     ok('kernel', has.length === 0 ? 'no seccomp, AppArmor or SELinux' : has.join(', ')),
+    ...kernelProblems().map((problem) => fault('kernel', problem)),
     ...(config.runtime.enable_selinux && !facts.selinux
       ? [warning('kernel', 'enable_selinux is set, and this node has no SELinux: pods get no labels')]
       : []),

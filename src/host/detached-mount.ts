@@ -13,12 +13,16 @@ export interface RootfsMount {
 
 /**
  * Mounts a snapshot read-only without attaching it anywhere, and answers a descriptor of its root: closing it, or dying,
- * is what unmounts it. UNIMPLEMENTED for a chain of several mounts.
+ * is what unmounts it. UNIMPLEMENTED for several mounts, and for
+ * a type that only a helper program can mount.
  */
 export async function openDetached(mounts: readonly RootfsMount[]): Promise<number> {
   const [mount, ...more] = mounts;
   if (mount === undefined || more.length > 0) {
     throw new CriError('UNIMPLEMENTED', `open rootfs: ${mounts.length} mounts where one is expected`);
+  }
+  if (mount.type.includes('.')) {
+    throw new CriError('UNIMPLEMENTED', `open rootfs: the type "${mount.type}" needs a helper program to mount it`);
   }
   if (mount.type === 'overlay') return openOverlay(mount);
   if (mount.type === 'bind' || /^r?bind$/.test(mount.options[0] ?? '')) return openBind(mount);

@@ -1,5 +1,8 @@
 import koffi, { type LibraryHandle } from 'koffi';
+import { constants } from 'node:os';
+import { CriError } from '../base/errors.js';
 import { errnoError } from './errno.js';
+import { whyMissing } from './kernel-calls.js';
 
 /** A C function that answers -1 and sets errno when it fails. */
 export interface SystemCall {
@@ -32,15 +35,24 @@ export const numberedCall = (name: string, args: readonly string[]): SystemCall 
 /** Calls on this thread; fails with a CriError that names the call and `subject`. */
 export function call(fn: SystemCall, subject: string, ...args: unknown[]): number {
   const result = fn.sync(...args);
-  if (result === -1) throw errnoError(fn.name, subject, koffi.errno());
+  if (result === -1) throw failure(fn, subject, koffi.errno());
   return result;
 }
 
 /** The same on a thread of libuv's pool, for what may hang on a user's path (NFS, FUSE). */
 export async function callAsync(fn: SystemCall, subject: string, ...args: unknown[]): Promise<number> {
   const { result, errno } = await fn.async(...args);
-  if (result === -1) throw errnoError(fn.name, subject, errno);
+  if (result === -1) throw failure(fn, subject, errno);
   return result;
+}
+
+/** FAILED_PRECONDITION for a call that the kernel does not have: the node is too old for what was asked. */
+function failure(fn: SystemCall, subject: string, errno: number): CriError {
+  const error = errnoError(fn.name, subject, errno);
+  const why = errno === constants.errno.ENOSYS ? whyMissing(fn.name) : undefined;
+  return why === undefined
+    ? error
+    : new CriError('FAILED_PRECONDITION', `${fn.name} ${subject}: ${why}`, { cause: error });
 }
 
 /** errno of the last call on this thread. */

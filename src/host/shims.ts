@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { isCode } from '../base/errors.js';
 import { sleep } from '../base/time.js';
+import { errnoName, fsError } from './errno.js';
 import { kill, processExists } from './process.js';
 
 const SIGKILL = 9;
@@ -46,12 +47,29 @@ function tryKill(pid: number): void {
 
 async function pidsOf(shim: ShimOf): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const found = await Promise.all(pids.map(async (pid) => isShim(await commandLine(pid), shim)));
-  return pids.filter((_, index) => found[index]).map(Number);
+  const found: number[] = [];
+  // A busy node has thousands, each with a descriptor and a buffer while it is read.
+  for (let at = 0; at < pids.length; at += READS_AT_ONCE) {
+    const some = pids.slice(at, at + READS_AT_ONCE);
+    const are = await Promise.all(some.map(async (pid) => isShim(await commandLine(pid), shim)));
+    found.push(...some.filter((_, index) => are[index]).map(Number));
+  }
+  return found;
 }
 
-const commandLine = async (pid: string): Promise<string[]> =>
-  (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')).split('\0');
+const READS_AT_ONCE = 16;
+
+/** Empty for a process that has ended; any other failure says nothing of whether it is a shim. */
+async function commandLine(pid: string): Promise<string[]> {
+  try {
+    return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');
+  } catch (thrown) {
+    if (ENDED.has(errnoName(thrown) ?? '')) return [];
+    throw fsError(thrown, pid);
+  }
+}
+
+const ENDED = new Set(['ENOENT', 'ESRCH']);
 
 function isShim([program = '', ...args]: string[], { namespace, id, address }: ShimOf): boolean {
   const option = (name: string): string | undefined => args[args.indexOf(name) + 1];

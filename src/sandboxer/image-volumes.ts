@@ -54,6 +54,7 @@ export function createImageVolumes(options: {
     const mounts = await prepare(volume, target, signal);
     await ensureDirectory(directories.imageVolumes(volume.podId), 0o700);
     await ensureDirectory(target, 0o755);
+    signal.throwIfAborted();
     await mountSnapshot(mounts, target, { usernsPath: volume.usernsPath });
     return target;
   };
@@ -78,7 +79,7 @@ export function createImageVolumes(options: {
         await unmount(target, { detach: true });
         // A layer of an overlay that was being mounted is no snapshot.
         if (/^[0-9a-f]+$/.test(name)) await containerd.snapshots(snapshotter).remove(target, { signal });
-        await rmdir(target);
+        await rmdir(target).catch(ifMissing);
       }
       await rmdir(base).catch(ifMissing);
     },

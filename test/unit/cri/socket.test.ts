@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
-import { clearSocket, socketPath } from '../../../src/cri/socket.js';
+import { clearSocket, listenProtected, socketPath } from '../../../src/cri/socket.js';
 
 let dir = '';
 before(async () => {
@@ -46,4 +46,27 @@ test('a live socket and a file that is no socket are left alone', async () => {
   const file = join(dir, 'file');
   await writeFile(file, 'kept');
   await assert.rejects(clearSocket(file), (thrown) => code(thrown) === 'ALREADY_EXISTS');
+});
+
+test('a socket appears with its final mode, and only its own server removes it', async () => {
+  const path = join(dir, 'own.sock');
+  const server = createServer();
+  const umask = process.umask();
+  const seen: unknown[] = [];
+  const remove = await listenProtected(path, 0, async (hidden) => {
+    await new Promise((resolve) => server.listen(hidden, () => resolve(undefined)));
+    const folder = await stat(dirname(hidden));
+    seen.push((folder.mode & 0o7777).toString(8), process.umask() === umask, await stat(path).catch(() => 'hidden'));
+  });
+  const found = await stat(path);
+  assert.deepEqual([...seen, (found.mode & 0o7777).toString(8)], ['700', true, 'hidden', '660']);
+  await rm(path);
+  await writeFile(path, 'of another server');
+  await remove();
+  assert.equal((await stat(path)).isFile(), true);
+  assert.deepEqual(
+    (await readdir(dir)).filter((name) => name.startsWith('.')),
+    [],
+  );
+  await new Promise((resolve) => server.close(resolve));
 });

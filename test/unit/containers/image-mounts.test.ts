@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ContainerConfig } from '../../../generated/runtime/v1/api.js';
+import { createLogger } from '../../../src/base/log.js';
+import type { ContainerDeps } from '../../../src/containers/deps.js';
+import { mountImages } from '../../../src/containers/image-mounts.js';
+import { createSteps } from '../../../src/operation/steps.js';
+import type { Pod } from '../../../src/state/records.js';
+
+const pod = { id: 'pod', snapshotter: 'overlayfs', config: { linux: undefined } } as unknown as Pod;
+const config = ContainerConfig.fromPartial({ mounts: [{ container_path: '/image', image: { image: 'a' } }] });
+
+/** What is called when a create fails after it has mounted an image, in a pod that is in this state by then. */
+async function undone(phase: string | undefined): Promise<string[]> {
+  const calls: string[] = [];
+  const deps = {
+    images: { get: () => ({ target: 'sha256:00', chainId: 'sha256:11' }) },
+    state: { pods: { find: () => phase && { state: { phase } } } },
+    imageVolumes: {
+      mount: () => Promise.resolve('/mounted'),
+      removeAll: (...args: unknown[]) => Promise.resolve(void calls.push(args.join(' '))),
+    },
+  } as unknown as ContainerDeps;
+  const steps = createSteps({ kind: 'create container', limitMs: 10_000, log: createLogger('error') });
+  assert.deepEqual([...(await mountImages(deps, steps, pod, config))], [[0, '/mounted']]);
+  assert.deepEqual(await steps.undo(), []);
+  steps.end();
+  return calls;
+}
+
+test('a create that fails unmounts its images only when the pod has been stopped or removed meanwhile', async () => {
+  assert.deepEqual(
+    [await undone('ready'), await undone('not ready'), await undone(undefined)],
+    [[], ['pod overlayfs'], ['pod overlayfs']],
+  );
+});
