@@ -34,15 +34,24 @@ interface TestEvent {
 const REASON_LIMIT = 3_000;
 const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/;
 
-/** Runs each file in a process of its own, shows what Node's spec reporter shows of it, and counts its tests. */
+export const noTests = (): Outcome => ({ passed: 0, failed: 0, skipped: 0, failures: [] });
+
+/** The outcome of tests that could not run. */
+export function failure(thrown: unknown): Outcome {
+  const text = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown);
+  return { ...noTests(), failed: 1, failures: [text] };
+}
+
+/** Runs each file in a process of its own, writes the output of Node's spec reporter, and adds its tests to `outcome`. */
 export async function runFiles(options: {
   files: readonly string[];
   concurrency: number;
   timeoutMs: number;
   signal: AbortSignal;
-}): Promise<Outcome> {
-  const { files, concurrency, timeoutMs, signal } = options;
-  const outcome: Outcome = { passed: 0, failed: 0, skipped: 0, failures: [] };
+  write: (text: string) => void;
+  outcome: Outcome;
+}): Promise<void> {
+  const { files, concurrency, timeoutMs, signal, write, outcome } = options;
   const tests = run({ files: [...files], concurrency, timeout: timeoutMs, signal });
   const counted = tests.pipe(
     new Transform({
@@ -56,9 +65,8 @@ export async function runFiles(options: {
     }),
   );
   const report = counted.pipe(new spec());
-  report.pipe(process.stdout, { end: false });
+  report.on('data', (text: Buffer | string) => write(text.toString()));
   await finished(report);
-  return outcome;
 }
 
 function count({ type, data }: TestEvent, counts: Outcome): void {

@@ -46,7 +46,7 @@ say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 /** The runner of all test files, inside the guest. */
 async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions): Promise<Counts> {
   await step('copy this checkout to the node', () => copyCheckout(machine));
-  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} CRID_TEST_SLOWNESS=${SLOWNESS} node --enable-source-maps build/test/run.js ${[...kinds, ...words].map(quote).join(' ')}`;
+  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} CRID_TEST_SLOWNESS=${SLOWNESS} node --enable-source-maps build/test/run.js --lanes 1 ${[...kinds, ...words].map(quote).join(' ')}`;
   const { code, stdout } = await machine.answer(script, { timeoutMs: TESTS_LIMIT_MS, write: say });
   const counts = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(stdout);
   if (!counts) throw new Error(`the tests in the guest have ended with ${code} and no count`);
