@@ -35,9 +35,10 @@ import { handlerFeatures } from './runtime/features.js';
 import { createHandlers } from './runtime/handlers.js';
 import type { FdStore } from './host/fd-store.js';
 import { kernelProblems } from './host/kernel.js';
+import { createShimStates } from './host/shim-state.js';
 import { hostFacts, runsSystemd } from './runtime/host-facts.js';
 import type { SpecOptions } from './spec/types.js';
-import { createDirectories } from './state/directories.js';
+import { createDirectories, type Directories } from './state/directories.js';
 import { createImageCache } from './state/images.js';
 import { readSelinuxContexts, selinuxEnabled } from './host/selinux.js';
 import { createSelinux, type Selinux } from './sandboxer/selinux.js';
@@ -74,10 +75,12 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   const { onUnhandled } = installLastResort(log);
   const metrics = createMetrics();
   const tracer = await startTracing(process.env, log);
+  const shims = shimNames(config);
   const containerd = createContainerd({
     address: config.grpc.address,
     namespace: config.crid.namespace,
     log,
+    describeShim: shims.describe,
     onCall: metrics.containerdCall,
   });
   const version = await usableVersion(containerd, config);
@@ -94,17 +97,13 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     onPlugin: metrics.cniPlugin,
   });
 
-  const directories = createDirectories({
-    root: config.root,
-    state: config.state,
-    namespace: config.crid.namespace,
-    netnsUnderState: config.runtime.netns_mounts_under_state_dir,
-  });
+  const directories = directoriesOf(config);
   const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
   const operations = createOperations({ log, hook });
   const underWay = createCallsUnderWay();
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
+  shims.state = state;
   const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log, onUnhandled, pipeStore: fdStore });
   const events = createContainerEvents({
@@ -131,6 +130,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     host: await hostFacts(),
     specOptions: specOptions(config),
     handlers: runtimes.handlers,
+    describeShim: shims.describe,
     imageVolumes: createImageVolumes({ containerd, directories }),
     selinux: await selinux(config, state),
   };
@@ -199,6 +199,27 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
       log.info('crid has stopped');
     },
   };
+}
+
+const directoriesOf = ({ root, state, crid, runtime }: Config): Directories =>
+  createDirectories({
+    root,
+    state,
+    namespace: crid.namespace,
+    netnsUnderState: runtime.netns_mounts_under_state_dir,
+  });
+
+/** Names the shim of a task: the containers of a pod live in that of its sandbox. Before there is a state, by the id alone. */
+function shimNames({ crid }: Config): { describe(id: string): string; state: State | undefined } {
+  const shims = createShimStates(crid);
+  const names = {
+    state: undefined as State | undefined,
+    describe(id: string): string {
+      const container = names.state?.containers.list().find((each) => each.id === id);
+      return shims.describe(container?.podId ?? id, id);
+    },
+  };
+  return names;
 }
 
 /** FAILED_PRECONDITION where it is too old. */

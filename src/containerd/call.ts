@@ -3,6 +3,7 @@ import { Metadata, type CallOptions as GrpcOptions, type ClientMiddlewareCall } 
 import { currentContext } from '../base/context.js';
 import type { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import { beginWait } from '../base/waits.js';
 import type { Span } from '../base/span.js';
 import { waitReady } from './channel.js';
 import type { CallOptions } from './containerd.js';
@@ -25,6 +26,8 @@ export interface CallSettings {
   readonly connectTimeoutMs: number;
   /** Ends the calls under way, and those to come, when the client closes. */
   readonly endings: Endings;
+  /** The process that answers the calls on a task or a sandbox, and its state: `shim 42 (stopped)`. */
+  readonly describeShim: ((id: string) => string) | undefined;
   readonly onCall: ((call: { method: string; code: string; durationMs: number }) => void) | undefined;
 }
 
@@ -56,7 +59,9 @@ export function callMiddleware(settings: CallSettings) {
     const span = isLasting(method)
       ? undefined
       : currentContext()?.span?.child(`containerd ${method}`, 'client', subject === '' ? {} : { subject });
+    const answering = (): string => answeringProcess(method, subject, settings);
     const limits = startLimits(timeoutMs, options.call?.signal, settings.endings);
+    const endWait = beginWait(() => `${answering()} to answer ${method}`);
     let failure: CriError | undefined;
     try {
       return yield* attempts(call, method, settings, {
@@ -65,9 +70,10 @@ export function callMiddleware(settings: CallSettings) {
         connectTimeoutMs: timeoutMs > 0 ? Math.min(timeoutMs, settings.connectTimeoutMs) : settings.connectTimeoutMs,
       });
     } catch (thrown) {
-      failure = translateError(thrown, { method, subject, ended: limits.ended(), timeoutMs });
+      failure = translateError(thrown, { method, subject, ended: limits.ended(), timeoutMs, answering });
       throw failure;
     } finally {
+      endWait();
       limits.release();
       span?.end(failure);
       const code = failure?.code ?? 'OK';
@@ -76,6 +82,13 @@ export function callMiddleware(settings: CallSettings) {
       settings.onCall?.({ method, code, durationMs });
     }
   };
+}
+
+/** containerd passes the calls on tasks and sandboxes on to the shim, which is the one that may not answer. */
+function answeringProcess(method: string, subject: string, { describeShim }: CallSettings): string {
+  const [id = ''] = subject.split('/');
+  if (id === '' || !/^(tasks|controller)\./.test(method)) return 'containerd';
+  return describeShim?.(id) ?? 'containerd';
 }
 
 async function* attempts<Request, Response>(

@@ -24,6 +24,8 @@ export interface ContainerdOptions {
   readonly defaultTimeoutMs?: number;
   /** How long a call waits for containerd to be reachable before it fails with UNAVAILABLE. */
   readonly connectTimeoutMs?: number;
+  /** Names the shim of a task or sandbox and its state, for messages: `shim 42 (stopped)`. */
+  readonly describeShim?: (id: string) => string;
   /** Told of every call when it ends. */
   readonly onCall?: (call: { method: string; code: string; durationMs: number }) => void;
 }
@@ -45,6 +47,7 @@ export function createContainerd(options: ContainerdOptions): Containerd {
     defaultTimeoutMs: options.defaultTimeoutMs ?? DEFAULT_TIMEOUT_MS,
     connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
     endings,
+    describeShim: options.describeShim,
     onCall: options.onCall,
   });
   const leases = createLeases(clientOf);

@@ -12,6 +12,8 @@ export interface FailedCall {
   readonly subject: string;
   readonly ended: Ended | undefined;
   readonly timeoutMs: number;
+  /** Names the process that was to answer: `containerd`, `shim 42 (stopped)`. */
+  readonly answering: () => string;
 }
 
 /** Whatever a call threw, as a CriError whose message begins with the method and keeps containerd's own text. */
@@ -19,7 +21,10 @@ export function translateError(thrown: unknown, call: FailedCall): CriError {
   const about = call.subject === '' ? call.method : `${call.method}: "${call.subject}"`;
   switch (call.ended) {
     case 'deadline':
-      return new CriError('DEADLINE_EXCEEDED', `${about}: no answer from containerd within ${call.timeoutMs} ms`);
+      return new CriError(
+        'DEADLINE_EXCEEDED',
+        `${about}: no answer from ${call.answering()} within ${call.timeoutMs} ms`,
+      );
     case 'cancelled':
       return new CriError('CANCELLED', `${about}: cancelled by the caller`);
     case 'closed':
@@ -30,7 +35,8 @@ export function translateError(thrown: unknown, call: FailedCall): CriError {
   if (thrown instanceof CriError) return thrown.prefixed(call.method);
   if (thrown instanceof ClientError) {
     // No cause: it would carry the text that was just redacted.
-    return new CriError(codeOf(thrown), `${call.method}: ${redact(thrown.details)}`);
+    const culprit = isFullDisk(thrown) ? "containerd's disk is full: " : '';
+    return new CriError(codeOf(thrown), `${culprit}${call.method}: ${redact(thrown.details)}`);
   }
   return CriError.from(thrown).prefixed(call.method);
 }
@@ -47,13 +53,18 @@ export const isNeverSent = (thrown: unknown): boolean =>
 
 const names = new Map<number, CodeName>(Object.entries(Code).map(([name, number]) => [number, name as CodeName]));
 
-function codeOf({ code, details }: ClientError): CodeName {
+/** ENOSPC and EDQUOT, which containerd passes on as text without a code. */
+const isFullDisk = ({ details }: ClientError): boolean => /no space left on device|disk quota exceeded/.test(details);
+
+function codeOf(error: ClientError): CodeName {
+  const { code, details } = error;
   const name = names.get(code) ?? 'UNKNOWN';
   // This side did not cancel, so a stopping containerd did: its handlers see their contexts end.
   if (name === 'CANCELLED') return 'UNAVAILABLE';
   if (name === 'INTERNAL' && /RST_STREAM|ECONNRESET|EPIPE/.test(details)) return 'UNAVAILABLE';
   // bbolt's answer once a stopping containerd has closed its metadata store.
   if (name === 'UNKNOWN' && details.includes('database not open')) return 'UNAVAILABLE';
+  if (name === 'UNKNOWN' && isFullDisk(error)) return 'RESOURCE_EXHAUSTED';
   // runc's shim gives its refusal no code.
   if (name === 'UNKNOWN' && /cannot delete a (running|paused) process/.test(details)) return 'FAILED_PRECONDITION';
   return name;

@@ -26,6 +26,8 @@ export interface ContainerDeps {
   readonly stdio: Stdio;
   /** The streams of every container that has a task, by container id. */
   readonly ios: Map<string, ContainerIo>;
+  /** Names the shim of a container and its state, for messages: `shim 42 (stopped)`. */
+  readonly describeShim: (id: string) => string;
   readonly host: HostFacts;
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;

@@ -81,7 +81,7 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
       undefined,
       {
         timeoutMs: Infinity,
-        waitingOn: () => `command ${JSON.stringify(command.cmd[0])}`,
+        waitingOn: () => `command ${JSON.stringify(command.cmd[0])}; ${deps.describeShim(id)}`,
       },
     ),
     steps.step('start process', () => startExec(deps, made)),

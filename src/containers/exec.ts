@@ -92,7 +92,7 @@ async function run(
   else client.stdinEnded.then(() => tasks.closeIo(target)).catch(() => undefined);
   const exit = await steps.step('wait for exit', (signal) => exitOrGone(deps, target, client, signal), undefined, {
     timeoutMs: LIMIT_MS,
-    waitingOn: () => `command ${JSON.stringify(command.cmd[0])}`,
+    waitingOn: () => `command ${JSON.stringify(command.cmd[0])}; ${deps.describeShim(command.id)}`,
   });
   if (exit === undefined) return endWithoutClient(deps, steps, made);
   await steps.step('drain output', () => drain(deps, paths, client), undefined, {

@@ -97,7 +97,7 @@ async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: 
   await steps.step('send SIGKILL', (signal) => sendAgain(() => sendSigkill(deps.containerd, id, signal), signal));
   await steps.step('wait for exit', (signal) => deps.state.containers.until(id, hasExited, signal), undefined, {
     timeoutMs: KILLED_WITHIN_MS,
-    waitingOn: () => `container ${id} to end after SIGKILL`,
+    waitingOn: () => `container ${id} to end after SIGKILL; ${deps.describeShim(id)}`,
     givesKeyAway: true,
   });
 }

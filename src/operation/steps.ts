@@ -3,13 +3,14 @@ import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { inSpan } from '../base/in-span.js';
 import { sleep, startTimer, wallMs } from '../base/time.js';
+import { collectWaits, type Waits } from '../base/waits.js';
 
 export interface StepOptions {
   /** Time for the step itself; DEADLINE_EXCEEDED names it when it runs out. */
   readonly timeoutMs?: number | undefined;
   /** How long it may go on, once its time is over or the operation has failed, before it is left alone; 1 s. */
   readonly windDownMs?: number | undefined;
-  /** What it waits on right now, for whoever asks why: `plugin bridge`. */
+  /** What it waits on right now: `plugin bridge`. A step without this names the calls of containerd that it waits for. */
   readonly waitingOn?: (() => string | undefined) | undefined;
   /**
    * The step only waits: other operations on the same key run meanwhile. The operation takes the key again after it,
@@ -104,14 +105,21 @@ export function createSteps(options: {
     run: (signal: AbortSignal) => Promise<T>,
     step: StepOptions | undefined,
   ): Promise<T> => {
-    const now: Running = { name, startedMs: performance.now(), sinceMs: wallMs(), waitingOn: step?.waitingOn };
+    let waits: Waits | undefined;
+    const waitingOn = (): string | undefined => step?.waitingOn?.() ?? waits?.describe();
+    const now: Running = { name, startedMs: performance.now(), sinceMs: wallMs(), waitingOn };
     running.add(now);
     let error: CriError | undefined;
     try {
       await hook?.before?.(kind, name);
       // The operation may have been aborted while the hook ran.
       if (abort.signal.aborted) throw CriError.from(abort.signal.reason);
-      return await withinTime(run, step ?? {}, abort.signal);
+      const work = (signal: AbortSignal): Promise<T> =>
+        collectWaits(
+          () => run(signal),
+          (all) => (waits = all),
+        );
+      return await withinTime(work, { ...step, waitingOn }, abort.signal);
     } catch (thrown) {
       error = CriError.from(thrown).prefixed(name);
       abort.abort(error);

@@ -5,7 +5,9 @@ import { run } from '../../../tools/stack/exec.js';
 import { shimsOf } from '../../../tools/stack/leftovers.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { until } from '../../../tools/stack/wait.js';
+import { RuntimeServiceDefinition } from '../../../generated/runtime/v1/api.js';
 import { podConfig, runPod } from '../../harness/pod.js';
+import { callWithin } from './deadline.js';
 import { createOddPlugin, type OddPlugin } from './odd-plugin.js';
 import { startSuite } from './suite.js';
 
@@ -49,7 +51,7 @@ test('a plugin that hangs, while the pod is in no list yet', async () => {
   await suite.crid.runtime.removePodSandbox({ pod_sandbox_id: id });
 });
 
-test('a container that does not end, and a shim that does not answer', async () => {
+test('a container that does not end', async () => {
   const { runtime } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
   const [busy, gone] = [
@@ -71,18 +73,62 @@ test('a container that does not end, and a shim that does not answer', async () 
   await runtime.stopContainer({ container_id: busy, timeout: 0n });
   await stopping;
 
+  await pod.remove();
+});
+
+test('a stopped shim, by its pid and state, for every call on a task', async () => {
+  const { runtime, socket } = suite.crid;
+  const pod = await runPod(suite.crid, suite.stack);
+  const [busy, other] = [await pod.run({ name: 'busy' }), await pod.run({ name: 'other' })];
+  const late = await pod.create({ name: 'late' });
   const shim = (await shimsOf(suite.stack.containerd.socket)).find(({ id }) => id === pod.id)!;
-  const starting = await pod.create({ name: 'late' });
+  const { execSync } = RuntimeServiceDefinition.methods;
   process.kill(shim.pid, 'SIGSTOP');
+  const calls = [
+    runtime.startContainer({ container_id: late }),
+    runtime.stopContainer({ container_id: busy, timeout: 60n }),
+    runtime.removeContainer({ container_id: other }),
+  ];
   try {
-    const started = runtime.startContainer({ container_id: starting });
-    const told = await blamed(pod.id, /create task/);
-    assert.deepEqual(told.slice(-2), ['start container ID: for N s, 1 waiting', '  create task: for N s']);
-    process.kill(shim.pid, 'SIGCONT');
-    await started;
+    const culprit = `shim ${shim.pid} (stopped)`;
+    const told = await blamed(pod.id, /create task(.|\n)*send SIGTERM|send SIGTERM(.|\n)*create task/);
+    assert.deepEqual(told.filter((line) => line.startsWith('  ') && line.includes('waiting for')).sort(), [
+      `  create task: for N s, waiting for ${culprit} to answer tasks.create`,
+      `  delete task: for N s, waiting for ${culprit} to answer tasks.get`,
+      `  send SIGTERM: for N s, waiting for ${culprit} to answer tasks.kill`,
+    ]);
+    const request = { container_id: busy, cmd: ['true'], timeout: 0n };
+    const { code, message } = await callWithin(socket, execSync, request, 2_000);
+    assert.deepEqual([code, message.includes(`${culprit} to answer tasks.exec`)], ['DEADLINE_EXCEEDED', true], message);
   } finally {
     process.kill(shim.pid, 'SIGCONT');
   }
+  await Promise.all(calls);
+  await pod.remove();
+});
+
+test('an operation that waits for another on the same container, with its step and what that waits for', async () => {
+  const { runtime } = suite.crid;
+  const pod = await runPod(suite.crid, suite.stack);
+  const id = await pod.create({ name: 'late' });
+  const shim = (await shimsOf(suite.stack.containerd.socket)).find((each) => each.id === pod.id)!;
+  process.kill(shim.pid, 'SIGSTOP');
+  const starting = runtime.startContainer({ container_id: id });
+  try {
+    await blamed(pod.id, /create task/);
+    const { removeContainer } = RuntimeServiceDefinition.methods;
+    const { message } = await callWithin(suite.crid.socket, removeContainer, { container_id: id }, 2_000);
+    assert.match(
+      message,
+      new RegExp(
+        `wait for start container: waiting \\d+ s for start container ${id} ` +
+          `\\(create task: waiting \\d+ s for shim ${shim.pid} \\(stopped\\) to answer tasks.create\\)`,
+      ),
+    );
+  } finally {
+    process.kill(shim.pid, 'SIGCONT');
+  }
+  await starting;
   await pod.remove();
 });
 

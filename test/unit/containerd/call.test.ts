@@ -138,3 +138,16 @@ test('writes wait for a containerd that is away', async (t) => {
   await fake.start();
   assert.equal((await waiting).id, 'b');
 });
+
+test('a full disk of containerd is named', async (t) => {
+  const full = 'write /var/lib/containerd/meta.db: no space left on device';
+  const { containerd } = await setUp(t, {
+    deleteContainer: () => {
+      throw new ServerError(Status.UNKNOWN, full);
+    },
+  });
+  assert.equal(
+    await failure(containerd.containers.delete('c')),
+    `RESOURCE_EXHAUSTED containerd's disk is full: containers.delete: ${full}`,
+  );
+});

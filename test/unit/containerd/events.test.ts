@@ -52,6 +52,7 @@ test('more events than the queue holds start the subscription over', async () =>
     defaultTimeoutMs: 5000,
     connectTimeoutMs: 5000,
     endings,
+    describeShim: undefined,
     onCall: undefined,
   });
   const events = createEvents(clientOf, {

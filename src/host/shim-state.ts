@@ -1,0 +1,66 @@
+import { readdirSync } from 'node:fs';
+import { readKernelFile } from './cgroup-files.js';
+
+/** proc_pid_stat(5), field 3. */
+const STATES: Readonly<Record<string, string>> = {
+  R: 'running',
+  S: 'sleeping',
+  D: 'in uninterruptible sleep',
+  T: 'stopped',
+  t: 'stopped by a tracer',
+  Z: 'zombie',
+};
+/** To find the shims is some 10 µs for each process of the node: many waits share one look. */
+const FRESH_MS = 1_000;
+
+/** The shims of a namespace of containerd, for messages: never for a decision, since a pid may be reused. */
+export interface ShimStates {
+  /** `shim 42 (stopped)`, by the first of the ids that a shim was started with, or `no shim`. */
+  describe(...ids: readonly string[]): string;
+}
+
+export function createShimStates({ namespace }: { namespace: string }): ShimStates {
+  let pids: ReadonlyMap<string, number> = new Map();
+  let readAtMs = -Infinity;
+
+  const find = (ids: readonly string[]): number | undefined => {
+    for (const id of ids) if (pids.has(id)) return pids.get(id);
+    return undefined;
+  };
+
+  return {
+    describe(...ids) {
+      let pid = find(ids);
+      const state = pid === undefined ? undefined : stateOf(pid);
+      if (state === undefined && performance.now() - readAtMs > FRESH_MS) {
+        readAtMs = performance.now();
+        pids = readShims(namespace);
+        pid = find(ids);
+      }
+      const now = pid === undefined ? undefined : (state ?? stateOf(pid));
+      return now === undefined ? 'no shim' : `shim ${pid} (${now})`;
+    },
+  };
+}
+
+/** The pids of shims by the id that each was started with: `containerd-shim-runc-v2 -namespace NS -id ID …`. */
+function readShims(namespace: string): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const name of readdirSync('/proc')) {
+    // The kernel cuts a program's name to 15 characters.
+    if (!/^\d+$/.test(name) || readKernelFile(`/proc/${name}/comm`)?.trim() !== 'containerd-shim') continue;
+    const args = (readKernelFile(`/proc/${name}/cmdline`) ?? '').split('\0');
+    const option = (flag: string): string | undefined => args[args.indexOf(flag) + 1];
+    const id = option('-id');
+    if (args.includes('-id') && id !== undefined && option('-namespace') === namespace) found.set(id, Number(name));
+  }
+  return found;
+}
+
+/** Undefined when it is gone, or is no shim any more. */
+function stateOf(pid: number): string | undefined {
+  const stat = readKernelFile(`/proc/${pid}/stat`) ?? '';
+  if (!stat.includes('(containerd-shim)')) return undefined;
+  const letter = stat.charAt(stat.lastIndexOf(')') + 2);
+  return STATES[letter] ?? letter;
+}
