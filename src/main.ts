@@ -1,3 +1,4 @@
+import './require-machine.js';
 import { Command } from 'commander';
 import { startApp, type App } from './app.js';
 import { CriError } from './base/errors.js';
@@ -103,7 +104,6 @@ program
     process.stdout.write(`crid ${VERSION}\n`);
   });
 
-if (process.platform !== 'linux') fail(new CriError('FAILED_PRECONDITION', 'crid runs on Linux only'));
 program.parseAsync().then(
   () => process.exit(),
   (thrown: unknown) => fail(thrown),

@@ -1,4 +1,5 @@
 import { CriError } from '../base/errors.js';
+import { isMachine, type Machine } from '../base/machine.js';
 
 interface Platform {
   readonly os: string;
@@ -7,20 +8,18 @@ interface Platform {
 }
 
 /** Node's names of architectures, as OCI images name them (the Go names). */
-const ARCHITECTURES: Readonly<Record<string, Omit<Platform, 'os'>>> = {
+const ARCHITECTURES: Readonly<Record<Machine, Omit<Platform, 'os'>>> = {
   x64: { architecture: 'amd64', variant: '' },
   arm64: { architecture: 'arm64', variant: '' },
   arm: { architecture: 'arm', variant: 'v7' },
   ppc64: { architecture: 'ppc64le', variant: '' },
-  s390x: { architecture: 's390x', variant: '' },
   riscv64: { architecture: 'riscv64', variant: '' },
   loong64: { architecture: 'loong64', variant: '' },
 };
 
 export function hostPlatform(arch: string = process.arch): Platform {
-  const known = ARCHITECTURES[arch];
-  if (known === undefined) throw new CriError('UNIMPLEMENTED', `no OCI platform is known for architecture "${arch}"`);
-  return { os: 'linux', ...known };
+  if (!isMachine(arch)) throw new CriError('UNIMPLEMENTED', `no OCI platform is known for architecture "${arch}"`);
+  return { os: 'linux', ...ARCHITECTURES[arch] };
 }
 
 /** A platform as an image or an index spells it. */

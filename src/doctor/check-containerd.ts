@@ -6,6 +6,7 @@ import { handlerCgroupDriver } from '../runtime/cgroup-driver.js';
 import { sharedNamespace } from '../runtime/conflict.js';
 import { PAUSE } from '../sandboxer/pause.js';
 import { fault, ok, warning, type Finding } from './finding.js';
+import { runcProblem, runcVersion } from './runc-version.js';
 
 /** containerd's version and deprecations, a second CRI server, and each snapshotter and runtime that handlers name. */
 export async function checkContainerd(config: Config, containerd: Containerd): Promise<Finding[]> {
@@ -47,7 +48,7 @@ async function checkSnapshotters({ images, runtime }: Config, containerd: Contai
 async function checkHandlers({ runtime }: Config, containerd: Containerd): Promise<Finding[]> {
   const controllers = await containerd.introspection.plugins(['type==io.containerd.sandbox.controller.v1']);
   const handlers = Object.entries(runtime.containerd.runtimes);
-  return Promise.all(handlers.map((each) => checkHandler(each, controllers, containerd)));
+  return (await Promise.all(handlers.map((each) => checkHandler(each, controllers, containerd)))).flat();
 }
 
 /** Asking a runtime for its features runs its shim and its program, so both are there when it answers. */
@@ -55,21 +56,25 @@ async function checkHandler(
   [name, handler]: [string, RuntimeHandler],
   controllers: readonly PluginInfo[],
   containerd: Containerd,
-): Promise<Finding> {
+): Promise<Finding[]> {
   const { runtime_type: type, runtime_path: path, sandboxer } = handler;
   const subject = `handler ${name}`;
   try {
-    await containerd.introspection.runtimeFeatures({
+    const features = await containerd.introspection.runtimeFeatures({
       name: type,
       path,
       options: runtimeOptions(type, handler.options),
     });
     const hasSandboxer = controllers.some(({ id }) => id === sandboxer);
     if (sandboxer && sandboxer !== PAUSE && !hasSandboxer)
-      return fault(subject, `containerd has no sandbox controller "${sandboxer}"`);
+      return [fault(subject, `containerd has no sandbox controller "${sandboxer}"`)];
     const driver = handlerCgroupDriver(handler) ?? 'of its own';
-    return ok(subject, `${path || type}, sandboxer ${sandboxer || PAUSE}, cgroup driver ${driver}`);
+    const problem = runcProblem(runcVersion(features) ?? '');
+    return [
+      ok(subject, `${path || type}, sandboxer ${sandboxer || PAUSE}, cgroup driver ${driver}`),
+      ...(problem === undefined ? [] : [warning(subject, problem)]),
+    ];
   } catch (thrown) {
-    return fault(subject, CriError.from(thrown).message);
+    return [fault(subject, CriError.from(thrown).message)];
   }
 }

@@ -5,6 +5,7 @@ import type { Containerd } from '../containerd/containerd.js';
 import { checkContainerd } from './check-containerd.js';
 import { checkNetwork } from './check-network.js';
 import { checkNode } from './check-node.js';
+import { checkProgram } from './check-program.js';
 import { checkServer } from './check-server.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 
@@ -20,7 +21,11 @@ export async function doctor(loaded: LoadedConfig, containerd: Containerd): Prom
     attempt('node', () => checkNode(config)),
     attempt('socket', () => checkServer(config.crid.listen)),
   ];
-  return [...configuration(loaded), ...(await Promise.all(checks)).flat()];
+  return [
+    ...configuration(loaded),
+    ...checkProgram(process.versions.node, new Date()),
+    ...(await Promise.all(checks)).flat(),
+  ];
 }
 
 function configuration(loaded: LoadedConfig): Finding[] {
