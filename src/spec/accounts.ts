@@ -122,15 +122,15 @@ function scanFields<T>({ separatesFrom = Infinity, field, isDone, result }: Fiel
     index += 1;
   };
   const take = (bytes: Uint8Array): boolean => {
-    for (const byte of bytes) {
+    for (let at = 0; at < bytes.length; at += 1) {
+      const byte = bytes[at]!;
       if (byte === NEWLINE) {
         if (length > 0 || index > 0) endField();
         index = 0;
       } else if (byte === COLON || (byte === COMMA && index >= separatesFrom)) {
         endField();
       } else {
-        // A typed array drops what lies past its end.
-        held[length] = byte;
+        if (length < MAX_FIELD_BYTES) held[length] = byte;
         length += 1;
       }
     }

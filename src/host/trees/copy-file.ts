@@ -16,7 +16,9 @@ export function* copyFileContent(source: Buffer, target: Buffer, { size }: BigIn
   const file = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   const path = `/proc/self/fd/${file}`;
   try {
-    if (size <= BigInt(MAX_WHOLE_BYTES)) {
+    if (size <= BigInt(SMALL_BYTES)) {
+      copySmall(file, target);
+    } else if (size <= BigInt(MAX_WHOLE_BYTES)) {
       copyFileSync(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     } else if (!cloned(path, target)) {
       yield* copyPieces(file, target, Number(size));
@@ -26,8 +28,24 @@ export function* copyFileContent(source: Buffer, target: Buffer, { size }: BigIn
   }
 }
 
+const SMALL_BYTES = 64 * 1024;
 const MAX_WHOLE_BYTES = 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
+
+let small: Buffer | undefined;
+
+/** Most files are small: with half as many system calls as `copyFile` makes. */
+function copySmall(file: number, target: Buffer): void {
+  small ??= Buffer.allocUnsafeSlow(SMALL_BYTES);
+  const copy = openSync(target, 'wx', 0o600);
+  try {
+    for (let count = readSync(file, small); count > 0; count = readSync(file, small)) {
+      for (let done = 0; done < count;) done += writeSync(copy, small, done, count - done);
+    }
+  } finally {
+    closeSync(copy);
+  }
+}
 
 /** Shares the blocks of the two files where the file system can. */
 function cloned(path: string, target: Buffer): boolean {

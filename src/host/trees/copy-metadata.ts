@@ -5,13 +5,16 @@ import { copyXattrs } from '../xattr.js';
 /** Gives a copy the owner, the mode, the extended attributes and the times of its source, to the nanosecond. */
 export function copyMetadata(source: Buffer, target: Buffer, stats: BigIntStats): void {
   // The order matters: chown clears setuid bits and file capabilities, and everything changes the times.
-  lchownSync(target, Number(stats.uid), Number(stats.gid));
+  if (stats.uid !== OWN_UID || stats.gid !== OWN_GID) lchownSync(target, Number(stats.uid), Number(stats.gid));
   if (!stats.isSymbolicLink()) chmodSync(target, Number(stats.mode & 0o7777n));
   copyXattrs(source, target);
   const times = new BigInt64Array([stats.atimeNs, stats.mtimeNs].flatMap(timespec));
   call(utimensat, 'times', AT_FDCWD, Buffer.concat([target, Buffer.alloc(1)]), times, AT_SYMLINK_NOFOLLOW);
 }
 
+/** What is made has these owners already: a directory gets its setgid bit only when it is full. */
+const OWN_UID = BigInt(process.geteuid?.() ?? -1);
+const OWN_GID = BigInt(process.getegid?.() ?? -1);
 const NS_PER_S = 1_000_000_000n;
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
