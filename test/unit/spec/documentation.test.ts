@@ -59,3 +59,21 @@ test('docs/spec.md names every field of a pod and of a container', () => {
     [],
   );
 });
+
+test('docs/security.md: the tests of its table name the advisory', () => {
+  const short: Readonly<Record<string, string>> = {
+    spec: 'test/integration/spec/advisories.test.ts',
+    rpc: 'test/integration/rpc/advisories.test.ts',
+    unit: 'test/unit/spec/advisories.test.ts',
+  };
+  const page = readFileSync(join(packageFolder(), 'docs/security.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| (CVE-[^|]+) \| .+ \| ([^|]+) \|$/gm)];
+  const missing = rows.flatMap(([, advisories = '', tests = '']) =>
+    tests.split(', ').filter((reference) => {
+      const [file = '', title = advisories.split(', ')[0] ?? ''] = reference.split(': ');
+      return !readFileSync(join(packageFolder(), short[file] ?? file), 'utf8').includes(title);
+    }),
+  );
+  assert.ok(rows.length > 20);
+  assert.deepEqual(missing, []);
+});
