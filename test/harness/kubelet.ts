@@ -99,10 +99,8 @@ const configuration = ({ socket, config, featureGates }: KubeletOptions): Record
   featureGates: featureGates ?? {},
 });
 
-/** On a node with systemd the kubelet's own defaults; elsewhere the cgroups of the host are not its to arrange. */
-const CGROUPS = SYSTEMD_CGROUPS
-  ? { cgroupDriver: 'systemd' }
-  : { cgroupDriver: 'cgroupfs', cgroupsPerQOS: false, enforceNodeAllocatable: [] };
+/** On a node with systemd the kubelet's own defaults, and the driver that crid names; elsewhere the cgroups of the host are not its to arrange. */
+const CGROUPS = SYSTEMD_CGROUPS ? {} : { cgroupDriver: 'cgroupfs', cgroupsPerQOS: false, enforceNodeAllocatable: [] };
 
 const ready = (daemon: Daemon, url: string, logFile: string): Promise<true> =>
   until(`the kubelet answers on ${url}`, limitMs(READY_LIMIT_MS), async () => {

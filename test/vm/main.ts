@@ -28,7 +28,7 @@ const total: Counts = { passed: 0, failed: 0, skipped: 0 };
 
 try {
   const options = parseOptions(process.argv.slice(2));
-  if (options.tests?.kinds.includes('kubelet')) await step('build the kubelet', () => buildKubelet());
+  if (options.tests && needsKubelet(options.tests)) await step('build the kubelet', () => buildKubelet());
   const machine = await useNode(step);
   await step('install crid from its npm package', () => installCrid(machine));
   say(`${await describe(machine)}\n`);
@@ -52,6 +52,11 @@ async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions
   if (!counts) throw new Error(`the tests in the guest have ended with ${code} and no count`);
   const [passed = 0, failed = 0, skippedThere = 0] = counts.slice(1).map((count) => Number(count ?? 0));
   return { passed, failed, skipped: skippedThere };
+}
+
+/** One file of test/vm/ runs a kubelet too. */
+function needsKubelet({ kinds, words }: TestOptions): boolean {
+  return kinds.includes('kubelet') || words.some((word) => 'test/vm/packaged.test.js'.includes(word));
 }
 
 /** The guest has no compilers; what they make is where it looks for it. */

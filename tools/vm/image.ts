@@ -10,7 +10,15 @@ import { SUITE } from '../stack/package-list.js';
 import { INSTALLED } from '../stack/packages.js';
 import type { Step } from '../stack/steps.js';
 import type { VmLayout } from './layout.js';
-import { GUEST_STACK, guestFiles, INITRD_FILES, KEPT_PROFILES, PACKAGES, type GuestFile } from './recipe.js';
+import {
+  GUEST_STACK,
+  guestFiles,
+  INITRD_FILES,
+  KEPT_PROFILES,
+  PACKAGED_CONFIG,
+  PACKAGES,
+  type GuestFile,
+} from './recipe.js';
 
 const NEEDS: readonly HostNeed[] = [
   { package: 'qemu-system-x86', isHere: hasProgram('qemu-system-x86_64') },
@@ -92,6 +100,8 @@ async function configure(root: string, publicKey: string): Promise<void> {
     if (name.isFile() && !KEPT_PROFILES.includes(name.name)) await rm(join(root, 'etc/apparmor.d', name.name));
   }
   await rm(join(root, 'etc/apt/sources.list'), { force: true });
+  await mkdir(dirname(join(root, PACKAGED_CONFIG)), { recursive: true });
+  await rename(join(root, 'etc/containerd/config.toml'), join(root, PACKAGED_CONFIG));
   await writeFiles(root, { ...guestFiles(publicKey), [`${GUEST_STACK.slice(1)}/packages/made-of`]: INSTALLED });
   await chmod(join(root, 'root/.ssh'), 0o700);
   // Otherwise the first boot does what these files are newer than.

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { cacheFolder } from '../stack/layout.js';
 import { SUITE } from '../stack/package-list.js';
-import { guestFiles, INITRD_FILES, KEPT_PROFILES, PACKAGES } from './recipe.js';
+import { guestFiles, INITRD_FILES, KEPT_PROFILES, PACKAGED_CONFIG, PACKAGES } from './recipe.js';
 
 /** Where the node's image lies, made once. */
 export interface VmLayout {
@@ -20,7 +20,7 @@ export function vmLayout(env: NodeJS.ProcessEnv = process.env): VmLayout {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(`the node in a VM needs Linux on x64, not ${process.platform} ${process.arch}`);
   }
-  const made = [SUITE, PACKAGES, guestFiles(''), INITRD_FILES, KEPT_PROFILES];
+  const made = [SUITE, PACKAGES, guestFiles(''), INITRD_FILES, KEPT_PROFILES, PACKAGED_CONFIG];
   const hash = createHash('sha256').update(JSON.stringify(made)).digest('hex');
   const dir = env['CRID_VM_DIR'] || join(cacheFolder(env), `vm-${hash.slice(0, 12)}`);
   const file = (name: string): string => join(dir, name);

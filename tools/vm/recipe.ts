@@ -110,6 +110,9 @@ function network(): Record<string, GuestFile> {
   };
 }
 
+/** Where the image keeps the config.toml of the containerd package, below its root: the tests have one of their own. */
+export const PACKAGED_CONFIG = 'usr/local/share/containerd/config.toml';
+
 /** containerd with the systemd cgroup driver; its own CRI plugin is off, as on a node that has moved to crid. */
 export const containerdConfig = ({ cri = false } = {}): string => `version = 3
 disabled_plugins = ${JSON.stringify([...(cri ? [] : ['io.containerd.grpc.v1.cri']), 'io.containerd.nri.v1.nri'])}
