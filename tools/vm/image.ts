@@ -84,6 +84,8 @@ async function bootstrap(work: string, root: string): Promise<void> {
     ...['--mode=root', '--variant=minbase', '--quiet', `--include=${PACKAGES.join(',')}`],
     // A mirror may be a snapshot whose Release file is past its date; its signature is checked all the same.
     '--aptopt=Acquire::Check-Valid-Until "false"',
+    // The image is made anew after a crash of the host, so no file of a package needs to be synced by itself.
+    '--dpkgopt=force-unsafe-io',
     // Before the kernel comes, which makes its initrd at once.
     `--essential-hook=sync-in ${before} /`,
     ...[SUITE, root, source],
