@@ -1,0 +1,39 @@
+import { createHash } from 'node:crypto';
+import { realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import { lockFile } from '../host/lock-file.js';
+import type { Directories } from '../state/directories.js';
+
+/** A crid that has been killed is gone by then. One that finishes its calls takes longer, and the next one is refused. */
+const WAIT_MS = 3_000;
+/** Fixed, so that crids with other state directories meet here. */
+const LOCKS = '/run/crid/locks';
+
+/**
+ * Makes this process the only crid on containerd's namespace and on the state directory. ALREADY_EXISTS names the pid of
+ * the other one. Returns how to give both up.
+ */
+export async function ownAlone(
+  directories: Pick<Directories, 'state'>,
+  { address, namespace }: { readonly address: string; readonly namespace: string },
+): Promise<() => void> {
+  const socket = address.replace(/^unix:(\/\/)?(?=\/)/, '');
+  const containerd = await realpath(socket).catch(() => socket);
+  const key = createHash('sha256').update(`${containerd}\0${namespace}`).digest('hex').slice(0, 32);
+  const what = `namespace "${namespace}" of containerd at ${socket}`;
+  const giveUpNamespace = await lockFile(join(LOCKS, `${key}.lock`), what, WAIT_MS);
+  try {
+    const giveUpState = await lockFile(
+      join(directories.state, 'crid.lock'),
+      `state directory "${directories.state}"`,
+      WAIT_MS,
+    );
+    return () => {
+      giveUpState();
+      giveUpNamespace();
+    };
+  } catch (thrown) {
+    giveUpNamespace();
+    throw thrown;
+  }
+}
