@@ -15,7 +15,7 @@ import { runtimeService } from './cri/runtime-service.js';
 import { createCallsUnderWay } from './cri/calls-under-way.js';
 import { serve } from './cri/server.js';
 import { clearSocket, socketPath } from './cri/socket.js';
-import { createContainerEvents } from './events/container-events.js';
+import { createContainerEvents, type ContainerEvents } from './events/container-events.js';
 import { createExits, type Exits } from './events/exits.js';
 import { createExitHandler } from './events/handle-exit.js';
 import { followEvents } from './events/follow-events.js';
@@ -31,6 +31,7 @@ import type { PodDeps } from './pods/deps.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
 import { recover } from './recovery/recover.js';
 import { sharedNamespace } from './runtime/conflict.js';
+import { ownAlone } from './runtime/one-owner.js';
 import { handlerFeatures } from './runtime/features.js';
 import { createHandlers } from './runtime/handlers.js';
 import type { FdStore } from './host/fd-store.js';
@@ -39,7 +40,7 @@ import { createShimStates } from './host/shim-state.js';
 import { hostFacts, runsSystemd } from './runtime/host-facts.js';
 import type { SpecOptions } from './spec/types.js';
 import { createDirectories, type Directories } from './state/directories.js';
-import { createImageCache } from './state/images.js';
+import { createImageCache, type ImageCache } from './state/images.js';
 import { readSelinuxContexts, selinuxEnabled } from './host/selinux.js';
 import { createSelinux, type Selinux } from './sandboxer/selinux.js';
 import { parseSelinuxContexts } from './spec/selinux-labels.js';
@@ -72,6 +73,8 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   for (const warning of [...loaded.warnings, ...notHonoured(config), ...kernelProblems()]) log.warn(warning);
   // Another crid that is at work there must not find its pods rebuilt, read from and swept by this one.
   await clearSocket(socketPath(config.crid.listen));
+  const directories = directoriesOf(config);
+  const giveUp = await ownAlone(directories, { address: config.grpc.address, namespace: config.crid.namespace });
   const { onUnhandled } = installLastResort(log);
   const metrics = createMetrics();
   const tracer = await startTracing(process.env, log);
@@ -97,7 +100,6 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     onPlugin: metrics.cniPlugin,
   });
 
-  const directories = directoriesOf(config);
   const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
   const operations = createOperations({ log, hook });
   const underWay = createCallsUnderWay();
@@ -106,14 +108,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   shims.state = state;
   const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log, onUnhandled, pipeStore: fdStore });
-  const events = createContainerEvents({
-    state,
-    onCutOff: metrics.subscriberCutOff,
-    describe: (pod) => ({
-      pod_sandbox_status: podStatusOf(pod),
-      containers_statuses: containerStatusesOf(state.containersOf(pod.id), images),
-    }),
-  });
+  const events = eventsOf(state, images, metrics);
   metrics.watch(metricSources({ operations, state, events }));
   const stats = await createStats({ config, log, containerd, state });
   const ios: ContainerDeps['ios'] = new Map();
@@ -148,8 +143,16 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
 
   const callsUnderWay = underWay.count;
   const streaming = await createStreaming({ config: config.streaming, log, onUnhandled, callsUnderWay });
-  await recover({ pods, containers, onExit: exitHandler.onExit, shared: warnings.length > 0, onSwept: metrics.swept });
-  for (const id of fdStore.names) if (!ios.has(id)) releasePipes(fdStore, id, log);
+  const recovery = await recover({
+    pods,
+    containers,
+    onExit: exitHandler.onExit,
+    shared: warnings.length > 0,
+    onSwept: metrics.swept,
+  });
+  // A shim that is slow to answer may still have its container's streams opened again.
+  const mayRun = (id: string): boolean => ios.has(id) || state.containers.find(id, 'id')?.state.phase === 'running';
+  for (const id of fdStore.names) if (!mayRun(id)) releasePipes(fdStore, id, log);
   const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
   const server = await serve({
     listen: config.crid.listen,
@@ -165,12 +168,22 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
         information: { stats: stats.deps, events },
         stop,
         streaming,
-        status: { config, directories, containerd, network: runtimes.network, operations, features, warnings },
+        status: {
+          config,
+          directories,
+          containerd,
+          network: runtimes.network,
+          operations,
+          claims: state.claims,
+          features,
+          warnings,
+        },
         runtimeConfig: { config, systemd: await runsSystemd() },
       }),
       imageService(imageDeps),
     ],
   });
+  recovery.begin();
   const { metrics_address: address } = config.crid;
   const served = address === '' ? undefined : await serveMetrics({ address, registry: metrics.registry, log });
   log.info({ version: VERSION, socket: server.path, containerd: version, address: config.grpc.address }, 'crid serves');
@@ -185,6 +198,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     async stop() {
       events.close();
       served?.close();
+      recovery.close();
       const finished = await server.stop(SHUTDOWN_MS);
       await streaming.close();
       const left = await operations.drain(finished ? SHUTDOWN_MS : 0);
@@ -196,18 +210,11 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
       await stdio.close();
       containerd.close();
       await tracer?.close();
+      giveUp();
       log.info('crid has stopped');
     },
   };
 }
-
-const directoriesOf = ({ root, state, crid, runtime }: Config): Directories =>
-  createDirectories({
-    root,
-    state,
-    namespace: crid.namespace,
-    netnsUnderState: runtime.netns_mounts_under_state_dir,
-  });
 
 /** Names the shim of a task: the containers of a pod live in that of its sandbox. Before there is a state, by the id alone. */
 function shimNames({ crid }: Config): { describe(id: string): string; state: State | undefined } {
@@ -256,6 +263,24 @@ async function selinux(config: Config, state: State): Promise<Selinux | undefine
   if (!contexts) throw new CriError('FAILED_PRECONDITION', 'enable_selinux: the policy says nothing of containers');
   return createSelinux({ contexts, categories: config.runtime.selinux_category_range, state });
 }
+
+const directoriesOf = (config: Config): Directories =>
+  createDirectories({
+    root: config.root,
+    state: config.state,
+    namespace: config.crid.namespace,
+    netnsUnderState: config.runtime.netns_mounts_under_state_dir,
+  });
+
+const eventsOf = (state: State, images: ImageCache, metrics: Metrics): ContainerEvents =>
+  createContainerEvents({
+    state,
+    onCutOff: metrics.subscriberCutOff,
+    describe: (pod) => ({
+      pod_sandbox_status: podStatusOf(pod),
+      containers_statuses: containerStatusesOf(state.containersOf(pod.id), images),
+    }),
+  });
 
 const specOptions = ({ runtime, crid }: Config): SpecOptions => ({
   namespace: crid.namespace,

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto';
 import type {
   ContainerConfig,
   CreateContainerRequest,
@@ -91,7 +90,7 @@ async function create(
   config: ContainerConfig,
   logDirectory: string,
 ): Promise<string> {
-  const id = randomBytes(32).toString('hex');
+  const id = deps.state.newIds.make();
   const handler = deps.handlers.of(pod);
   const image = imageOf(deps, config);
   const logPath = containerLogPath(logDirectory, config.log_path) ?? '';

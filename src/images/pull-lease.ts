@@ -62,8 +62,12 @@ export async function releasePull(deps: Pick<ImageDeps, 'containerd' | 'log'>, i
   });
 }
 
-/** Releases what pulls of a crid that was killed have left. Only for the start, when no pull runs. */
-export async function releasePullLeases(deps: Pick<ImageDeps, 'containerd' | 'log'>): Promise<void> {
-  const stale = (await deps.containerd.leases.list([])).filter(({ id }) => id.startsWith(PREFIX));
-  for (const { id } of stale) await releasePull(deps, id);
+export const isPullLease = (id: string): boolean => id.startsWith(PREFIX);
+
+/** Releases what pulls of a crid that was killed have left: `ids` were there before this crid has served a call. */
+export async function releasePullLeases(
+  deps: Pick<ImageDeps, 'containerd' | 'log'>,
+  ids: readonly string[],
+): Promise<void> {
+  for (const id of ids) await releasePull(deps, id);
 }

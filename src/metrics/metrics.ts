@@ -31,6 +31,7 @@ export interface Sources {
   operations(): Readonly<Record<string, number>>;
   pods(): Readonly<Record<string, number>>;
   containers(): Readonly<Record<string, number>>;
+  unreadable(): number;
   events(): { readonly subscribers: number; readonly longestQueue: number };
   errors(): { readonly unhandled: number; readonly background: number };
   logs(): { readonly written: bigint; readonly dropped: bigint; readonly failing: bigint };
@@ -113,6 +114,7 @@ function watch(registry: Registry, sources: Sources): void {
       },
     });
   };
+  plain('crid_unreadable_records', 'records of containerd that cannot be read and are left alone', sources.unreadable);
   plain('crid_event_subscribers', 'subscribers to CRI events', () => sources.events().subscribers);
   plain(
     'crid_event_queue_length',

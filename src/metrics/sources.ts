@@ -9,7 +9,7 @@ import type { Sources } from './metrics.js';
 /** Reads the values of the gauges from the modules that have them. */
 export const metricSources = (rooms: {
   readonly operations: Pick<Operations, 'list'>;
-  readonly state: Pick<State, 'pods' | 'containers'>;
+  readonly state: Pick<State, 'pods' | 'containers' | 'claims'>;
   readonly events: Pick<ContainerEvents, 'load'>;
 }): Sources => ({
   operations: () => countBy(rooms.operations.list().map(({ kind }) => kind)),
@@ -23,6 +23,7 @@ export const metricSources = (rooms: {
       rooms.state.containers.list().map(({ state }) => state.phase),
       ['created', 'running', 'exited'],
     ),
+  unreadable: () => rooms.state.claims.list().length,
   events: rooms.events.load,
   errors: () => ({ unhandled: unhandledErrors(), background: backgroundFailures() }),
   logs: logCounts,

@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { PodSandboxConfig, RunPodSandboxRequest, RunPodSandboxResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument, isCode } from '../base/errors.js';
@@ -60,6 +60,8 @@ export const runPodSandbox =
       work: async (steps) => {
         const taken = deps.state.pods.byName(name);
         if (taken) return sameOrTaken(taken, fingerprint);
+        const unreadable = deps.state.claims.byName(name);
+        if (unreadable) throw takenByUnreadable(name, unreadable.id);
         const pod = newPod(deps, name, config, request.runtime_handler, handler);
         failed.pod = pod;
         const ready = await run(deps, steps, pod, handler);
@@ -70,7 +72,11 @@ export const runPodSandbox =
       // What could not be undone stays visible as a pod that is not ready, so that whoever owns it can remove it.
       onFailed: (_error, failedUndo) => {
         if (failed.pod && failedUndo.length > 0)
-          deps.state.pods.put({ ...failed.pod, state: { phase: 'not-ready', released: false, failedDetaches: 0 } });
+          deps.state.pods.put({
+            ...failed.pod,
+            halfMade: true,
+            state: { phase: 'not-ready', released: false, failedDetaches: 0 },
+          });
       },
     });
     return { pod_sandbox_id: id };
@@ -92,9 +98,12 @@ function sameOrTaken(taken: Pod, fingerprint: string): string {
   throw new CriError('ALREADY_EXISTS', `pod sandbox name "${taken.name}" is taken by "${taken.id}", ${why}`);
 }
 
+const takenByUnreadable = (name: string, id: string): CriError =>
+  new CriError('ALREADY_EXISTS', `pod sandbox name "${name}" is taken by "${id}", whose record cannot be read`);
+
 function newPod(deps: PodDeps, name: string, config: PodSandboxConfig, handlerName: string, handler: Handler): Pod {
   return {
-    id: randomBytes(32).toString('hex'),
+    id: deps.state.newIds.make(),
     name,
     config,
     runtimeHandler: handlerName,

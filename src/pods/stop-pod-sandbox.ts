@@ -66,7 +66,7 @@ async function stopSandbox(deps: PodDeps, steps: Steps, pod: Pod): Promise<void>
   const { sandboxer, ociRuntime } = deps.handlers.of(pod);
   // Its end is expected now; should the stop fail, it is watched again.
   deps.exits.forget(pod.id);
-  const hasEnded = pod.state.phase === 'not-ready';
+  const hasEnded = pod.state.phase === 'not-ready' && !pod.halfMade;
   await steps
     .step('stop sandbox', (signal) => sandboxer.stop(pod.id, signal, { hasEnded, ociRuntime }))
     .catch((thrown: unknown) => {
@@ -106,8 +106,8 @@ async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Prom
 }
 
 /**
- * A network that never goes must not keep its pod for ever: where no ADD had succeeded, or after several failed
- * stops, the failure is logged and the namespace, with the interfaces in it, is removed all the same.
+ * An ADD that succeeded must be taken back, also where the namespace is gone: the failure is returned, and the kubelet
+ * tries again. A network that never goes must not keep its pod for ever: after several failed stops the failure is logged and the namespace, with the interfaces in it, is removed all the same.
  */
 async function detach(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
   try {
@@ -115,7 +115,8 @@ async function detach(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<voi
   } catch (thrown) {
     const failed = failedDetachesOf(deps, pod.id) + 1;
     publish(deps, pod.id, { phase: 'not-ready', released: false, failedDetaches: failed });
-    if (pod.network && failed < MAX_FAILED_DETACHES) throw thrown;
+    const mayHaveAdded = pod.network !== undefined || pod.halfMade === true;
+    if (mayHaveAdded && failed < MAX_FAILED_DETACHES) throw thrown;
     logOf(deps.log).error(
       { pod: pod.id, failed, err: CriError.from(thrown).message },
       'network not deleted, its addresses may be lost',

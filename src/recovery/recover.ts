@@ -1,226 +1,177 @@
+import { setMaxListeners } from 'node:events';
 import PQueue from 'p-queue';
-import { CriError, isCode } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
-import type { CallOptions, Task } from '../containerd/containerd.js';
-import { clearCheckpoint, hasCheckpoint } from '../containers/checkpoint-leftovers.js';
-import type { ContainerDeps } from '../containers/deps.js';
-import { deleteCutOff, deleteTask } from '../containers/tasks.js';
-import { netnsIsOpen } from '../host/netns.js';
-import type { PodDeps } from '../pods/deps.js';
+import { CriError } from '../base/errors.js';
+import { inBackground } from '../base/background.js';
+import type { Steps } from '../operation/steps.js';
 import { releasePullLeases } from '../images/pull-lease.js';
-import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
-import { watchSandbox } from '../pods/watch-sandbox.js';
-import type { SandboxState } from '../sandboxer/sandboxer.js';
 import { readRecords } from '../state/rebuild.js';
-import { transition, type Container, type Pod } from '../state/records.js';
+import type { Container, Pod } from '../state/records.js';
+import { RECOVERY_LIMIT_MS, type Beside, type RecoverDeps } from './deps.js';
+import { findLeftovers, type Leftovers } from './leftovers.js';
+import { hasEnded, recoverContainer } from './recover-container.js';
+import { assumedPod, recoverPod } from './recover-pod.js';
 import { sweep } from './sweep.js';
+import { UNDO_POD, undoPod } from './undo-pod.js';
 
-/** One sick shim does not hold up the others: this many are asked at once, each for so long. */
-const CONCURRENCY = 16;
-const TASK_TIMEOUT_MS = 10_000;
-const UNDO_TIMEOUT_MS = 60_000;
+/** One shim that hangs does not hold up the others: this many are asked at once. */
+const ASKED_AT_ONCE = 128;
+const UNDONE_AT_ONCE = 16;
+/** How long the first call waits for shims to tell the state of their tasks: this, and so much for each record. */
+const BUDGET_MS = 300;
+const BUDGET_PER_RECORD_MS = 0.3;
 
-export interface RecoverDeps {
-  readonly pods: PodDeps;
-  readonly containers: ContainerDeps;
-  readonly onExit: (id: string, exit: { exitStatus: number; exitedAtNs: bigint } | undefined) => Promise<void>;
-  /** Whether containerd's own CRI plugin works in the same namespace: then nothing is swept. */
-  readonly shared: boolean;
-  /** Called for each leftover that was taken away. */
-  readonly onSwept?: (() => void) | undefined;
+export type { RecoverDeps } from './deps.js';
+
+/** The work of a start that goes on beside calls. */
+export interface Recovery {
+  /** Calls are being served: undoing and sweeping begin. */
+  begin(): void;
+  /** What has not begun does not begin any more; the next start does it. */
+  close(): void;
 }
 
 /**
- * What a start does before the first call is answered: memory is rebuilt from containerd, streams of running
- * containers are opened again, exits that nobody saw are noticed, and what a kill has cut off is undone.
+ * Rebuilds memory from containerd. Every task is asked for its state; those that have not answered within the budget
+ * count as what their records say. What remains runs as operations on the pods and containers that it concerns, so that
+ * calls on them wait and all other calls do not.
  */
-export async function recover(deps: RecoverDeps): Promise<void> {
-  const { state, containerd, log } = deps.containers;
+export async function recover(deps: RecoverDeps): Promise<Recovery> {
+  const { state, containerd, images, directories, log } = deps.containers;
   const startedMs = performance.now();
-  await deps.containers.images.rebuild();
-  const found = await readRecords(containerd, deps.containers.directories);
-  for (const { id, error } of found.unreadable)
-    log.error({ id, err: error.message }, 'record not readable, left alone');
-
-  const queue = new PQueue({ concurrency: CONCURRENCY });
-  const each = <T extends { readonly id: string }>(
-    records: readonly T[],
-    work: (record: T) => Promise<void>,
-  ): Promise<unknown> =>
-    Promise.all(
-      records.map((record) =>
-        queue.add(() =>
-          work(record).catch((thrown: unknown) =>
-            log.error({ id: record.id, err: CriError.from(thrown).message }, 'not recovered'),
-          ),
-        ),
-      ),
-    );
-  const halfMadeIds = new Set(found.halfMade);
-  await each(found.pods, async (pod) => {
-    const phase = await recoverPod(deps.pods, pod);
-    // It was written down as whole while its pause process waited to be started; or another server makes it right now.
-    if (phase === 'created' && !deps.shared) halfMadeIds.add(pod.id);
-  });
-  await each(found.containers, (container) => recoverContainer(deps, container));
-
-  const halfMade = state.pods.list().filter(({ id }) => halfMadeIds.has(id));
-  await each(halfMade, async ({ id }) => {
-    log.warn({ pod: id }, 'undoing a pod that was not finished');
-    await removePodSandbox(deps.pods)({ pod_sandbox_id: id }, { deadlineMs: performance.now() + UNDO_TIMEOUT_MS });
-  });
-  await releasePullLeases({ containerd, log });
-  if (!deps.shared) await sweep(deps.containers, deps.onSwept);
+  const [found, leftovers] = await Promise.all([
+    readRecords(containerd, directories),
+    findLeftovers(deps.containers),
+    images.rebuild(),
+  ]);
+  for (const claim of found.unreadable) {
+    state.claims.add(claim);
+    log.error({ id: claim.id, name: claim.name, err: claim.error }, 'record not readable, left alone');
+  }
+  const beside = createBeside();
+  const start = createStart(deps, beside);
+  const asked = [
+    ...publishPods(deps, found.pods).flatMap((pod) => start.pod(pod)),
+    ...publishContainers(deps, found.containers).flatMap((container) => start.container(container)),
+  ];
+  start.releasePulls(leftovers);
+  if (!deps.shared) start.sweep(leftovers, found.recordIds);
+  const budgetMs = BUDGET_MS + BUDGET_PER_RECORD_MS * (found.pods.length + found.containers.length);
+  await Promise.race([Promise.all(asked), new Promise((resolve) => setTimeout(resolve, budgetMs).unref())]);
   log.info(
     {
       pods: state.pods.list().length,
       containers: state.containers.list().length,
+      unreadable: found.unreadable.length,
       durationMs: Math.round(performance.now() - startedMs),
     },
     'state rebuilt',
   );
+  return { begin: beside.begin, close: beside.close };
 }
 
-/** The task of a sandbox that has ended stays until the pod is stopped: with it would go the shim of the pod's containers. */
-async function recoverPod(deps: PodDeps, read: Pod): Promise<SandboxState['phase']> {
-  const pod: Pod = { ...read, snapshotter: read.snapshotter || deps.handlers.of(read).snapshotter };
-  deps.state.pods.put(pod);
-  const { sandboxer } = deps.handlers.of(pod);
-  const found = await unlessSilent(sandboxer.state(pod.id, AbortSignal.timeout(TASK_TIMEOUT_MS)));
-  if (!found) return awaitShim(deps, pod);
-  if (markReady(deps, pod, found)) {
-    watchSandbox(deps, pod);
-  } else if (pod.netnsPath !== '' && !(await netnsIsOpen(pod.netnsPath))) {
-    // Another server has stopped it, or the host has started anew: it has no address any more.
-    deps.state.pods.put({ ...pod, network: undefined });
-  }
-  return found.phase;
-}
-
-/** Of a sandbox that runs; answers whether it does. */
-function markReady({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
-  if (found.phase !== 'running') return false;
-  state.pods.put({ ...pod, endpoint: found.endpoint, state: { phase: 'ready', pid: found.pid } });
-  return true;
-}
-
-/** Counts as what it was when last heard of: a kubelet gives a pod that is not ready another sandbox. */
-function awaitShim(deps: PodDeps, read: Pod): 'running' {
-  const { exits, handlers, log, state } = deps;
-  log.warn({ pod: read.id }, 'the shim of a pod does not answer, asking on');
-  if (read.state.phase === 'ready' || !read.state.released) {
-    state.pods.put({ ...read, state: { phase: 'ready', pid: 0 } });
-  }
-  const { sandboxer } = handlers.of(read);
-  exits.watch(read.id, async (signal) => {
-    const found = await sandboxer.state(read.id, signal);
-    const pod = state.pods.get(read.id, 'pod_sandbox_id');
-    if (!markReady(deps, pod, found)) state.pods.put({ ...pod, state: read.state });
-    return sandboxer.wait(read.id, signal);
+function createBeside(): Beside & Recovery {
+  const closing = new AbortController();
+  setMaxListeners(0, closing.signal);
+  let begin = (): void => undefined;
+  const served = new Promise<void>((resolve, reject) => {
+    begin = resolve;
+    closing.signal.addEventListener('abort', () => reject(CriError.from(closing.signal.reason)), { once: true });
   });
-  return 'running';
+  served.catch(() => undefined);
+  return {
+    served,
+    closing: closing.signal,
+    begin: () => begin(),
+    close: () => closing.abort(new CriError('CANCELLED', 'crid stops')),
+  };
 }
 
-async function recoverContainer(deps: RecoverDeps, read: Container): Promise<void> {
-  const { state, exits } = deps.containers;
-  state.containers.put(read);
-  if (hasCheckpoint(deps.containers, read.id)) {
-    deps.containers.log.warn({ container: read.id }, 'taking back a checkpoint that was not finished');
-    await clearCheckpoint(deps.containers, read).catch((thrown: unknown) =>
-      deps.containers.log.error(
-        { container: read.id, err: CriError.from(thrown).message },
-        'checkpoint not taken back',
-      ),
-    );
-  }
-  if (read.state.phase === 'exited' && read.state.reason !== 'Unknown') {
-    await deleteTask(deps.containers, read.id, AbortSignal.timeout(TASK_TIMEOUT_MS));
-    return;
-  }
-  const { containerd, log } = deps.containers;
-  const asked = await unlessSilent(taskOf(deps.containers, read.id, { timeoutMs: TASK_TIMEOUT_MS }));
-  if (asked) {
-    if (await applyTask(deps, read, asked.task)) exits.watch(read.id);
-    return;
-  }
-  log.warn({ container: read.id }, 'the shim of a container does not answer, asking on');
-  exits.watch(read.id, async (signal) => {
-    const { task } = await taskOf(deps.containers, read.id, { signal });
-    const container = state.containers.get(read.id, 'container_id');
-    if (!(await applyTask(deps, container, task))) exits.forget(read.id);
-    return containerd.tasks.wait({ containerId: read.id }, { signal });
-  });
-}
-
-/** Makes of a container what its task says; answers whether it has an end that is still to come. */
-async function applyTask(deps: RecoverDeps, container: Container, task: Task | undefined): Promise<boolean> {
-  const { id } = container;
-  if (!task) {
-    if (container.state.phase === 'running') await deps.onExit(id, undefined);
-    else if (!deps.shared) await deleteCutOff(deps.containers, id);
-    return false;
-  }
-  if (task.status === 'created') {
-    // The start was cut off before the process ran; the next StartContainer makes a task anew.
-    if (!deps.shared) await deleteTask(deps.containers, id);
-    return false;
-  }
-  // Without its streams the container still runs, and its end must be seen.
-  await reattach(deps.containers, container, task).catch((thrown: unknown) =>
-    deps.containers.log.error({ container: id, err: CriError.from(thrown).message }, 'streams not opened again'),
-  );
-  await recordStart(deps.containers, id, task);
-  if (task.status !== 'stopped') return true;
-  await deps.onExit(id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
-  return false;
-}
-
-async function taskOf(
-  { containerd }: Pick<PodDeps, 'containerd'>,
-  id: string,
-  options: CallOptions,
-): Promise<{ task: Task | undefined }> {
-  try {
-    return { task: await containerd.tasks.get({ containerId: id }, options) };
-  } catch (thrown) {
-    if (isCode(thrown, 'NOT_FOUND')) return { task: undefined };
-    throw thrown;
-  }
-}
-
-/** undefined where the shim has not answered in time. */
-async function unlessSilent<T>(asked: Promise<T>): Promise<T | undefined> {
-  try {
-    return await asked;
-  } catch (thrown) {
-    if (isCode(thrown, 'UNAVAILABLE') || isCode(thrown, 'DEADLINE_EXCEEDED') || isCode(thrown, 'CANCELLED')) {
-      return undefined;
+/** A record that cannot be published, for another one has its name, is left alone like one that cannot be read. */
+function publish<T extends { readonly id: string; readonly name: string }>(
+  deps: RecoverDeps,
+  records: readonly T[],
+  put: (record: T) => void,
+): T[] {
+  const { state, log } = deps.containers;
+  return records.filter((record) => {
+    try {
+      put(record);
+      return true;
+    } catch (thrown) {
+      const error = CriError.from(thrown).message;
+      state.claims.add({ id: record.id, name: record.name, error });
+      log.error({ id: record.id, name: record.name, err: error }, 'record not published, left alone');
+      return false;
     }
-    throw thrown;
-  }
-}
-
-/** A start may have been cut off after the process ran and before that was written down. */
-async function recordStart(deps: ContainerDeps, id: string, task: Task): Promise<void> {
-  await deps.state.updateContainer(id, (container) => {
-    const revived: Container['state'] = container.state.phase === 'exited' ? { phase: 'created' } : container.state;
-    const state = transition(revived, { kind: 'started', pid: task.pid, startedAtNs: nowNs() });
-    return state === container.state ? container : { ...container, state };
   });
 }
 
-async function reattach(deps: ContainerDeps, container: Container, task: Task): Promise<void> {
-  if (task.stdin === '' && task.stdout === '' && task.stderr === '') return;
-  const io = await deps.stdio.reattach(
-    {
-      containerId: container.id,
-      stdin: container.config.stdin,
-      stdinOnce: container.config.stdin_once,
-      terminal: task.terminal,
-      logPath: container.logPath || undefined,
-      maxLineBytes: deps.config.runtime.max_container_log_line_size,
+function publishPods(deps: RecoverDeps, read: readonly Pod[]): Pod[] {
+  const { handlers, state } = deps.pods;
+  const pods = read.map((pod) => ({ ...pod, snapshotter: pod.snapshotter || handlers.of(pod).snapshotter }));
+  return publish(deps, pods, (pod) => state.pods.put(assumedPod(pod)));
+}
+
+const publishContainers = (deps: RecoverDeps, read: readonly Container[]): Container[] =>
+  publish(deps, read, (container) => deps.containers.state.containers.put(container));
+
+/** Begins the operations of a start. Each holds its key from now on; the promises are those that the first call waits for. */
+function createStart(deps: RecoverDeps, beside: Beside) {
+  const { operations, log, containerd } = deps.containers;
+  const asks = new PQueue({ concurrency: ASKED_AT_ONCE });
+  const cleanUps = new PQueue({ concurrency: ASKED_AT_ONCE });
+  const undos = new PQueue({ concurrency: UNDONE_AT_ONCE });
+
+  const run = (kind: string, subject: string, key: string, work: (steps: Steps) => Promise<void>): Promise<void> =>
+    operations
+      .run({ kind, subject, key, caller: {}, limitMs: RECOVERY_LIMIT_MS, work })
+      .catch((thrown: unknown) => log.error({ kind, subject, err: CriError.from(thrown).message }, 'not recovered'));
+  const start = (...operation: Parameters<typeof run>): void => inBackground(log, operation[0], run(...operation));
+  const undo = (pod: Pod): void => {
+    const { namespace: podNamespace = '', name = '' } = pod.config.metadata ?? {};
+    start(UNDO_POD, `${podNamespace}/${name}`, `pod-name:${pod.name}`, async (steps) => {
+      await beside.served;
+      await undos.add(() => undoPod(deps.pods, steps, pod), { signal: beside.closing });
+    });
+  };
+
+  return {
+    pod(pod: Pod): Promise<void>[] {
+      if (pod.halfMade) {
+        undo(pod);
+        return [];
+      }
+      return [
+        run('recover pod sandbox', pod.id, `pod:${pod.id}`, async (steps) => {
+          const phase = await asks.add(() => recoverPod(deps.pods, steps, pod, beside.closing));
+          // It was written down as whole while its pause process waited to be started; or another server makes it now.
+          if (phase !== 'created' || deps.shared) return;
+          const halfMade: Pod = { ...(deps.pods.state.pods.find(pod.id, 'id') ?? pod), halfMade: true };
+          deps.pods.state.pods.put(halfMade);
+          undo(halfMade);
+        }),
+      ];
     },
-    { stdin: task.stdin, stdout: task.stdout, stderr: task.stderr },
-  );
-  deps.ios.set(container.id, io);
+    container(container: Container): Promise<void>[] {
+      const queue = hasEnded(container) ? cleanUps : asks;
+      const recovered = run('recover container', container.id, `container:${container.id}`, async (steps) => {
+        if (queue === cleanUps) await beside.served;
+        await queue.add(() => recoverContainer(deps, steps, container, beside));
+      });
+      return queue === cleanUps ? [] : [recovered];
+    },
+    releasePulls({ pullLeases }: Leftovers): void {
+      if (pullLeases.length === 0) return;
+      start('release pulls', `${pullLeases.length} leases`, 'release-pulls', async (steps) => {
+        await beside.served;
+        await steps.step('delete leases', () => releasePullLeases(deps.containers, pullLeases));
+      });
+    },
+    sweep(leftovers: Leftovers, recordIds: ReadonlySet<string>): void {
+      start('sweep leftovers', containerd.namespace, 'sweep', async (steps) => {
+        await beside.served;
+        await sweep(deps.containers, steps, leftovers, { recordIds, closing: beside.closing, onSwept: deps.onSwept });
+      });
+    },
+  };
 }

@@ -1,59 +1,98 @@
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import type { ContainerDeps } from '../containers/deps.js';
 import { unmount } from '../host/mounts.js';
 import { removeTree } from '../host/paths.js';
-import { LEASE_LABEL } from '../pods/pod-records.js';
+import type { Steps } from '../operation/steps.js';
+import { ID, type Leftovers } from './leftovers.js';
 
-const ID = /^[0-9a-f]{64}$/;
+const STEP_LIMIT_MS = 10 * 60_000;
+
+export interface SweepOptions {
+  /** The containers that containerd had before the first call. */
+  readonly recordIds: ReadonlySet<string>;
+  readonly closing: AbortSignal;
+  readonly onSwept: (() => void) | undefined;
+}
 
 /**
- * Takes away what a kill has left between two steps: directories, snapshots and leases that no record claims. Nothing
- * is taken on suspicion: only what is named like an id of crid's and has neither a container nor a pod. Failures are
- * logged and left for the next start.
+ * Takes away what a kill has left between two steps: directories, snapshots and leases that no record claims. Only what
+ * is named like an id of crid's goes, and only if it was there before the first call and nothing made since has its
+ * name. Failures are logged and left for the next start.
  */
-export async function sweep(deps: ContainerDeps, onSwept?: () => void): Promise<void> {
-  const { containerd, log } = deps;
-  const records = new Set((await containerd.containers.list([])).map(({ id }) => id));
-  const claimed = (id: string): boolean =>
-    records.has(id) ||
-    deps.state.pods.find(id, 'id') !== undefined ||
-    deps.state.containers.find(id, 'id') !== undefined;
-  const attempt = async (what: string, work: () => Promise<void>): Promise<void> => {
+export async function sweep(
+  deps: ContainerDeps,
+  steps: Steps,
+  leftovers: Leftovers,
+  options: SweepOptions,
+): Promise<void> {
+  const { state } = deps;
+  const isClaimed = (id: string): boolean =>
+    options.recordIds.has(id) ||
+    state.newIds.isNew(id) ||
+    state.claims.hasId(id) ||
+    state.pods.find(id, 'id') !== undefined ||
+    state.containers.find(id, 'id') !== undefined;
+  const attempt = createAttempt(deps, options);
+  const step = (name: string, work: () => Promise<void>): Promise<void> =>
+    steps.step(name, work, undefined, { timeoutMs: STEP_LIMIT_MS, waitingOn: attempt.current });
+
+  await step('sweep directories', async () => {
+    for (const { id, path } of leftovers.directories) {
+      if (!isClaimed(id)) await attempt.take(path, () => removeDirectory(path));
+    }
+  });
+  await step('sweep image volumes', async () => {
+    for (const pod of leftovers.imageVolumes) {
+      if (isClaimed(pod)) continue;
+      await attempt.take(join(deps.directories.imageVolumes(pod)), () =>
+        deps.imageVolumes.removeAll(pod, deps.config.images.snapshotter),
+      );
+    }
+  });
+  await step('sweep leases', async () => {
+    for (const lease of leftovers.podLeases) await sweepLease(deps, lease, isClaimed, attempt.take);
+  });
+  state.newIds.forget();
+}
+
+async function removeDirectory(path: string): Promise<void> {
+  await unmount(join(path, 'shm'), { detach: true });
+  await unmount(join(path, 'pinned-namespaces', 'user'), { detach: true });
+  await removeTree(path);
+}
+
+type Take = (what: string, work: () => Promise<void>) => Promise<void>;
+
+async function sweepLease(
+  { containerd }: ContainerDeps,
+  lease: string,
+  isClaimed: (id: string) => boolean,
+  take: Take,
+): Promise<void> {
+  const resources = await containerd.leases.resources(lease).catch(() => []);
+  for (const { id, type } of resources) {
+    const snapshotter = type.startsWith('snapshots/') ? type.slice('snapshots/'.length) : undefined;
+    if (snapshotter === undefined || !ID.test(id) || isClaimed(id)) continue;
+    await take(`snapshot ${id}`, () => containerd.snapshots(snapshotter).remove(id));
+  }
+  if (!isClaimed(lease)) await take(`lease ${lease}`, () => containerd.leases.delete(lease));
+}
+
+function createAttempt({ log }: ContainerDeps, { closing, onSwept }: SweepOptions) {
+  let current: string | undefined;
+  const take: Take = async (what, work) => {
+    closing.throwIfAborted();
+    current = what;
     try {
       await work();
       log.info({ what }, 'swept');
       onSwept?.();
     } catch (thrown) {
       log.warn({ what, err: CriError.from(thrown).message }, 'not swept');
+    } finally {
+      current = undefined;
     }
   };
-
-  for (const parent of ['sandboxes', 'containers'].flatMap((kind) => [
-    join(deps.directories.root, kind),
-    join(deps.directories.state, kind),
-  ])) {
-    const names = await readdir(parent).catch(() => [] as string[]);
-    for (const name of names.filter((id) => ID.test(id) && !claimed(id))) {
-      const path = join(parent, name);
-      await attempt(path, async () => {
-        await unmount(join(path, 'shm'), { detach: true });
-        await unmount(join(path, 'pinned-namespaces', 'user'), { detach: true });
-        await removeTree(path);
-      });
-    }
-  }
-  const volumes = join(deps.directories.state, 'image-volumes');
-  for (const pod of (await readdir(volumes).catch(() => [] as string[])).filter((id) => ID.test(id) && !claimed(id))) {
-    await attempt(join(volumes, pod), () => deps.imageVolumes.removeAll(pod, deps.config.images.snapshotter));
-  }
-  for (const lease of await containerd.leases.list([`labels."${LEASE_LABEL}"==true`])) {
-    for (const { id, type } of await containerd.leases.resources(lease.id)) {
-      const snapshotter = type.startsWith('snapshots/') ? type.slice('snapshots/'.length) : undefined;
-      if (snapshotter === undefined || !ID.test(id) || claimed(id)) continue;
-      await attempt(`snapshot ${id}`, () => containerd.snapshots(snapshotter).remove(id));
-    }
-    if (!claimed(lease.id)) await attempt(`lease ${lease.id}`, () => containerd.leases.delete(lease.id));
-  }
+  return { take, current: () => current };
 }

@@ -1,6 +1,7 @@
 import PQueue from 'p-queue';
 import { CriError, isCode } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import { listInPieces } from '../containerd/list-in-pieces.js';
 import type { ImagesConfig } from '../config/schema.js';
 import type { Containerd, ImageRecord } from '../containerd/containerd.js';
 import type { ImageConfig } from '../spec/image-config.js';
@@ -120,7 +121,10 @@ export function createImageCache(options: {
     refresh,
     forget,
     async rebuild() {
-      const records = await containerd.images.list([]);
+      const list = (filters: readonly string[]): Promise<ImageRecord[]> => containerd.images.list(filters);
+      const { records, unreadable } = await listInPieces(list, { field: 'target.digest', before: 'sha256:' });
+      for (const { prefix, error } of unreadable)
+        logOf(log).error({ digest: `sha256:${prefix}`, err: error.message }, 'image record not readable, left alone');
       const names = new Set([...records.map(({ name }) => name), ...entries.keys()]);
       const queue = new PQueue({ concurrency: REBUILD_CONCURRENCY });
       const each = async (name: string): Promise<void> => {

@@ -3,7 +3,9 @@ import { signalNumber } from '../base/signals.js';
 import { nowNs } from '../host/clock.js';
 import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
 import { parseSpec } from '../spec/spec-json.js';
+import { listInPieces } from '../containerd/list-in-pieces.js';
 import type { Directories } from './directories.js';
+import type { Claim } from './claims.js';
 import type { Container, Pod } from './records.js';
 import { fromStoredStatus } from './status.js';
 import { laterStatus, readStatusFile } from './status-file.js';
@@ -36,10 +38,10 @@ export const RELEASED_LABEL = 'io.crid.released';
 export interface Rebuilt {
   readonly pods: readonly Pod[];
   readonly containers: readonly Container[];
-  /** Pods whose making was cut off. */
-  readonly halfMade: ReadonlySet<string>;
+  /** The ids of all containers in the namespace, also of those that are not Kubernetes'. */
+  readonly recordIds: ReadonlySet<string>;
   /** Records that could not be read, with why; they are left alone. */
-  readonly unreadable: readonly { readonly id: string; readonly error: CriError }[];
+  readonly unreadable: readonly Claim[];
 }
 
 /**
@@ -50,31 +52,39 @@ export async function readRecords(
   containerd: Pick<Containerd, 'containers' | 'sandboxes'>,
   directories: Directories,
 ): Promise<Rebuilt> {
-  const [sandboxContainers, containers, sandboxes] = await Promise.all([
-    containerd.containers.list([`labels."${KIND_LABEL}"==sandbox`]),
-    containerd.containers.list([`labels."${KIND_LABEL}"==container`]),
-    containerd.sandboxes.list([]),
+  const [all, stored] = await Promise.all([
+    listInPieces((filters) => containerd.containers.list(filters), { field: 'id' }),
+    listInPieces((filters) => containerd.sandboxes.list(filters), { field: 'id' }),
   ]);
-  const unreadable: { id: string; error: CriError }[] = [];
+  const unreadable: Claim[] = [...all.unreadable, ...stored.unreadable].map(({ prefix, error }) => ({
+    id: prefix,
+    name: '',
+    error: error.message,
+  }));
+  const ofKind = (kind: string): ContainerRecord[] => all.records.filter(({ labels }) => labels[KIND_LABEL] === kind);
+  const pausesById = new Map(ofKind('sandbox').map((record) => [record.id, record]));
+  const storedById = new Map(
+    stored.records.filter((sandbox) => sandbox.extensions['metadata']).map((sandbox) => [sandbox.id, sandbox]),
+  );
   const readable = async <T>(id: string, read: () => Promise<T> | T): Promise<T[]> => {
     try {
       return [await read()];
     } catch (thrown) {
-      unreadable.push({ id, error: CriError.from(thrown) });
+      unreadable.push({ id, name: storedById.get(id)?.labels['name'] ?? '', error: CriError.from(thrown).message });
       return [];
     }
   };
-  const byId = new Map(sandboxContainers.map((record) => [record.id, record]));
-  const stored = new Map(
-    sandboxes.filter((sandbox) => sandbox.extensions['metadata']).map((sandbox) => [sandbox.id, sandbox]),
+  const ids = [...new Set([...pausesById.keys(), ...storedById.keys()])];
+  const pods = await Promise.all(
+    ids.map((id) => readable(id, () => toPod(id, pausesById.get(id), storedById.get(id)))),
   );
-  const ids = [...new Set([...byId.keys(), ...stored.keys()])];
+  const containers = await Promise.all(
+    ofKind('container').map((record) => readable(record.id, () => toContainer(record, directories))),
+  );
   return {
-    pods: (await Promise.all(ids.map((id) => readable(id, () => toPod(id, byId.get(id), stored.get(id)))))).flat(),
-    containers: (
-      await Promise.all(containers.map((record) => readable(record.id, () => toContainer(record, directories))))
-    ).flat(),
-    halfMade: new Set(sandboxes.filter(({ labels }) => labels[CREATING_LABEL] !== undefined).map(({ id }) => id)),
+    pods: pods.flat(),
+    containers: containers.flat(),
+    recordIds: new Set(all.records.map(({ id }) => id)),
     unreadable,
   };
 }
@@ -104,6 +114,7 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
     image: container?.image ?? '',
     sandboxer: sandbox?.labels[SANDBOXER_LABEL],
     updatedResources: updated && decodeUpdatedResources(updated, id),
+    halfMade: sandbox?.labels[CREATING_LABEL] !== undefined,
     state: { phase: 'not-ready', released: sandbox?.labels[RELEASED_LABEL] !== undefined, failedDetaches: 0 },
   };
 }

@@ -17,6 +17,7 @@ export interface Pod {
   readonly createdAtNs: bigint;
   /** "" on the host's network. */
   readonly netnsPath: string;
+  /** What the network's ADD has made and DEL must take back; without `ips` there is no address to report any more. */
   readonly network: { readonly ips: readonly string[]; readonly result: CniResult } | undefined;
   readonly processLabel: string;
   /** Of its pause container, as its spec has it; "" when no spec is known. */
@@ -29,6 +30,8 @@ export interface Pod {
   readonly endpoint?: { readonly address: string; readonly version: number } | undefined;
   /** What UpdatePodSandboxResources has set last. */
   readonly updatedResources?: UpdatedResources | undefined;
+  /** Its making was cut off: it is to be undone, and may have more than its record says. */
+  readonly halfMade?: boolean | undefined;
   readonly state: PodState;
 }
 

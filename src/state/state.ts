@@ -2,6 +2,8 @@ import { notFound } from '../base/errors.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { STATUS_EXTENSION, encodeStatus } from './stored.js';
 import { toStoredStatus } from './status.js';
+import { createClaims, type Claims } from './claims.js';
+import { createNewIds, type NewIds } from './new-ids.js';
 import type { StatusFiles } from './status-file.js';
 import { createTable, type Table } from './table.js';
 import type { Container, Pod } from './records.js';
@@ -10,6 +12,9 @@ import type { Container, Pod } from './records.js';
 export interface State {
   readonly pods: Table<Pod>;
   readonly containers: Table<Container>;
+  /** What is in containerd and cannot be read. */
+  readonly claims: Claims;
+  readonly newIds: NewIds;
   containersOf(podId: string): readonly Container[];
   /**
    * Changes one container: `change` sees the newest record and answers the new one (the same: nothing happens). The
@@ -43,6 +48,8 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
   return {
     pods,
     containers,
+    claims: createClaims(),
+    newIds: createNewIds(),
     containersOf: (podId) => [...(ofPod.get(podId) ?? [])].flatMap((id) => containers.find(id, 'id') ?? []),
     async updateContainer(id, apply) {
       const turn = (turns.get(id) ?? Promise.resolve()).catch(() => undefined).then(() => change(id, apply));

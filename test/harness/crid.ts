@@ -6,6 +6,7 @@ import { onDispose } from '../../tools/stack/disposers.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { until } from '../../tools/stack/wait.js';
 import { criClient, type CriClient } from './cri-client.js';
+import { runningOperations } from './operations.js';
 import type { TestStack } from './test-stack.js';
 
 export interface CridOptions {
@@ -29,6 +30,8 @@ export interface Crid extends CriClient {
   logLines(): Promise<Record<string, unknown>[]>;
   /** Starts it again on the same socket, after `stop` or `kill9`; waits until it answers. */
   start(): Promise<void>;
+  /** Waits until what an earlier crid has left is undone and swept: the start's operations have ended. */
+  settled(): Promise<void>;
   /** SIGTERM, and waits for the end; answers the exit code or the signal that ended it. */
   stop(): Promise<number | string>;
   kill9(): Promise<void>;
@@ -86,6 +89,7 @@ export async function startCrid(stack: TestStack, options: CridOptions = {}): Pr
     log,
     logLines: async () => (await log()).split('\n').filter(Boolean).map(parseLine),
     start,
+    settled: () => settled(client),
     stop: () => end('SIGTERM'),
     kill9: async () => void (await end('SIGKILL')),
     restart: async () => {
@@ -106,6 +110,15 @@ const ready = (daemon: Daemon, { runtime, socket }: CriClient, logFile: string):
     if (!answers) throw new Error(`crid has ended:\n${logTail(logFile)}`);
     return answers;
   });
+
+const RECOVERY = ['recover pod sandbox', 'recover container', 'undo pod sandbox', 'release pulls', 'sweep leftovers'];
+const SETTLE_LIMIT_MS = 120_000;
+
+const settled = async ({ runtime }: CriClient): Promise<void> => {
+  await until('the operations of the start have ended', SETTLE_LIMIT_MS, async () =>
+    (await runningOperations(runtime)).some(({ kind }) => RECOVERY.includes(kind)) ? undefined : true,
+  );
+};
 
 function parseLine(line: string): Record<string, unknown> {
   try {

@@ -200,7 +200,7 @@ test('ImageFsInfo gives the default snapshotter first, with what its snapshots t
 test('the lease of a pull that died with its crid is released at the next start, and no other', async () => {
   await containerd.leases.create('crid-pull-dead', {});
   await containerd.leases.create('another', {});
-  await releasePullLeases(deps);
+  await releasePullLeases(deps, ['crid-pull-dead']);
   assert.deepEqual(
     (await containerd.leases.list([])).map(({ id }) => id),
     ['another'],

@@ -113,6 +113,7 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     await crid.kill9();
     // What it had taken from the pipes and not written, nobody else knows (docs/logs.md).
     await crid.start();
+    await crid.settled();
     await crid.stop();
     crid = undefined;
 

@@ -66,6 +66,7 @@ describe('kill -9 while the OCI runtime creates a container', { timeout: 300_000
     await crid.kill9();
     await assert.rejects(called);
     await crid.start();
+    await crid.settled();
   };
 
   for (const mode of MODES) {

@@ -32,6 +32,7 @@ export async function startFaultyCrid(stack: TestStack, options: CridOptions = {
       late.abort();
       await clearFault();
       await crid.start();
+      await crid.settled();
     },
   };
 }

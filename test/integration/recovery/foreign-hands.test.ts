@@ -62,6 +62,7 @@ describe('others lay hands on pods', { timeout: 120_000 }, () => {
     await crid.kill9();
     await ctr(stack, 'tasks', 'delete', '--force', id);
     await crid.start();
+    await crid.settled();
     const { exit_code: code, reason } = await exited(crid, id);
     assert.deepEqual([code, reason], [255, 'Unknown']);
     const exec = await pod.exec(other, ['echo', 'well']);

@@ -120,6 +120,7 @@ describe('kill -9 at each step, and a restart', { timeout: 600_000 }, () => {
     await assert.rejects(call);
     await crid.clearFault();
     await crid.start();
+    await crid.settled();
     await assertTruth(crid, stack);
     await assertLeavesNothing(stack, idle);
     const { pod_sandbox_id: id } = await crid.runtime.runPodSandbox({ config });

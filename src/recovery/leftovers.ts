@@ -1,0 +1,44 @@
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CriError } from '../base/errors.js';
+import type { ContainerDeps } from '../containers/deps.js';
+import { isPullLease } from '../images/pull-lease.js';
+import { LEASE_LABEL } from '../pods/pod-records.js';
+
+/** 64 hex digits, as the ids of pods and containers are. */
+export const ID = /^[0-9a-f]{64}$/;
+
+/** What was there before the first call: later operations make none of it. */
+export interface Leftovers {
+  /** Directories of pods and containers, whether a record claims them or not. */
+  readonly directories: readonly { readonly id: string; readonly path: string }[];
+  /** Pods with images mounted. */
+  readonly imageVolumes: readonly string[];
+  readonly podLeases: readonly string[];
+  readonly pullLeases: readonly string[];
+}
+
+/** Lists what an earlier run may have left. What cannot be listed is logged and left for the next start. */
+export async function findLeftovers({ containerd, directories, log }: ContainerDeps): Promise<Leftovers> {
+  const parents = ['sandboxes', 'containers'].flatMap((kind) => [
+    join(directories.root, kind),
+    join(directories.state, kind),
+  ]);
+  const [found, imageVolumes, leases] = await Promise.all([
+    Promise.all(parents.map(async (parent) => (await idsIn(parent)).map((id) => ({ id, path: join(parent, id) })))),
+    idsIn(join(directories.state, 'image-volumes')),
+    containerd.leases.list([]).catch((thrown: unknown) => {
+      log.error({ err: CriError.from(thrown).message }, 'leases not listed, none is released');
+      return [];
+    }),
+  ]);
+  return {
+    directories: found.flat(),
+    imageVolumes,
+    podLeases: leases.filter(({ labels }) => labels[LEASE_LABEL] === 'true').map(({ id }) => id),
+    pullLeases: leases.map(({ id }) => id).filter(isPullLease),
+  };
+}
+
+const idsIn = async (directory: string): Promise<string[]> =>
+  (await readdir(directory).catch(() => [] as string[])).filter((name) => ID.test(name));

@@ -1,0 +1,64 @@
+import { netnsIsOpen } from '../host/netns.js';
+import type { Steps } from '../operation/steps.js';
+import type { PodDeps } from '../pods/deps.js';
+import { watchSandbox } from '../pods/watch-sandbox.js';
+import type { SandboxState } from '../sandboxer/sandboxer.js';
+import type { Pod } from '../state/records.js';
+import { askWithin, unlessSilent } from './ask.js';
+import { TASK_TIMEOUT_MS } from './deps.js';
+
+/**
+ * The pod as it is published before its sandboxer has been asked: ready, unless its network has been given back or it
+ * was never finished. A kubelet replaces a pod that is not ready.
+ */
+export const assumedPod = (read: Pod): Pod =>
+  read.halfMade || (read.state.phase === 'not-ready' && read.state.released)
+    ? read
+    : { ...read, state: { phase: 'ready', pid: 0 } };
+
+/** Asks the sandboxer for the state of a pod and publishes it; returns the phase, `running` where nothing answers. */
+export async function recoverPod(
+  deps: PodDeps,
+  steps: Steps,
+  read: Pod,
+  closing: AbortSignal,
+): Promise<SandboxState['phase']> {
+  const { sandboxer } = deps.handlers.of(read);
+  const found = await steps.step('ask sandbox', () =>
+    unlessSilent(askWithin(TASK_TIMEOUT_MS, closing, (signal) => sandboxer.state(read.id, signal))),
+  );
+  if (!found) return awaitShim(deps, read);
+  const pod = deps.state.pods.find(read.id, 'id');
+  if (!pod) return found.phase;
+  if (markReady(deps, pod, found)) {
+    watchSandbox(deps, pod);
+    return found.phase;
+  }
+  // Another server has stopped it, or the host has started anew: it has no address any more. What its ADD has made is
+  // still to be taken back.
+  const hasLost = pod.netnsPath !== '' && !(await netnsIsOpen(pod.netnsPath));
+  const network = hasLost && pod.network ? { ...pod.network, ips: [] } : pod.network;
+  deps.state.pods.put({ ...pod, network, state: read.state });
+  return found.phase;
+}
+
+/** Publishes a sandbox that runs; returns whether it does. */
+function markReady({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
+  if (found.phase !== 'running') return false;
+  state.pods.put({ ...pod, endpoint: found.endpoint, state: { phase: 'ready', pid: found.pid } });
+  return true;
+}
+
+/** The pod stays as it was assumed to be; a watch asks on. */
+function awaitShim(deps: PodDeps, read: Pod): 'running' {
+  const { exits, handlers, log, state } = deps;
+  log.warn({ pod: read.id }, 'the shim of a pod does not answer, asking on');
+  const { sandboxer } = handlers.of(read);
+  exits.watch(read.id, async (signal) => {
+    const found = await sandboxer.state(read.id, signal);
+    const pod = state.pods.get(read.id, 'pod_sandbox_id');
+    if (!markReady(deps, pod, found)) state.pods.put({ ...pod, state: read.state });
+    return sandboxer.wait(read.id, signal);
+  });
+  return 'running';
+}

@@ -1,0 +1,36 @@
+import { isCode } from '../base/errors.js';
+import type { Steps } from '../operation/steps.js';
+import type { PodDeps } from '../pods/deps.js';
+import { sandboxRecord } from '../pods/pod-records.js';
+import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
+import { CREATING_LABEL } from '../state/rebuild.js';
+import type { Pod } from '../state/records.js';
+
+/** What the start's undo of a pod is called in `crid why`. */
+export const UNDO_POD = 'undo pod sandbox';
+const REMOVE_LIMIT_MS = 10 * 60_000;
+
+/**
+ * Removes a pod whose making was cut off. Where that fails the pod stays listed as not ready, so that the kubelet can
+ * remove it, and the next start tries again.
+ */
+export async function undoPod(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+  deps.log.warn({ pod: pod.id }, 'undoing a pod that was not finished');
+  // Its process may be gone before its records are, and then nothing else tells a further start.
+  await steps.step('mark as unfinished', (signal) => markUnfinished(deps, pod, signal));
+  await steps.step(
+    'remove pod sandbox',
+    (signal) => removePodSandbox(deps)({ pod_sandbox_id: pod.id }, { signal }),
+    undefined,
+    { timeoutMs: REMOVE_LIMIT_MS },
+  );
+}
+
+async function markUnfinished({ containerd }: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
+  const record = sandboxRecord(pod, { [CREATING_LABEL]: 'true' });
+  try {
+    await containerd.sandboxes.update(record, [`labels.${CREATING_LABEL}`], { signal });
+  } catch (thrown) {
+    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+  }
+}
