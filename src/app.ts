@@ -91,14 +91,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   if (conflict) log.warn(conflict);
   const warnings = conflict ? [conflict] : [];
   const features = await handlerFeatures(config, containerd, log);
-  const runtimes = createHandlers({
-    config,
-    containerd,
-    log,
-    features,
-    baseSpecs: await loadBaseSpecs(config),
-    onPlugin: metrics.cniPlugin,
-  });
+  const runtimes = await handlersOf(config, { containerd, log, features, metrics });
 
   const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
   const operations = createOperations({ log, hook });
@@ -150,9 +143,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     shared: warnings.length > 0,
     onSwept: metrics.swept,
   });
-  // A shim that is slow to answer may still have its container's streams opened again.
-  const mayRun = (id: string): boolean => ios.has(id) || state.containers.find(id, 'id')?.state.phase === 'running';
-  for (const id of fdStore.names) if (!mayRun(id)) releasePipes(fdStore, id, log);
+  releaseUnused(fdStore, ios, state, log);
   const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
   const server = await serve({
     listen: config.crid.listen,
@@ -281,6 +272,23 @@ const eventsOf = (state: State, images: ImageCache, metrics: Metrics): Container
       containers_statuses: containerStatusesOf(state.containersOf(pod.id), images),
     }),
   });
+
+/** Gives back pipes of containers that are gone. A shim that is slow may still have its container's streams opened again. */
+function releaseUnused(fdStore: FdStore, ios: ContainerDeps['ios'], state: State, log: Logger): void {
+  const mayRun = (id: string): boolean => ios.has(id) || state.containers.find(id, 'id')?.state.phase === 'running';
+  for (const id of fdStore.names) if (!mayRun(id)) releasePipes(fdStore, id, log);
+}
+
+type HandlerParts = Pick<Parameters<typeof createHandlers>[0], 'containerd' | 'log' | 'features'> & {
+  metrics: Metrics;
+};
+
+async function handlersOf(
+  config: Config,
+  { metrics, ...parts }: HandlerParts,
+): Promise<ReturnType<typeof createHandlers>> {
+  return createHandlers({ config, ...parts, baseSpecs: await loadBaseSpecs(config), onPlugin: metrics.cniPlugin });
+}
 
 const specOptions = ({ runtime, crid }: Config): SpecOptions => ({
   namespace: crid.namespace,
