@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { rm } from 'node:fs/promises';
 import { beforeEach, test } from 'node:test';
 import { PodSandboxState, RuntimeServiceDefinition } from '../../../generated/runtime/v1/api.js';
 import { until } from '../../../tools/stack/wait.js';
@@ -81,6 +83,26 @@ test('a plugin that fails at DEL: the stop says so, the pod stays to be stopped 
   const { status } = await suite.crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
   assert.equal(status?.state, PodSandboxState.SANDBOX_NOTREADY);
   await assertFails(suite.crid.runtime.removePodSandbox({ pod_sandbox_id: pod.id }), 'UNKNOWN', 'stuck cable');
+  await odd.tell('DEL', 'ok');
+  await pod.remove();
+  await suite.assertNothingLeft();
+});
+
+test('a plugin that fails at DEL after the network namespace was lost: the stop says so, as long as it fails', async () => {
+  const { crid, stack } = suite;
+  const pod = await runPod(crid, stack);
+  const { info } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
+  const netns = /"(?:NetNSPath|netNsPath|path)":"([^"]*\/cni-[^"]*)"/.exec(
+    JSON.stringify(info).replaceAll('\\', ''),
+  )?.[1];
+  assert.ok(netns, JSON.stringify(info));
+  await crid.stop();
+  execFileSync('umount', [netns]);
+  await rm(netns);
+  await crid.start();
+  await odd.tell('DEL', failure(100, 'no API server yet'));
+  const stop = (): Promise<unknown> => crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
+  await assertFails(stop(), 'UNKNOWN', 'delete network', 'no API server yet');
   await odd.tell('DEL', 'ok');
   await pod.remove();
   await suite.assertNothingLeft();

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import { projectRoot } from '../../../tools/stack/project.js';
+import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
+import { runningOperations } from '../../harness/operations.js';
+import { podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
+import { testStack, type TestStack } from '../../harness/test-stack.js';
+import { prompt } from './calls.js';
+import { PHASES, startFaultyCrid, type FaultyCrid } from './faults.js';
+import { assertTruth } from './truth.js';
+
+describe('a start with a half-made pod', { timeout: 300_000 }, () => {
+  let stack: TestStack;
+  let crid: FaultyCrid;
+  let nothing: Inventory;
+
+  before(async () => {
+    stack = await testStack();
+    crid = await startFaultyCrid(stack);
+    await pullImage(crid);
+    await (await runPod(crid, stack)).remove();
+    nothing = await leaks(stack);
+  });
+  after(async () => {
+    await crid.clearFault();
+    await removeAllPods(crid);
+    await assertLeavesNothing(stack, nothing);
+    await crid.stop();
+  });
+
+  const leaveHalfMade = async (): Promise<Awaited<ReturnType<typeof podConfig>>> => {
+    const config = await podConfig(stack);
+    await crid.setFault('run pod sandbox/record network:before=kill');
+    await assert.rejects(crid.runtime.runPodSandbox({ config }));
+    // The fault has killed it; this waits for its end.
+    await crid.kill9();
+    return config;
+  };
+
+  it('serves while the undo hangs; a run of its name waits for it, one of another name does not', async () => {
+    const config = await leaveHalfMade();
+    const gate = join(crid.dir, 'go-on');
+    await crid.setFault(`undo pod sandbox/mark as unfinished:before=hang=${gate}`);
+    await crid.start();
+    const kinds = (await runningOperations(crid.runtime)).map(({ kind }) => kind);
+    assert.ok(kinds.includes('undo pod sandbox'), kinds.join());
+    const { items } = await crid.runtime.listPodSandbox({}, prompt());
+    assert.deepEqual(
+      items.map(({ metadata, state }) => [metadata?.name, state]),
+      [[config.metadata?.name, PodSandboxState.SANDBOX_NOTREADY]],
+    );
+    const retried = crid.runtime.runPodSandbox({ config });
+    const other = await runPod(crid, stack);
+    assert.ok((await runningOperations(crid.runtime)).some(({ kind }) => kind === 'run pod sandbox'));
+    await crid.clearFault();
+    await writeFile(gate, '');
+    const { pod_sandbox_id: id } = await retried;
+    assert.notEqual(id, items[0]?.id);
+    await crid.settled();
+    await assertTruth(crid, stack);
+    await crid.runtime.removePodSandbox({ pod_sandbox_id: id });
+    await other.remove();
+    await assertLeavesNothing(stack, nothing);
+  });
+
+  for (const step of ['mark as unfinished', 'remove pod sandbox']) {
+    for (const phase of PHASES) {
+      it(`is killed ${phase} its undo's step "${step}", and the next start mends it`, async () => {
+        await leaveHalfMade();
+        await crid.setFault(`undo pod sandbox/${step}:${phase}=kill`);
+        // It may be killed before it has answered.
+        await crid.start().catch(() => undefined);
+        await crid.revive();
+        await assertTruth(crid, stack);
+        await assertLeavesNothing(stack, nothing);
+      });
+    }
+  }
+
+  it('refuses a second crid on the namespace, with the pid of the first', async () => {
+    const second = spawn(
+      join(projectRoot, 'bin', 'crid'),
+      ['serve', '--containerd-config', stack.containerd.config, '--listen', join(crid.dir, 'second.sock')],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    let errors = '';
+    second.stderr.on('data', (data: Buffer) => void (errors += data.toString()));
+    assert.deepEqual(await once(second, 'close'), [1, null]);
+    assert.match(errors, new RegExp(`in use by another crid, pid ${crid.pid()} `));
+  });
+});
