@@ -79,13 +79,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   const metrics = createMetrics();
   const tracer = await startTracing(process.env, log);
   const shims = shimNames(config);
-  const containerd = createContainerd({
-    address: config.grpc.address,
-    namespace: config.crid.namespace,
-    log,
-    describeShim: shims.describe,
-    onCall: metrics.containerdCall,
-  });
+  const containerd = connect(config, log, metrics, shims.describe);
   const version = await usableVersion(containerd, config);
   const conflict = await sharedNamespace(containerd, config);
   if (conflict) log.warn(conflict);
@@ -219,6 +213,15 @@ function shimNames({ crid }: Config): { describe(id: string): string; state: Sta
   };
   return names;
 }
+
+const connect = (config: Config, log: Logger, metrics: Metrics, describeShim: (id: string) => string): Containerd =>
+  createContainerd({
+    address: config.grpc.address,
+    namespace: config.crid.namespace,
+    log,
+    describeShim,
+    onCall: metrics.containerdCall,
+  });
 
 /** FAILED_PRECONDITION where it is too old. */
 async function usableVersion(containerd: Containerd, config: Config): Promise<string> {
