@@ -65,7 +65,8 @@ function codeOf(error: ClientError): CodeName {
   // bbolt's answer once a stopping containerd has closed its metadata store.
   if (name === 'UNKNOWN' && details.includes('database not open')) return 'UNAVAILABLE';
   if (name === 'UNKNOWN' && isFullDisk(error)) return 'RESOURCE_EXHAUSTED';
-  // runc's shim gives its refusal no code.
-  if (name === 'UNKNOWN' && /cannot delete a (running|paused) process/.test(details)) return 'FAILED_PRECONDITION';
+  // runc's shim gives its refusals no code.
+  if (name === 'UNKNOWN' && /cannot delete a (running|paused) process|cannot update a stopped container/.test(details))
+    return 'FAILED_PRECONDITION';
   return name;
 }

@@ -82,7 +82,8 @@ async function updateTask(
   try {
     await deps.containerd.tasks.update({ containerId: id, resources: resourcesAny(limits) }, { signal });
   } catch (thrown) {
-    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+    // FAILED_PRECONDITION: the process has ended, and its task is not deleted yet.
+    if (!isCode(thrown, 'NOT_FOUND') && !isCode(thrown, 'FAILED_PRECONDITION')) throw thrown;
   }
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { lstat, mkdtemp, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { createClientFactory, Metadata } from 'nice-grpc';
 import { ContainersDefinition } from '../../../generated/containerd/services/containers/v1/containers.js';
@@ -148,8 +148,8 @@ test('CVE-2020-15157: credentials of the configuration are in no answer and no l
   });
   try {
     const { info } = await crid.runtime.status({ verbose: true });
-    assert.ok(info['config']?.includes('registry.test'));
-    assert.ok(!info['config']?.includes(PASSWORD));
+    assert.ok(info['cridConfig']?.includes('registry.test'));
+    assert.ok(!JSON.stringify(info).includes(PASSWORD));
     assert.ok(!(await crid.log()).includes(PASSWORD));
   } finally {
     await crid.stop();
@@ -287,7 +287,11 @@ test('CVE-2020-15257: crid listens on no abstract socket, and beyond the host on
   const inodes = await socketsOf(suite.crid.pid());
   const unix = (await readFile('/proc/net/unix', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/));
   const own = unix.filter(([, , , , , , inode = '']) => inodes.has(inode)).map((fields) => fields[7] ?? '');
-  assert.ok(own.includes(suite.crid.socket));
+  // The socket is made in a private directory beside its path and moved; the kernel shows where it was made.
+  assert.ok(
+    own.some((path) => path.startsWith(dirname(suite.crid.socket))),
+    own.join(' '),
+  );
   assert.deepEqual(
     own.filter((path) => path.startsWith('@')),
     [],

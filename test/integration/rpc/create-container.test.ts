@@ -74,7 +74,6 @@ test('bad requests have the right code, name the culprit and leave nothing', asy
     ['unknown user', badContext({ run_as_username: 'no-such-user' }), 'NOT_FOUND', 'no-such-user'],
     ['uid that is none', badContext({ run_as_user: { value: 2n ** 32n } }), 'INVALID_ARGUMENT', 'run_as_user'],
     ['group without a user', badContext({ run_as_group: { value: 1n } }), 'INVALID_ARGUMENT', 'run_as_group'],
-    ['capability', badContext({ capabilities: { add_capabilities: ['FLY'] } }), 'INVALID_ARGUMENT', 'FLY'],
     [
       'process namespace of an unknown container',
       badContext({ namespace_options: { pid: NamespaceMode.TARGET, target_id: UNKNOWN } }),

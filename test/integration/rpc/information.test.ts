@@ -55,7 +55,7 @@ test('Status verbose tells the configuration in force, the network and what runs
       namesNetwork: info['cniconfig']?.includes(bridge.name),
     },
     {
-      keys: ['cniconfig', 'config', 'cridConfig', 'lastCNILoadStatus', 'operations'],
+      keys: ['cniconfig', 'config', 'cridConfig', 'lastCNILoadStatus', 'operations', 'unreadableRecords'],
       grpc: { address: containerd.socket },
       operations: '{"running":[]}',
       load: 'OK',

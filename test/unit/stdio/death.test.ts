@@ -55,8 +55,8 @@ test('a copying thread that dies twice while a container ends leaves no rejectio
   const io = await stdio.open(requestIn(folder));
   const held = hold(io.paths);
   const writer = shell('exec >$OUT 2>$ERR; sleep 0.1; echo last', io.paths);
-  const drained = await io.drained(20_000);
   await exited(writer);
+  const drained = await io.drained(20_000);
   await io.remove();
   held.forEach((fd) => closeSync(fd));
   assert.deepEqual(
