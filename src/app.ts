@@ -278,7 +278,7 @@ const eventsOf = (state: State, images: ImageCache, metrics: Metrics): Container
 
 /** Gives back pipes of containers that are gone. A shim that is slow may still have its container's streams opened again. */
 function releaseUnused(fdStore: FdStore, ios: ContainerDeps['ios'], state: State, log: Logger): void {
-  const mayRun = (id: string): boolean => ios.has(id) || state.containers.find(id, 'id')?.state.phase === 'running';
+  const mayRun = (id: string): boolean => ios.has(id) || state.containers.byId(id)?.state.phase === 'running';
   for (const id of fdStore.names) if (!mayRun(id)) releasePipes(fdStore, id, log);
 }
 

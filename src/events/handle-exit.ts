@@ -28,13 +28,13 @@ export function createExitHandler(deps: ExitDeps): {
 
   return {
     async onExit(id, exit) {
-      const container = deps.state.containers.find(id, 'id');
+      const container = deps.state.containers.byId(id);
       if (container) return containerExited(deps, container, exit, oomKills);
-      const pod = deps.state.pods.find(id, 'id');
+      const pod = deps.state.pods.byId(id);
       if (pod) sandboxExited(deps, pod);
     },
     async onOom(id) {
-      if (!deps.state.containers.find(id, 'id')) return;
+      if (!deps.state.containers.byId(id)) return;
       oomKills.note(id);
       await deps.state.updateContainer(id, (container) =>
         container.state.phase === 'exited' && container.state.exitCode === SIGKILL_EXIT_CODE
@@ -83,7 +83,7 @@ async function containerExited(
 
 /** Its task stays until the pod is stopped: with it would go the shim, and containers of the pod may still run there. */
 function sandboxExited(deps: ExitDeps, pod: Pod): void {
-  const current = deps.state.pods.find(pod.id, 'id');
+  const current = deps.state.pods.byId(pod.id);
   if (current?.state.phase !== 'ready') return;
   logOf(deps.log).warn({ pod: pod.id }, 'sandbox exited');
   deps.state.pods.put({ ...current, state: { phase: 'not-ready', released: false, failedDetaches: 0 } });

@@ -9,7 +9,11 @@ export const SIGKILL_EXIT_CODE = 128 + 9;
 export interface OomKills {
   /** An event has told of one. */
   note(id: string): void;
-  /** Whether one was the end of a container, or came before it. */
+  /**
+   * Whether the kernel killed the container's first process for memory. The kernel does that with SIGKILL, so only exit
+   * code 137 can be it: a kill of a child says nothing of a later SIGTERM or of a good end. A SIGKILL from elsewhere after
+   * a child's OOM kill cannot be told apart: the counter does not say which process it counted.
+   */
   wereTheEndOf(container: Container, exitCode: number): Promise<boolean>;
 }
 
@@ -28,7 +32,7 @@ export function createOomKills(
     slice === undefined ? Promise.resolve(undefined) : killsOf(slice).catch(() => undefined);
   const note = (id: string): void => {
     seen.add(id);
-    const slice = sliceOf(containers.find(id, 'id'));
+    const slice = sliceOf(containers.byId(id));
     if (slice === undefined) return;
     for (const other of containers.list()) {
       if (other.id !== id && before.has(other.id) && sliceOf(other) === slice) before.set(other.id, count(slice));
@@ -43,8 +47,8 @@ export function createOomKills(
   return {
     note,
     async wereTheEndOf(container, exitCode) {
-      if (seen.has(container.id)) return true;
       if (exitCode !== SIGKILL_EXIT_CODE) return false;
+      if (seen.has(container.id)) return true;
       const own = await count(cgroupDirectory(container.cgroupsPath) || undefined);
       const earlier = await before.get(container.id);
       const kills = own ?? ((await count(sliceOf(container))) ?? 0) - (earlier ?? Infinity);

@@ -88,7 +88,7 @@ async function releaseNetwork(deps: PodDeps, steps: Steps, pod: Pod): Promise<vo
 
 /** How many stops of the pod have failed because its network would not go. */
 function failedDetachesOf(deps: PodDeps, id: string): number {
-  const state = deps.state.pods.find(id, 'id')?.state;
+  const state = deps.state.pods.byId(id)?.state;
   return state?.phase === 'not-ready' ? state.failedDetaches : 0;
 }
 
@@ -125,6 +125,6 @@ async function detach(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<voi
 }
 
 function publish(deps: PodDeps, id: string, state: Pod['state']): void {
-  const pod = deps.state.pods.find(id, 'id');
+  const pod = deps.state.pods.byId(id);
   if (pod) deps.state.pods.put({ ...pod, state });
 }

@@ -28,7 +28,7 @@ export async function recoverPod(
     unlessSilent(askWithin(TASK_TIMEOUT_MS, closing, (signal) => sandboxer.state(read.id, signal))),
   );
   if (!found) return awaitShim(deps, read);
-  const pod = deps.state.pods.find(read.id, 'id');
+  const pod = deps.state.pods.byId(read.id);
   if (!pod) return found.phase;
   if (markReady(deps, pod, found)) {
     watchSandbox(deps, pod);

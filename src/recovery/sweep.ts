@@ -31,8 +31,8 @@ export async function sweep(
     options.recordIds.has(id) ||
     state.newIds.isNew(id) ||
     state.claims.hasId(id) ||
-    state.pods.find(id, 'id') !== undefined ||
-    state.containers.find(id, 'id') !== undefined;
+    state.pods.byId(id) !== undefined ||
+    state.containers.byId(id) !== undefined;
   const attempt = createAttempt(deps, options);
   const step = (name: string, work: () => Promise<void>): Promise<void> =>
     steps.step(name, work, undefined, { timeoutMs: STEP_LIMIT_MS, waitingOn: attempt.current });

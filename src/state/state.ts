@@ -1,4 +1,4 @@
-import { notFound } from '../base/errors.js';
+import { isCode, notFound } from '../base/errors.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { STATUS_EXTENSION, encodeStatus } from './stored.js';
 import { toStoredStatus } from './status.js';
@@ -38,7 +38,10 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
     if (after === before) return before;
     const extensions = { [STATUS_EXTENSION]: encodeStatus(toStoredStatus(after)) };
     await Promise.all([
-      containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]),
+      containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]).catch((thrown: unknown) => {
+        // Another client has removed the record. The change must still be published, or the container would run for ever.
+        if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+      }),
       statusFiles?.write(after),
     ]);
     containers.put(after);
@@ -50,7 +53,7 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
     containers,
     claims: createClaims(),
     newIds: createNewIds(),
-    containersOf: (podId) => [...(ofPod.get(podId) ?? [])].flatMap((id) => containers.find(id, 'id') ?? []),
+    containersOf: (podId) => [...(ofPod.get(podId) ?? [])].flatMap((id) => containers.byId(id) ?? []),
     async updateContainer(id, apply) {
       const turn = (turns.get(id) ?? Promise.resolve()).catch(() => undefined).then(() => change(id, apply));
       turns.set(id, turn);

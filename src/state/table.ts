@@ -2,10 +2,12 @@ import { CriError, invalidArgument, notFound } from '../base/errors.js';
 
 /** Records by id and by name, in memory. */
 export interface Table<T extends { readonly id: string; readonly name: string }> {
-  /** By whole id or a unique prefix of it. INVALID_ARGUMENT when it is empty or ambiguous, naming `field`. */
+  /** For ids in requests: by whole id or a unique prefix of it. INVALID_ARGUMENT when it is empty or ambiguous, naming `field`. */
   find(idOrPrefix: string, field: string): T | undefined;
   /** As `find`; NOT_FOUND when there is none. */
   get(idOrPrefix: string, field: string): T;
+  /** By the whole id only: for ids that containerd, records or crid itself name. */
+  byId(id: string): T | undefined;
   byName(name: string): T | undefined;
   list(): readonly T[];
   put(record: T): void;
@@ -17,7 +19,7 @@ export interface Table<T extends { readonly id: string; readonly name: string }>
 }
 
 export function createTable<T extends { readonly id: string; readonly name: string }>(kind: string): Table<T> {
-  const byId = new Map<string, T>();
+  const records = new Map<string, T>();
   const ids = new Map<string, string>();
   const listeners = new Set<(before: T | undefined, after: T | undefined) => void>();
   let all: readonly T[] | undefined;
@@ -29,9 +31,9 @@ export function createTable<T extends { readonly id: string; readonly name: stri
 
   const find = (idOrPrefix: string, field: string): T | undefined => {
     if (idOrPrefix === '') throw invalidArgument(field, `${kind} id must not be empty`);
-    const exact = byId.get(idOrPrefix);
+    const exact = records.get(idOrPrefix);
     if (exact) return exact;
-    const matches = [...byId.values()].filter((record) => record.id.startsWith(idOrPrefix));
+    const matches = [...records.values()].filter((record) => record.id.startsWith(idOrPrefix));
     if (matches.length > 1)
       throw invalidArgument(field, `"${idOrPrefix}" is the beginning of ${matches.length} ${kind} ids`);
     return matches[0];
@@ -44,25 +46,26 @@ export function createTable<T extends { readonly id: string; readonly name: stri
       if (!record) throw notFound(kind, idOrPrefix);
       return record;
     },
+    byId: (id) => records.get(id),
     byName(name) {
       const id = ids.get(name);
-      return id === undefined ? undefined : byId.get(id);
+      return id === undefined ? undefined : records.get(id);
     },
-    list: () => (all ??= [...byId.values()]),
+    list: () => (all ??= [...records.values()]),
     put(record) {
       const holder = ids.get(record.name);
       if (holder !== undefined && holder !== record.id) {
         throw new CriError('ALREADY_EXISTS', `${kind} name "${record.name}" is taken by "${holder}"`);
       }
-      const before = byId.get(record.id);
-      byId.set(record.id, record);
+      const before = records.get(record.id);
+      records.set(record.id, record);
       ids.set(record.name, record.id);
       changed(before, record);
     },
     delete(id) {
-      const before = byId.get(id);
+      const before = records.get(id);
       if (!before) return;
-      byId.delete(id);
+      records.delete(id);
       ids.delete(before.name);
       changed(before, undefined);
     },
@@ -78,7 +81,7 @@ export function createTable<T extends { readonly id: string; readonly name: stri
           settle();
         };
         const check = (): void => {
-          const record = byId.get(id);
+          const record = records.get(id);
           if (!record || predicate(record)) finish(() => resolve(record));
         };
         const listener = (before: T | undefined, after: T | undefined): void => {

@@ -28,7 +28,7 @@ test('the event, else the container’s own cgroup', async () => {
     [true, false],
   );
   kills.note('b');
-  assert.equal(await kills.wereTheEndOf(inSlice('b'), 3), true);
+  assert.equal(await kills.wereTheEndOf(inSlice('b'), 137), true);
 });
 
 test('a scope that systemd has taken away: the slice has counted one more', async () => {
@@ -59,4 +59,12 @@ test('a slice that is shared with others tells nothing', async () => {
     assert.equal(await kills.wereTheEndOf(alone, 137), false, cgroupsPath);
     containers.delete('a');
   }
+});
+
+test('a child was killed for memory, and the container ended on SIGTERM or well: that was not its end', async () => {
+  const { files, kills } = scene('a');
+  kills.note('a');
+  files.set(scopeOf('a'), 1);
+  const ends = await Promise.all([143, 0, 1, 137].map((exitCode) => kills.wereTheEndOf(inSlice('a'), exitCode)));
+  assert.deepEqual(ends, [false, false, false, true]);
 });

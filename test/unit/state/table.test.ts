@@ -59,3 +59,8 @@ test('until waits for a change, a deletion, or its signal', async () => {
   abort.abort();
   await assert.rejects(aborted);
 });
+
+test('byId finds whole ids only', () => {
+  const pods = table({ id: 'abc', name: 'x' });
+  assert.deepEqual([pods.byId('abc')?.name, pods.byId('ab'), pods.byId('')], ['x', undefined, undefined]);
+});
