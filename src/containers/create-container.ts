@@ -35,6 +35,8 @@ import { keepProcess } from './exec-process.js';
 import { readRootfs } from './read-rootfs.js';
 import { specInput, type FromRootfs, type Subject } from './spec-input.js';
 
+/** As long as a start asks the shim of a pod. */
+const SHIM_WAIT_MS = 10_000;
 const LIMIT_MS = 5 * 60_000;
 
 /**
@@ -59,20 +61,37 @@ export const createContainer =
       fingerprint: `${pod.id} ${fingerprint}`,
       caller,
       limitMs: LIMIT_MS,
-      work: (steps) => {
-        requireReady(deps, pod.id);
+      work: async (steps) => {
+        await waitForShim(deps, steps, pod.id);
+        const ready = requireReady(deps, pod.id);
         const taken = deps.state.containers.byName(name);
-        if (taken) return Promise.resolve(sameOrTaken(taken, fingerprint));
-        return create(deps, steps, pod, name, config, request.sandbox_config?.log_directory ?? '');
+        if (taken) return sameOrTaken(taken, fingerprint);
+        return create(deps, steps, ready, name, config, request.sandbox_config?.log_directory ?? '');
       },
     });
     return { container_id: id };
   };
 
-function requireReady(deps: ContainerDeps, podId: string): void {
-  if (deps.state.pods.find(podId, 'pod_sandbox_id')?.state.phase !== 'ready') {
-    throw new CriError('FAILED_PRECONDITION', `pod sandbox "${podId}" is not ready`);
-  }
+/**
+ * After a start of crid a pod counts as ready before its shim has told the pid of the pause process, which the container
+ * needs for its namespaces. A shim that stays silent is named by the error for `pid` 0 in specInput.
+ */
+async function waitForShim(deps: ContainerDeps, steps: Steps, podId: string): Promise<void> {
+  const isKnown = ({ state }: Pod): boolean => state.phase !== 'ready' || state.pid !== 0;
+  const pod = deps.state.pods.byId(podId);
+  if (!pod || isKnown(pod)) return;
+  await steps.step('wait for the shim of the pod', (signal) => {
+    const late = AbortSignal.timeout(SHIM_WAIT_MS);
+    return deps.state.pods.until(podId, isKnown, late).catch((thrown: unknown) => {
+      if (signal.aborted || !late.aborted) throw thrown;
+    });
+  });
+}
+
+function requireReady(deps: ContainerDeps, podId: string): Pod {
+  const pod = deps.state.pods.byId(podId);
+  if (pod?.state.phase === 'ready') return pod;
+  throw new CriError('FAILED_PRECONDITION', `pod sandbox "${podId}" is not ready`);
 }
 
 function sameOrTaken(taken: Container, fingerprint: string): string {
