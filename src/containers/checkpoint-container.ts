@@ -104,7 +104,7 @@ async function checkpoint(
   await step('resume task', (signal) => tasks.resume(id, { signal }));
   await step('write files', async (signal) => {
     const texts = checkpointTexts(container, record, deps.images, atMs);
-    await writeCheckpointFiles(texts, container.logPath, made.file);
+    await writeCheckpointFiles(texts, container, made.file);
     await writeBlob(deps, diff, made.file('rootfs-diff.tar'), signal);
   });
   await step('write archive', (signal) => writeTar(made.archive, made.temporary, signal));

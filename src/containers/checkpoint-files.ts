@@ -1,6 +1,10 @@
+import { closeSync } from 'node:fs';
 import { copyFile, writeFile } from 'node:fs/promises';
+import { dirname, relative } from 'node:path';
 import type { ContainerRecord } from '../containerd/containerd.js';
-import { errnoName, translated } from '../host/errno.js';
+import { translated } from '../host/errno.js';
+import { readFileBeneath } from '../host/open-beneath.js';
+import { logDirectoryOf } from '../spec/log-path.js';
 import { containerStatusOf } from '../state/cri-view.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { ImageCache } from '../state/images.js';
@@ -41,15 +45,20 @@ const GO_ZERO_TIME = '0001-01-01T00:00:00Z';
 /** Writes them, and a copy of the log as far as it has come. */
 export async function writeCheckpointFiles(
   texts: Readonly<Record<string, string | Uint8Array>>,
-  logPath: string,
+  container: Pick<Container, 'logPath' | 'config'>,
   file: (name: string) => string,
 ): Promise<void> {
   for (const [name, text] of Object.entries(texts)) {
     await translated(file(name), () => writeFile(file(name), text, { mode: 0o600 }));
   }
-  if (logPath === '') return;
-  await copyFile(logPath, file('container.log')).catch((thrown: unknown) => {
-    // A log may be rotated away at any time; whoever has no log has none in the archive.
-    if (errnoName(thrown) !== 'ENOENT') throw thrown;
-  });
+  // A log may be rotated away at any time; a container without a log has none in the archive.
+  const { logPath } = container;
+  const directory = logDirectoryOf(container) ?? dirname(logPath);
+  const fd = logPath === '' ? undefined : await readFileBeneath({ directory, path: relative(directory, logPath) });
+  if (fd === undefined) return;
+  try {
+    await copyFile(`/proc/self/fd/${fd}`, file('container.log'));
+  } finally {
+    closeSync(fd);
+  }
 }

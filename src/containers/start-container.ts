@@ -7,6 +7,7 @@ import { taskOptions } from '../containerd/task-options.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { directoryOrigin, programOrigin } from '../spec/args.js';
+import { logDirectoryOf } from '../spec/log-path.js';
 import { hostIds } from '../spec/user-namespace.js';
 import { podUserNamespace } from '../state/pod-view.js';
 import { transition, type Container } from '../state/records.js';
@@ -128,6 +129,7 @@ async function openStreams(
     stdinOnce: config.stdin_once,
     terminal: config.tty,
     logPath: container.logPath || undefined,
+    logDirectory: logDirectoryOf(container),
     maxLineBytes: deps.config.runtime.max_container_log_line_size,
   });
   deps.ios.set(id, io);

@@ -6,6 +6,7 @@ import type { ContainerDeps } from '../containers/deps.js';
 import { deleteCutOff, deleteTask } from '../containers/tasks.js';
 import type { Steps } from '../operation/steps.js';
 import type { PodDeps } from '../pods/deps.js';
+import { logDirectoryOf } from '../spec/log-path.js';
 import { transition, type Container } from '../state/records.js';
 import { askWithin, unlessSilent } from './ask.js';
 import { TASK_TIMEOUT_MS, type Beside, type RecoverDeps } from './deps.js';
@@ -114,6 +115,7 @@ async function reattach(deps: ContainerDeps, container: Container, task: Task): 
       stdinOnce: container.config.stdin_once,
       terminal: task.terminal,
       logPath: container.logPath || undefined,
+      logDirectory: logDirectoryOf(container),
       maxLineBytes: deps.config.runtime.max_container_log_line_size,
     },
     { stdin: task.stdin, stdout: task.stdout, stderr: task.stderr },

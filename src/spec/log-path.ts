@@ -23,6 +23,17 @@ export function checkLogDirectory(directory: string, field: string): void {
   checkInside(directory, field);
 }
 
+/** The pod's log directory of a container: its log path without what its own config adds; undefined without a log. */
+export function logDirectoryOf({ logPath, config }: LoggedContainer): string | undefined {
+  const own = cleanPath(posix.join('/', config.log_path));
+  return logPath !== '' && logPath.endsWith(own) ? logPath.slice(0, -own.length) || '/' : undefined;
+}
+
+interface LoggedContainer {
+  readonly logPath: string;
+  readonly config: { readonly log_path: string };
+}
+
 function checkInside(path: string, field: string): void {
   if (path.includes('\0')) throw invalidArgument(field, 'a NUL byte');
   if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" climbs with ".."`);

@@ -3,6 +3,7 @@ import { CriError, isCode } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { CopyThread } from './copy-thread.js';
 import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
+import { logFileOf } from './log-file.js';
 import type { NewCommand, Notice, StreamName } from './messages.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths } from './stdio.js';
 
@@ -108,7 +109,7 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
             kind: 'open',
             io,
             streams: [...running].map(([name, path]) => ({ name, path })),
-            logPath: request.logPath,
+            log: logFileOf(request),
             logMustOpen: false,
             maxLineBytes: request.maxLineBytes,
           },

@@ -73,15 +73,15 @@ interface Io {
 }
 
 function openLogs(
-  { io, streams, logPath, logMustOpen, maxLineBytes }: Extract<Command, { kind: 'open' }>,
+  { io, streams, log: file, logMustOpen, maxLineBytes }: Extract<Command, { kind: 'open' }>,
   readiness: Readiness,
   tell: Tell,
 ): Io {
   const log =
-    logPath === undefined
+    file === undefined
       ? undefined
       : openLogFile({
-          path: logPath,
+          file,
           mustOpen: logMustOpen,
           onTrouble: (error, droppedBytes) => tell({ kind: 'log-trouble', io, error, droppedBytes }),
           onRecovered: (droppedBytes) => tell({ kind: 'log-recovered', io, droppedBytes }),

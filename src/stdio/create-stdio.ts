@@ -4,6 +4,7 @@ import { createContainerIo, type OpenIo } from './container-io.js';
 import { createCopyThread } from './copy-thread.js';
 import { createExecCapture } from './exec-capture.js';
 import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './fifo-set.js';
+import { logFileOf } from './log-file.js';
 import type { NewCommand } from './messages.js';
 import { keepPipes, releasePipes, type PipeStore } from './pipe-store.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.js';
@@ -72,7 +73,14 @@ export function createStdio(options: {
       onClosed: () => forget(io),
       onRemoved: () => pipeStore && releasePipes(pipeStore, containerId, log),
     });
-    await enter(io, entry, { kind: 'open', io, streams: outputsOf(paths), logPath, logMustOpen, maxLineBytes });
+    await enter(io, entry, {
+      kind: 'open',
+      io,
+      streams: outputsOf(paths),
+      log: logFileOf(request),
+      logMustOpen,
+      maxLineBytes,
+    });
     if (pipeStore) keepPipes(pipeStore, containerId, paths, log);
     return entry.containerIo;
   };

@@ -1,21 +1,18 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  statSync,
-  truncateSync,
-  writeSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, readdirSync, writeSync } from 'node:fs';
+import { posix } from 'node:path';
 import { fsError } from '../host/errno.js';
+import {
+  makeDirectoriesBeneath,
+  openDirectoryBeneath,
+  openFileBeneath,
+  type PathBeneath,
+} from '../host/open-beneath.js';
 import { countDropped, countFailing, countWritten } from './log-counters.js';
 
 /** Where the end of a log is. */
 export interface LogPlace {
+  /** 0: not known, in what an older crid has noted. */
+  readonly device: number;
   readonly inode: number;
   readonly size: number;
 }
@@ -38,7 +35,7 @@ export interface LogFile {
 }
 
 export interface LogFileOptions {
-  readonly path: string;
+  readonly file: PathBeneath;
   /** Throw when the file cannot be opened, instead of trying again with each write. */
   readonly mustOpen: boolean;
   readonly onTrouble: (error: string, droppedBytes: number) => void;
@@ -46,10 +43,22 @@ export interface LogFileOptions {
   readonly onRecovered: (droppedBytes: number) => void;
 }
 
+/** Divides the path of a log at the pod's log directory. */
+export function logFileOf(request: {
+  readonly logPath: string | undefined;
+  readonly logDirectory?: string | undefined;
+}): PathBeneath | undefined {
+  const { logPath } = request;
+  if (logPath === undefined) return undefined;
+  const directory = request.logDirectory ?? posix.dirname(logPath);
+  return { directory, path: posix.relative(directory, logPath) };
+}
+
 /** Opens or makes the file (0640, its directory 0755); writes go to its end. */
-export function openLogFile({ path, mustOpen, onTrouble, onRecovered }: LogFileOptions): LogFile {
+export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileOptions): LogFile {
+  const path = `${file.directory}/${file.path}`;
   let fd: number | undefined;
-  let place: LogPlace = { inode: 0, size: 0 };
+  let place: LogPlace = NOWHERE;
   let droppedBytes = 0;
   let lastTroubleMs = 0;
   let failing = false;
@@ -60,7 +69,7 @@ export function openLogFile({ path, mustOpen, onTrouble, onRecovered }: LogFileO
   };
 
   const reopen = (): void => {
-    const next = openForAppend(path);
+    const next = openForAppend(file);
     close();
     fd = next;
     place = placeOf(fd);
@@ -72,12 +81,11 @@ export function openLogFile({ path, mustOpen, onTrouble, onRecovered }: LogFileO
   };
 
   /** False: the file has been deleted, and what was written went with it. */
-  const writeTo = (file: number, bytes: Buffer, before: (place: LogPlace) => void): boolean => {
+  const writeTo = (log: number, bytes: Buffer, before: (place: LogPlace) => void): boolean => {
     before(place);
-    writeWhole(file, bytes);
-    const { nlink, ino, size } = fstatSync(file);
-    place = { inode: ino, size };
-    return nlink > 0;
+    writeWhole(log, bytes);
+    place = placeOf(log);
+    return fstatSync(log).nlink > 0;
   };
 
   const write = (bytes: Buffer, before: (place: LogPlace) => void): void => {
@@ -117,7 +125,7 @@ export function openLogFile({ path, mustOpen, onTrouble, onRecovered }: LogFileO
       }
     },
     reopen,
-    wasWritten: (at, bytes) => wasWritten(path, at, bytes),
+    wasWritten: (at, bytes) => wasWritten(file, at, bytes),
     tell: (error) => onTrouble(error, droppedBytes),
     close() {
       setFailing(false);
@@ -128,20 +136,17 @@ export function openLogFile({ path, mustOpen, onTrouble, onRecovered }: LogFileO
 
 const TROUBLE_INTERVAL_MS = 1000;
 
-function openForAppend(path: string): number {
-  try {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-    const { O_APPEND, O_CREAT, O_NOCTTY, O_NONBLOCK, O_WRONLY } = constants;
-    // O_NONBLOCK: a FIFO in place of the log fails at once instead of hanging the thread.
-    return openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK, 0o640);
-  } catch (thrown) {
-    throw fsError(thrown, path);
-  }
+export const NOWHERE: LogPlace = { device: 0, inode: 0, size: 0 };
+
+function openForAppend(file: PathBeneath): number {
+  makeDirectoriesBeneath({ ...file, path: posix.dirname(file.path) }, 0o755);
+  const { O_APPEND, O_CREAT, O_WRONLY } = constants;
+  return openFileBeneath(file, O_WRONLY | O_APPEND | O_CREAT, 0o640);
 }
 
 function placeOf(fd: number): LogPlace {
-  const { ino, size } = fstatSync(fd);
-  return { inode: ino, size };
+  const { dev, ino, size } = fstatSync(fd);
+  return { device: dev, inode: ino, size };
 }
 
 function writeWhole(fd: number, bytes: Buffer): void {
@@ -155,23 +160,37 @@ function writeWhole(fd: number, bytes: Buffer): void {
   }
 }
 
-/** The file may have been renamed since, within its directory: that is how logs are rotated. */
-function wasWritten(path: string, { inode, size }: LogPlace, bytes: number): boolean {
-  for (const file of siblings(path)) {
-    const found = statSync(file, { throwIfNoEntry: false });
-    if (found?.ino !== inode || !found.isFile()) continue;
-    if (found.size >= size + bytes) return true;
-    if (found.size > size) truncateSync(file, size);
+/**
+ * The file may have been renamed since, within its directory: that is how logs are rotated. What others have put there
+ * is neither followed nor opened.
+ */
+function wasWritten({ directory, path }: PathBeneath, place: LogPlace, bytes: number): boolean {
+  const folder = openDirectoryBeneath({ directory, path: posix.dirname(path) });
+  if (folder === undefined) return false;
+  try {
+    for (const name of readdirSync(`/proc/self/fd/${folder}`)) {
+      const found = lstatSync(`/proc/self/fd/${folder}/${name}`, { throwIfNoEntry: false });
+      if (!found?.isFile() || found.ino !== place.inode || !isDevice(found.dev, place)) continue;
+      return holds({ directory, path: posix.join(posix.dirname(path), name) }, place, bytes);
+    }
     return false;
+  } finally {
+    closeSync(folder);
   }
-  return false;
 }
 
-function siblings(path: string): string[] {
-  const directory = dirname(path);
+const isDevice = (device: number, place: LogPlace): boolean => place.device === 0 || place.device === device;
+
+/** Whether the file of `place` has all of the bytes; takes away a part of them. */
+function holds(file: PathBeneath, place: LogPlace, bytes: number): boolean {
+  const fd = openFileBeneath(file, constants.O_WRONLY);
   try {
-    return readdirSync(directory).map((name) => join(directory, name));
-  } catch {
-    return [];
+    const { device, inode, size } = placeOf(fd);
+    if (inode !== place.inode || !isDevice(device, place)) return false;
+    if (size >= place.size + bytes) return true;
+    if (size > place.size) ftruncateSync(fd, place.size);
+    return false;
+  } finally {
+    closeSync(fd);
   }
 }

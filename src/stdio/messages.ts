@@ -1,4 +1,5 @@
 import type { CodeName } from '../base/errors.js';
+import type { PathBeneath } from '../host/open-beneath.js';
 
 /** What the server's thread asks of the copying thread. `io` numbers one container's or one capture's streams. */
 export type Command =
@@ -7,7 +8,7 @@ export type Command =
       readonly request: number;
       readonly io: number;
       readonly streams: readonly StreamSource[];
-      readonly logPath: string | undefined;
+      readonly log: PathBeneath | undefined;
       /** False: a log that cannot be opened is tried again with each write. */
       readonly logMustOpen: boolean;
       readonly maxLineBytes: number;

@@ -1,7 +1,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { fsError } from '../host/errno.js';
 import { BATCH_BYTES, type FifoReader } from './fifo-reader.js';
-import type { LogPlace } from './log-file.js';
+import { NOWHERE, type LogPlace } from './log-file.js';
 
 /**
  * What was taken from a FIFO and is not in the log yet: a file beside the FIFO, so that a kill loses and doubles
@@ -50,7 +50,7 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
   };
 
   const note = (file: number, after = done, logBytes = 0, place: LogPlace = NOWHERE): void => {
-    header.set([MAGIC, done, after, logBytes, place.inode, place.size]);
+    header.set([MAGIC, done, after, logBytes, place.inode, place.size, place.device]);
     writeSync(file, header, 0, header.byteLength, 0);
   };
 
@@ -58,8 +58,8 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
     end = Math.max(DATA, fstatSync(file).size);
     header.fill(0);
     readSync(file, header, 0, header.byteLength, 0);
-    const [magic, before = 0, after = 0, logBytes = 0, inode = 0, size = 0] = header;
-    if (magic === MAGIC) done = logBytes > 0 && wasWritten({ inode, size }, logBytes) ? after : before;
+    const [magic, before = 0, after = 0, logBytes = 0, inode = 0, size = 0, device = 0] = header;
+    if (magic === MAGIC) done = logBytes > 0 && wasWritten({ device, inode, size }, logBytes) ? after : before;
     // The file was shortened, and the kill came before that was noted.
     if (done < DATA || done > end) done = DATA;
     read = done;
@@ -132,7 +132,6 @@ const HEADER_FIELDS = 8;
 const header = new Float64Array(HEADER_FIELDS);
 const DATA = header.byteLength;
 const MAGIC = 0x63726964;
-const NOWHERE: LogPlace = { inode: 0, size: 0 };
 
 // One for all spools of a thread, since a batch is dealt with before the next begins.
 const buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);

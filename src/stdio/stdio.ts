@@ -9,6 +9,8 @@ export interface ContainerIoRequest {
   readonly terminal: boolean;
   /** Absolute; undefined: no log file. */
   readonly logPath: string | undefined;
+  /** The pod's, in which `logPath` lies: no link below it is followed. Undefined: the directory of `logPath`. */
+  readonly logDirectory?: string | undefined;
   /** Bytes; longer lines are split and tagged P; <= 0: no limit. */
   readonly maxLineBytes: number;
 }

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, constants, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { closeSync, constants, existsSync, openSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -148,7 +148,9 @@ test('a deleted log folder is made again; the container is never held up', async
 
 test('a log that cannot be written is dropped, and the container runs to its end', async (t) => {
   const { folder, stdio } = setUp(t);
-  const io = await stdio.open(requestIn(folder, { logPath: '/dev/full' }));
+  const io = await stdio.open(requestIn(folder));
+  rmSync(join(folder, 'logs'), { recursive: true });
+  writeFileSync(join(folder, 'logs'), 'a file in place of the directory');
   await exited(shell('exec >$OUT 2>$ERR; seq 1 500000', io.paths));
   assert.equal(await io.drained(PLENTY_MS), true);
 });

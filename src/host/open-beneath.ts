@@ -1,0 +1,159 @@
+import { closeSync, constants, fstatSync, mkdirSync, openSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { CriError } from '../base/errors.js';
+import { errnoName, fsError } from './errno.js';
+import { call, callAsync, numberedCall } from './libc.js';
+
+/**
+ * A file in a directory that others may write to. Links in the path of `directory` are followed, since an operator may
+ * have moved it (`/var/log/pods`); no link below it is, in any part of `path`.
+ */
+export interface PathBeneath {
+  /** Absolute. */
+  readonly directory: string;
+  /** Relative, without `..`. */
+  readonly path: string;
+}
+
+/**
+ * Opens a regular file beneath a directory with openat2(2), on this thread. With O_CREAT it makes the file with `mode`.
+ * FAILED_PRECONDITION names a link or anything else that is no regular file; such a file is not opened, since a FIFO may
+ * hang and a device may act.
+ */
+export function openFileBeneath({ directory, path }: PathBeneath, flags: number, mode = 0): number {
+  const subject = `${directory}/${path}`;
+  return withDirectory(directory, (root) => {
+    const found = tryOpen(root, path, O_PATH, 0, subject);
+    if (found !== undefined) {
+      try {
+        checkRegular(found, subject);
+      } finally {
+        closeSync(found);
+      }
+    }
+    const fd = openBeneath(root, path, flags | constants.O_NONBLOCK | constants.O_NOCTTY, mode, subject);
+    try {
+      checkRegular(fd, subject);
+      return fd;
+    } catch (thrown) {
+      closeSync(fd);
+      throw thrown;
+    }
+  });
+}
+
+/** Opens a directory beneath another one (O_PATH), `''` that one itself. Undefined when it is missing. */
+export const openDirectoryBeneath = ({ directory, path }: PathBeneath): number | undefined =>
+  withDirectory(directory, (root) =>
+    tryOpen(root, path || '.', O_PATH | constants.O_DIRECTORY, 0, `${directory}/${path}`),
+  );
+
+/** Makes a directory with its missing parents, and below it each part of `path` that is missing. */
+export function makeDirectoriesBeneath({ directory, path }: PathBeneath, mode: number): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode });
+  } catch (thrown) {
+    throw fsError(thrown, directory);
+  }
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  for (let count = 1; count <= parts.length; count += 1) {
+    const fd = openDirectoryBeneath({ directory, path: parts.slice(0, count - 1).join('/') });
+    if (fd === undefined) throw new CriError('NOT_FOUND', `open ${directory}: removed meanwhile`);
+    try {
+      // The kernel follows no link in the last part of a mkdir.
+      mkdirSync(`/proc/self/fd/${fd}/${parts[count - 1]}`, { mode });
+    } catch (thrown) {
+      if (errnoName(thrown) !== 'EEXIST') throw fsError(thrown, `${directory}/${path}`);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+/** Opens a regular file beneath a directory to read, on threads of the pool. Undefined when it is missing. */
+export async function readFileBeneath({ directory, path }: PathBeneath) {
+  const subject = `${directory}/${path}`;
+  const root = await open(directory, O_PATH | constants.O_DIRECTORY).catch(undefinedWhereMissing);
+  if (!root) return undefined;
+  try {
+    const how = howTo(constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW, 0);
+    const fd = await callAsync(openat2, subject, SYS_OPENAT2, root.fd, path, how, how.byteLength).catch(
+      undefinedWhereMissing,
+    );
+    if (fd === undefined) return undefined;
+    try {
+      checkRegular(fd, subject);
+    } catch (thrown) {
+      closeSync(fd);
+      throw thrown;
+    }
+    return fd;
+  } finally {
+    await root.close();
+  }
+}
+
+const SYS_OPENAT2 = 437;
+const RESOLVE_NO_MAGICLINKS = 0x02n;
+const RESOLVE_NO_SYMLINKS = 0x04n;
+const RESOLVE_BENEATH = 0x08n;
+const O_PATH = 0o10000000;
+const O_CLOEXEC = 0o2000000;
+const MAX_TRIES = 32;
+
+const openat2 = numberedCall('openat2', ['int', 'const char *', 'uint64_t *', 'size_t']);
+
+const howTo = (flags: number, mode: number): BigUint64Array =>
+  new BigUint64Array([
+    BigInt(flags | O_CLOEXEC),
+    BigInt(mode),
+    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+  ]);
+
+function openBeneath(root: number, path: string, flags: number, mode: number, subject: string): number {
+  const how = howTo(flags | constants.O_NOFOLLOW, mode);
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return call(openat2, subject, SYS_OPENAT2, root, path, how, how.byteLength);
+    } catch (thrown) {
+      const name = errnoName(thrown);
+      if (name === 'ELOOP') throw new CriError('FAILED_PRECONDITION', `open ${subject}: a symbolic link, not followed`);
+      // openat2(2): a rename anywhere in the system can make a confined lookup uncertain.
+      if (name !== 'EAGAIN' || tries === MAX_TRIES) throw thrown;
+    }
+  }
+}
+
+function tryOpen(root: number, path: string, flags: number, mode: number, subject: string): number | undefined {
+  try {
+    return openBeneath(root, path, flags, mode, subject);
+  } catch (thrown) {
+    return undefinedWhereMissing(thrown);
+  }
+}
+
+function undefinedWhereMissing(thrown: unknown): undefined {
+  if (errnoName(thrown) !== 'ENOENT') throw thrown;
+  return undefined;
+}
+
+function withDirectory<T>(directory: string, work: (root: number) => T): T {
+  let root: number;
+  try {
+    root = openSync(directory, O_PATH | constants.O_DIRECTORY);
+  } catch (thrown) {
+    throw fsError(thrown, directory);
+  }
+  try {
+    return work(root);
+  } finally {
+    closeSync(root);
+  }
+}
+
+function checkRegular(fd: number, subject: string): void {
+  const stats = fstatSync(fd);
+  if (stats.isSymbolicLink())
+    throw new CriError('FAILED_PRECONDITION', `open ${subject}: a symbolic link, not followed`);
+  if (!stats.isFile()) throw new CriError('FAILED_PRECONDITION', `open ${subject}: not a regular file`);
+}
