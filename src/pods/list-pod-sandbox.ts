@@ -4,11 +4,14 @@ import type { State } from '../state/state.js';
 import { hasLabels } from '../state/cri-view.js';
 import { podState } from './pod-sandbox-status.js';
 
-/** Every pod that the filter lets through, from memory (CRI ListPodSandbox); id, state and labels are ANDed. */
+/**
+ * Returns every pod that matches the filter, from memory (CRI ListPodSandbox). Id, state and labels are ANDed. A pod that a
+ * start is undoing is not listed.
+ */
 export const listPodSandbox =
   (deps: { readonly state: State }) =>
   (request: Pick<ListPodSandboxRequest, 'filter'>): readonly Pod[] =>
-    deps.state.pods.list().filter((pod) => isWanted(pod, request.filter));
+    deps.state.pods.list().filter((pod) => !pod.undoing && isWanted(pod, request.filter));
 
 export const toPodSandbox = (pod: Pod): PodSandbox => ({
   id: pod.id,

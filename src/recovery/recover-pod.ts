@@ -12,9 +12,11 @@ import { TASK_TIMEOUT_MS } from './deps.js';
  * was never finished. A kubelet replaces a pod that is not ready.
  */
 export const assumedPod = (read: Pod): Pod =>
-  read.halfMade || (read.state.phase === 'not-ready' && read.state.released)
-    ? read
-    : { ...read, state: { phase: 'ready', pid: 0 } };
+  read.halfMade
+    ? { ...read, undoing: true }
+    : read.state.phase === 'not-ready' && read.state.released
+      ? read
+      : { ...read, state: { phase: 'ready', pid: 0 } };
 
 /** Asks the sandboxer for the state of a pod and publishes it; returns the phase, `running` where nothing answers. */
 export async function recoverPod(

@@ -146,7 +146,7 @@ function createStart(deps: RecoverDeps, beside: Beside) {
           const phase = await asks.add(() => recoverPod(deps.pods, steps, pod, beside.closing));
           // It was written down as whole while its pause process waited to be started; or another server makes it now.
           if (phase !== 'created' || deps.shared) return;
-          const halfMade: Pod = { ...(deps.pods.state.pods.byId(pod.id) ?? pod), halfMade: true };
+          const halfMade: Pod = { ...(deps.pods.state.pods.byId(pod.id) ?? pod), halfMade: true, undoing: true };
           deps.pods.state.pods.put(halfMade);
           undo(halfMade);
         }),

@@ -11,11 +11,21 @@ export const UNDO_POD = 'undo pod sandbox';
 const REMOVE_LIMIT_MS = 10 * 60_000;
 
 /**
- * Removes a pod whose making was cut off. Where that fails the pod stays listed as not ready, so that the kubelet can
+ * Removes a pod whose creation was interrupted. If that fails, the pod is listed as not ready, so that the kubelet can
  * remove it, and the next start tries again.
  */
 export async function undoPod(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
   deps.log.warn({ pod: pod.id }, 'undoing a pod that was not finished');
+  try {
+    await undo(deps, steps, pod);
+  } catch (thrown) {
+    const left = deps.state.pods.byId(pod.id);
+    if (left) deps.state.pods.put({ ...left, undoing: false });
+    throw thrown;
+  }
+}
+
+async function undo(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
   // Its process may be gone before its records are, and then nothing else tells a further start.
   await steps.step('mark as unfinished', (signal) => markUnfinished(deps, pod, signal));
   await steps.step(

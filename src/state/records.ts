@@ -32,6 +32,11 @@ export interface Pod {
   readonly updatedResources?: UpdatedResources | undefined;
   /** Its making was cut off: it is to be undone, and may have more than its record says. */
   readonly halfMade?: boolean | undefined;
+  /**
+   * A start of crid is about to undo the pod. It is not listed meanwhile: a kubelet that saw it would replace it by a
+   * sandbox of the next attempt, instead of running the same one again.
+   */
+  readonly undoing?: boolean | undefined;
   readonly state: PodState;
 }
 
