@@ -40,7 +40,7 @@ test('events of this namespace arrive after onConnected, in order; the end of th
           // Both happen while onConnected runs: the event waits in the queue.
           await containerd.images.create({ name: 'early', labels: {}, target });
           order.push('connected');
-          void change().catch(reject);
+          change().catch((thrown: unknown) => reject(thrown));
         },
         onEvent: (event) => {
           order.push(event);

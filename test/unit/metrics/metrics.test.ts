@@ -12,7 +12,7 @@ test('a call, a step and a plugin are counted by what they were, names of images
   metrics.rpc({ method: '/runtime.v1.RuntimeService/Version', code: 'OK', durationMs: 2 });
   metrics.containerdCall({ method: 'tasks.get', code: 'NOT_FOUND', durationMs: 3 });
   metrics.containerdCall({ method: 'tasks.wait', code: 'OK', durationMs: 3_600_000 });
-  await metrics.steps.after('pull image', 'record registry.example/busybox:latest', {
+  metrics.steps.after('pull image', 'record registry.example/busybox:latest', {
     durationMs: 4,
     error: undefined,
   });
