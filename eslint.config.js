@@ -52,9 +52,21 @@ export default tseslint.config(
       'max-lines-per-function': ['error', { max: 90, skipBlankLines: true, skipComments: true }],
       'max-lines': ['error', { max: 400, skipBlankLines: true, skipComments: true }],
       'no-console': 'error',
+      'no-restricted-properties': [
+        'error',
+        {
+          object: 'Date',
+          property: 'now',
+          message: 'durations: performance.now(); what is shown or stored: wallMs of src/base/time.ts',
+        },
+      ],
       // A rejection without an owner: `void promise` hides it; use inBackground (src/base/background.ts).
       '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false, checkThenables: true }],
     },
+  },
+  {
+    files: ['src/base/time.ts'],
+    rules: { 'no-restricted-properties': 'off' },
   },
   {
     // The composition root is one list of what is wired to what.

@@ -2,6 +2,7 @@ import { connect } from 'node:net';
 import { connectivityState, type Channel } from '@grpc/grpc-js';
 import { createChannel } from 'nice-grpc';
 import { CriError } from '../base/errors.js';
+import { wallMs } from '../base/time.js';
 
 /** containerd refuses larger messages either way. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -34,7 +35,7 @@ export async function waitReady(
   signal.throwIfAborted();
   if (channel.getConnectivityState(true) === connectivityState.READY) return;
   try {
-    await unlessAborted(connected(channel, new Date(Date.now() + timeoutMs), signal), signal);
+    await unlessAborted(connected(channel, new Date(wallMs() + timeoutMs), signal), signal);
   } catch (thrown) {
     if (signal.aborted) throw thrown;
     throw new CriError('UNAVAILABLE', `containerd at ${address} is not reachable: ${await probe(address)}`);

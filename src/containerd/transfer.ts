@@ -6,6 +6,7 @@ import { Progress } from '../../generated/containerd/types/transfer/progress.js'
 import { OCIRegistry } from '../../generated/containerd/types/transfer/registry.js';
 import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import { wallMs } from '../base/time.js';
 import { anyOf, wireAny } from './any.js';
 import { withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
 import type { Any, CallOptions, Leases, PullRequest, Transfer } from './containerd.js';
@@ -123,7 +124,7 @@ async function withLease(
 ): Promise<void> {
   if (options?.lease) return work(options.lease);
   const id = `crid-pull-${randomUUID()}`;
-  const expire = new Date(Date.now() + LEASE_EXPIRY_MS).toISOString();
+  const expire = new Date(wallMs() + LEASE_EXPIRY_MS).toISOString();
   await leases.create(id, { 'containerd.io/gc.expire': expire }, { signal: options?.signal });
   try {
     await work(id);

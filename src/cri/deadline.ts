@@ -1,6 +1,6 @@
 import { Metadata, ServerInterceptingCall, type ServerInterceptor } from '@grpc/grpc-js';
 import type { Metadata as CallMetadata } from 'nice-grpc';
-import { MAX_TIMER_MS } from '../base/time.js';
+import { MAX_TIMER_MS, wallMs } from '../base/time.js';
 
 /**
  * grpc-js knows a call's deadline, nice-grpc does not pass it on: an interceptor writes it into the call's metadata
@@ -15,7 +15,7 @@ export const deadlineInterceptor: ServerInterceptor = (_method, call) =>
         onReceiveMetadata(metadata, pass) {
           const deadline = call.getDeadline();
           const deadlineMs = deadline instanceof Date ? deadline.getTime() : deadline;
-          if (Number.isFinite(deadlineMs)) metadata.set(KEY, String(performance.now() + deadlineMs - Date.now()));
+          if (Number.isFinite(deadlineMs)) metadata.set(KEY, String(performance.now() + deadlineMs - wallMs()));
           pass(metadata);
         },
       }),

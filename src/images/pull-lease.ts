@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
+import { wallMs } from '../base/time.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 import type { ImageDeps } from './deps.js';
@@ -20,7 +21,7 @@ export async function leasePull(
   limitMs: number,
 ): Promise<string> {
   const id = `${PREFIX}${randomUUID()}`;
-  const labels = { 'containerd.io/gc.expire': new Date(Date.now() + limitMs).toISOString() };
+  const labels = { 'containerd.io/gc.expire': new Date(wallMs() + limitMs).toISOString() };
   await steps.step(
     'lease content',
     (signal) => leases.create(id, labels, { signal }),

@@ -27,26 +27,26 @@ export function watchPull(options: { reference: string; timeoutMs: number; log: 
   const { reference, timeoutMs, log } = options;
   const stop = new AbortController();
   const blobs = createBlobs();
-  let movedMs = Date.now();
+  let movedMs = performance.now();
   let timer: NodeJS.Timeout | undefined;
-  let reportedMs = Date.now();
+  let reportedMs = performance.now();
 
   const check = (): void => {
-    if (!waitsForRegistry(blobs)) movedMs = Date.now();
-    if (timeoutMs > 0 && Date.now() - movedMs > timeoutMs) {
+    if (!waitsForRegistry(blobs)) movedMs = performance.now();
+    if (timeoutMs > 0 && performance.now() - movedMs > timeoutMs) {
       const seconds = Math.round(timeoutMs / 100) / 10;
       const problem = `no progress for ${seconds} s (image_pull_progress_timeout), waiting for ${blobs.waitingOn()}`;
       stop.abort(new CriError('UNAVAILABLE', `image "${reference}": ${problem}`));
     }
-    if (Date.now() - reportedMs < REPORT_EVERY_MS) return;
-    reportedMs = Date.now();
-    const stillMs = Date.now() - movedMs;
+    if (performance.now() - reportedMs < REPORT_EVERY_MS) return;
+    reportedMs = performance.now();
+    const stillMs = performance.now() - movedMs;
     log.info({ image: reference, ...blobs.sum(), waitingOn: blobs.waitingOn(), stillMs }, 'pulling image');
   };
 
   return {
     begin() {
-      movedMs = reportedMs = Date.now();
+      movedMs = reportedMs = performance.now();
       running.add(blobs);
       const everyMs = timeoutMs > 0 ? Math.max(MIN_CHECK_MS, Math.min(MAX_CHECK_MS, timeoutMs / 4)) : MAX_CHECK_MS;
       timer = setInterval(check, everyMs);
@@ -54,7 +54,7 @@ export function watchPull(options: { reference: string; timeoutMs: number; log: 
     },
     onProgress(progress) {
       if (!blobs.update(progress)) return;
-      movedMs = Date.now();
+      movedMs = performance.now();
       const { event, name, progress: done, total } = progress;
       log.debug(
         { image: reference, event, blob: name, done: done.toString(), total: total.toString() },

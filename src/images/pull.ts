@@ -52,7 +52,7 @@ async function run(
   credentials: Credentials | undefined,
   steps: Steps,
 ): Promise<LocalImage> {
-  const startedMs = Date.now();
+  const startedMs = performance.now();
   const name = reference.text;
   const [lease, undo] = await Promise.all([leasePull(deps.containerd, steps, LIMIT_MS), restorer(deps, steps, name)]);
   await fetchImage(deps, steps, { name, reference, snapshotter, credentials, lease }, undo);
@@ -68,7 +68,7 @@ async function run(
   const image = deps.images.get(id);
   if (!image) throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
   releaseBesideAnswer(deps, lease, id);
-  const took = { durationMs: Date.now() - startedMs, sizeBytes: image.sizeBytes.toString() };
+  const took = { durationMs: Math.round(performance.now() - startedMs), sizeBytes: image.sizeBytes.toString() };
   logOf(deps.log).info({ image: name, id, snapshotter, ...took }, 'image pulled');
   return image;
 }

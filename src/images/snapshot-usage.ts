@@ -69,13 +69,13 @@ export function createSnapshotUsage(options: {
       (sum, size) => ({ measuredAtNs, bytes: sum.bytes + size.bytes, inodes: sum.inodes + size.inodes }),
       { measuredAtNs, ...NOTHING },
     );
-    last = { usage, atMs: Date.now() };
+    last = { usage, atMs: performance.now() };
     return usage;
   };
 
   return {
     async sum() {
-      if (last && Date.now() - last.atMs < freshMs) return last.usage;
+      if (last && performance.now() - last.atMs < freshMs) return last.usage;
       measuring ??= measure().finally(() => (measuring = undefined));
       return last ? inTime(measuring, last.usage) : measuring;
     },

@@ -54,7 +54,7 @@ async function runningUsage(deps: StatsDeps, container: Container): Promise<CriU
   const usage = await containerUsage(deps, container, deps.state.pods.find(container.podId, 'pod_sandbox_id'));
   const atNs = nowNs();
   const startedAtNs = container.state.phase === 'running' ? container.state.startedAtNs : undefined;
-  if (usage.cpu) deps.rates.observe(container.id, usage.cpu.usageNs, atNs);
+  if (usage.cpu) deps.rates.observe(container.id, usage.cpu.usageNs);
   const nanoCores = usage.cpu && deps.rates.nanoCores(container.id, { usageNs: usage.cpu.usageNs, atNs, startedAtNs });
   return criUsage(usage, atNs, nanoCores);
 }

@@ -1,8 +1,9 @@
-import { nowNs } from '../host/clock.js';
-
 /** How much CPU was used of late: nanoseconds of CPU time in a second, over one window, whoever asks and how often. */
 export interface CpuRates {
-  /** Notes a sample; one that comes sooner than a window after the last is passed over. */
+  /**
+   * Notes a sample, read at `atNs` on the monotonic clock: a step of the wall clock changes no rate. A sample that comes
+   * sooner than a window after the last is passed over.
+   */
   observe(id: string, usageNs: bigint, atNs?: bigint): void;
   /**
    * Over the last window that is complete. Where there is none yet: since `startedAtNs`, with the sample at hand, and
@@ -24,7 +25,7 @@ export function createCpuRates(windowMs: number): CpuRates {
   const windowNs = BigInt(Math.round(windowMs * TOLERANCE * 1e6));
   const samples = new Map<string, { readonly older: Sample | undefined; readonly newer: Sample }>();
   return {
-    observe(id, usageNs, atNs = nowNs()) {
+    observe(id, usageNs, atNs = process.hrtime.bigint()) {
       const known = samples.get(id);
       if (known && atNs - known.newer.atNs < windowNs) return;
       samples.set(id, { older: known?.newer, newer: { usageNs, atNs } });

@@ -59,7 +59,7 @@ async function containersByPod(deps: StatsDeps, pods: readonly Pod[]): Promise<M
 async function statsOf(deps: StatsDeps, pod: Pod, containers: ContainerStats[]): Promise<PodSandboxStats> {
   const usage = await podUsage(deps, pod);
   const atNs = nowNs();
-  if (usage.cpu) deps.rates.observe(pod.id, usage.cpu.usageNs, atNs);
+  if (usage.cpu) deps.rates.observe(pod.id, usage.cpu.usageNs);
   const nanoCores =
     usage.cpu && deps.rates.nanoCores(pod.id, { usageNs: usage.cpu.usageNs, atNs, startedAtNs: pod.createdAtNs });
   const interfaces = podInterfaces(deps, pod);

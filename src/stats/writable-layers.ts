@@ -66,9 +66,9 @@ export function createWritableLayers(options: {
     try {
       const { bytes, inodes } = await snapshots(snapshotter).usage(id, { timeoutMs: USAGE_TIMEOUT_MS });
       failedAtMs.delete(id);
-      known.set(id, { bytes, inodes, measuredAtNs: nowNs(), atMs: Date.now(), phase });
+      known.set(id, { bytes, inodes, measuredAtNs: nowNs(), atMs: performance.now(), phase });
     } catch (thrown) {
-      failedAtMs.set(id, Date.now());
+      failedAtMs.set(id, performance.now());
       log.debug({ snapshotter, snapshot: id, err: CriError.from(thrown).message }, 'usage of a layer not known');
     }
   };
@@ -81,10 +81,10 @@ export function createWritableLayers(options: {
     looking = true;
     try {
       for (const [id, layer] of stale) {
-        const startedMs = Date.now();
+        const startedMs = performance.now();
         await measure(layer);
         stale.delete(id);
-        await sleep(Math.max(REST_AT_LEAST_MS, (Date.now() - startedMs) * REST));
+        await sleep(Math.max(REST_AT_LEAST_MS, (performance.now() - startedMs) * REST));
       }
     } finally {
       looking = false;
@@ -92,8 +92,8 @@ export function createWritableLayers(options: {
   };
   const isDue = ({ id, phase }: Layer): boolean => {
     const before = known.get(id);
-    if (Date.now() - (failedAtMs.get(id) ?? 0) < freshMs) return false;
-    return before?.phase !== phase || (phase === 'running' && Date.now() - before.atMs >= freshMs);
+    if (performance.now() - (failedAtMs.get(id) ?? -Infinity) < freshMs) return false;
+    return before?.phase !== phase || (phase === 'running' && performance.now() - before.atMs >= freshMs);
   };
 
   return {

@@ -60,7 +60,7 @@ export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileO
   let fd: number | undefined;
   let place: LogPlace = NOWHERE;
   let droppedBytes = 0;
-  let lastTroubleMs = 0;
+  let lastTroubleMs = -Infinity;
   let failing = false;
 
   const close = (): void => {
@@ -100,7 +100,7 @@ export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileO
     setFailing(true);
     droppedBytes += bytes;
     countDropped(bytes);
-    const nowMs = Date.now();
+    const nowMs = performance.now();
     if (nowMs - lastTroubleMs < TROUBLE_INTERVAL_MS) return;
     lastTroubleMs = nowMs;
     onTrouble(fsError(thrown, path).message, droppedBytes);

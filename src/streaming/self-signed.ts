@@ -1,10 +1,11 @@
 import { createHash, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { wallMs } from '../base/time.js';
 
 /**
  * Makes a key and a self-signed certificate, for `enable_tls_streaming` without a key pair. Clients cannot verify it,
  * but the connection is encrypted. Node.js cannot make certificates, so this encodes the minimum of RFC 5280 in DER.
  */
-export function selfSigned(nowMs = Date.now()): { cert: string; key: string } {
+export function selfSigned(nowMs = wallMs()): { cert: string; key: string } {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const name = sequence(der(SET, sequence(der(OID, COMMON_NAME), der(UTF8_STRING, Buffer.from('crid streaming')))));
   const spki = publicKey.export({ type: 'spki', format: 'der' });

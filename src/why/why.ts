@@ -7,6 +7,7 @@ import {
   type RuntimeServiceClient,
 } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
+import { wallMs } from '../base/time.js';
 import type { RunningOperation } from '../operation/operation.js';
 
 const CALL_LIMIT_MS = 10_000;
@@ -21,12 +22,12 @@ export async function why(runtime: RuntimeServiceClient, pod: string | undefined
   const conditions = (status?.conditions ?? [])
     .filter((condition) => !condition.status)
     .map(({ type, reason, message }) => `${type} is false: ${reason}: ${message}`);
-  if (pod === undefined) return lines([...conditions, ...describeOperations(operations, Date.now())]);
+  if (pod === undefined) return lines([...conditions, ...describeOperations(operations, wallMs())]);
 
   const found = await findPod(runtime, pod, signal);
   // A pod whose creation is in progress is not listed yet.
   const unborn = operations.filter(({ subject }) => subject === pod || subject.endsWith(`/${pod}`));
-  if (!found && unborn.length > 0) return lines([...conditions, ...describeOperations(unborn, Date.now())]);
+  if (!found && unborn.length > 0) return lines([...conditions, ...describeOperations(unborn, wallMs())]);
   if (!found) throw new CriError('NOT_FOUND', `pod "${pod}" not found`);
   const { containers } = await runtime.listContainers(
     { filter: { id: '', state: undefined, pod_sandbox_id: found.id, label_selector: {} } },
@@ -35,7 +36,7 @@ export async function why(runtime: RuntimeServiceClient, pod: string | undefined
   const ids = new Set([found.id, nameOf(found), ...containers.map(({ id }) => id)]);
   const own = operations.filter(({ subject }) => ids.has(subject) || mentions(subject, found));
   const statuses = await Promise.all(containers.map((container) => containerLine(runtime, container, signal)));
-  return lines([...conditions, podLine(found), ...statuses, ...describeOperations(own, Date.now())]);
+  return lines([...conditions, podLine(found), ...statuses, ...describeOperations(own, wallMs())]);
 }
 
 /** Returns one line for the operation and one for each of its current steps. */

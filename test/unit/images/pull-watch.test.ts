@@ -6,6 +6,12 @@ import { watchPull, type PullWatch } from '../../../src/images/pull-watch.js';
 const log = createLogger('error');
 const SECOND = 1000;
 
+/** The monotonic clock goes with the mocked Date, which node:test can move. */
+function mockClock(t: TestContext): void {
+  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  t.mock.method(performance, 'now', () => Date.now());
+}
+
 /** A watch whose clock is the test's; `tell` is one message of the transfer service. */
 function watching(t: TestContext, timeoutMs = 10 * SECOND, to = log) {
   const watch = watchPull({ reference: 'a.io/app:v1', timeoutMs, log: to });
@@ -19,7 +25,7 @@ function watching(t: TestContext, timeoutMs = 10 * SECOND, to = log) {
 const problem = (watch: PullWatch): string => watch.stalled()?.message ?? 'none';
 
 test('a pull that gets on may take any time; one that does not is stopped, and the blob named', (t) => {
-  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  mockClock(t);
   const { watch, signal, tell } = watching(t);
   tell('waiting', 'layer-1');
   tell('waiting', 'layer-2');
@@ -39,7 +45,7 @@ test('a pull that gets on may take any time; one that does not is stopped, and t
 });
 
 test('a registry that says nothing at all is stopped too, unless there is no timeout', (t) => {
-  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  mockClock(t);
   const [silent, patient] = [watching(t), watching(t, 0)];
   t.mock.timers.tick(3600 * SECOND);
   assert.match(problem(silent.watch), /waiting for the registry$/);
@@ -47,7 +53,7 @@ test('a registry that says nothing at all is stopped too, unless there is no tim
 });
 
 test('unpacking takes its time', (t) => {
-  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  mockClock(t);
   const { watch, tell } = watching(t);
   tell('downloading', 'layer-1', 100);
   tell('already exists', 'layer-2', 100);
@@ -56,7 +62,7 @@ test('unpacking takes its time', (t) => {
 });
 
 test('a pull that waits for its turn behind another is not blamed', (t) => {
-  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  mockClock(t);
   const [first, second] = [watching(t), watching(t)];
   second.tell('waiting', 'layer-2');
   first.tell('waiting', 'layer-1');
@@ -74,7 +80,7 @@ test('a pull that waits for its turn behind another is not blamed', (t) => {
 });
 
 test('a slow pull is told in the log: which layer, how far it is, and since when nothing has moved', (t) => {
-  t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
+  mockClock(t);
   const lines: unknown[] = [];
   const to = { info: (line: object) => lines.push(line), debug: () => undefined } as unknown as typeof log;
   const { tell } = watching(t, 0, to);

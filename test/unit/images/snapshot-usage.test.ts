@@ -53,3 +53,13 @@ test('callers within the period, and at one time, share one measurement', async 
   const [one, two] = await Promise.all([usage.sum(), usage.sum()]);
   assert.deepEqual([one, await usage.sum(), asked], [two, two, ['rootfs']]);
 });
+
+test('a wall clock that is set back does not keep old sizes', async (t) => {
+  const all = new Map([['rootfs', { kind: 'active', bytes: 10n as bigint | undefined }]]);
+  const { usage } = usageOf(all, 0);
+  await usage.sum();
+  all.set('rootfs', { kind: 'active', bytes: 20n });
+  const hourAgoMs = Date.now() - 3_600_000;
+  t.mock.method(Date, 'now', () => hourAgoMs);
+  assert.equal((await usage.sum()).bytes, 20n);
+});
