@@ -58,7 +58,7 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
   const { container, execId } = command;
   const { id } = container;
   const { tasks } = deps.containerd;
-  const made: MadeExec = { target: { containerId: id, execId }, pid: undefined, streams: undefined };
+  const made: MadeExec = { target: { containerId: id, execId }, process: undefined, streams: undefined };
   const fifoDir = join(deps.directories.containerState(id), 'io', execId);
   const [capture, spec] = await Promise.all([
     steps.step(

@@ -51,7 +51,7 @@ function serve(deps: ContainerDeps, command: Command, client: CommandClient): Pr
   const container = runningContainer(deps.state, command.id);
   const { id } = container;
   const execId = randomBytes(32).toString('hex');
-  const made: MadeExec = { target: { containerId: id, execId }, pid: undefined, streams: undefined };
+  const made: MadeExec = { target: { containerId: id, execId }, process: undefined, streams: undefined };
   return deps.operations.run({
     kind: 'exec',
     subject: id,

@@ -1,6 +1,7 @@
 import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
-import { killTree } from '../host/process-tree.js';
+import { processStartTime } from '../host/process.js';
+import { killTree, type ProcessIdentity } from '../host/process-tree.js';
 import { discardOutputs } from '../stdio/discard-outputs.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import { asBadCommand } from './bad-command.js';
@@ -9,8 +10,8 @@ import type { ContainerDeps } from './deps.js';
 /** What one command in a container has made so far. */
 export interface MadeExec {
   readonly target: { readonly containerId: string; readonly execId: string };
-  /** Of the process, once its start has been asked for; undefined when that failed. Never rejects. */
-  pid: Promise<number | undefined> | undefined;
+  /** Its process, once its start has been asked for; undefined when that failed. Never rejects. */
+  process: Promise<ProcessIdentity | undefined> | undefined;
   /** Its FIFOs. */
   streams: { readonly paths: FifoPaths; remove(): Promise<void> | void } | undefined;
 }
@@ -25,17 +26,16 @@ const REMOVE_LIMIT_MS = 60_000;
  */
 export async function startExec({ containerd }: ContainerDeps, made: MadeExec): Promise<void> {
   const started = containerd.tasks.start(made.target, { timeoutMs: START_LIMIT_MS });
-  made.pid = started.then(
-    ({ pid }) => pid,
-    () => undefined,
-  );
+  made.process = started
+    .then(async ({ pid }) => ({ pid, startTime: await processStartTime(pid) }))
+    .catch(() => undefined);
   await started.catch(asBadCommand({ program: 'cmd', directory: 'working directory of the container' }));
 }
 
 /** Kills the command with whatever it has started, so that its streams end and the exec can go. */
 export async function killExec(deps: ContainerDeps, made: MadeExec): Promise<void> {
-  const pid = await made.pid;
-  if (pid !== undefined) await killTree(pid);
+  const process = await made.process;
+  if (process) await killTree(process);
   removeExec(deps, made);
 }
 
@@ -69,7 +69,7 @@ async function deleteProcess({ containerd }: ContainerDeps, made: MadeExec, sign
   try {
     await tasks.deleteExec(made.target, { signal });
   } catch (thrown) {
-    if ((await made.pid) === undefined) throw thrown;
+    if ((await made.process) === undefined) throw thrown;
     // It was killed just now, and the shim has not seen its end yet.
     await tasks.wait(made.target, { signal });
     await tasks.deleteExec(made.target, { signal });

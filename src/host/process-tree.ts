@@ -10,20 +10,35 @@ const ROUNDS = 5;
 /** Some 8 µs each; then others have their turn. */
 const READS_A_TURN = 100;
 
+/** Names one process for ever, as its pid alone does not. */
+export interface ProcessIdentity {
+  readonly pid: number;
+  /** Of `processStartTime`: undefined when the process had ended and its pid was free. */
+  readonly startTime: number | undefined;
+}
+
 interface Stat {
   readonly pid: number;
+  readonly isZombie: boolean;
   readonly parent: number;
   readonly group: number;
   readonly session: number;
+  readonly startTime: number;
 }
 
 /**
- * Kills a process with its session, its process group and its descendants. Succeeds when they are gone already. Who
- * has left all three (setsid after a double fork) lives on, as with any shell.
+ * Kills a process with its session, its process group and its descendants. Succeeds when they are gone already. A
+ * process that has left all three (setsid after a double fork) lives on, as with any shell.
+ *
+ * When another process has the pid by now, nothing is killed: the kernel gives a pid away only when no process group and
+ * no session has it as its id.
  */
-export async function killTree(pid: number): Promise<void> {
+export async function killTree({ pid, startTime }: ProcessIdentity): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
-    const victims = treeOf(pid, await readStats());
+    const stats = await readStats();
+    const root = stats.find((each) => each.pid === pid);
+    if (root && root.startTime !== startTime) return;
+    const victims = treeOf(pid, stats);
     if (victims.length === 0) return;
     for (const victim of victims) {
       try {
@@ -37,7 +52,7 @@ export async function killTree(pid: number): Promise<void> {
 
 /** Whether any process of that process group runs; a zombie does not. */
 export async function groupRuns(group: number): Promise<boolean> {
-  return (await readStats()).some((each) => each.group === group);
+  return (await readStats()).some((each) => each.group === group && !each.isZombie);
 }
 
 /** Every process of `stats` that belongs to `root`, zombies left out. */
@@ -49,7 +64,7 @@ function treeOf(root: number, stats: readonly Stat[]): number[] {
       if (members.has(parent) || group === root || session === root) members.add(pid);
     }
   }
-  return stats.filter(({ pid }) => members.has(pid)).map(({ pid }) => pid);
+  return stats.filter(({ pid, isZombie }) => members.has(pid) && !isZombie).map(({ pid }) => pid);
 }
 
 async function readStats(): Promise<Stat[]> {
@@ -64,11 +79,12 @@ async function readStats(): Promise<Stat[]> {
   return stats;
 }
 
-/** proc_pid_stat(5): `pid (comm) state ppid pgrp session …`; comm may hold spaces and parentheses. */
+/** proc_pid_stat(5): `pid (comm) state ppid pgrp session …`, field 22 is the start; comm may hold spaces and parentheses. */
 function parseStat(text: string): Stat[] {
   const end = text.lastIndexOf(')');
   if (end < 0) return [];
-  const [state, parent, group, session] = text.slice(end + 2).split(' ');
-  if (state === 'Z') return [];
-  return [{ pid: Number.parseInt(text, 10), parent: Number(parent), group: Number(group), session: Number(session) }];
+  const fields = text.slice(end + 2).split(' ');
+  const [parent, group, session] = fields.slice(1, 4).map(Number) as [number, number, number];
+  const pid = Number.parseInt(text, 10);
+  return [{ pid, isZombie: fields[0] === 'Z', parent, group, session, startTime: Number(fields[19]) }];
 }

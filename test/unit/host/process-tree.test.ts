@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { test, type TestContext } from 'node:test';
 import { killTree } from '../../../src/host/process-tree.js';
-import { kill, processExists } from '../../../src/host/process.js';
+import { kill, processExists, processStartTime } from '../../../src/host/process.js';
 import { until } from '../../../tools/stack/wait.js';
 
 const WITHIN_MS = 30_000;
@@ -26,6 +26,7 @@ async function shell(t: TestContext, script: string) {
   return { child, pids };
 }
 
+const identity = async (pid: number) => ({ pid, startTime: await processStartTime(pid) });
 const statOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, 'utf8');
 /** A zombie that nobody has waited for is not. */
 const isAlive = (pid: number): boolean => processExists(pid) && !/\) Z /.test(statOf(pid));
@@ -33,7 +34,7 @@ const isAlive = (pid: number): boolean => processExists(pid) && !/\) Z /.test(st
 test('to find what belongs to a process takes no buffer for each process of the node', async (t) => {
   const { child } = await shell(t, 'for i in $(seq 40); do sleep 1000 & done; echo $!');
   const before = process.memoryUsage().arrayBuffers;
-  await killTree(child.pid!);
+  await killTree(await identity(child.pid!));
   const taken = process.memoryUsage().arrayBuffers - before;
   assert.ok(taken < 512 * 1024, `${taken} bytes`);
 });
@@ -44,9 +45,19 @@ test('a process is killed with its session and its descendants; who has left bot
     'sleep 1000 & echo $!; setsid sleep 1000 & echo $!; (sleep 1000 & echo $!); (setsid sleep 1000 & echo $!)',
   );
   const ended = once(child, 'exit');
-  await killTree(child.pid!);
+  await killTree(await identity(child.pid!));
   assert.deepEqual(await ended, [null, 'SIGKILL']);
   await until('three are gone', WITHIN_MS, () => pids.filter(isAlive).length === 1 || undefined);
   assert.deepEqual(pids.map(isAlive), [false, false, false, true]);
-  await killTree(child.pid!);
+  await killTree(await identity(child.pid!));
+});
+
+test('a process that was given the pid of one that has ended is left alone', async (t) => {
+  const { child } = await shell(t, 'sleep 1000 & echo $!');
+  const { pid, startTime } = await identity(child.pid!);
+  await killTree({ pid, startTime: startTime! - 1 });
+  await killTree({ pid, startTime: undefined });
+  assert.ok(isAlive(pid));
+  await killTree({ pid, startTime });
+  await until('it is gone', WITHIN_MS, () => !isAlive(pid) || undefined);
 });
