@@ -8,7 +8,7 @@ import type { ContainerRecord } from '../containerd/containerd.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { OciSpec } from '../spec/oci.js';
-import { shownResources, withResources } from '../spec/resources.js';
+import { restoringResources, shownResources, withResources } from '../spec/resources.js';
 import { parseSpec, resourcesAny, specAny } from '../spec/spec-json.js';
 import { checkResources } from '../spec/validate-resources.js';
 import type { ContainerDeps } from './deps.js';
@@ -59,7 +59,8 @@ async function update(
       'update task',
       (signal) => updateTask(deps, id, resources, signal),
       // A runtime may have written some of the files of a cgroup before it failed.
-      () => updateTask(deps, id, before.linux.resources, undefined).catch(() => undefined),
+      () =>
+        updateTask(deps, id, restoringResources(before.linux.resources, resources), undefined).catch(() => undefined),
     );
   }
   await steps.step('record resources', () =>

@@ -35,6 +35,40 @@ export function withResources(
   };
 }
 
+/** What runtimes take for "no limit", and the kernel's own shares and period (OCI runtime spec, config-linux.md). */
+const UNLIMITED = {
+  cpu: { shares: 1024n, quota: -1n, period: 100_000n },
+  memory: { limit: -1n, swap: -1n },
+};
+const UNLIMITED_UNIFIED: Readonly<Record<string, string>> = {
+  'cpu.max': 'max',
+  'cpu.weight': '100',
+  'memory.high': 'max',
+  'memory.low': '0',
+  'memory.max': 'max',
+  'memory.min': '0',
+  'memory.swap.max': 'max',
+  'pids.max': 'max',
+};
+
+/**
+ * The update that takes a cgroup from `after` back to `before`. A runtime leaves alone what an update does not name, so
+ * what only `after` sets is named as unlimited; CPU sets and huge pages have no such value and stay.
+ */
+export function restoringResources(before: OciResources, after: OciResources): OciResources {
+  const unified = { ...setIn(after.unified, UNLIMITED_UNIFIED), ...before.unified };
+  return {
+    ...before,
+    cpu: { ...setIn(after.cpu, UNLIMITED.cpu), ...before.cpu },
+    memory: { ...setIn(after.memory, UNLIMITED.memory), ...before.memory },
+    ...(Object.keys(unified).length > 0 && { unified }),
+  };
+}
+
+/** Of `values` those whose key `set` has. */
+const setIn = <V>(set: object | undefined, values: Readonly<Record<string, V>>): Record<string, V> =>
+  Object.fromEntries(Object.entries(values).filter(([key]) => set !== undefined && key in set));
+
 /** What a spec's resources come to, as CRI shows them (ContainerStatus.resources); `oomScoreAdj` stands elsewhere in it. */
 export function shownResources(resources: OciResources, oomScoreAdj: number | undefined): LinuxContainerResources {
   const { cpu, memory, hugepageLimits, unified } = resources;

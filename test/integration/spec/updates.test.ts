@@ -65,6 +65,14 @@ test('an update that the kernel refuses changes nothing, in containerd neither',
   assert.deepEqual(spec.runtimeSpec?.linux.resources.cpu, { shares: 300 });
 });
 
+test('an update that is refused half-way leaves no limit where there was none', async () => {
+  const id = await suite.pod.run({});
+  const unlimited = await memory(id);
+  // The kernel takes no quota below 1 ms; runtimes write the memory limit before it.
+  await assert.rejects(update(id, { memory_limit_in_bytes: BigInt(64 * MIB), cpu_quota: 1n }));
+  assert.equal(await memory(id), unlimited);
+});
+
 test('updates without a change, of what has ended, and bad ones', async () => {
   const id = await suite.pod.run({ ...limited, command: ['true'] });
   await update(id, undefined);

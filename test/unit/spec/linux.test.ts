@@ -10,7 +10,12 @@ import { cgroupDirectory, cgroupsPath } from '../../../src/spec/cgroup-path.js';
 import { containerDevices } from '../../../src/spec/devices.js';
 import { containerNamespaces, sandboxNamespaces } from '../../../src/spec/namespaces.js';
 import type { OciResources } from '../../../src/spec/oci.js';
-import { withResources, type ResourceHost, type ResourceOptions } from '../../../src/spec/resources.js';
+import {
+  restoringResources,
+  withResources,
+  type ResourceHost,
+  type ResourceOptions,
+} from '../../../src/spec/resources.js';
 import { checkSysctls, sandboxSysctls } from '../../../src/spec/sysctls.js';
 import { checkSameUserNamespace, userNamespaceMappings } from '../../../src/spec/user-namespace.js';
 import { device, HOST, OPTIONS, refusal, type Partially } from './inputs.js';
@@ -325,4 +330,18 @@ test('sysctls: only those of namespaces that the pod has', () => {
       'INVALID_ARGUMENT f["kernel.hostname"]: is what config.hostname sets',
     ],
   );
+});
+
+test('what goes back to unlimited after a refused update is named so, and what was limited gets its limit back', () => {
+  const before = { cpu: { shares: 300n }, memory: { limit: 64n } };
+  const after = {
+    cpu: { shares: 999n, quota: 50_000n, cpus: '0' },
+    memory: { limit: 96n, swap: 96n },
+    unified: { 'memory.high': '90', 'io.weight': '10' },
+  };
+  assert.deepEqual(restoringResources(before, after), {
+    cpu: { shares: 300n, quota: -1n },
+    memory: { limit: 64n, swap: -1n },
+    unified: { 'memory.high': 'max' },
+  });
 });
