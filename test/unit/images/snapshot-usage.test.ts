@@ -55,7 +55,7 @@ test('callers within the period, and at one time, share one measurement', async 
 });
 
 test('a wall clock that is set back does not keep old sizes', async (t) => {
-  const all = new Map([['rootfs', { kind: 'active', bytes: 10n as bigint | undefined }]]);
+  const all = new Map([['rootfs', { kind: 'active', bytes: 10n }]]);
   const { usage } = usageOf(all, 0);
   await usage.sum();
   all.set('rootfs', { kind: 'active', bytes: 20n });
