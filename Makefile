@@ -75,8 +75,8 @@ soak-logs: build ## 50 times kill -9 of crid while a container writes
 bench-streaming: build ## exec and port-forward against containerd's own CRI plugin
 	@$(NODE) build/test/bench/streaming/main.js
 
-bench-hostile: build ## memory and event loop stalls with trees and account files of hostile images
-	@$(NODE) build/test/bench/hostile-trees.js
+bench-hostile: build ## memory and event loop stalls with trees, account files and configs of hostile images
+	@$(NODE) build/test/bench/hostile.js
 
 soak: build ## ExecSync, attach and exec thousands of times; fails when anything grows
 	@$(NODE) build/test/soak/main.js

@@ -22,7 +22,7 @@ interface Attempt {
   cleanUp(): Promise<void>;
 }
 
-describe('kill -9 at each step, and a restart', { timeout: 600_000 }, () => {
+describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
   let stack: TestStack;
   let crid: FaultyCrid;
   let pod: RunningPod;

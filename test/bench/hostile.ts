@@ -1,9 +1,9 @@
 /**
- * What hostile trees and account files cost crid: the longest stall of the event loop and the growth of memory, each in
+ * What hostile trees, account files and image configs cost crid: the longest stall of the event loop and the growth of memory, each in
  * a process of its own. `make bench-hostile` prints a table (docs/limits.md, "Measured").
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, mkdirSync, writeFileSync } from 'node:fs';
+import { createReadStream, mkdtempSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
@@ -11,11 +11,15 @@ import { openRootfs } from '../../src/host/rootfs.js';
 import { removeTree } from '../../src/host/paths.js';
 import { readUser } from '../../src/containers/read-user.js';
 import { userRequest } from '../../src/spec/user.js';
+import { readImage } from '../../src/state/image-content.js';
 
 const FILES_PER_FOLDER = 1_000;
 const DEEP_LEVELS = 40;
 const DEEP_NAME_LENGTH = 200;
 const ACCOUNT_BYTES = 16 * 1024 * 1024;
+const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+/** As containerd sends a blob. */
+const CHUNK_BYTES = 1 << 20;
 const NS_PER_MS = 1e6;
 const BYTES_PER_MIB = 1024 * 1024;
 const SAMPLE_MS = 20;
@@ -31,6 +35,9 @@ const CASES: Readonly<Record<string, (folder: string) => Promise<void>>> = {
   'passwd of 16 MiB: newlines': (folder) => measured(accounts(folder, '\n'), lookUp),
   'passwd of 16 MiB: entries': (folder) => measured(accounts(folder, 'user:x:1:1::/:\n'), lookUp),
   'group of 16 MiB: members of one group': (folder) => measured(accounts(folder, 'm,', 'g:x:5:'), lookUp),
+  'image config of 8 MiB, parsed whole': (folder) => measured(config(folder, 8), parseWhole),
+  'image config of 8 MiB': (folder) => measured(config(folder, 8), readConfig),
+  'image config of 63 MiB': (folder) => measured(config(folder, 63), readConfig),
 };
 
 function manyFiles(folder: string, count: number): string {
@@ -77,6 +84,33 @@ async function lookUp(folder: string): Promise<void> {
   rootfs.close();
 }
 
+/** An image config with an unknown field that is a list of empty objects. */
+function config(folder: string, sizeMib: number): string {
+  const path = join(folder, 'config');
+  const objects = '{},'.repeat((sizeMib * BYTES_PER_MIB) / 3);
+  writeFileSync(path, `{"architecture":"amd64","os":"linux","x":[${objects}{}],"rootfs":{"diff_ids":[]}}`);
+  return path;
+}
+
+async function readConfig(path: string): Promise<void> {
+  const manifest = Buffer.from(JSON.stringify({ config: { digest: 'config', size: 1 } }));
+  await readImage(
+    {
+      async *stream(digest) {
+        if (digest === 'config') yield* createReadStream(path, { highWaterMark: CHUNK_BYTES });
+        else yield manifest;
+      },
+    },
+    { media_type: MANIFEST_TYPE, digest: 'manifest', size: BigInt(manifest.length), annotations: {} },
+  );
+}
+
+/** What every image of such a config would cost without `readImage`: the value stays. */
+const parsed: unknown[] = [];
+async function parseWhole(path: string): Promise<void> {
+  parsed.push(JSON.parse(readFileSync(path, 'utf8')));
+}
+
 async function measured(subject: string, work: (subject: string) => Promise<void>): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
   const before = process.memoryUsage().rss;
@@ -84,6 +118,7 @@ async function measured(subject: string, work: (subject: string) => Promise<void
   const sampler = setInterval(() => (most = Math.max(most, process.memoryUsage().rss)), SAMPLE_MS);
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
+  await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
   const startMs = performance.now();
   const outcome = await work(subject).then(
     () => 'done',
