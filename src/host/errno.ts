@@ -50,9 +50,16 @@ const codes: Readonly<Record<string, CodeName>> = {
   EACCES: 'PERMISSION_DENIED',
   EINVAL: 'INVALID_ARGUMENT',
   ENOSPC: 'RESOURCE_EXHAUSTED',
+  EDQUOT: 'RESOURCE_EXHAUSTED',
   EBUSY: 'FAILED_PRECONDITION',
 };
 
+/** In the kernel's words, which containerd's errors have too: who reads them has a disk to empty. */
+const words: Readonly<Record<string, string>> = {
+  ENOSPC: ' (no space left on device)',
+  EDQUOT: ' (disk quota exceeded)',
+};
+
 function codedError(call: string, subject: string, name: string, cause: unknown): CriError {
-  return new CriError(codes[name] ?? 'INTERNAL', `${call} ${subject}: ${name}`, { cause });
+  return new CriError(codes[name] ?? 'INTERNAL', `${call} ${subject}: ${name}${words[name] ?? ''}`, { cause });
 }

@@ -1,5 +1,7 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import { allEnded } from '../base/all-ended.js';
+import { translated } from '../host/errno.js';
 import { isMountPoint, mountTmpfs, unmount } from '../host/mounts.js';
 import { unpinNamespace } from '../host/user-netns.js';
 import { hostIds } from '../spec/user-namespace.js';
@@ -13,17 +15,14 @@ const READABLE = 0o644;
 /** Writes hostname, hosts and resolv.conf and mounts the pod's /dev/shm (64 MiB, the default of Docker and containerd). */
 export async function makePodFiles(directories: Directories, id: string, config: PodSandboxConfig): Promise<void> {
   const files = podFiles(directories, id, config);
-  await Promise.all([
-    ensureDirectory(directories.podRoot(id), 0o700),
-    ensureDirectory(directories.podState(id), 0o700),
-  ]);
-  await Promise.all([
+  await allEnded([ensureDirectory(directories.podRoot(id), 0o700), ensureDirectory(directories.podState(id), 0o700)]);
+  await allEnded([
     writeReadable(files.hostnamePath, `${files.hostname}\n`),
     copyHostFile('/etc/hosts', files.hostsPath),
     config.dns_config
       ? writeReadable(files.resolvConfPath, resolvConf(config.dns_config))
       : copyHostFile('/etc/resolv.conf', files.resolvConfPath),
-    usesHostIpc(config) ? undefined : mountShm(files.shmPath, config),
+    usesHostIpc(config) ? Promise.resolve() : mountShm(files.shmPath, config),
   ]);
 }
 
@@ -70,6 +69,8 @@ async function copyHostFile(source: string, target: string): Promise<void> {
 
 /** For all users of the pod. Not synced: a pod that a power cut has interrupted is undone, files and all. */
 async function writeReadable(path: string, content: string | Uint8Array): Promise<void> {
-  await writeFile(path, content, { mode: READABLE });
-  await chmod(path, READABLE);
+  await translated(path, async () => {
+    await writeFile(path, content, { mode: READABLE });
+    await chmod(path, READABLE);
+  });
 }

@@ -6,8 +6,10 @@ import type { CriError } from '../../../src/base/errors.js';
 import { errnoError, errnoName, translated } from '../../../src/host/errno.js';
 
 test('errno becomes a code and a message that names the call and the path', () => {
-  const { ENOENT, EEXIST, EPERM, EACCES, EINVAL, ENOSPC, EBUSY, EIO } = constants.errno;
-  const errors = [ENOENT, EEXIST, EPERM, EACCES, EINVAL, ENOSPC, EBUSY, EIO].map((n) => errnoError('mount', '/x', n));
+  const { ENOENT, EEXIST, EPERM, EACCES, EINVAL, ENOSPC, EDQUOT, EBUSY, EIO } = constants.errno;
+  const errors = [ENOENT, EEXIST, EPERM, EACCES, EINVAL, ENOSPC, EDQUOT, EBUSY, EIO].map((n) =>
+    errnoError('mount', '/x', n),
+  );
   assert.deepEqual(
     errors.map((error) => [error.code, error.message]),
     [
@@ -16,7 +18,8 @@ test('errno becomes a code and a message that names the call and the path', () =
       ['PERMISSION_DENIED', 'mount /x: EPERM'],
       ['PERMISSION_DENIED', 'mount /x: EACCES'],
       ['INVALID_ARGUMENT', 'mount /x: EINVAL'],
-      ['RESOURCE_EXHAUSTED', 'mount /x: ENOSPC'],
+      ['RESOURCE_EXHAUSTED', 'mount /x: ENOSPC (no space left on device)'],
+      ['RESOURCE_EXHAUSTED', 'mount /x: EDQUOT (disk quota exceeded)'],
       ['FAILED_PRECONDITION', 'mount /x: EBUSY'],
       ['INTERNAL', 'mount /x: EIO'],
     ],
