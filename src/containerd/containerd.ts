@@ -315,8 +315,7 @@ export type ContainerdEvent =
       readonly exit: Exit;
     }
   | { readonly kind: 'task-oom'; readonly containerId: string }
-  | { readonly kind: 'image-changed'; readonly name: string; readonly deleted: boolean }
-  | { readonly kind: 'container-deleted'; readonly containerId: string };
+  | { readonly kind: 'image-changed'; readonly name: string; readonly deleted: boolean };
 
 export interface Events {
   /**

@@ -1,4 +1,3 @@
-import { ContainerDelete } from '../../generated/containerd/events/container.js';
 import { ImageCreate, ImageDelete, ImageUpdate } from '../../generated/containerd/events/image.js';
 import { TaskExit, TaskOOM } from '../../generated/containerd/events/task.js';
 import type { Any, ContainerdEvent } from './containerd.js';
@@ -17,7 +16,6 @@ const DECODERS: Readonly<Record<string, (value: Uint8Array) => ContainerdEvent>>
     };
   },
   '/tasks/oom': (value) => ({ kind: 'task-oom', containerId: TaskOOM.decode(value).container_id }),
-  '/containers/delete': (value) => ({ kind: 'container-deleted', containerId: ContainerDelete.decode(value).id }),
   '/images/create': (value) => ({ kind: 'image-changed', name: ImageCreate.decode(value).name, deleted: false }),
   '/images/update': (value) => ({ kind: 'image-changed', name: ImageUpdate.decode(value).name, deleted: false }),
   '/images/delete': (value) => ({ kind: 'image-changed', name: ImageDelete.decode(value).name, deleted: true }),

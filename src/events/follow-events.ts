@@ -31,8 +31,6 @@ export function followEvents(options: {
           `reading image ${event.name}`,
           event.deleted ? images.forget(event.name, undefined) : images.refresh(event.name),
         );
-      case 'container-deleted':
-        return;
       default:
         assertNever(event);
     }

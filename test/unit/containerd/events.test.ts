@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { EventEmitter, on } from 'node:events';
 import { test } from 'node:test';
-import { ContainerDelete } from '../../../generated/containerd/events/container.js';
+import { ImageDelete } from '../../../generated/containerd/events/image.js';
 import { TaskExit, TaskOOM } from '../../../generated/containerd/events/task.js';
 import { openChannel } from '../../../src/containerd/channel.js';
 import { createConnection, createEndings } from '../../../src/containerd/connection.js';
@@ -64,9 +64,9 @@ test('more events than the queue holds start the subscription over', async () =>
 
   const happened: string[] = [];
   const abort = new AbortController();
-  const deleted = (id: string, namespace = 'ours'): void => {
-    const value = Buffer.from(ContainerDelete.encode({ id }).finish());
-    wire.emit('event', { topic: '/containers/delete', namespace, event: { type_url: '', value } });
+  const deleted = (name: string, namespace = 'ours'): void => {
+    const value = Buffer.from(ImageDelete.encode({ name }).finish());
+    wire.emit('event', { topic: '/images/delete', namespace, event: { type_url: '', value } });
   };
   await new Promise<void>((resolve) => {
     let sessions = 0;
@@ -79,16 +79,16 @@ test('more events than the queue holds start the subscription over', async () =>
           if (sessions === 1) {
             // One too many while this still runs; it goes on running until the loss is noticed.
             const noticed = new Promise<void>((done) => (lost = done));
-            for (const id of ['a', 'b', 'c']) deleted(id);
+            for (const name of ['a', 'b', 'c']) deleted(name);
             setTimeout(lost, 200);
             await noticed;
           } else {
             deleted('other', 'theirs');
-            for (const id of ['d', 'e']) deleted(id);
+            for (const name of ['d', 'e']) deleted(name);
           }
         },
         onEvent: (event: ContainerdEvent) => {
-          happened.push(event.kind === 'container-deleted' ? event.containerId : event.kind);
+          happened.push(event.kind === 'image-changed' ? event.name : event.kind);
           if (happened.at(-1) === 'e') resolve();
           else throw new Error('an event that cannot be handled stops nothing');
         },
