@@ -100,7 +100,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   const stats = await createStats({ config, log, containerd, state });
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });
-  const exits = createExits({ containerd, log, onExit: exitHandler.onExit });
+  const exits = createExits({ containerd, log, ...exitHandler });
 
   const shared = {
     log,
@@ -133,7 +133,6 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   const recovery = await recover({
     pods,
     containers,
-    onExit: exitHandler.onExit,
     shared: warnings.length > 0,
     onSwept: metrics.swept,
   });

@@ -10,6 +10,7 @@ import { directoryOrigin, programOrigin } from '../spec/args.js';
 import { logDirectoryOf } from '../spec/log-path.js';
 import { hostIds } from '../spec/user-namespace.js';
 import { podUserNamespace } from '../state/pod-view.js';
+import { recordFact } from '../state/record-fact.js';
 import { transition, type Container } from '../state/records.js';
 import { asBadCommand, type Origins } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
@@ -96,7 +97,7 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
           { signal, timeoutMs: LIMIT_MS },
         )
         .catch(badCommand),
-    () => deleteTask(deps, id),
+    async () => void (await deleteTask(deps, id)),
   );
   const startedAtNs = nowNs();
   const { pid } = await steps.step('start task', (signal) =>
@@ -143,7 +144,7 @@ async function closeStreams(deps: ContainerDeps, id: string): Promise<void> {
 }
 
 async function recordFailure(deps: ContainerDeps, id: string, error: CriError): Promise<void> {
-  await deps.state.updateContainer(id, (current) => {
+  await recordFact(deps, id, (current) => {
     const state = transition(current.state, { kind: 'start-failed', atNs: nowNs(), message: error.message });
     return state === current.state ? current : { ...current, state };
   });

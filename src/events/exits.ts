@@ -1,20 +1,28 @@
+import { inBackground } from '../base/background.js';
 import { CriError, isCode } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
+import { createExitTries } from './exit-tries.js';
 
 /** Learns how tasks end, from a Wait on each and from the event stream, whichever is first. */
 export interface Exits {
   /** Begins to watch the task of a container or of a pod's sandbox; `wait` where something else tells of its end. */
   watch(id: string, wait?: (signal: AbortSignal) => Promise<Exit>): void;
-  /** Ends the watch, for one whose end is no longer of interest. */
+  /** Ends the watch, for a task that has gone or never ran. */
+  unwatch(id: string): void;
+  /** Ends the watch and the handling of the exit, for one whose end is no longer of interest. */
   forget(id: string): void;
   /** What the event stream has said about the init process of `id`. */
   report(id: string, exit: Exit): void;
-  /** Resolves when no exit of `id` is being handled: its task has been taken away. */
+  /** Handles an exit that happened before any watch; resolves when the first try has ended. */
+  found(id: string, exit: Exit | undefined): Promise<void>;
+  /** Resolves when no exit of `id` is being handled. One that could not be handled before is tried at once. */
   handled(id: string): Promise<void>;
-  /** Whether the task of `id` has been taken away after its exit. */
+  /** Whether the task of `id` has been taken away after its exit was seen. */
   isTaken(id: string): boolean;
+  /** As `handled`; a task whose exit cannot be written down is taken away all the same. */
+  takeAway(id: string): Promise<void>;
   /** Ends every watch. */
   close(): void;
 }
@@ -24,45 +32,30 @@ export interface Exits {
  * after pauses that grow to 5 s.
  */
 const LATE_EVENT_MS = 7_000;
-const RETRY_FIRST_MS = 1_000;
-const RETRY_LAST_MS = 5 * 60_000;
+const WAIT_AGAIN_MS = 1_000;
 
-/**
- * `onExit` gets each exit once, undefined where nobody saw it. When it fails it is called again, after 1 s and up to
- * 5 min, until it succeeds.
- */
+/** `onExit` gets each exit, undefined where nobody saw it, again and again until it succeeds. */
 export function createExits(options: {
   containerd: Pick<Containerd, 'tasks'>;
   log: Logger;
   onExit: (id: string, exit: Exit | undefined) => Promise<void>;
+  takeTask: (id: string) => Promise<void>;
 }): Exits {
-  const { log, onExit } = options;
+  const { log, onExit, takeTask } = options;
   const watches = new Map<string, AbortController>();
-  const taken = new Set<string>();
-  const closing = new AbortController();
-  const handling = new Map<string, Promise<void>>();
-
-  const handle = async (id: string, exit: Exit | undefined): Promise<void> => {
-    for (let pauseMs = RETRY_FIRST_MS; ; pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS)) {
-      try {
-        return await onExit(id, exit);
-      } catch (thrown) {
-        log.warn({ id, err: CriError.from(thrown).message, pauseMs }, 'exit not handled, trying again');
-        await sleep(pauseMs, closing.signal);
-      }
-    }
-  };
+  const tries = createExitTries({ log, onExit });
 
   const settle = (id: string, exit: Exit | undefined): void => {
     const watch = watches.get(id);
     if (!watch) return;
     watches.delete(id);
     watch.abort(new CriError('CANCELLED', 'exit known'));
-    const work = handle(id, exit)
-      .then(() => void taken.add(id))
-      .catch(() => undefined)
-      .finally(() => handling.delete(id));
-    handling.set(id, work);
+    inBackground(log, 'handling an exit', tries.begin(id, exit));
+  };
+
+  const unwatch = (id: string): void => {
+    watches.get(id)?.abort(new CriError('CANCELLED', 'no longer watched'));
+    watches.delete(id);
   };
 
   const waitForTask =
@@ -87,7 +80,7 @@ export function createExits(options: {
           return;
         }
         log.debug({ id, err: CriError.from(thrown).message }, 'wait for exit interrupted');
-        await sleep(RETRY_FIRST_MS, signal);
+        await sleep(WAIT_AGAIN_MS, signal);
       }
     }
   };
@@ -99,16 +92,24 @@ export function createExits(options: {
       watches.set(id, watch);
       follow(id, wait, watch.signal).catch(() => undefined);
     },
+    unwatch,
     forget(id) {
-      watches.get(id)?.abort(new CriError('CANCELLED', 'no longer watched'));
-      watches.delete(id);
-      taken.delete(id);
+      unwatch(id);
+      tries.forget(id);
     },
     report: settle,
-    handled: (id) => handling.get(id) ?? Promise.resolve(),
-    isTaken: (id) => taken.has(id),
+    found(id, exit) {
+      unwatch(id);
+      return tries.begin(id, exit);
+    },
+    handled: (id) => tries.now(id),
+    isTaken: (id) => tries.hasSucceeded(id),
+    async takeAway(id) {
+      await tries.now(id);
+      if (tries.isPending(id)) await takeTask(id);
+    },
     close() {
-      closing.abort(new CriError('CANCELLED', 'crid stops'));
+      tries.close();
       for (const watch of watches.values()) watch.abort(new CriError('CANCELLED', 'crid stops'));
       watches.clear();
     },

@@ -3,6 +3,7 @@ import { nowNs } from '../host/clock.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
 import { oomKillCount } from '../host/cgroups.js';
 import { transition, type Container, type Pod } from '../state/records.js';
+import { recordFact } from '../state/record-fact.js';
 import type { State } from '../state/state.js';
 import { endIo } from '../stdio/end-io.js';
 import type { ContainerIo } from '../stdio/stdio.js';
@@ -19,11 +20,19 @@ export interface ExitDeps {
 const DRAIN_MS = 1_000;
 const START_RECORDED_MS = 5_000;
 
-/** Turns exits and OOMs, however noticed, into states; the task is taken away only after the exit is published. */
-export function createExitHandler(deps: ExitDeps): {
-  onExit: (id: string, exit: Exit | undefined) => Promise<void>;
-  onOom: (id: string) => Promise<void>;
-} {
+/** Turns exits and OOMs, however noticed, into states. */
+export interface ExitHandler {
+  /**
+   * Publishes an exit, then writes it down, and only then takes the task away, from which a restart would read it. A
+   * repeat after a failure goes on from there.
+   */
+  onExit(id: string, exit: Exit | undefined): Promise<void>;
+  onOom(id: string): Promise<void>;
+  /** Takes away the task of a container that has exited, and its streams. Succeeds when they are gone. */
+  takeTask(id: string): Promise<void>;
+}
+
+export function createExitHandler(deps: ExitDeps): ExitHandler {
   const oomKills = createOomKills(deps.state.containers, oomKillCount);
 
   return {
@@ -36,7 +45,7 @@ export function createExitHandler(deps: ExitDeps): {
     async onOom(id) {
       if (!deps.state.containers.byId(id)) return;
       oomKills.note(id);
-      await deps.state.updateContainer(id, (container) =>
+      await recordFact(deps, id, (container) =>
         container.state.phase === 'exited' && container.state.exitCode === SIGKILL_EXIT_CODE
           ? withState(
               container,
@@ -45,26 +54,34 @@ export function createExitHandler(deps: ExitDeps): {
           : container,
       );
     },
+    takeTask: (id) => takeTask(deps, id),
   };
 }
 
 async function containerExited(
   deps: ExitDeps,
-  container: Container,
+  { id, state }: Container,
   exit: Exit | undefined,
   oomKills: OomKills,
 ): Promise<void> {
-  const { id } = container;
+  if (state.phase !== 'exited') await publishExit(deps, id, exit, oomKills);
+  await deps.state.persistContainer(id);
+  await takeTask(deps, id);
+}
+
+async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, oomKills: OomKills): Promise<void> {
   // An exit can be reported before the start has been written down.
-  await deps.state.containers
+  const container = await deps.state.containers
     .until(id, ({ state }) => state.phase !== 'created', AbortSignal.timeout(START_RECORDED_MS))
-    .catch(() => undefined);
-  const io = deps.ios.get(id);
+    .catch(() => deps.state.containers.byId(id));
+  if (!container) return;
   const [oomKilled] = await Promise.all([
     exit && exit.exitStatus !== 0 ? oomKills.wereTheEndOf(container, exit.exitStatus) : false,
-    io?.drained(DRAIN_MS),
+    deps.ios.get(id)?.drained(DRAIN_MS),
   ]);
-  const published = await deps.state.updateContainer(id, (current) =>
+  // It may have been removed meanwhile.
+  if (!deps.state.containers.byId(id)) return;
+  const published = deps.state.publishContainer(id, (current) =>
     withState(
       current,
       transition(
@@ -76,8 +93,11 @@ async function containerExited(
     ),
   );
   logOf(deps.log).info({ container: id, state: published.state }, 'container exited');
+}
+
+async function takeTask(deps: ExitDeps, id: string): Promise<void> {
   await deps.containerd.tasks.delete(id);
-  await endIo(io, deps.log);
+  await endIo(deps.ios.get(id), deps.log);
   deps.ios.delete(id);
 }
 

@@ -50,7 +50,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
     const kills = new PQueue({ concurrency: KILLS_AT_ONCE });
     await kills.addAll(containers.map((container) => () => deps.killContainer(container.id, { signal })));
     // They live in the pause container's shim: it must not go before the last of their tasks has. None starts meanwhile.
-    await Promise.all(containers.map((container) => deps.exits.handled(container.id)));
+    await Promise.all(containers.map((container) => deps.exits.takeAway(container.id)));
   });
   // The namespace outlives its last process, so the network need not wait for the sandbox's end, nor the other way round.
   await Promise.all([stopSandbox(deps, steps, pod), releaseNetwork(deps, steps, pod)]);
@@ -92,7 +92,10 @@ function failedDetachesOf(deps: PodDeps, id: string): number {
   return state?.phase === 'not-ready' ? state.failedDetaches : 0;
 }
 
-/** After a restart nobody need ask the network again; a pod without a sandbox record is one that is being undone. */
+/**
+ * After a restart nobody need ask the network again; a pod without a sandbox record is one that is being undone. On a full
+ * disk the network is asked again: a kubelet makes room by removing pods, which begins with their stop.
+ */
 async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
   try {
     await deps.containerd.sandboxes.update(
@@ -101,7 +104,9 @@ async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Prom
       { signal },
     );
   } catch (thrown) {
-    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+    if (isCode(thrown, 'NOT_FOUND')) return;
+    if (!isCode(thrown, 'RESOURCE_EXHAUSTED')) throw thrown;
+    logOf(deps.log).warn({ pod: pod.id, err: thrown.message }, 'release of the network not recorded');
   }
 }
 

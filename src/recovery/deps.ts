@@ -4,7 +4,6 @@ import type { PodDeps } from '../pods/deps.js';
 export interface RecoverDeps {
   readonly pods: PodDeps;
   readonly containers: ContainerDeps;
-  readonly onExit: (id: string, exit: { exitStatus: number; exitedAtNs: bigint } | undefined) => Promise<void>;
   /** Whether containerd's own CRI plugin works in the same namespace: then nothing is swept. */
   readonly shared: boolean;
   /** Called for each leftover that was taken away. */

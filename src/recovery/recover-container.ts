@@ -7,6 +7,7 @@ import { deleteCutOff, deleteTask } from '../containers/tasks.js';
 import type { Steps } from '../operation/steps.js';
 import type { PodDeps } from '../pods/deps.js';
 import { logDirectoryOf } from '../spec/log-path.js';
+import { recordFact } from '../state/record-fact.js';
 import { transition, type Container } from '../state/records.js';
 import { askWithin, unlessSilent } from './ask.js';
 import { TASK_TIMEOUT_MS, type Beside, type RecoverDeps } from './deps.js';
@@ -47,7 +48,7 @@ export async function recoverContainer(
   exits.watch(id, async (signal) => {
     const { task } = await taskOf(deps.containers, id, { signal });
     const container = state.containers.get(id, 'container_id');
-    if (!(await applyTask(deps, container, task))) exits.forget(id);
+    if (!(await applyTask(deps, container, task))) exits.unwatch(id);
     return containerd.tasks.wait({ containerId: id }, { signal });
   });
 }
@@ -65,7 +66,7 @@ async function takeBackCheckpoint(deps: ContainerDeps, steps: Steps, container: 
 async function applyTask(deps: RecoverDeps, container: Container, task: Task | undefined): Promise<boolean> {
   const { id } = container;
   if (!task) {
-    if (container.state.phase === 'running') await deps.onExit(id, undefined);
+    if (container.state.phase === 'running') await deps.containers.exits.found(id, undefined);
     else if (!deps.shared) await deleteCutOff(deps.containers, id);
     return false;
   }
@@ -80,7 +81,7 @@ async function applyTask(deps: RecoverDeps, container: Container, task: Task | u
   );
   await recordStart(deps.containers, id, task);
   if (task.status !== 'stopped') return true;
-  await deps.onExit(id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
+  await deps.containers.exits.found(id, { exitStatus: task.exitStatus, exitedAtNs: task.exitedAtNs });
   return false;
 }
 
@@ -99,7 +100,7 @@ async function taskOf(
 
 /** A start may have been cut off after the process ran and before that was written down. */
 async function recordStart(deps: ContainerDeps, id: string, task: Task): Promise<void> {
-  await deps.state.updateContainer(id, (container) => {
+  await recordFact(deps, id, (container) => {
     const revived: Container['state'] = container.state.phase === 'exited' ? { phase: 'created' } : container.state;
     const state = transition(revived, { kind: 'started', pid: task.pid, startedAtNs: nowNs() });
     return state === container.state ? container : { ...container, state };

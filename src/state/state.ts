@@ -22,6 +22,13 @@ export interface State {
    * NOT_FOUND when there is no such container.
    */
   updateContainer(id: string, change: (container: Container) => Container): Promise<Container>;
+  /**
+   * The same at once and only in memory, for what has happened whether or not it can be persisted, such as an exit.
+   * `persistContainer` follows. NOT_FOUND when there is no such container.
+   */
+  publishContainer(id: string, change: (container: Container) => Container): Container;
+  /** Persists the newest status, after the changes under way. Succeeds when there is no such container any more. */
+  persistContainer(id: string): Promise<void>;
 }
 
 export function createState(containerd: Pick<Containerd, 'containers'>, statusFiles?: StatusFiles): State {
@@ -31,20 +38,37 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
   /** The last change of each container that has one under way. */
   const turns = new Map<string, Promise<unknown>>();
 
-  const change = async (id: string, apply: (container: Container) => Container): Promise<Container> => {
-    const before = containers.find(id, 'container_id');
-    if (!before) throw notFound('container', id);
-    const after = apply(before);
-    if (after === before) return before;
-    const extensions = { [STATUS_EXTENSION]: encodeStatus(toStoredStatus(after)) };
+  const inTurn = async <T>(id: string, work: () => Promise<T>): Promise<T> => {
+    const turn = (turns.get(id) ?? Promise.resolve()).catch(() => undefined).then(work);
+    turns.set(id, turn);
+    try {
+      return await turn;
+    } finally {
+      if (turns.get(id) === turn) turns.delete(id);
+    }
+  };
+
+  const persist = async (container: Container): Promise<void> => {
+    const { id } = container;
+    const extensions = { [STATUS_EXTENSION]: encodeStatus(toStoredStatus(container)) };
     await Promise.all([
       containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]).catch((thrown: unknown) => {
         // Another client has removed the record. The change must still be published, or the container would run for ever.
         if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
       }),
-      statusFiles?.write(after),
+      statusFiles?.write(container),
     ]);
-    containers.put(after);
+  };
+
+  const changed = (id: string, change: (container: Container) => Container) => {
+    const before = containers.byId(id);
+    if (!before) throw notFound('container', id);
+    return { before, after: change(before) };
+  };
+
+  const publishContainer: State['publishContainer'] = (id, change) => {
+    const { before, after } = changed(id, change);
+    if (after !== before) containers.put(after);
     return after;
   };
 
@@ -54,15 +78,20 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
     claims: createClaims(),
     newIds: createNewIds(),
     containersOf: (podId) => [...(ofPod.get(podId) ?? [])].flatMap((id) => containers.byId(id) ?? []),
-    async updateContainer(id, apply) {
-      const turn = (turns.get(id) ?? Promise.resolve()).catch(() => undefined).then(() => change(id, apply));
-      turns.set(id, turn);
-      try {
-        return await turn;
-      } finally {
-        if (turns.get(id) === turn) turns.delete(id);
-      }
-    },
+    updateContainer: (id, change) =>
+      inTurn(id, async () => {
+        const { before, after } = changed(id, change);
+        if (after === before) return before;
+        await persist(after);
+        // Changed anew: what was published meanwhile, such as an exit, must not be lost.
+        return publishContainer(id, change);
+      }),
+    publishContainer,
+    persistContainer: (id) =>
+      inTurn(id, async () => {
+        const container = containers.byId(id);
+        if (container) await persist(container);
+      }),
   };
 }
 

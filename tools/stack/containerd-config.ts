@@ -7,6 +7,8 @@ import type { Layout } from './layout.js';
 export interface ContainerdOptions {
   /** containerd's own CRI plugin, on the same socket. Off by default, as on a node that has moved to crid. */
   readonly cri?: boolean;
+  /** Its root is a file system of its own, of this size. */
+  readonly rootBytes?: number;
   /** CRIU in its PATH, so that containers can be checkpointed. */
   readonly criu?: boolean;
   /** More TOML at the end: tables of their own, such as another runtime handler. */

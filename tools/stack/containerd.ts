@@ -36,6 +36,10 @@ export async function createContainerd(
 ): Promise<PrivateContainerd> {
   const paths = containerdPaths(dir);
   await mkdir(dir, { recursive: true });
+  if (options.rootBytes !== undefined) {
+    await mkdir(paths.root);
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${options.rootBytes}`, 'crid-test-root', paths.root]);
+  }
   await writeCerts(paths.certsDir, registryUrl);
   await writeContainerdConfig(layout, paths, confDir, options);
   const path = [layout.bin, ...(options.criu ? [layout.criuBin] : []), process.env['PATH'] ?? '', '/usr/sbin', '/sbin'];

@@ -1,0 +1,93 @@
+import { inBackground } from '../base/background.js';
+import { CriError } from '../base/errors.js';
+import type { Logger } from '../base/log.js';
+import { sleep } from '../base/time.js';
+import type { Exit } from '../containerd/containerd.js';
+
+/** The handling of exits that have been noticed: each is tried until it succeeds. */
+export interface ExitTries {
+  /** Handles an exit, once; resolves when the first try has ended, whether or not it succeeded. */
+  begin(id: string, exit: Exit | undefined): Promise<void>;
+  /** Tries at once where a try has failed; resolves when that try, or the one under way, has ended. */
+  now(id: string): Promise<void>;
+  /** Whether the handling has begun and has not succeeded. */
+  isPending(id: string): boolean;
+  /** Whether the handling of an exit that was seen has succeeded. */
+  hasSucceeded(id: string): boolean;
+  /** Ends the tries. */
+  forget(id: string): void;
+  close(): void;
+}
+
+const RETRY_FIRST_MS = 1_000;
+/** Room on a full disk is noticed within this time. A try costs two small writes and a call to the shim. */
+const RETRY_LAST_MS = 30_000;
+
+export function createExitTries(options: {
+  log: Logger;
+  onExit: (id: string, exit: Exit | undefined) => Promise<void>;
+  firstPauseMs?: number;
+}): ExitTries {
+  const { log, onExit, firstPauseMs = RETRY_FIRST_MS } = options;
+  const pending = new Map<string, Handling>();
+  const succeeded = new Set<string>();
+
+  const tryOnce = async (id: string, { exit, end }: Handling): Promise<void> => {
+    try {
+      await onExit(id, exit);
+      if (end.signal.aborted) return;
+      pending.delete(id);
+      // Where nobody saw the end, a removal looks for what is left once more.
+      if (exit) succeeded.add(id);
+      end.abort();
+    } catch (thrown) {
+      log.warn({ id, err: CriError.from(thrown).message }, 'exit not handled, trying again');
+    }
+  };
+  /** The calls that come while a try is under way share it. */
+  const attempt = (id: string, handling: Handling): Promise<void> =>
+    (handling.attempt ??= tryOnce(id, handling).finally(() => (handling.attempt = undefined)));
+  const tryOn = async (id: string, handling: Handling): Promise<void> => {
+    const { signal } = handling.end;
+    for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(pauseMs * 2, RETRY_LAST_MS)) {
+      await attempt(id, handling);
+      await sleep(pauseMs, signal).catch(() => undefined);
+      if (signal.aborted) return;
+    }
+  };
+  const end = (id: string): void => {
+    pending.get(id)?.end.abort();
+    pending.delete(id);
+  };
+
+  return {
+    async begin(id, exit) {
+      const begun = pending.get(id);
+      if (begun) return attempt(id, begun);
+      const handling: Handling = { exit, end: new AbortController(), attempt: undefined };
+      pending.set(id, handling);
+      inBackground(log, 'handling an exit', tryOn(id, handling));
+      await handling.attempt;
+    },
+    async now(id) {
+      const handling = pending.get(id);
+      if (handling) await attempt(id, handling);
+    },
+    isPending: (id) => pending.has(id),
+    hasSucceeded: (id) => succeeded.has(id),
+    forget(id) {
+      end(id);
+      succeeded.delete(id);
+    },
+    close() {
+      for (const id of [...pending.keys()]) end(id);
+    },
+  };
+}
+
+interface Handling {
+  readonly exit: Exit | undefined;
+  /** Aborts when it has succeeded, or is not to be tried again. */
+  readonly end: AbortController;
+  attempt: Promise<void> | undefined;
+}

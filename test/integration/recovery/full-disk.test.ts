@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import { startCrid, type Crid } from '../../harness/crid.js';
+import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
+import { containerConfig, podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
+import { startStack, testStack, type Stack } from '../../harness/test-stack.js';
+import { prompt } from './calls.js';
+import { exited } from './view.js';
+
+const ROOT_BYTES = 64 * 1024 * 1024;
+const FULL = /no space left on device/;
+
+let stack: Stack;
+let crid: Crid;
+let nothing: Inventory;
+
+before(async () => {
+  stack = await startStack({ registryUrl: (await testStack()).registry.url, rootBytes: ROOT_BYTES });
+  crid = await startCrid(stack);
+  await pullImage(crid);
+  await (await runPod(crid, stack)).remove();
+  nothing = await leaks(stack);
+});
+after(async () => {
+  try {
+    await makeRoom();
+    await removeAllPods(crid);
+    await assertLeavesNothing(stack, nothing);
+  } finally {
+    await crid.stop();
+    crid.close();
+    await stack.dispose();
+  }
+});
+
+const filler = (): string => join(stack.containerd.root, 'filler');
+const makeRoom = (): Promise<void> => rm(filler(), { force: true });
+
+async function fillDisk(): Promise<void> {
+  const file = await open(filler(), 'a');
+  try {
+    for (const size of [1 << 20, 4096]) {
+      const full = await writeUntilFull(file, Buffer.alloc(size));
+      assert.equal(full, 'ENOSPC');
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function writeUntilFull(file: { write(data: Buffer): Promise<unknown> }, data: Buffer): Promise<unknown> {
+  for (let written = 0; written <= ROOT_BYTES; written += data.length) {
+    try {
+      await file.write(data);
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code;
+    }
+  }
+  return undefined;
+}
+
+test('on a full disk what is new fails with the reason, and what is there can be stopped, told as ended and removed', async () => {
+  const { runtime, images } = crid;
+  const pod = await runPod(crid, stack);
+  const [first, second, third] = [await pod.run(), await pod.run(), await pod.run()];
+  const created = await pod.create();
+  const before = await leaks(stack);
+  await fillDisk();
+
+  const config = await podConfig(stack);
+  await assert.rejects(runtime.runPodSandbox({ config }), { message: FULL });
+  const create = { pod_sandbox_id: pod.id, config: containerConfig(), sandbox_config: pod.config };
+  await assert.rejects(runtime.createContainer(create), { message: FULL });
+  await assert.rejects(images.pullImage({ image: { image: 'docker.io/crid-test/large:latest' } }), { message: FULL });
+  await assertLeavesNothing(stack, before);
+  assert.equal((await runtime.listPodSandbox({})).items.length, 1);
+
+  assert.equal((await pod.exec(first, ['echo', 'well'])).stdout, 'well\n');
+  await runtime.stopContainer({ container_id: first, timeout: 10n }, prompt());
+  assert.equal((await exited(crid, first)).exit_code, 0);
+  await runtime.removeContainer({ container_id: created }, prompt());
+  await runtime.removeContainer({ container_id: second }, prompt());
+
+  // What is not written down yet is read from the tasks.
+  await runtime.stopContainer({ container_id: third, timeout: 0n }, prompt());
+  await crid.kill9();
+  await crid.start();
+  const codes = await Promise.all([first, third].map(async (id) => (await exited(crid, id)).exit_code));
+  assert.deepEqual(codes, [0, 137]);
+  const { status } = await runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+  assert.equal(status?.state, PodSandboxState.SANDBOX_READY);
+
+  await runtime.removeContainer({ container_id: third }, prompt());
+  await runtime.stopPodSandbox({ pod_sandbox_id: pod.id }, prompt());
+  await runtime.removePodSandbox({ pod_sandbox_id: pod.id }, prompt());
+  await assertLeavesNothing(stack, nothing);
+
+  await makeRoom();
+  await (await runPod(crid, stack)).remove();
+});
+
+test('an exit on a full disk is written down once there is room', async () => {
+  const pod = await runPod(crid, stack);
+  const id = await pod.run({ command: ['sh', '-c', 'trap "exit 7" TERM; sleep 1000 & wait'] });
+  await fillDisk();
+  await crid.runtime.stopContainer({ container_id: id, timeout: 10n }, prompt());
+  await makeRoom();
+  // With its task gone only the record knows.
+  await crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id }, prompt());
+  await crid.restart();
+  const { status } = await crid.runtime.containerStatus({ container_id: id });
+  assert.deepEqual([status?.state, status?.exit_code], [ContainerState.CONTAINER_EXITED, 7]);
+  await pod.remove();
+});
