@@ -1,6 +1,9 @@
 import { join } from 'node:path';
 import type { RemoveContainerRequest, RemoveContainerResponse } from '../../generated/runtime/v1/api.js';
+import type { Exit } from '../containerd/containerd.js';
+import { nowNs } from '../host/clock.js';
 import { removeTree } from '../host/paths.js';
+import { transition } from '../state/records.js';
 import { endIo } from '../stdio/end-io.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
@@ -42,12 +45,14 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
   // Its end is expected now, and two deletes of one task would trip over each other; should it fail, it is watched again.
   deps.exits.forget(id);
   if (!taken) {
-    await steps
+    const exit = await steps
       .step('delete task', (signal) => deleteTask(deps, id, signal))
       .catch((thrown: unknown) => {
-        if (deps.state.containers.find(id, 'container_id')?.state.phase === 'running') deps.exits.watch(id);
+        if (isRunning(deps, id)) deps.exits.watch(id);
         throw thrown;
       });
+    // Whatever fails after this, nobody watches a task that has gone.
+    if (isRunning(deps, id)) publishEnd(deps, id, exit);
   }
   await steps.step('close streams', async () => {
     await endIo(deps.ios.get(id), deps.log);
@@ -61,6 +66,21 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
     steps.step('delete record', (signal) => containers.delete(id, { signal })),
   ]);
   deps.state.containers.delete(id);
+}
+
+const isRunning = ({ state }: ContainerDeps, id: string): boolean =>
+  state.containers.byId(id)?.state.phase === 'running';
+
+function publishEnd({ state }: ContainerDeps, id: string, exit: Exit | undefined): void {
+  state.publishContainer(id, (container) => ({
+    ...container,
+    state: transition(
+      container.state,
+      exit
+        ? { kind: 'exited', atNs: exit.exitedAtNs || nowNs(), exitCode: exit.exitStatus, oomKilled: false }
+        : { kind: 'lost', atNs: nowNs() },
+    ),
+  }));
 }
 
 /** The usual content first: an empty directory goes without a look at all mounts of the node. */

@@ -1,19 +1,21 @@
+import type { Exit } from '../containerd/containerd.js';
 import { deleteOciContainer } from '../host/oci-runtime.js';
 import { killTask } from '../sandboxer/kill-task.js';
 import type { ContainerDeps } from './deps.js';
 
 /**
- * Kills a container's task, if there is one, and takes it away with its cgroup. Succeeds when there is none; what the OCI
- * runtime has then, after a start that was cut off, goes too.
+ * Kills a container's task, if there is one, and takes it away with its cgroup; returns how it ended. Succeeds when there
+ * is none; what the OCI runtime has then, after a start that was cut off, goes too.
  */
 export async function deleteTask(
   deps: Pick<ContainerDeps, 'containerd' | 'state' | 'handlers'>,
   id: string,
   signal?: AbortSignal,
-): Promise<void> {
+): Promise<Exit | undefined> {
   const found = await killTask(deps.containerd, id, signal);
-  await deps.containerd.tasks.delete(id, { signal, timeoutMs: 60_000 });
+  const exit = await deps.containerd.tasks.delete(id, { signal, timeoutMs: 60_000 });
   if (!found) await deleteCutOff(deps, id);
+  return exit;
 }
 
 /** Takes away what the OCI runtime has of a container without a task. Succeeds when that is nothing. */
