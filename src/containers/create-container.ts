@@ -3,14 +3,13 @@ import type {
   CreateContainerRequest,
   CreateContainerResponse,
 } from '../../generated/runtime/v1/api.js';
+import { allEnded } from '../base/all-ended.js';
 import { CriError, invalidArgument, notFound } from '../base/errors.js';
 import { nowNs } from '../host/clock.js';
 import { ensureDirectory, removeTree } from '../host/paths.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import type { Handler } from '../sandboxer/handler.js';
 import { buildContainerSpec } from '../spec/container-spec.js';
-import { containerLabels } from '../spec/labels.js';
 import { containerLogPath } from '../spec/log-path.js';
 import { shownResources } from '../spec/resources.js';
 import { specAny } from '../spec/spec-json.js';
@@ -18,18 +17,11 @@ import { stopSignalOf } from '../spec/stop-signal.js';
 import { remapLabels } from '../spec/user-namespace.js';
 import { validateContainerConfig } from '../spec/validate.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
+import { containerRecord } from '../state/container-record.js';
 import type { LocalImage } from '../state/images.js';
 import { podUserNamespace } from '../state/pod-view.js';
-import { KIND_LABEL } from '../state/rebuild.js';
 import type { Container, Pod } from '../state/records.js';
-import { toStoredStatus } from '../state/status.js';
-import {
-  CONTAINER_METADATA_EXTENSION,
-  STATUS_EXTENSION,
-  containerName,
-  encodeContainerMetadata,
-  encodeStatus,
-} from '../state/stored.js';
+import { containerName } from '../state/stored.js';
 import type { ContainerDeps } from './deps.js';
 import { keepProcess } from './exec-process.js';
 import { readRootfs } from './read-rootfs.js';
@@ -138,8 +130,8 @@ async function create(
   await steps.step(
     'record container',
     async (signal) => {
-      const record = toRecord(container, handler, input.imageName, specAny(spec));
-      await Promise.all([
+      const record = containerRecord(container, handler.runtime, input.imageName, specAny(spec));
+      await allEnded([
         deps.statusFiles.write(container),
         deps.containerd.containers.create(record, { signal, lease: pod.id }),
       ]);
@@ -176,7 +168,7 @@ const makeDirectories = (deps: ContainerDeps, steps: Steps, id: string): Promise
   const state = deps.directories.containerState(id);
   return steps.step(
     'make directories',
-    async () => void (await Promise.all([ensureDirectory(root, 0o700), ensureDirectory(state, 0o700)])),
+    () => allEnded([ensureDirectory(root, 0o700), ensureDirectory(state, 0o700)]),
     () => removeTree([root, state]),
   );
 };
@@ -194,27 +186,3 @@ const prepareSnapshot = (deps: ContainerDeps, steps: Steps, { id, pod, image, ha
     () => snapshots.remove(id),
   );
 };
-
-const toRecord = (container: Container, handler: Handler, imageName: string, spec: ReturnType<typeof specAny>) => ({
-  id: container.id,
-  labels: { ...containerLabels(container.config), [KIND_LABEL]: 'container' },
-  image: imageName,
-  runtime: handler.runtime,
-  spec,
-  snapshotter: handler.snapshotter,
-  snapshotKey: container.id,
-  extensions: {
-    [CONTAINER_METADATA_EXTENSION]: encodeContainerMetadata({
-      id: container.id,
-      name: container.name,
-      sandboxId: container.podId,
-      config: container.config,
-      imageRef: container.imageId,
-      logPath: container.logPath,
-      stopSignal: container.stopSignal,
-      processLabel: container.processLabel,
-    }),
-    [STATUS_EXTENSION]: encodeStatus(toStoredStatus(container)),
-  },
-  sandbox: container.podId,
-});

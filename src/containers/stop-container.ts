@@ -5,6 +5,7 @@ import { signalNumber } from '../host/process.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { sendSigkill } from '../sandboxer/kill-task.js';
+import { putBackRecord } from '../state/lost-record.js';
 import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 
@@ -84,7 +85,7 @@ async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: 
   if (stopping.killAtMs > performance.now()) {
     const number = signalNumber(container.stopSignal);
     await steps.step(`send ${container.stopSignal}`, (signal) =>
-      sendAgain(() => deps.containerd.tasks.kill({ containerId: id, signal: number }, { signal }), signal),
+      sendAgain(deps, id, () => deps.containerd.tasks.kill({ containerId: id, signal: number }, { signal }), signal),
     );
     const ended = await steps.step('wait for exit', (signal) => exitedBy(deps, id, stopping, signal), undefined, {
       timeoutMs: stopping.killAtMs - performance.now() + KILLED_WITHIN_MS,
@@ -94,7 +95,9 @@ async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: 
     // A removal may have killed it meanwhile.
     if (ended || !runningOne(deps, id)) return;
   }
-  await steps.step('send SIGKILL', (signal) => sendAgain(() => sendSigkill(deps.containerd, id, signal), signal));
+  await steps.step('send SIGKILL', (signal) =>
+    sendAgain(deps, id, () => sendSigkill(deps.containerd, id, signal), signal),
+  );
   await steps.step('wait for exit', (signal) => deps.state.containers.until(id, hasExited, signal), undefined, {
     timeoutMs: KILLED_WITHIN_MS,
     waitingOn: () => `container ${id} to end after SIGKILL; ${deps.describeShim(id)}`,
@@ -129,12 +132,20 @@ async function exitedBy(deps: ContainerDeps, id: string, stopping: Stopping, sig
 }
 
 /** Sends a signal, again when the connection to the shim broke; a process that has gone is what was wanted. */
-async function sendAgain(send: () => Promise<void>, abort: AbortSignal): Promise<void> {
+async function sendAgain(
+  deps: ContainerDeps,
+  id: string,
+  send: () => Promise<void>,
+  abort: AbortSignal,
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await send();
     } catch (thrown) {
-      if (isCode(thrown, 'NOT_FOUND')) return;
+      if (isCode(thrown, 'NOT_FOUND')) {
+        if (attempt === KILL_TRIES || !(await putBackRecord(deps, id, { signal: abort }))) return;
+        continue;
+      }
       if (attempt === KILL_TRIES || !(thrown instanceof CriError) || !['UNAVAILABLE', 'UNKNOWN'].includes(thrown.code))
         throw thrown;
       await sleep(KILL_PAUSE_MS * attempt, abort);

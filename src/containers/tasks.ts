@@ -1,6 +1,7 @@
 import type { Exit } from '../containerd/containerd.js';
 import { deleteOciContainer } from '../host/oci-runtime.js';
 import { killTask } from '../sandboxer/kill-task.js';
+import { putBackRecord } from '../state/lost-record.js';
 import type { ContainerDeps } from './deps.js';
 
 /**
@@ -12,7 +13,8 @@ export async function deleteTask(
   id: string,
   signal?: AbortSignal,
 ): Promise<Exit | undefined> {
-  const found = await killTask(deps.containerd, id, signal);
+  let found = await killTask(deps.containerd, id, signal);
+  if (!found && (await putBackRecord(deps, id, { signal }))) found = await killTask(deps.containerd, id, signal);
   const exit = await deps.containerd.tasks.delete(id, { signal, timeoutMs: 60_000 });
   if (!found) await deleteCutOff(deps, id);
   return exit;

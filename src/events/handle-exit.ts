@@ -3,6 +3,7 @@ import { nowNs } from '../host/clock.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
 import { oomKillCount } from '../host/cgroups.js';
 import { transition, type Container, type Pod } from '../state/records.js';
+import { putBackRecord } from '../state/lost-record.js';
 import { recordFact } from '../state/record-fact.js';
 import type { State } from '../state/state.js';
 import { endIo } from '../stdio/end-io.js';
@@ -11,7 +12,7 @@ import { createOomKills, SIGKILL_EXIT_CODE, type OomKills } from './oom-kills.js
 
 export interface ExitDeps {
   readonly log: Logger;
-  readonly containerd: Pick<Containerd, 'tasks'>;
+  readonly containerd: Pick<Containerd, 'tasks' | 'containers'>;
   readonly state: State;
   readonly ios: Map<string, ContainerIo>;
 }
@@ -96,7 +97,13 @@ async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, o
 }
 
 async function takeTask(deps: ExitDeps, id: string): Promise<void> {
-  await deps.containerd.tasks.delete(id);
+  const { containerd, state } = deps;
+  const exit = await containerd.tasks.delete(id);
+  // The task is out of reach where another client has removed the record, and would keep the shim of the pod alive.
+  if (!exit && (await putBackRecord({ containerd, state }, id))) {
+    await containerd.tasks.delete(id);
+    await containerd.containers.delete(id);
+  }
   await endIo(deps.ios.get(id), deps.log);
   deps.ios.delete(id);
 }

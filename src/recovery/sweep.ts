@@ -5,6 +5,7 @@ import { unmount } from '../host/mounts.js';
 import { removeTree } from '../host/paths.js';
 import type { Steps } from '../operation/steps.js';
 import { ID, type Leftovers } from './leftovers.js';
+import { lostTasks, removeLostTask } from './lost-tasks.js';
 
 const STEP_LIMIT_MS = 10 * 60_000;
 
@@ -16,9 +17,9 @@ export interface SweepOptions {
 }
 
 /**
- * Takes away what a kill has left between two steps: directories, snapshots and leases that no record claims. Only what
- * is named like an id of crid's goes, and only if it was there before the first call and nothing made since has its
- * name. Failures are logged and left for the next start.
+ * Takes away what a kill has left between two steps, or another client: tasks, directories, snapshots and leases that no
+ * record claims. Only what is named like an id of crid's goes, and only if it was there before the first call and nothing
+ * made since has its name. Failures are logged and left for the next start.
  */
 export async function sweep(
   deps: ContainerDeps,
@@ -37,9 +38,17 @@ export async function sweep(
   const step = (name: string, work: () => Promise<void>): Promise<void> =>
     steps.step(name, work, undefined, { timeoutMs: STEP_LIMIT_MS, waitingOn: attempt.current });
 
+  const kept = new Set<string>();
+  await step('sweep tasks', async () => {
+    for (const id of await lostTasks(deps.containerd, leftovers, isClaimed)) {
+      const taken = await attempt.take(`task ${id}`, () => removeLostTask(deps.containerd, id));
+      // Its directories are what the next start finds it by.
+      if (!taken) kept.add(id);
+    }
+  });
   await step('sweep directories', async () => {
     for (const { id, path } of leftovers.directories) {
-      if (!isClaimed(id)) await attempt.take(path, () => removeDirectory(path));
+      if (!isClaimed(id) && !kept.has(id)) await attempt.take(path, () => removeDirectory(path));
     }
   });
   await step('sweep image volumes', async () => {
@@ -62,7 +71,8 @@ async function removeDirectory(path: string): Promise<void> {
   await removeTree(path);
 }
 
-type Take = (what: string, work: () => Promise<void>) => Promise<void>;
+/** Returns whether it succeeded. */
+type Take = (what: string, work: () => Promise<void>) => Promise<boolean>;
 
 async function sweepLease(
   { containerd }: ContainerDeps,
@@ -88,8 +98,10 @@ function createAttempt({ log }: ContainerDeps, { closing, onSwept }: SweepOption
       await work();
       log.info({ what }, 'swept');
       onSwept?.();
+      return true;
     } catch (thrown) {
       log.warn({ what, err: CriError.from(thrown).message }, 'not swept');
+      return false;
     } finally {
       current = undefined;
     }

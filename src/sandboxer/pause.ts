@@ -27,13 +27,13 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
   const deleteTask = async (
     id: string,
     signal: AbortSignal | undefined,
-    { ociRuntime }: Pick<SandboxToStop, 'ociRuntime'>,
+    { ociRuntime, hasEnded }: SandboxToStop,
   ): Promise<void> => {
     const { namespace, address } = containerd;
     const found = await killTask(containerd, id, signal);
     await tasks.delete(id, { signal });
     if (found) return;
-    await killShim({ namespace, id, address }, { graceMs: CLEANUP_LIMIT_MS, signal });
+    await killShim({ namespace, id, address }, { graceMs: hasEnded ? 0 : CLEANUP_LIMIT_MS, signal });
     if (ociRuntime) await deleteOciContainer(ociRuntime, namespace, id);
   };
 
@@ -75,7 +75,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
           { containerId: id, rootfs, io: NO_IO, runtimePath: plan.runtimePath || undefined },
           { signal, timeoutMs: 120_000 },
         ),
-      () => deleteTask(id, undefined, plan),
+      () => deleteTask(id, undefined, { ...plan, hasEnded: false }),
     );
     return { pid, createdAtNs: record.createdAtNs ?? nowNs() };
   };

@@ -1,6 +1,9 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createLogger } from '../../../src/base/log.js';
+import { createContainerd } from '../../../src/containerd/client.js';
+import type { Containerd } from '../../../src/containerd/containerd.js';
 import { until } from '../../../tools/stack/wait.js';
 import { run } from '../../../tools/stack/exec.js';
 import { NAMESPACE } from '../../harness/leaks.js';
@@ -39,6 +42,10 @@ export async function signalUntilGone(pid: number, signal: NodeJS.Signals): Prom
 /** containerd's own command line, in the namespace of Kubernetes. */
 export const ctr = ({ layout, containerd }: TestStack, ...args: string[]): Promise<string> =>
   run(join(layout.bin, 'ctr'), ['--address', containerd.socket, '--namespace', NAMESPACE, ...args]);
+
+/** A client of containerd's in the namespace of Kubernetes, which does what it is told to: `ctr` refuses some of it. */
+export const foreignClient = ({ containerd }: TestStack): Containerd =>
+  createContainerd({ address: containerd.socket, namespace: NAMESPACE, log: createLogger('warn') });
 
 /** Waits until containerd knows that the task has ended. */
 export const taskStopped = (stack: TestStack, id: string): Promise<true> =>

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { ContainerEventType, PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import { until } from '../../../tools/stack/wait.js';
+import type { Containerd } from '../../../src/containerd/containerd.js';
+import { startCrid, type Crid } from '../../harness/crid.js';
+import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
+import { pullImage, removeAllPods, runPod } from '../../harness/pod.js';
+import { testStack, type TestStack } from '../../harness/test-stack.js';
+import { prompt } from './calls.js';
+import { foreignClient, signalUntilGone } from './processes.js';
+import { exited, pidOf } from './view.js';
+
+const LIMIT_MS = 20_000;
+const SIGKILL = 9;
+
+/** What another client does to a container that runs, and whether its process ends by that. */
+const DEEDS: readonly { what: string; ends: boolean; act: (other: Containerd, id: string) => Promise<void> }[] = [
+  {
+    what: 'kills and deletes its task and deletes its record at once',
+    ends: true,
+    act: async (other, id) => {
+      const ended = other.tasks.wait({ containerId: id });
+      await other.tasks.kill({ containerId: id, signal: SIGKILL });
+      await ended;
+      await Promise.all([other.tasks.delete(id), other.containers.delete(id)]);
+    },
+  },
+  { what: 'deletes its record', ends: false, act: (other, id) => other.containers.delete(id) },
+  {
+    what: 'deletes its record and its snapshot',
+    ends: false,
+    act: async (other, id) => {
+      await other.containers.delete(id);
+      await other.snapshots('overlayfs').remove(id);
+    },
+  },
+];
+
+describe('another client removes what belongs to a container that runs', { timeout: 300_000 }, () => {
+  let stack: TestStack;
+  let crid: Crid;
+  let other: Containerd;
+  let nothing: Inventory;
+
+  before(async () => {
+    stack = await testStack();
+    crid = await startCrid(stack);
+    other = foreignClient(stack);
+    await pullImage(crid);
+    await (await runPod(crid, stack)).remove();
+    nothing = await leaks(stack);
+  });
+  afterEach(async () => {
+    await removeAllPods(crid);
+    await assertLeavesNothing(stack, nothing);
+  });
+  after(async () => {
+    other.close();
+    await crid.stop();
+  });
+
+  /** Fails unless the pod and all in it stop and go promptly, and nothing is left. */
+  const removePromptly = async (podId: string): Promise<void> => {
+    await crid.runtime.stopPodSandbox({ pod_sandbox_id: podId }, prompt());
+    await crid.runtime.removePodSandbox({ pod_sandbox_id: podId }, prompt());
+    await assertLeavesNothing(stack, nothing);
+  };
+
+  for (const { what, ends, act } of DEEDS) {
+    describe(what, () => {
+      it('its end is published, and it can be stopped and removed', async () => {
+        const pod = await runPod(crid, stack);
+        const [container_id, left] = [await pod.run(), await pod.run()];
+        const pid = await pidOf(crid, container_id);
+        const stopped = stopEvent(crid, container_id);
+        for (const id of [container_id, left]) await act(other, id);
+        if (ends) await exited(crid, container_id);
+        await crid.runtime.stopContainer({ container_id, timeout: 1n }, prompt());
+        await exited(crid, container_id);
+        await stopped;
+        assert.equal(existsSync(`/proc/${pid}`), false);
+        await crid.runtime.removeContainer({ container_id }, prompt());
+        await removePromptly(pod.id);
+      });
+
+      if (!ends) {
+        it('its process ends by itself: its end is published, and its shim ends with the pod', async () => {
+          const pod = await runPod(crid, stack);
+          const id = await pod.run();
+          const pid = await pidOf(crid, id);
+          await act(other, id);
+          await signalUntilGone(pid, 'SIGKILL');
+          assert.equal((await exited(crid, id)).exit_code, 137);
+          await removePromptly(pod.id);
+        });
+
+        it('one that runs is removed at once', async () => {
+          const pod = await runPod(crid, stack);
+          const container_id = await pod.run();
+          await act(other, container_id);
+          await crid.runtime.removeContainer({ container_id }, prompt());
+          await removePromptly(pod.id);
+        });
+      }
+
+      it('crid starts anew: its process is gone, and the pod can be removed', async () => {
+        const pod = await runPod(crid, stack);
+        const [id, well] = [await pod.run(), await pod.run()];
+        const pid = await pidOf(crid, id);
+        await crid.kill9();
+        await act(other, id);
+        await crid.start();
+        await crid.settled();
+        assert.equal(existsSync(`/proc/${pid}`), false);
+        const { stdout } = await pod.exec(well, ['echo', 'well']);
+        assert.equal(stdout, 'well\n');
+        await removePromptly(pod.id);
+      });
+    });
+  }
+
+  describe('the task of the pause container', () => {
+    const deletePause = async (id: string): Promise<void> => {
+      const ended = other.tasks.wait({ containerId: id });
+      await other.tasks.kill({ containerId: id, signal: SIGKILL, all: true });
+      await ended;
+      await other.tasks.delete(id);
+    };
+
+    it('the pod is told as not ready, and can be stopped and removed', async () => {
+      const pod = await runPod(crid, stack);
+      await pod.run();
+      const stopped = stopEvent(crid, pod.id);
+      await deletePause(pod.id);
+      await stopped;
+      const { status } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+      assert.equal(status?.state, PodSandboxState.SANDBOX_NOTREADY);
+      await removePromptly(pod.id);
+    });
+
+    it('crid starts anew: the pod is not ready, and can be removed', async () => {
+      const pod = await runPod(crid, stack);
+      await pod.run();
+      await crid.kill9();
+      await deletePause(pod.id);
+      await crid.start();
+      await until('the pod is not ready', LIMIT_MS, async () => {
+        const { status } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+        return status?.state === PodSandboxState.SANDBOX_NOTREADY ? true : undefined;
+      });
+      await removePromptly(pod.id);
+    });
+  });
+});
+
+/** Subscribes, and resolves when the stop of `id` is told. */
+async function stopEvent({ runtime }: Crid, id: string): Promise<void> {
+  const ended = new AbortController();
+  const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(LIMIT_MS)]);
+  for await (const event of runtime.getContainerEvents({}, { signal })) {
+    if (event.container_id === id && event.container_event_type === ContainerEventType.CONTAINER_STOPPED_EVENT) break;
+  }
+  ended.abort();
+}
