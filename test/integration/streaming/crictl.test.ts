@@ -186,10 +186,12 @@ test('what crictl says of a port where nobody listens', async () => {
   const { client } = await ready();
   const child = client.start(['port-forward', suite.pod.id, ':9']);
   try {
+    // Read from the beginning: Node drops what nobody has read when the process ends.
+    let said = '';
+    child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const socket = connect({ port: await forwardedPort(child), host: '127.0.0.1' });
     await once(socket.resume(), 'close');
-    let said = '';
-    for await (const chunk of child.stderr ?? []) if (/ECONNREFUSED/.test((said += String(chunk)))) break;
+    await until('crictl says why', WITHIN_MS, () => /ECONNREFUSED/.test(said) || undefined);
     assert.match(said, /port 9 /);
   } finally {
     child.kill('SIGKILL');
