@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { cpus, loadavg, release, totalmem } from 'node:os';
-import type { Both, Side } from './side.js';
+import type { Side } from './side.js';
 
 const GIBIBYTE = 1024 ** 3;
 
@@ -17,7 +17,7 @@ export interface Environment {
   readonly commit: string;
 }
 
-export async function environment(sides: Both<Side>): Promise<Environment> {
+export async function environment(sides: { readonly reference: Pick<Side, 'runtime'> }): Promise<Environment> {
   const { runtime_version } = await sides.reference.runtime.version({});
   return {
     date: new Date().toISOString().slice(0, 10),

@@ -1,0 +1,59 @@
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { criClient } from '../../harness/cri-client.js';
+
+/** Milliseconds from the start of the process to the first answer of each call. */
+export interface FirstAnswers {
+  readonly versionMs: number;
+  readonly listContainersMs: number;
+}
+
+const ASK_EVERY_MS = 5;
+const LIMIT_MS = 120_000;
+
+/** Starts a server with `start`, and asks on its socket until it has answered both calls. */
+export async function firstAnswers(socket: string, start: () => Promise<unknown>): Promise<FirstAnswers> {
+  const startedMs = performance.now();
+  const [answers] = await Promise.all([askOn(socket, startedMs), start()]);
+  return answers;
+}
+
+async function askOn(socket: string, startedMs: number): Promise<FirstAnswers> {
+  await untilDone(startedMs, () => connects(socket));
+  const client = criClient(socket);
+  const timeOf = (call: () => Promise<unknown>): Promise<number> =>
+    untilDone(startedMs, () =>
+      call().then(
+        () => true,
+        () => false,
+      ),
+    );
+  try {
+    const [versionMs, listContainersMs] = await Promise.all([
+      timeOf(() => client.runtime.version({})),
+      timeOf(() => client.runtime.listContainers({})),
+    ]);
+    return { versionMs, listContainersMs };
+  } finally {
+    client.close();
+  }
+}
+
+async function untilDone(startedMs: number, attempt: () => Promise<boolean>): Promise<number> {
+  while (!(await attempt())) {
+    if (performance.now() - startedMs > LIMIT_MS) throw new Error(`no answer within ${LIMIT_MS} ms`);
+    await sleep(ASK_EVERY_MS);
+  }
+  return performance.now() - startedMs;
+}
+
+const connects = (path: string): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(path);
+    const finish = (connected: boolean): void => {
+      socket.destroy();
+      resolve(connected);
+    };
+    socket.once('connect', () => finish(true));
+    socket.once('error', () => finish(false));
+  });

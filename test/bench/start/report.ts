@@ -1,0 +1,56 @@
+import type { Environment } from '../environment.js';
+import { table } from '../report.js';
+import { median } from '../statistics.js';
+import type { FirstAnswers } from './answers.js';
+
+/** Starts of both servers on the same records. */
+export interface Case {
+  readonly name: string;
+  readonly records: number;
+  readonly crid: readonly FirstAnswers[];
+  /** Until crid has also undone, swept and asked everything. */
+  readonly settledMs: readonly number[];
+  readonly plugin: readonly FirstAnswers[];
+}
+
+/** Starts after kills in the middle of creates. */
+export interface Series {
+  readonly answersMs: readonly number[];
+}
+
+/** What a start may take: 1 s, and 1 ms for each record. */
+const AIM_MS = 1_000;
+const AIM_PER_RECORD_MS = 1;
+
+export const startReport = (environment: Environment, cases: readonly Case[], series: readonly Series[]): string =>
+  [
+    `${environment.date}, Linux ${environment.kernel}, ${environment.cpus} CPUs, ${environment.memoryGiB} GiB, load ${environment.load.toFixed(1)} at the start, ` +
+      `Node ${environment.node}, containerd ${environment.containerd}${environment.commit && `, commit ${environment.commit}`}. Seconds.`,
+    table([
+      ['what is there', 'n', 'aim', 'Version', 'ListContainers', 'at most', 'all done', 'containerd', 'at most'],
+      ...cases.map(({ name, records, crid, settledMs, plugin }) => [
+        name,
+        String(crid.length),
+        seconds(AIM_MS + AIM_PER_RECORD_MS * records),
+        seconds(median(crid.map(({ versionMs }) => versionMs))),
+        seconds(median(crid.map(lists))),
+        seconds(Math.max(...crid.map(lists))),
+        seconds(median(settledMs)),
+        seconds(median(plugin.map(lists))),
+        seconds(Math.max(...plugin.map(lists))),
+      ]),
+    ]),
+    table([
+      ['kills in the middle of creates', 'kills', 'median', 'at most'],
+      ...series.map(({ answersMs }, index) => [
+        `series ${index + 1}`,
+        String(answersMs.length),
+        seconds(median(answersMs)),
+        seconds(Math.max(...answersMs)),
+      ]),
+    ]),
+  ].join('\n\n');
+
+const lists = ({ listContainersMs }: FirstAnswers): number => listContainersMs;
+
+const seconds = (ms: number): string => (ms / 1_000).toFixed(2);
