@@ -1,5 +1,6 @@
+import { ImageServiceDefinition, RuntimeServiceDefinition } from '../generated/runtime/v1/api.js';
 import { CriError } from './base/errors.js';
-import { installLastResort } from './base/last-resort.js';
+import { installLastResort, type LastResort } from './base/last-resort.js';
 import { createLogger, type Logger } from './base/log.js';
 import { loadBaseSpecs } from './config/base-spec.js';
 import { notHonoured } from './config/not-honoured.js';
@@ -12,9 +13,10 @@ import { removeContainer } from './containers/remove-container.js';
 import { createStop } from './containers/stop-container.js';
 import { imageService } from './cri/image-service.js';
 import { runtimeService } from './cri/runtime-service.js';
-import { createCallsUnderWay } from './cri/calls-under-way.js';
+import { createCallsUnderWay, type CallsUnderWay } from './cri/calls-under-way.js';
 import { serve } from './cri/server.js';
 import { clearSocket, socketPath } from './cri/socket.js';
+import { createStartGate, type StartGate } from './cri/start-gate.js';
 import { createContainerEvents, type ContainerEvents } from './events/container-events.js';
 import { createExits, type Exits } from './events/exits.js';
 import { createExitHandler } from './events/handle-exit.js';
@@ -29,7 +31,7 @@ import { faultHook } from './operation/faults.js';
 import type { StepHook } from './operation/steps.js';
 import type { PodDeps } from './pods/deps.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
-import { recover } from './recovery/recover.js';
+import { recover, type Recovery } from './recovery/recover.js';
 import { sharedNamespace } from './runtime/conflict.js';
 import { ownAlone } from './runtime/one-owner.js';
 import { handlerFeatures } from './runtime/features.js';
@@ -56,6 +58,8 @@ import { startTracing } from './tracing/otlp.js';
 import { VERSION } from './version.js';
 
 const SHUTDOWN_MS = 30_000;
+/** Clients take the answers within that. */
+const FAILED_START_MS = 1_000;
 
 export interface App {
   readonly path: string;
@@ -66,7 +70,7 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** Makes every adapter, wires it, rebuilds the state and serves. */
+/** Listens, and then makes every adapter, wires it and rebuilds the state: calls that come meanwhile wait for that. */
 export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<App> {
   const { config } = loaded;
   const log = createLogger(config.crid.log_level);
@@ -78,6 +82,71 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   const { onUnhandled } = installLastResort(log);
   const metrics = createMetrics();
   const tracer = await startTracing(process.env, log);
+  const underWay = createCallsUnderWay();
+  const gate = createStartGate([RuntimeServiceDefinition, ImageServiceDefinition]);
+  const server = await serve({
+    listen: config.crid.listen,
+    socketGid: config.crid.socket_gid,
+    log,
+    tracer,
+    onCall: metrics.rpc,
+    underWay,
+    services: gate.services,
+  });
+  const base: Base = { config, log, directories, onUnhandled, metrics, underWay, fdStore, gate };
+  const parts = await gate
+    .run(() => startParts(base))
+    .catch(async (thrown: unknown) => {
+      // Those that wait read why.
+      await server.stop(FAILED_START_MS);
+      throw thrown;
+    });
+  const { metrics_address: address } = config.crid;
+  const served = address === '' ? undefined : await serveMetrics({ address, registry: metrics.registry, log });
+
+  return {
+    path: server.path,
+    log,
+    setLogLevel(level) {
+      log.level = level;
+      log.info({ logLevel: level }, 'log level set');
+    },
+    async stop() {
+      parts.events.close();
+      served?.close();
+      parts.recovery.close();
+      const finished = await server.stop(SHUTDOWN_MS);
+      await parts.close(finished);
+      await tracer?.close();
+      giveUp();
+      log.info('crid has stopped');
+    },
+  };
+}
+
+/** What there is before the state is. */
+interface Base {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly directories: Directories;
+  readonly onUnhandled: LastResort['onUnhandled'];
+  readonly metrics: Metrics;
+  readonly underWay: CallsUnderWay;
+  readonly fdStore: FdStore;
+  readonly gate: StartGate;
+}
+
+/** What `stop` needs of the rest. */
+interface Parts {
+  readonly events: ContainerEvents;
+  readonly recovery: Recovery;
+  /** `finished`: whether all calls could finish. */
+  close(finished: boolean): Promise<void>;
+}
+
+/** Makes every adapter, wires it, rebuilds the state and opens the gate. */
+async function startParts(base: Base): Promise<Parts> {
+  const { config, log, directories, onUnhandled, metrics, underWay, fdStore, gate } = base;
   const shims = shimNames(config);
   const containerd = connect(config, log, metrics, shims.describe);
   const version = await usableVersion(containerd, config);
@@ -89,7 +158,6 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
 
   const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
   const operations = createOperations({ log, hook });
-  const underWay = createCallsUnderWay();
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
   shims.state = state;
@@ -128,8 +196,12 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
   };
 
-  const callsUnderWay = underWay.count;
-  const streaming = await createStreaming({ config: config.streaming, log, onUnhandled, callsUnderWay });
+  const streaming = await createStreaming({
+    config: config.streaming,
+    log,
+    onUnhandled,
+    callsUnderWay: underWay.count,
+  });
   const recovery = await recover({
     pods,
     containers,
@@ -138,52 +210,35 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   });
   releaseUnused(fdStore, ios, state, log);
   const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
-  const server = await serve({
-    listen: config.crid.listen,
-    socketGid: config.crid.socket_gid,
-    log,
-    tracer,
-    onCall: metrics.rpc,
-    underWay,
-    services: [
-      runtimeService({
-        pods,
-        containers,
-        information: { stats: stats.deps, events },
-        stop,
-        streaming,
-        status: {
-          config,
-          directories,
-          containerd,
-          network: runtimes.network,
-          operations,
-          claims: state.claims,
-          features,
-          warnings,
-        },
-        runtimeConfig: { config, systemd: await runsSystemd() },
-      }),
-      imageService(imageDeps),
-    ],
-  });
+  gate.open([
+    runtimeService({
+      pods,
+      containers,
+      information: { stats: stats.deps, events },
+      stop,
+      streaming,
+      status: {
+        config,
+        directories,
+        containerd,
+        network: runtimes.network,
+        operations,
+        claims: state.claims,
+        features,
+        warnings,
+      },
+      runtimeConfig: { config, systemd: await runsSystemd() },
+    }),
+    imageService(imageDeps),
+  ]);
   recovery.begin();
-  const { metrics_address: address } = config.crid;
-  const served = address === '' ? undefined : await serveMetrics({ address, registry: metrics.registry, log });
-  log.info({ version: VERSION, socket: server.path, containerd: version, address: config.grpc.address }, 'crid serves');
+  const socket = socketPath(config.crid.listen);
+  log.info({ version: VERSION, socket, containerd: version, address: config.grpc.address }, 'crid serves');
 
   return {
-    path: server.path,
-    log,
-    setLogLevel(level) {
-      log.level = level;
-      log.info({ logLevel: level }, 'log level set');
-    },
-    async stop() {
-      events.close();
-      served?.close();
-      recovery.close();
-      const finished = await server.stop(SHUTDOWN_MS);
+    events,
+    recovery,
+    async close(finished) {
       await streaming.close();
       const left = await operations.drain(finished ? SHUTDOWN_MS : 0);
       if (left > 0) log.warn({ operations: operations.list() }, 'operations cut off, the next start undoes them');
@@ -193,9 +248,6 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
       runtimes.close();
       await stdio.close();
       containerd.close();
-      await tracer?.close();
-      giveUp();
-      log.info('crid has stopped');
     },
   };
 }

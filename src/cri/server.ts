@@ -4,7 +4,7 @@ import type { Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
 import { deadlineInterceptor, readFarDeadlines } from './deadline.js';
 import { requestMiddleware, type AnsweredCall } from './middleware.js';
-import type { implement } from './service.js';
+import type { Service } from './service.js';
 import { clearSocket, listenProtected, socketPath } from './socket.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -22,7 +22,7 @@ export interface CriServer {
 export async function serve(options: {
   listen: string;
   socketGid: number;
-  services: readonly ReturnType<typeof implement>[];
+  services: readonly Service[];
   log: Logger;
   tracer?: Tracer | undefined;
   onCall?: (call: AnsweredCall) => void;
