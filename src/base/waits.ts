@@ -7,13 +7,19 @@ export interface Waits {
 }
 
 type Wait = () => string;
+/** A pod of a hundred containers stops them all in one step. */
+const MAX_NAMED = 3;
 const storage = new AsyncLocalStorage<Set<Wait>>();
 
 /** Runs `work`, and tells `onWaits` what it waits for. */
 export function collectWaits<T>(work: () => T, onWaits: (waits: Waits) => void): T {
   const waits = new Set<Wait>();
   onWaits({
-    describe: () => (waits.size === 0 ? undefined : [...new Set([...waits].map((wait) => wait()))].join(', ')),
+    describe: () => {
+      const names = [...new Set([...waits].map((wait) => wait()))];
+      const more = names.length > MAX_NAMED ? [`${names.length - MAX_NAMED} more`] : [];
+      return names.length === 0 ? undefined : [...names.slice(0, MAX_NAMED), ...more].join(', ');
+    },
   });
   return storage.run(waits, work);
 }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import { startTimer, wallMs, type Timer } from '../base/time.js';
+import { beginWait } from '../base/waits.js';
 import { createSteps, type Steps, type StepHook } from './steps.js';
 import { createTurns, type Turns } from './turns.js';
 
@@ -75,6 +76,7 @@ interface Running {
   readonly outcome: Promise<unknown>;
   /** While it has given the key away. */
   aside: boolean;
+  isBeingDescribed: boolean;
   waiters: number;
 }
 
@@ -115,9 +117,12 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
         logOf(options.log).info({ operation: request.kind, subject: request.subject }, 'joined the running operation');
       const running = joined ?? start(request);
       running.waiters++;
+      // The step that asks for it waits for whatever it waits for.
+      const endWait = beginWait(() => describe(running));
       try {
         return (await untilCallerLeaves(running, request.caller)) as T;
       } finally {
+        endWait();
         running.waiters--;
       }
     },
@@ -181,6 +186,7 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
     steps,
     outcome,
     aside: false,
+    isBeingDescribed: false,
     waiters: 0,
   };
   return running;
@@ -218,14 +224,25 @@ async function turnOf({ turns, all }: Queue, running: Running): Promise<void> {
     (signal) => turns.take(running, signal),
     undefined,
     // The operation's own limit is the one that counts.
-    { timeoutMs: Infinity, waitingOn: () => turns.holder && describeHolder(turns.holder) },
+    { timeoutMs: Infinity, waitingOn: () => turns.holder && describe(turns.holder) },
   );
 }
 
 /** `stop container 3f2a… (send SIGKILL: waiting 3 s for …)`. */
-function describeHolder({ request: { kind, subject }, steps }: Running): string {
-  const step = steps.describe();
+function describe(running: Running): string {
+  const { kind, subject } = running.request;
+  // Two that wait for each other would have no end.
+  const step = running.isBeingDescribed ? undefined : describeStep(running);
   return `${kind} ${subject}${step === undefined ? '' : ` (${step})`}`;
+}
+
+function describeStep(running: Running): string | undefined {
+  running.isBeingDescribed = true;
+  try {
+    return running.steps.describe();
+  } finally {
+    running.isBeingDescribed = false;
+  }
 }
 
 /** Waits for the outcome, but no longer than the caller does. */

@@ -33,7 +33,7 @@ export async function createSandbox(
       'ensure pause image',
       (signal) => deps.ensureImage(pod.image, { snapshotter: pod.snapshotter, signal }),
       undefined,
-      { timeoutMs: PULL_LIMIT_MS, waitingOn: () => `image ${pod.image}` },
+      { timeoutMs: PULL_LIMIT_MS },
     ),
     steps.step(
       'make pod files',

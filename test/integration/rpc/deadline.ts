@@ -13,11 +13,12 @@ export function callWithin<Request, Response>(
   method: Method<Request, Response>,
   request: Request,
   withinMs: number,
+  service: 'RuntimeService' | 'ImageService' = 'RuntimeService',
 ): Promise<{ code: string; message: string }> {
   const client = new Client(`unix://${socket}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
   return new Promise<{ code: string; message: string }>((resolve) => {
     client.makeUnaryRequest(
-      `/runtime.v1.RuntimeService/${method.name}`,
+      `/runtime.v1.${service}/${method.name}`,
       (message: Request) => Buffer.from(method.requestType.encode(message).finish()),
       (bytes: Buffer) => method.responseType.decode(bytes),
       request,

@@ -44,6 +44,11 @@ test(
       ),
     );
     assert.deepEqual([...new Set(ended.map(({ code }) => code))], ['DEADLINE_EXCEEDED']);
+    assert.match(
+      ended[0]!.message,
+      new RegExp(`waiting \\d+ s for mount source "${path}/\\d+", which has not answered`),
+      ended[0]!.message,
+    );
 
     const startMs = performance.now();
     const other = await runPod(crid, stack);

@@ -5,10 +5,11 @@ import { run } from '../../../tools/stack/exec.js';
 import { shimsOf } from '../../../tools/stack/leftovers.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { until } from '../../../tools/stack/wait.js';
-import { RuntimeServiceDefinition } from '../../../generated/runtime/v1/api.js';
+import { ImageServiceDefinition, ImageSpec, RuntimeServiceDefinition } from '../../../generated/runtime/v1/api.js';
 import { podConfig, runPod } from '../../harness/pod.js';
 import { callWithin } from './deadline.js';
 import { createOddPlugin, type OddPlugin } from './odd-plugin.js';
+import { startProxy } from './registry-proxy.js';
 import { startSuite } from './suite.js';
 
 /** `crid why`, as an operator of a node runs it while something hangs: it blames what hangs. */
@@ -45,6 +46,9 @@ test('a plugin that hangs, while the pod is in no list yet', async () => {
     `run pod sandbox ${namespace}/${name}: for N s, 1 waiting`,
     '  add network: for N s, waiting for plugin odd-plugin (ADD, N s)',
   ]);
+  const { runPodSandbox } = RuntimeServiceDefinition.methods;
+  const { message } = await callWithin(suite.crid.socket, runPodSandbox, { config, runtime_handler: '' }, 2_000);
+  assert.match(message, /: add network: waiting \d+ s for plugin odd-plugin \(ADD, [\d.]+ s\); it goes on/);
   await odd.tell('ADD', 'ok');
   const { pod_sandbox_id: id } = await running;
   assert.deepEqual((await blamed(id, /ready/)).at(-1), 'no operation runs');
@@ -107,6 +111,57 @@ test('a stopped shim, by its pid and state, for every call on a task', async () 
   await pod.remove();
 });
 
+test('a stopped shim, for a pod whose containers are to be stopped', async () => {
+  const { runtime, socket } = suite.crid;
+  const pod = await runPod(suite.crid, suite.stack);
+  const id = await pod.run({ name: 'busy' });
+  const shim = (await shimsOf(suite.stack.containerd.socket)).find((each) => each.id === pod.id)!;
+  process.kill(shim.pid, 'SIGSTOP');
+  const stopping = runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
+  try {
+    const told = await blamed(pod.id, /kill containers.*shim/);
+    const culprit = `shim ${shim.pid} (stopped) to answer tasks.kill`;
+    assert.deepEqual(
+      told.filter((line) => line.startsWith('  kill containers')),
+      [`  kill containers: for N s, waiting for stop container ID (send SIGKILL: waiting N s for ${culprit})`],
+    );
+    const { stopPodSandbox } = RuntimeServiceDefinition.methods;
+    const { message } = await callWithin(socket, stopPodSandbox, { pod_sandbox_id: pod.id }, 2_000);
+    assert.ok(message.includes(`for stop container ${id} (send SIGKILL: waiting`), message);
+    assert.ok(message.includes(culprit), message);
+  } finally {
+    process.kill(shim.pid, 'SIGCONT');
+  }
+  await stopping;
+  await pod.remove();
+});
+
+test('a stalled registry, for a pull', async (t) => {
+  const { images, socket } = suite.crid;
+  // Takes every request, and answers none.
+  const proxy = await startProxy(suite.stack.registry.url, () => true);
+  t.after(() => proxy.close());
+  const image = `${proxy.host}/library/busybox:latest`;
+  const pulling = images.pullImage({ image: { image } });
+  pulling.catch(() => undefined);
+  const lines = await until('crid why blames the registry', LIMIT_MS, async () => {
+    const text = await why();
+    return text.includes('fetch: ')
+      ? text
+          .replaceAll(/\b\d+ s\b/g, 'N s')
+          .trimEnd()
+          .split('\n')
+      : undefined;
+  });
+  assert.deepEqual(lines, [`pull image ${image}: for N s, 1 waiting`, '  fetch: for N s, waiting for the registry']);
+  const { pullImage } = ImageServiceDefinition.methods;
+  const request = { image: ImageSpec.fromPartial({ image }), auth: undefined, sandbox_config: undefined };
+  const { message } = await callWithin(socket, pullImage, request, 2_000, 'ImageService');
+  assert.match(message, new RegExp(`^pull image ${image}: fetch: waiting \\d+ s for the registry; it goes on`));
+  proxy.close();
+  await assert.rejects(pulling);
+});
+
 test('an operation that waits for another on the same container, with its step and what that waits for', async () => {
   const { runtime } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
@@ -116,6 +171,14 @@ test('an operation that waits for another on the same container, with its step a
   const starting = runtime.startContainer({ container_id: id });
   try {
     await blamed(pod.id, /create task/);
+    const removing = runtime.removeContainer({ container_id: id });
+    removing.catch(() => undefined);
+    const told = await blamed(pod.id, /wait for start container/);
+    assert.deepEqual(told.slice(-2), [
+      'remove container ID: for N s, 1 waiting',
+      '  wait for start container: for N s, waiting for start container ID ' +
+        `(create task: waiting N s for shim ${shim.pid} (stopped) to answer tasks.create)`,
+    ]);
     const { removeContainer } = RuntimeServiceDefinition.methods;
     const { message } = await callWithin(suite.crid.socket, removeContainer, { container_id: id }, 2_000);
     assert.match(

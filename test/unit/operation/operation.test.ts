@@ -310,6 +310,42 @@ test('a wait for the key names the operation that has it, its object and its ste
   await first;
 });
 
+test('a step that asks for another operation names it, its step and what that waits for', async () => {
+  const ops = operations();
+  const release = deferred();
+  const inner = request<void>(
+    (steps) => steps.step('send SIGTERM', () => release.promise, undefined, { waitingOn: () => 'shim 42' }),
+    { kind: 'stop container', subject: 'abc', key: 'container:abc' },
+  );
+  const outer = ops.run(request((steps) => steps.step('kill containers', () => ops.run(inner))));
+  await pause(5);
+  const described = (): (string | undefined)[] =>
+    ops
+      .list()
+      .flatMap(({ kind, steps }) => (kind === 'run pod sandbox' ? steps : []))
+      .map((step) => step.waitingOn);
+  assert.deepEqual(described(), ['stop container abc (send SIGTERM: waiting 0 s for shim 42)']);
+  release.resolve();
+  await outer;
+});
+
+test('two operations that wait for each other are described to an end', async () => {
+  const ops = operations();
+  const late = (): { deadlineMs: number } => ({ deadlineMs: performance.now() + 50 });
+  const other = (work: OperationRequest<void>['work']): OperationRequest<void> =>
+    request(work, { kind: 'stop container', subject: 'abc', key: 'container:abc' });
+  const pod = (work: OperationRequest<void>['work']): OperationRequest<void> =>
+    request(work, { kind: 'remove pod', key: 'pod:web', caller: late() });
+  const first = ops.run(
+    pod((steps) =>
+      steps.step('kill', () =>
+        ops.run(other((inner) => inner.step('ask pod', () => ops.run(pod(() => Promise.resolve()))))),
+      ),
+    ),
+  );
+  await assert.rejects(first, refused('DEADLINE_EXCEEDED', /waiting 0 s for stop container abc \(ask pod: /));
+});
+
 test('an abort while the hook of a step runs ends the step at once', async () => {
   const ops = operations({ before: (_kind, step) => (step === 'slow hook' ? pause(30) : undefined) });
   let ran = false;

@@ -1,0 +1,129 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { RuntimeServiceDefinition } from '../../../generated/runtime/v1/api.js';
+import { projectRoot } from '../../../tools/stack/project.js';
+import { until } from '../../../tools/stack/wait.js';
+import { startCrid, type Crid } from '../../harness/crid.js';
+import { runningOperations } from '../../harness/operations.js';
+import { podConfig, pullImage, runPod, type RunningPod } from '../../harness/pod.js';
+import { startStack, testStack, type Stack } from '../../harness/test-stack.js';
+import { callWithin } from '../rpc/deadline.js';
+import { prompt } from './calls.js';
+
+const LIMIT_MS = 20_000;
+/** crid answers sooner, in words. */
+const CALL_MS = 8_000;
+const HUNG = 'hung';
+
+/** What a start depends on hangs: each first call is answered, with a result or with what the start waits for. */
+describe('a start while something hangs', { timeout: 240_000 }, () => {
+  let stack: Stack;
+  let crid: Crid;
+  let pod: RunningPod;
+  let folder: string;
+  let snapshotter: Server;
+
+  before(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'crid-hung-'));
+    const socket = join(folder, 'snapshotter.sock');
+    // Takes connections, and says nothing.
+    snapshotter = createServer(() => undefined).listen(socket);
+    await once(snapshotter, 'listening');
+    const extraToml = `
+[proxy_plugins.${HUNG}]
+type = "snapshot"
+address = ${JSON.stringify(socket)}
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.${HUNG}]
+runtime_type = "io.containerd.runc.v2"
+snapshotter = "${HUNG}"
+`;
+    stack = await startStack({ registryUrl: (await testStack()).registry.url, extraToml });
+    crid = await startCrid(stack);
+    await pullImage(crid);
+    pod = await runPod(crid, stack);
+  });
+  after(async () => {
+    await crid.kill9();
+    crid.close();
+    await stack.dispose();
+    snapshotter.close();
+    await rm(folder, { recursive: true });
+  });
+
+  const version = (): Promise<{ code: string; message: string }> =>
+    callWithin(crid.socket, RuntimeServiceDefinition.methods.version, { version: '' }, CALL_MS);
+  /** What a call reads once the socket is there. */
+  const told = (): Promise<string> =>
+    until('crid has made its socket', LIMIT_MS, async () => {
+      const { code, message } = await version();
+      return code === 'UNAVAILABLE' && message.startsWith('crid ') ? message : undefined;
+    });
+  const pods = async (): Promise<string[]> =>
+    (await crid.runtime.listPodSandbox({}, prompt())).items.map(({ id }) => id);
+
+  it('containerd is frozen: calls name it, and are answered when it goes on', async () => {
+    await crid.kill9();
+    process.kill(stack.containerd.pid(), 'SIGSTOP');
+    const started = crid.start();
+    try {
+      assert.equal(await told(), 'crid is starting, waiting for containerd to answer version.version');
+    } finally {
+      process.kill(stack.containerd.pid(), 'SIGCONT');
+    }
+    await started;
+    assert.deepEqual(await pods(), [pod.id]);
+  });
+
+  it('containerd is stopped: calls name it, and crid ends with the reason', async () => {
+    await crid.kill9();
+    await stack.containerd.stop();
+    const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
+    const args = ['serve', '--containerd-config', stack.containerd.config, '--listen', crid.socket];
+    const process_ = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let errors = '';
+    process_.stderr.on('data', (data: Buffer) => void (errors += data.toString()));
+    const closed = once(process_, 'close');
+    try {
+      assert.equal(await told(), 'crid is starting, waiting for containerd to answer version.version');
+      assert.deepEqual(await closed, [1, null]);
+    } finally {
+      process_.kill('SIGKILL');
+      await stack.containerd.start();
+    }
+    assert.match(errors, new RegExp(`containerd at ${stack.containerd.socket} is not reachable`));
+    await crid.start();
+    assert.deepEqual(await pods(), [pod.id]);
+  });
+
+  it('a snapshotter hangs while a half-made pod is undone: only calls on its name wait', async () => {
+    const config = await podConfig(stack);
+    const making = crid.runtime.runPodSandbox({ config, runtime_handler: HUNG });
+    making.catch(() => undefined);
+    await until('the snapshotter is asked', LIMIT_MS, async () =>
+      (await runningOperations(crid.runtime)).some(({ steps }) =>
+        steps.some(({ waitingOn }) => waitingOn?.includes('snapshots.') || waitingOn?.startsWith('image ')),
+      )
+        ? true
+        : undefined,
+    );
+    await crid.kill9();
+    await crid.start();
+    assert.deepEqual(await pods(), [pod.id]);
+    const waits = await until('the undo waits for the snapshotter', LIMIT_MS, async () =>
+      (await runningOperations(crid.runtime))
+        .flatMap(({ kind, steps }) => (kind === 'remove pod sandbox' ? steps : []))
+        .find(({ waitingOn }) => waitingOn?.includes('snapshots.')),
+    );
+    assert.equal(waits.waitingOn, 'containerd to answer snapshots.remove');
+    const other = await runPod(crid, stack);
+    const id = await other.run();
+    assert.equal((await other.exec(id, ['echo', 'well'])).stdout, 'well\n');
+    await other.remove();
+  });
+});
