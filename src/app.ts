@@ -149,11 +149,11 @@ async function startParts(base: Base): Promise<Parts> {
   const { config, log, directories, onUnhandled, metrics, underWay, fdStore, gate } = base;
   const shims = shimNames(config);
   const containerd = connect(config, log, metrics, shims.describe);
-  const version = await usableVersion(containerd, config);
-  const conflict = await sharedNamespace(containerd, config);
-  if (conflict) log.warn(conflict);
-  const warnings = conflict ? [conflict] : [];
-  const features = await handlerFeatures(config, containerd, log);
+  const [{ version, warnings, features }, streaming, host] = await Promise.all([
+    askContainerd(config, containerd, log),
+    createStreaming({ config: config.streaming, log, onUnhandled, callsUnderWay: underWay.count }),
+    hostFacts(),
+  ]);
   const runtimes = await handlersOf(config, { containerd, log, features, metrics });
 
   const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
@@ -177,7 +177,7 @@ async function startParts(base: Base): Promise<Parts> {
     state,
     directories,
     exits,
-    host: await hostFacts(),
+    host,
     specOptions: specOptions(config),
     handlers: runtimes.handlers,
     describeShim: shims.describe,
@@ -196,12 +196,6 @@ async function startParts(base: Base): Promise<Parts> {
     removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
   };
 
-  const streaming = await createStreaming({
-    config: config.streaming,
-    log,
-    onUnhandled,
-    callsUnderWay: underWay.count,
-  });
   const recovery = await recover({
     pods,
     containers,
@@ -273,6 +267,16 @@ const connect = (config: Config, log: Logger, metrics: Metrics, describeShim: (i
     describeShim,
     onCall: metrics.containerdCall,
   });
+
+async function askContainerd(config: Config, containerd: Containerd, log: Logger) {
+  const version = await usableVersion(containerd, config);
+  const [conflict, features] = await Promise.all([
+    sharedNamespace(containerd, config),
+    handlerFeatures(config, containerd, log),
+  ]);
+  if (conflict) log.warn(conflict);
+  return { version, warnings: conflict ? [conflict] : [], features };
+}
 
 /** FAILED_PRECONDITION where it is too old. */
 async function usableVersion(containerd: Containerd, config: Config): Promise<string> {

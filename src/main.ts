@@ -6,14 +6,10 @@ import { loadConfig } from './config/load.js';
 import { showConfig } from './config/show.js';
 import { createLogger } from './base/log.js';
 import { createContainerd } from './containerd/client.js';
-import { doctor } from './doctor/doctor.js';
-import { describeFindings } from './doctor/finding.js';
 import { createFdStore } from './host/fd-store.js';
 import { createSdNotify, type SdNotify } from './host/sd-notify.js';
 import { startWatchdog } from './host/watchdog.js';
 import { VERSION } from './version.js';
-import { withRuntime } from './why/client.js';
-import { why } from './why/why.js';
 
 interface FileOptions {
   readonly containerdConfig?: string;
@@ -78,6 +74,8 @@ withFiles(
     .argument('[pod]', 'only of this pod: its id, its name, or NAMESPACE/NAME')
     .option('--socket <socket>', 'where crid listens (default: as configured)'),
 ).action(async (pod: string | undefined, options: FileOptions & { socket?: string }) => {
+  // Imported where they are needed: the start of `serve` is short.
+  const [{ withRuntime }, { why }] = await Promise.all([import('./why/client.js'), import('./why/why.js')]);
   const socket = options.socket ?? (await loadConfig(options)).config.crid.listen;
   process.stdout.write(await withRuntime(socket, (runtime) => why(runtime, pod)));
 });
@@ -87,6 +85,10 @@ withFiles(
     .command('doctor')
     .description('look at the node: configuration, containerd, runtimes, networks, kernel, socket'),
 ).action(async (options: FileOptions) => {
+  const [{ doctor }, { describeFindings }] = await Promise.all([
+    import('./doctor/doctor.js'),
+    import('./doctor/finding.js'),
+  ]);
   const loaded = await loadConfig(options);
   const { address } = loaded.config.grpc;
   const limits = { defaultTimeoutMs: DOCTOR_CALL_LIMIT_MS, connectTimeoutMs: DOCTOR_CALL_LIMIT_MS };

@@ -1,5 +1,4 @@
 import { open, readdir } from 'node:fs/promises';
-import { create } from 'tar';
 import { translated } from './errno.js';
 
 /**
@@ -7,6 +6,8 @@ import { translated } from './errno.js';
  * the disk when this returns. A file that changes or vanishes meanwhile is an error.
  */
 export async function writeTar(directory: string, path: string, signal: AbortSignal): Promise<void> {
+  // Only checkpoints need it: a start does without.
+  const { create } = await import('tar');
   const names = (await readdir(directory)).sort();
   await translated(path, async () => {
     const file = await open(path, 'wx', 0o600);
