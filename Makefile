@@ -15,7 +15,7 @@ endif
 export PATH := $(OTHER_NODE):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming bench-hostile soak soak-logs run generate format clean
+.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming bench-hostile bench-start soak soak-logs run generate format clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -77,6 +77,9 @@ bench-streaming: build ## exec and port-forward against containerd's own CRI plu
 
 bench-hostile: build ## memory and event loop stalls with trees, account files and configs of hostile images
 	@$(NODE) build/test/bench/hostile.js
+
+bench-start: build ## time until the first answer after a start, against a restart of containerd with that plugin
+	@$(NODE) build/test/bench/start/main.js
 
 soak: build ## ExecSync, attach and exec thousands of times; fails when anything grows
 	@$(NODE) build/test/soak/main.js
