@@ -3,6 +3,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CriError } from '../base/errors.js';
+import { beginWait } from '../base/waits.js';
 
 /** An OCI runtime with runc's command line, as containerd's shim of it (`io.containerd.runc.v2`) calls it. */
 export interface OciRuntime {
@@ -26,11 +27,14 @@ export async function deleteOciContainer(runtime: OciRuntime, namespace: string,
     () => false,
   );
   if (!known || !ID.test(id)) return false;
+  const endWait = beginWait(() => `${runtime.program} delete ${id}`);
   try {
     await promisify(execFile)(runtime.program, ['--root', root, 'delete', '--force', id], { timeout: LIMIT_MS });
   } catch (thrown) {
     const { stderr = '', message } = thrown as Error & { stderr?: string };
     throw new CriError('INTERNAL', `${runtime.program} delete ${id}: ${stderr.trim().slice(-1024) || message}`);
+  } finally {
+    endWait();
   }
   return true;
 }

@@ -1,12 +1,13 @@
-import { readdir, readFile } from 'node:fs/promises';
-import { basename } from 'node:path';
+import { readdir, readFile, readlink } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { isCode } from '../base/errors.js';
 import { sleep } from '../base/time.js';
+import { beginWait } from '../base/waits.js';
 import { errnoName, fsError } from './errno.js';
 import { kill, processExists } from './process.js';
 
 const SIGKILL = 9;
-const ASK_MS = 50;
+const ASK_MS = 100;
 
 /** A shim as containerd starts it: `containerd-shim-runc-v2 -namespace NS -id ID -address SOCKET`. */
 export interface ShimOf {
@@ -18,24 +19,87 @@ export interface ShimOf {
 
 /**
  * Kills the shim that was started for `id`, unless it ends by itself within `graceMs`; answers whether it had to. For a
- * task that containerd has forgotten: a containerd that is stopped while it starts a shim cleans up after it and may leave
- * the process itself.
+ * task that containerd has forgotten: a create that was cut off may leave its shim, with or without containerd still
+ * asking it to end. One that nobody is connected to is not asked by anybody any more, and is killed at once.
  */
 export async function killShim(
   shim: ShimOf,
   { graceMs = 0, signal }: { graceMs?: number; signal?: AbortSignal | undefined } = {},
 ): Promise<boolean> {
   const endMs = performance.now() + graceMs;
-  let pids = await pidsOf(shim);
-  while (pids.length > 0 && performance.now() < endMs) {
-    await sleep(ASK_MS, signal);
-    pids = pids.filter(processExists);
+  for (let pids = await pidsOf(shim); pids.length > 0; pids = await pidsOf(shim)) {
+    const outcome = await watch(pids, endMs, signal);
+    if (outcome === 'gone') continue;
+    // By its name once more: its number may be another's by now.
+    const now = await pidsOf(shim);
+    // containerd's own clean-up is a process of that name.
+    if (outcome === 'left' && now.some((pid) => !pids.includes(pid))) continue;
+    for (const pid of now) tryKill(pid);
+    return now.length > 0;
   }
-  // By its name once more: its number may be another's by now.
-  pids = pids.length > 0 ? await pidsOf(shim) : [];
-  for (const pid of pids) tryKill(pid);
-  return pids.length > 0;
+  return false;
 }
+
+/** Waits until all have ended, or nobody is connected to any of them, or until `endMs`. */
+async function watch(
+  pids: readonly number[],
+  endMs: number,
+  signal: AbortSignal | undefined,
+): Promise<'gone' | 'left' | 'late'> {
+  const endWait = beginWait(() => `shim ${pids.join(', ')} to end`);
+  let leftSinceMs: number | undefined;
+  try {
+    for (;;) {
+      const alive = pids.filter(processExists);
+      const nowMs = performance.now();
+      if (alive.length === 0) return 'gone';
+      if (nowMs >= endMs) return 'late';
+      const served = (await Promise.all(alive.map(mayHaveClient))).some(Boolean);
+      leftSinceMs = served ? undefined : (leftSinceMs ?? nowMs);
+      if (leftSinceMs !== undefined && nowMs - leftSinceMs >= LEFT_MS) return 'left';
+      await sleep(ASK_MS, signal);
+    }
+  } finally {
+    endWait();
+  }
+}
+
+/** containerd connects to a shim as soon as it has started it, and stays. */
+const LEFT_MS = 1_000;
+
+/**
+ * Whether some process is connected to a socket that this one listens on. True as well for a process that listens on
+ * none, which is no shim that serves, and for one that cannot be looked at.
+ */
+async function mayHaveClient(pid: number): Promise<boolean> {
+  try {
+    const own = new Set(await socketsOf(pid));
+    const sockets = (await readFile(`/proc/${pid}/net/unix`, 'utf8')).split('\n').map(parseSocket);
+    const listening = new Set(
+      sockets.filter(({ inode, listens, path }) => listens && path !== '' && own.has(inode)).map(({ path }) => path),
+    );
+    return listening.size === 0 || sockets.some(({ listens, path }) => !listens && listening.has(path));
+  } catch (thrown) {
+    if (errnoName(thrown) === undefined) throw thrown;
+    return true;
+  }
+}
+
+/** Inodes of the sockets that a process has open: `socket:[1234]`. */
+async function socketsOf(pid: number): Promise<string[]> {
+  const folder = `/proc/${pid}/fd`;
+  const links = await Promise.all((await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => '')));
+  return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
+}
+
+/** A line of proc_pid_net(5), `unix`: `Num RefCount Protocol Flags Type St Inode Path`; accepted sockets have the listener's path. */
+function parseSocket(line: string): { inode: string; listens: boolean; path: string } {
+  const [, , , flags = '0', , , inode = '', path = ''] = line.trim().split(/\s+/);
+  return { inode, listens: (Number.parseInt(flags, 16) & SO_ACCEPTCON) !== 0, path };
+}
+
+/** __SO_ACCEPTCON of linux/net.h */
+const SO_ACCEPTCON = 1 << 16;
 
 function tryKill(pid: number): void {
   try {

@@ -13,7 +13,8 @@ export const PAUSE = 'pause';
 
 /**
  * containerd ends a shim itself whose create was cut off. It asks it twice for 5 s at most
- * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making.
+ * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making. One
+ * that containerd is not connected to any more, or was never, goes at once.
  */
 const CLEANUP_LIMIT_MS = 12_000;
 const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
