@@ -72,7 +72,7 @@ snapshotter = "${HUNG}"
     process.kill(stack.containerd.pid(), 'SIGSTOP');
     const started = crid.start();
     try {
-      assert.equal(await told(), 'crid is starting, waiting for containerd to answer version.version');
+      assert.equal(await told(), 'crid is starting, waiting for containerd to answer introspection.version');
     } finally {
       process.kill(stack.containerd.pid(), 'SIGCONT');
     }
@@ -90,7 +90,7 @@ snapshotter = "${HUNG}"
     process_.stderr.on('data', (data: Buffer) => void (errors += data.toString()));
     const closed = once(process_, 'close');
     try {
-      assert.equal(await told(), 'crid is starting, waiting for containerd to answer version.version');
+      assert.equal(await told(), 'crid is starting, waiting for containerd to answer introspection.version');
       assert.deepEqual(await closed, [1, null]);
     } finally {
       process_.kill('SIGKILL');
