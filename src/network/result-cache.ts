@@ -3,7 +3,7 @@ import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promise
 import { join } from 'node:path';
 import { CriError, doing } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { errnoName } from '../host/errno.js';
+import { errnoName, fsError } from '../host/errno.js';
 import { parseConfList, type NetworkConf } from './conf-list.js';
 import { isObject, type JsonObject } from './json.js';
 import type { Target } from './target.js';
@@ -46,7 +46,7 @@ export function createResultCache(cacheDir: string, log: Logger): ResultCache {
           await rename(temporary, fileOf(conf.name, target));
         } catch (thrown) {
           await rm(temporary, { force: true });
-          throw thrown;
+          throw fsError(thrown, fileOf(conf.name, target));
         }
       }),
     async ofContainer(containerId) {
