@@ -1,24 +1,34 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { criClient } from '../../harness/cri-client.js';
+import { cpuMs } from '../processes.js';
 
 /** Milliseconds from the start of the process to the first answer of each call. */
 export interface FirstAnswers {
   readonly versionMs: number;
   readonly listContainersMs: number;
+  /** CPU time that the process has used by then. */
+  readonly usedMs: number;
 }
 
 const ASK_EVERY_MS = 5;
 const LIMIT_MS = 120_000;
 
-/** Starts a server with `start`, and asks on its socket until it has answered both calls. */
-export async function firstAnswers(socket: string, start: () => Promise<unknown>): Promise<FirstAnswers> {
+/** A server that can be started: where it answers, and its process once it has been started. */
+export interface Startable {
+  readonly socket: string;
+  readonly pid: () => number;
+  readonly start: () => Promise<unknown>;
+}
+
+/** Starts a server, and asks on its socket until it has answered both calls. */
+export async function firstAnswers(server: Startable): Promise<FirstAnswers> {
   const startedMs = performance.now();
-  const [answers] = await Promise.all([askOn(socket, startedMs), start()]);
+  const [answers] = await Promise.all([askOn(server, startedMs), server.start()]);
   return answers;
 }
 
-async function askOn(socket: string, startedMs: number): Promise<FirstAnswers> {
+async function askOn({ socket, pid }: Startable, startedMs: number): Promise<FirstAnswers> {
   await untilDone(startedMs, () => connects(socket));
   const client = criClient(socket);
   const timeOf = (call: () => Promise<unknown>): Promise<number> =>
@@ -33,7 +43,7 @@ async function askOn(socket: string, startedMs: number): Promise<FirstAnswers> {
       timeOf(() => client.runtime.version({})),
       timeOf(() => client.runtime.listContainers({})),
     ]);
-    return { versionMs, listContainersMs };
+    return { versionMs, listContainersMs, usedMs: cpuMs(pid()) };
   } finally {
     client.close();
   }

@@ -124,11 +124,11 @@ async function killSeries(bench: Bench): Promise<Series[]> {
   return all;
 }
 
-const startOfCrid = ({ crid }: Bench): Promise<FirstAnswers> => firstAnswers(crid.socket, () => crid.start());
+const startOfCrid = ({ crid }: Bench): Promise<FirstAnswers> => firstAnswers(crid);
 
 async function restartOfContainerd({ stack: { containerd } }: Bench): Promise<FirstAnswers> {
   await rm(containerd.socket, { force: true });
-  return firstAnswers(containerd.socket, () => containerd.start());
+  return firstAnswers(containerd);
 }
 
 /** Both servers, killed while they make pods whose OCI runtime is slow: its shims live on without an owner. */

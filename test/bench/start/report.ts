@@ -27,7 +27,19 @@ export const startReport = (environment: Environment, cases: readonly Case[], se
     `${environment.date}, Linux ${environment.kernel}, ${environment.cpus} CPUs, ${environment.memoryGiB} GiB, load ${environment.load.toFixed(1)} at the start, ` +
       `Node ${environment.node}, containerd ${environment.containerd}${environment.commit && `, commit ${environment.commit}`}. Seconds.`,
     table([
-      ['what is there', 'n', 'aim', 'Version', 'ListContainers', 'at most', 'all done', 'containerd', 'at most'],
+      [
+        'what is there',
+        'n',
+        'aim',
+        'Version',
+        'ListContainers',
+        'at most',
+        'CPU',
+        'all done',
+        'containerd',
+        'at most',
+        'CPU',
+      ],
       ...cases.map(({ name, records, crid, settledMs, plugin }) => [
         name,
         String(crid.length),
@@ -35,9 +47,11 @@ export const startReport = (environment: Environment, cases: readonly Case[], se
         seconds(median(crid.map(({ versionMs }) => versionMs))),
         seconds(median(crid.map(lists))),
         seconds(Math.max(...crid.map(lists))),
+        seconds(median(crid.map(({ usedMs }) => usedMs))),
         seconds(median(settledMs)),
         seconds(median(plugin.map(lists))),
         seconds(Math.max(...plugin.map(lists))),
+        seconds(median(plugin.map(({ usedMs }) => usedMs))),
       ]),
     ]),
     table([

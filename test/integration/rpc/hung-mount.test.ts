@@ -55,11 +55,7 @@ test(
     assert.ok(performance.now() - startMs < LIMIT_MS);
 
     const { message } = await callWithin(crid.socket, createContainer, create(0), KNOWN_MS);
-    assert.match(
-      message,
-      new RegExp(`waiting \\d+ s for mount source "${path}/\\d+", which has not answered`),
-      message,
-    );
+    assert.match(message, new RegExp(`mount source "${path}/\\d+".* has not answered`), message);
     const failure = await failureOf(crid.runtime.createContainer(create(CREATES)));
     assert.equal(failure.code, 'UNAVAILABLE');
     assert.match(
