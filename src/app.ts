@@ -23,6 +23,7 @@ import { createExitHandler } from './events/handle-exit.js';
 import { followEvents } from './events/follow-events.js';
 import { ensureImage } from './images/ensure-image.js';
 import type { ImageDeps } from './images/deps.js';
+import { createUnpacking } from './images/unpacking.js';
 import { createMetrics, type Metrics } from './metrics/metrics.js';
 import { serveMetrics } from './metrics/serve-metrics.js';
 import { metricSources } from './metrics/sources.js';
@@ -184,8 +185,10 @@ async function startParts(base: Base): Promise<Parts> {
     imageVolumes: createImageVolumes({ containerd, directories }),
     selinux: await selinux(config, state),
   };
-  const containers: ContainerDeps = { ...shared, config, images, stdio, ios, statusFiles };
-  const imageDeps: ImageDeps = { containerd, config, operations, images, log, state, handlers: runtimes.handlers };
+  const unpacking = createUnpacking({ containerd, config, operations, log });
+  const unpackImage = unpacking.step;
+  const containers: ContainerDeps = { ...shared, config, images, stdio, ios, statusFiles, unpackImage };
+  const imageDeps: ImageDeps = { ...shared, config, images, unpacking };
   const stop = createStop(containers);
   const remove = removeContainer(containers);
   const pods: PodDeps = {

@@ -149,6 +149,8 @@ export interface Snapshots {
     filters: readonly string[],
     options?: CallOptions,
   ): Promise<{ name: string; parent: string; kind: string; labels: Labels }[]>;
+  /** Makes a writable snapshot read-only, under a name of its own. ALREADY_EXISTS: something has that name. */
+  commit(name: string, key: string, labels?: Labels, options?: CallOptions): Promise<void>;
   /** Succeeds when it is already gone. */
   remove(key: string, options?: CallOptions): Promise<void>;
   usage(key: string, options?: CallOptions): Promise<{ bytes: bigint; inodes: bigint }>;
@@ -183,10 +185,14 @@ export interface Content {
   /** The blob piece by piece, however large it is. */
   stream(digest: string, options?: CallOptions): AsyncIterable<Uint8Array>;
   info(digest: string, options?: CallOptions): Promise<{ digest: string; size: bigint; labels: Labels }>;
+  /** Sets these labels of the blob; others stay. */
+  label(digest: string, labels: Labels, options?: CallOptions): Promise<void>;
 }
 
 /** containerd.services.diff.v1.Diff */
 export interface Diff {
+  /** Unpacks a layer, compressed or not, into what the mounts lead to; returns the digest of its tar, the diff id. */
+  apply(request: { layer: Descriptor; mounts: readonly SnapshotMount[] }, options?: CallOptions): Promise<string>;
   /** Makes a blob, a tar, of what the newer mounts have beyond the older ones; `ref` names the upload. */
   create(
     request: { older: readonly SnapshotMount[]; newer: readonly SnapshotMount[]; ref: string },
@@ -236,7 +242,8 @@ export interface PullRequest {
   /** The `certs.d` folder ("" for none). */
   readonly hostDir: string;
   readonly headers: Readonly<Record<string, string>>;
-  readonly snapshotter: string;
+  /** undefined: all layers are fetched, and none is unpacked. */
+  readonly snapshotter: string | undefined;
   readonly labels: Labels;
   readonly onProgress: (progress: PullProgress) => void;
 }

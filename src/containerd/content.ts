@@ -28,5 +28,10 @@ export function createContent(clientOf: ClientOf): Content {
       const info = present((await client.info({ digest }, withOptions(options))).info, 'content.info');
       return { digest: info.digest, size: info.size, labels: info.labels };
     },
+
+    label: async (digest, labels, options) => {
+      const paths = Object.keys(labels).map((key) => `labels.${key}`);
+      await client.update({ info: { digest, labels }, update_mask: paths }, withOptions(options));
+    },
   };
 }

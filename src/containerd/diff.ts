@@ -10,6 +10,11 @@ const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 export function createDiff(clientOf: ClientOf): Diff {
   const client = clientOf(DiffDefinition);
   return {
+    apply: async ({ layer, mounts }, options) => {
+      const { applied } = await client.apply({ diff: layer, mounts: mounts.map(wireMount) }, withOptions(options));
+      return present(applied, 'diff.apply').digest;
+    },
+
     create: async ({ older, newer, ref }, options) => {
       const request = { left: older.map(wireMount), right: newer.map(wireMount), media_type: LAYER, ref };
       return present((await client.diff(request, withOptions(options))).diff, 'diff.create');

@@ -25,6 +25,9 @@ export function createSnapshots(clientOf: ClientOf): (snapshotter: string) => Sn
       return all;
     },
 
+    commit: async (name, key, labels = {}, options) =>
+      void (await client.commit({ snapshotter, name, key, labels }, withOptions(options))),
+
     remove: async (key, options) => void (await unlessGone(client.remove({ snapshotter, key }, withOptions(options)))),
 
     usage: async (key, options) => {

@@ -94,7 +94,7 @@ function destination(request: PullRequest): Any {
     name: request.reference,
     labels: request.labels,
     platforms: [platform],
-    unpacks: [{ platform, snapshotter: request.snapshotter }],
+    unpacks: request.snapshotter === undefined ? [] : [{ platform, snapshotter: request.snapshotter }],
   });
   return anyOf('containerd.types.transfer.ImageStore', ImageStore.encode(store).finish());
 }

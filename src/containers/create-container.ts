@@ -14,16 +14,15 @@ import { containerLogPath } from '../spec/log-path.js';
 import { shownResources } from '../spec/resources.js';
 import { specAny } from '../spec/spec-json.js';
 import { stopSignalOf } from '../spec/stop-signal.js';
-import { remapLabels } from '../spec/user-namespace.js';
 import { validateContainerConfig } from '../spec/validate.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { containerRecord } from '../state/container-record.js';
 import type { LocalImage } from '../state/images.js';
-import { podUserNamespace } from '../state/pod-view.js';
 import type { Container, Pod } from '../state/records.js';
 import { containerName } from '../state/stored.js';
 import type { ContainerDeps } from './deps.js';
 import { keepProcess } from './exec-process.js';
+import { prepareSnapshot } from './prepare-snapshot.js';
 import { readRootfs } from './read-rootfs.js';
 import { specInput, type FromRootfs, type Subject } from './spec-input.js';
 
@@ -170,19 +169,5 @@ const makeDirectories = (deps: ContainerDeps, steps: Steps, id: string): Promise
     'make directories',
     () => allEnded([ensureDirectory(root, 0o700), ensureDirectory(state, 0o700)]),
     () => removeTree([root, state]),
-  );
-};
-
-/**
- * The writable layer. It is made writable even for a read-only rootfs: the runtime adds mount points first. When what
- * runs beside it fails it is not cancelled: containerd might go on and make it after the undo.
- */
-const prepareSnapshot = (deps: ContainerDeps, steps: Steps, { id, pod, image, handler }: Subject) => {
-  const snapshots = deps.containerd.snapshots(handler.snapshotter);
-  const labels = remapLabels(podUserNamespace(pod.config));
-  return steps.step(
-    'prepare snapshot',
-    () => snapshots.prepare(id, image.chainId, labels, { lease: pod.id }),
-    () => snapshots.remove(id),
   );
 };

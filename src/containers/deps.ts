@@ -3,12 +3,13 @@ import type { Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Exits } from '../events/exits.js';
 import type { Operations } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
 import type { Handlers } from '../sandboxer/handler.js';
 import type { ImageVolumes } from '../sandboxer/image-volumes.js';
 import type { Selinux } from '../sandboxer/selinux.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
-import type { ImageCache } from '../state/images.js';
+import type { ImageCache, LocalImage } from '../state/images.js';
 import type { State } from '../state/state.js';
 import type { StatusFiles } from '../state/status-file.js';
 import type { ContainerIo, Stdio } from '../stdio/stdio.js';
@@ -33,6 +34,8 @@ export interface ContainerDeps {
   readonly handlers: Handlers;
   readonly statusFiles: StatusFiles;
   readonly imageVolumes: ImageVolumes;
+  /** Unpacks an image, as a step, unless the snapshotter has got it; another room does it. */
+  readonly unpackImage: (steps: Steps, image: LocalImage, snapshotter: string) => Promise<void>;
   /** Undefined where SELinux is off, or not to be used. */
   readonly selinux: Selinux | undefined;
 }

@@ -21,6 +21,11 @@ export async function mountImages(
 ): Promise<ReadonlyMap<number, string>> {
   const wanted = config.mounts.flatMap((mount, index) => (mount.image?.image ? [{ mount, index }] : []));
   if (wanted.length === 0) return new Map();
+  await Promise.all(
+    wanted.map(({ mount, index }) =>
+      doing(MOUNT_FAILED, () => deps.unpackImage(steps, imageOf(deps, mount, index), pod.snapshotter)),
+    ),
+  );
   const mountAll = async (signal: AbortSignal): Promise<ReadonlyMap<number, string>> => {
     const mounted = await Promise.all(
       wanted.map(({ mount, index }) =>

@@ -5,6 +5,7 @@ import type { Operations } from '../operation/operation.js';
 import type { Handlers } from '../sandboxer/handler.js';
 import type { ImageCache } from '../state/images.js';
 import type { State } from '../state/state.js';
+import type { Unpacking } from './unpacking.js';
 
 /** What the operations on images work with; the composition root makes it once. */
 export interface ImageDeps {
@@ -15,4 +16,5 @@ export interface ImageDeps {
   readonly images: ImageCache;
   readonly handlers: Handlers;
   readonly state: State;
+  readonly unpacking: Unpacking;
 }

@@ -7,10 +7,11 @@ import { isUnpacked } from './unpacked.js';
 
 /**
  * CRI ImageStatus: an image that is missing is an empty answer. So is one that is not unpacked where the named runtime
- * handler needs it, or a kubelet would not pull what its container cannot start from.
+ * handler needs it, or that could not be unpacked for a container: a kubelet would not pull what its container cannot
+ * start from.
  */
 export const imageStatus =
-  (deps: Pick<ImageDeps, 'images' | 'containerd' | 'config' | 'handlers'>) =>
+  (deps: Pick<ImageDeps, 'images' | 'containerd' | 'config' | 'handlers' | 'unpacking'>) =>
   async (request: ImageStatusRequest): Promise<ImageStatusResponse> => {
     const { image: wanted = '', runtime_handler: handler = '' } = request.image ?? {};
     if (wanted === '') throw invalidArgument('image.image', 'must not be empty');
@@ -21,10 +22,11 @@ export const imageStatus =
 
 /** Only a handler with a snapshotter of its own is worth a question to containerd. */
 async function isReady(
-  deps: Pick<ImageDeps, 'containerd' | 'config' | 'handlers'>,
+  deps: Pick<ImageDeps, 'containerd' | 'config' | 'handlers' | 'unpacking'>,
   image: LocalImage,
   handler: string,
 ): Promise<boolean> {
+  if (deps.unpacking.missingFor(image.id).length > 0) return false;
   const { snapshotter } = deps.handlers.get(handler);
   return snapshotter === deps.config.images.snapshotter || isUnpacked(deps, image, snapshotter);
 }

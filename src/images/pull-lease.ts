@@ -1,15 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { CriError } from '../base/errors.js';
-import { logOf } from '../base/log.js';
+import { logOf, type Logger } from '../base/log.js';
 import { wallMs } from '../base/time.js';
 import type { Containerd } from '../containerd/containerd.js';
+import type { Operations } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import type { ImageDeps } from './deps.js';
 
 const PREFIX = 'crid-pull-';
 const RELEASE_TIMEOUT_MS = 60_000;
 /** A removal may be ahead of it. */
 const RELEASE_LIMIT_MS = 10 * 60_000;
+
+interface LeaseDeps {
+  readonly containerd: Pick<Containerd, 'leases'>;
+  readonly log: Logger;
+  readonly operations: Operations;
+}
 
 /**
  * A lease for what a pull fetches: until its records are complete, a removal of the image at the same time must not
@@ -34,11 +40,7 @@ export async function leasePull(
  * Releases the lease beside the answer, as an operation on the image: its removal waits for it, or what the lease still
  * holds would outlive the removal.
  */
-export function releaseBesideAnswer(
-  deps: Pick<ImageDeps, 'containerd' | 'log' | 'operations'>,
-  lease: string,
-  image: string,
-): void {
+export function releaseBesideAnswer(deps: LeaseDeps, lease: string, image: string): void {
   const released = deps.operations.run({
     kind: 'release pull',
     subject: image,
@@ -54,7 +56,7 @@ export function releaseBesideAnswer(
 }
 
 /** The image is there by now: a lease that stays until it expires is no reason to fail. */
-export async function releasePull(deps: Pick<ImageDeps, 'containerd' | 'log'>, id: string): Promise<void> {
+export async function releasePull(deps: Omit<LeaseDeps, 'operations'>, id: string): Promise<void> {
   await deps.containerd.leases.delete(id).catch((thrown: unknown) => {
     logOf(deps.log).warn(
       { lease: id, err: CriError.from(thrown).message },
@@ -66,9 +68,6 @@ export async function releasePull(deps: Pick<ImageDeps, 'containerd' | 'log'>, i
 export const isPullLease = (id: string): boolean => id.startsWith(PREFIX);
 
 /** Releases what pulls of a crid that was killed have left: `ids` were there before this crid has served a call. */
-export async function releasePullLeases(
-  deps: Pick<ImageDeps, 'containerd' | 'log'>,
-  ids: readonly string[],
-): Promise<void> {
+export async function releasePullLeases(deps: Omit<LeaseDeps, 'operations'>, ids: readonly string[]): Promise<void> {
   for (const id of ids) await releasePull(deps, id);
 }

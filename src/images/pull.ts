@@ -55,28 +55,48 @@ async function run(
   const startedMs = performance.now();
   const name = reference.text;
   const [lease, undo] = await Promise.all([leasePull(deps.containerd, steps, LIMIT_MS), restorer(deps, steps, name)]);
-  await fetchImage(deps, steps, { name, reference, snapshotter, credentials, lease }, undo);
+  // containerd passes over the blobs of layers that the snapshotter has: for another one, all must be fetched.
+  const lacking = deps.unpacking.missingFor(deps.images.entry(name)?.content.id ?? '');
+  const unpackFor = lacking.length === 0 ? snapshotter : undefined;
+  await fetchImage(deps, steps, { name, reference, snapshotter: unpackFor, credentials, lease }, undo);
   const { target, id, chainId } = await readRecord(deps, steps, name);
   const digest = `${reference.repository}@${reference.digest ?? target.digest}`;
   const others = [id, digest].filter((other) => other !== name);
+  if (unpackFor === undefined) await unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]);
   await Promise.all([
     steps.step('check snapshot', async (signal) => {
       if (!(await isUnpacked(deps, { chainId }, snapshotter, { signal }))) throw notUnpacked(name, snapshotter);
     }),
     ...others.map((other) => nameImage(deps, steps, { name: other, target, like: name })),
   ]);
-  const image = deps.images.get(id);
-  if (!image) throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
+  const image = imageOf(deps, id, name);
+  deps.unpacking.isThere(id, snapshotter);
   releaseBesideAnswer(deps, lease, id);
   const took = { durationMs: Math.round(performance.now() - startedMs), sizeBytes: image.sizeBytes.toString() };
   logOf(deps.log).info({ image: name, id, snapshotter, ...took }, 'image pulled');
   return image;
 }
 
+function imageOf(deps: ImageDeps, id: string, name: string): LocalImage {
+  const image = deps.images.get(id);
+  if (image) return image;
+  throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
+}
+
+async function unpackFetched(
+  deps: ImageDeps,
+  steps: Steps,
+  image: LocalImage,
+  snapshotters: readonly string[],
+): Promise<void> {
+  for (const each of new Set(snapshotters)) await deps.unpacking.step(steps, image, each);
+}
+
 interface Fetching {
   readonly name: string;
   readonly reference: ImageReference;
-  readonly snapshotter: string;
+  /** undefined: containerd fetches all layers and unpacks none. */
+  readonly snapshotter: string | undefined;
   readonly credentials: Credentials | undefined;
   readonly lease: string;
 }
@@ -131,7 +151,7 @@ async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, s
     );
   } catch (thrown) {
     const error = watch.stalled() ?? CriError.from(thrown);
-    throw NOT_UNPACKING.test(error.message) ? notUnpacked(fetching.name, fetching.snapshotter) : error;
+    throw NOT_UNPACKING.test(error.message) ? notUnpacked(fetching.name, fetching.snapshotter ?? '') : error;
   } finally {
     watch.end();
   }

@@ -11,7 +11,7 @@ const LIMIT_MS = 5 * 60_000;
  * not: a kubelet does not ask for those. What it alone used is collected before the answer. An unknown one is a success.
  */
 export const removeImage =
-  (deps: Pick<ImageDeps, 'images' | 'containerd' | 'operations'>) =>
+  (deps: Pick<ImageDeps, 'images' | 'containerd' | 'operations' | 'unpacking'>) =>
   async (request: RemoveImageRequest, caller: Caller): Promise<RemoveImageResponse> => {
     const wanted = request.image?.image ?? '';
     if (wanted === '') throw invalidArgument(FIELD, 'must not be empty');
@@ -37,6 +37,7 @@ export const removeImage =
         const last = references.at(-1);
         await Promise.all(references.slice(0, -1).map((name) => remove(name, false)));
         if (last !== undefined) await remove(last, true);
+        deps.unpacking.forget(image.id);
       },
     });
     return {};

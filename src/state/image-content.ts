@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { CriError, doing, isCode } from '../base/errors.js';
 import type { Content, Descriptor } from '../containerd/containerd.js';
 import { hostPlatform, platformRank, type SpelledPlatform } from '../containerd/platform.js';
 import type { ImageConfig } from '../spec/image-config.js';
+import { chainIdsOf } from './image-layers.js';
 import { pickJson, type JsonBounds, type Picked } from './json-shape.js';
 
 /** What an image is made of on this host's platform, read from its blobs. */
@@ -120,7 +120,7 @@ export async function readImage(content: Pick<Content, 'stream'>, target: Descri
   return {
     id: manifest.config?.digest ?? '',
     manifest: digest,
-    chainId: chainIdOf(config.value.rootfs?.diff_ids ?? []),
+    chainId: chainIdsOf(config.value.rootfs?.diff_ids ?? []).at(-1) ?? '',
     config: config.value,
     keptBytes: config.keptBytes,
     checkpointOf: CHECKPOINT_NAMES.map((name) => annotations[name]).find((name) => name !== undefined),
@@ -194,12 +194,6 @@ async function unlessMissing(found: Promise<Found | undefined>): Promise<Found |
     throw thrown;
   }
 }
-
-/** Each layer's chain id is the digest of the one below it and its own diff id. */
-const chainIdOf = (diffIds: readonly string[]): string =>
-  diffIds.length === 0 ? '' : diffIds.reduce((chain, diff) => digestOf(`${chain} ${diff}`));
-
-const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
 /** Sizes that are not known count nothing. */
 const sizeOf = ({ size = 0 }: BlobDescriptor): bigint => (Number.isSafeInteger(size) && size > 0 ? BigInt(size) : 0n);

@@ -3,8 +3,9 @@ import { CriError } from '../base/errors.js';
 
 /**
  * What to keep of a JSON document. All else is skipped byte by byte and never becomes a value: `text` a string, `texts`
- * a list of strings, `keys` the keys of an object, `number` a number, `fields` the named fields of an object, `each` a
- * list. null and missing fields are left out of the result.
+ * a list of strings, `keys` the keys of an object, `number` a number, `fields` the named fields of an object, `under`
+ * the strings of an object whose keys begin with that text, `each` a list. null and missing fields are left out of the
+ * result.
  */
 export type Shape =
   | 'text'
@@ -12,6 +13,7 @@ export type Shape =
   | 'keys'
   | 'number'
   | { readonly fields: Readonly<Record<string, Shape>> }
+  | { readonly under: string }
   | { readonly each: Shape };
 
 export interface JsonBounds {
@@ -96,7 +98,12 @@ function* readValue(reader: Reader, shape: Shape, path: string): Reading<unknown
   if (shape === 'texts') return yield* readList(reader, first, 'text', path);
   if (shape === 'keys') return yield* readObject(reader, first, path, undefined);
   if ('each' in shape) return yield* readList(reader, first, shape.each, path);
-  return yield* readObject(reader, first, path, shape.fields);
+  if ('under' in shape) {
+    const isUnder = (key: string): Shape | undefined => (key.startsWith(shape.under) ? 'text' : undefined);
+    return yield* readObject(reader, first, path, isUnder);
+  }
+  const { fields } = shape;
+  return yield* readObject(reader, first, path, (key) => (Object.hasOwn(fields, key) ? fields[key] : undefined));
 }
 
 function* readList(reader: Reader, first: number, shape: Shape, path: string): Reading<unknown[]> {
@@ -113,25 +120,25 @@ function* readList(reader: Reader, first: number, shape: Shape, path: string): R
   return items;
 }
 
-/** Without `fields` every key is kept, and no value. */
+/** Without `shapeOf` every key is kept, and no value. */
 function* readObject(
   reader: Reader,
   first: number,
   path: string,
-  fields: Readonly<Record<string, Shape>> | undefined,
+  shapeOf: ((key: string) => Shape | undefined) | undefined,
 ): Reading<object> {
   if (first !== OPEN) throw wrongType(path, 'an object');
   reader.at++;
   const found = new Map<string, unknown>();
   for (let token = yield* nextToken(reader); token !== CLOSE; token = yield* nextToken(reader)) {
-    const key = fields ? yield* readName(reader, token) : yield* readText(reader, token, path);
+    const key = shapeOf ? yield* readName(reader, token) : yield* readText(reader, token, path);
     if ((yield* nextToken(reader)) !== COLON) throw noJson();
     reader.at++;
-    const shape = fields && Object.hasOwn(fields, key) ? fields[key] : undefined;
+    const shape = shapeOf?.(key);
     if (shape === undefined) {
       yield* nextToken(reader);
       yield* skipValue(reader);
-      if (!fields) found.set(key, {});
+      if (!shapeOf) found.set(key, {});
     } else {
       keep(reader, VALUE_BYTES, path);
       const value = yield* readValue(reader, shape, path === '' ? key : `${path}.${key}`);

@@ -11,6 +11,7 @@ import type { ImageDeps } from '../../../src/images/deps.js';
 import { imageStatus } from '../../../src/images/image-status.js';
 import { pullImage } from '../../../src/images/pull-image.js';
 import { removeImage } from '../../../src/images/remove-image.js';
+import { createUnpacking } from '../../../src/images/unpacking.js';
 import { createOperations } from '../../../src/operation/operation.js';
 import type { Handler } from '../../../src/sandboxer/handler.js';
 import { createImageCache } from '../../../src/state/images.js';
@@ -45,7 +46,9 @@ export function startImages(namespace: string, configure: (config: Config) => vo
   const handler = (name: string): Handler => ({ snapshotter: name || config.images.snapshotter }) as Handler;
   const handlers = { get: handler, of: () => handler('') };
   const operations = createOperations({ log });
-  const deps: ImageDeps = { log, config, containerd, images, handlers, operations, state: createState(containerd) };
+  const unpacking = createUnpacking({ containerd, config, operations, log });
+  const state = createState(containerd);
+  const deps: ImageDeps = { log, config, containerd, images, handlers, operations, state, unpacking };
   const request = (image: string, handlerName = '') => ImageSpec.fromPartial({ image, runtime_handler: handlerName });
   return {
     deps,

@@ -51,6 +51,7 @@ function fakeContainerd() {
       }
     },
     info: async (digest) => missing(digest),
+    label: async (digest) => missing(digest),
   };
   const put = (mediaType: string, value: unknown): Descriptor => {
     const text = JSON.stringify(value);

@@ -10,6 +10,7 @@ const SHAPE = {
     paths: 'keys',
     in: { fields: { name: 'text' } },
     each: { each: { fields: { size: 'number' } } },
+    under: { under: 'a/' },
   },
 } as const;
 const BOUNDS = { maxBytes: 64 << 20, maxKeptBytes: 4096 };
@@ -26,7 +27,7 @@ test('the fields of the shape are kept and all others skipped, however the bytes
   const text = `
     { "x": [{"a":[1,"}]\\"",null]},{}], "name" : "a\\"b\\\\ü\\u00e9", "y": -1.5e3, "z": true,"size":12,
       "list":["", "b"], "paths": {"/a":{"deep":[{}]},"/b":null}, "in":{"other":"x","name":"in"},
-      "each":[{"size":1,"x":"y"},{}], "constructor": {}, "__proto__": {"name": "no"} }  `;
+      "each":[{"size":1,"x":"y"},{}], "under":{"a/b":"1","c":2,"a/":"3"}, "constructor": {}, "__proto__": {"name": "no"} }  `;
   const wanted = {
     name: 'a"b\\üé',
     size: 12,
@@ -34,6 +35,7 @@ test('the fields of the shape are kept and all others skipped, however the bytes
     paths: { '/a': {}, '/b': {} },
     in: { name: 'in' },
     each: [{ size: 1 }, {}],
+    under: { 'a/b': '1', 'a/': '3' },
   };
   for (const bytes of [1, 2, 3, 5, 1000]) assert.deepEqual(await pick(text, bytes), wanted);
   assert.deepEqual(await pick('{"name":null,"list":null,"in":null}'), {});
@@ -51,6 +53,7 @@ test('what is no JSON or has another type is refused by name', async () => {
     ['{"list":"a"}', /"list" is not a list/],
     ['{"list":[{}]}', /"list" is not a string/],
     ['{"in":{"name":[]}}', /"in.name" is not a string/],
+    ['{"under":{"a/b":1}}', /"under.a\/b" is not a string/],
     ['{"paths":[]}', /"paths" is not an object/],
     ['{"size":"1"}', /"size" is not a number/],
   ];

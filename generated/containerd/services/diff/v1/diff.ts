@@ -7,8 +7,25 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
+import { Any } from "../../../../google/protobuf/any.js";
 import { Descriptor } from "../../../types/descriptor.js";
 import { Mount } from "../../../types/mount.js";
+
+export interface ApplyRequest {
+  diff: Descriptor | undefined;
+  mounts: Mount[];
+  payloads: { [key: string]: Any };
+  sync_fs: boolean;
+}
+
+export interface ApplyRequest_PayloadsEntry {
+  key: string;
+  value: Any | undefined;
+}
+
+export interface ApplyResponse {
+  applied: Descriptor | undefined;
+}
 
 export interface DiffRequest {
   left: Mount[];
@@ -26,6 +43,271 @@ export interface DiffRequest_LabelsEntry {
 export interface DiffResponse {
   diff: Descriptor | undefined;
 }
+
+function createBaseApplyRequest(): ApplyRequest {
+  return { diff: undefined, mounts: [], payloads: {}, sync_fs: false };
+}
+
+export const ApplyRequest: MessageFns<ApplyRequest> = {
+  encode(message: ApplyRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.diff !== undefined) {
+      Descriptor.encode(message.diff, writer.uint32(10).fork()).join();
+    }
+    for (const v of message.mounts) {
+      Mount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    globalThis.Object.entries(message.payloads).forEach(([key, value]: [string, Any]) => {
+      ApplyRequest_PayloadsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    if (message.sync_fs !== false) {
+      writer.uint32(32).bool(message.sync_fs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.diff = Descriptor.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.mounts.push(Mount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            const entry3 = ApplyRequest_PayloadsEntry.decode(reader, reader.uint32());
+            if (entry3.value !== undefined) {
+              message.payloads[entry3.key] = entry3.value;
+            }
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.sync_fs = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplyRequest {
+    return {
+      diff: isSet(object.diff) ? Descriptor.fromJSON(object.diff) : undefined,
+      mounts: globalThis.Array.isArray(object?.mounts) ? object.mounts.map((e: any) => Mount.fromJSON(e)) : [],
+      payloads: isObject(object.payloads)
+        ? (globalThis.Object.entries(object.payloads) as [string, any][]).reduce(
+          (acc: { [key: string]: Any }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: Any.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      sync_fs: isSet(object.syncFs)
+        ? globalThis.Boolean(object.syncFs)
+        : isSet(object.sync_fs)
+        ? globalThis.Boolean(object.sync_fs)
+        : false,
+    };
+  },
+
+  create(base?: DeepPartial<ApplyRequest>): ApplyRequest {
+    return ApplyRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyRequest>): ApplyRequest {
+    const message = createBaseApplyRequest();
+    message.diff = (object.diff !== undefined && object.diff !== null)
+      ? Descriptor.fromPartial(object.diff)
+      : undefined;
+    message.mounts = object.mounts?.map((e) => Mount.fromPartial(e)) || [];
+    message.payloads = (globalThis.Object.entries(object.payloads ?? {}) as [string, Any][]).reduce(
+      (acc: { [key: string]: Any }, [key, value]: [string, Any]) => {
+        if (value !== undefined) {
+          acc[key] = Any.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.sync_fs = object.sync_fs ?? false;
+    return message;
+  },
+};
+
+function createBaseApplyRequest_PayloadsEntry(): ApplyRequest_PayloadsEntry {
+  return { key: "", value: undefined };
+}
+
+export const ApplyRequest_PayloadsEntry: MessageFns<ApplyRequest_PayloadsEntry> = {
+  encode(message: ApplyRequest_PayloadsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Any.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyRequest_PayloadsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyRequest_PayloadsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = Any.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplyRequest_PayloadsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? Any.fromJSON(object.value) : undefined,
+    };
+  },
+
+  create(base?: DeepPartial<ApplyRequest_PayloadsEntry>): ApplyRequest_PayloadsEntry {
+    return ApplyRequest_PayloadsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyRequest_PayloadsEntry>): ApplyRequest_PayloadsEntry {
+    const message = createBaseApplyRequest_PayloadsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null) ? Any.fromPartial(object.value) : undefined;
+    return message;
+  },
+};
+
+function createBaseApplyResponse(): ApplyResponse {
+  return { applied: undefined };
+}
+
+export const ApplyResponse: MessageFns<ApplyResponse> = {
+  encode(message: ApplyResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.applied !== undefined) {
+      Descriptor.encode(message.applied, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.applied = Descriptor.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplyResponse {
+    return { applied: isSet(object.applied) ? Descriptor.fromJSON(object.applied) : undefined };
+  },
+
+  create(base?: DeepPartial<ApplyResponse>): ApplyResponse {
+    return ApplyResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyResponse>): ApplyResponse {
+    const message = createBaseApplyResponse();
+    message.applied = (object.applied !== undefined && object.applied !== null)
+      ? Descriptor.fromPartial(object.applied)
+      : undefined;
+    return message;
+  },
+};
 
 function createBaseDiffRequest(): DiffRequest {
   return { left: [], right: [], media_type: "", ref: "", labels: {} };
@@ -308,6 +590,14 @@ export const DiffDefinition = {
   name: "Diff",
   fullName: "containerd.services.diff.v1.Diff",
   methods: {
+    apply: {
+      name: "Apply",
+      requestType: ApplyRequest as typeof ApplyRequest,
+      requestStream: false,
+      responseType: ApplyResponse as typeof ApplyResponse,
+      responseStream: false,
+      options: {},
+    },
     diff: {
       name: "Diff",
       requestType: DiffRequest as typeof DiffRequest,
@@ -320,10 +610,12 @@ export const DiffDefinition = {
 } as const;
 
 export interface DiffServiceImplementation<CallContextExt = {}> {
+  apply(request: ApplyRequest, context: CallContext & CallContextExt): Promise<DeepPartial<ApplyResponse>>;
   diff(request: DiffRequest, context: CallContext & CallContextExt): Promise<DeepPartial<DiffResponse>>;
 }
 
 export interface DiffClient<CallOptionsExt = {}> {
+  apply(request: DeepPartial<ApplyRequest>, options?: CallOptions & CallOptionsExt): Promise<ApplyResponse>;
   diff(request: DeepPartial<DiffRequest>, options?: CallOptions & CallOptionsExt): Promise<DiffResponse>;
 }
 

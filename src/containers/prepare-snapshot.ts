@@ -1,0 +1,36 @@
+import { isCode } from '../base/errors.js';
+import type { SnapshotMount } from '../containerd/containerd.js';
+import type { Steps } from '../operation/steps.js';
+import { remapLabels } from '../spec/user-namespace.js';
+import { podUserNamespace } from '../state/pod-view.js';
+import type { ContainerDeps } from './deps.js';
+import type { Subject } from './spec-input.js';
+
+/**
+ * The writable layer. It is made writable even for a read-only rootfs: the runtime adds mount points first. When what
+ * runs beside it fails it is not cancelled: containerd might go on and make it after the undo.
+ */
+export async function prepareSnapshot(
+  deps: ContainerDeps,
+  steps: Steps,
+  { id, pod, image, handler }: Subject,
+): Promise<SnapshotMount[]> {
+  const snapshots = deps.containerd.snapshots(handler.snapshotter);
+  const labels = remapLabels(podUserNamespace(pod.config));
+  const prepare = (): Promise<SnapshotMount[]> => snapshots.prepare(id, image.chainId, labels, { lease: pod.id });
+  const undo = (): Promise<void> => snapshots.remove(id);
+  const mounts = await steps.step('prepare snapshot', () => unlessNotFound(prepare), undo);
+  if (mounts) return mounts;
+  // The image was pulled for another snapshotter, or its snapshots have gone.
+  await deps.unpackImage(steps, image, handler.snapshotter);
+  return steps.step('prepare snapshot', prepare, undo);
+}
+
+async function unlessNotFound<T>(work: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (isCode(thrown, 'NOT_FOUND')) return undefined;
+    throw thrown;
+  }
+}

@@ -1,0 +1,96 @@
+import { randomBytes } from 'node:crypto';
+import { CriError, isCode } from '../base/errors.js';
+import type { Containerd, Labels, SnapshotMount } from '../containerd/containerd.js';
+import type { Steps } from '../operation/steps.js';
+import type { ImageLayer } from '../state/image-layers.js';
+import { isUnpacked } from './unpacked.js';
+
+/** As often as containerd: what has the chain id may go between a look and the next. */
+const PREPARE_TRIES = 3;
+
+export interface LayerTarget {
+  readonly snapshotter: string;
+  /** The chain id of the layer below; "" for the lowest one. */
+  readonly parent: string;
+  readonly labels: Labels;
+  readonly lease: string;
+  readonly limitMs: number;
+  readonly waitingOn: () => string;
+}
+
+/**
+ * Makes the snapshot of one layer, unless it is there: a writable one, the layer unpacked into it, and committed under
+ * its chain id (containerd's core/unpack does the same). NOT_FOUND: containerd has not got the layer's blob.
+ */
+export async function unpackLayer(
+  containerd: Pick<Containerd, 'snapshots' | 'content' | 'diff'>,
+  steps: Steps,
+  { blob, diffId, chainId }: ImageLayer,
+  { snapshotter, parent, labels, lease, limitMs, waitingOn }: LayerTarget,
+): Promise<void> {
+  const snapshots = containerd.snapshots(snapshotter);
+  const key = `extract-${Date.now()}-${randomBytes(6).toString('base64url')} ${chainId}`;
+  const mounts = await steps.step(
+    'prepare layer',
+    (signal) =>
+      unlessThere(
+        () => snapshots.prepare(key, parent, labels, { signal, lease }),
+        () => isUnpacked({ containerd }, { chainId }, snapshotter, { signal }),
+      ),
+    () => snapshots.remove(key),
+    { waitingOn },
+  );
+  if (!mounts) return;
+  if (!isStaged(mounts)) {
+    await steps.step(
+      'extract layer',
+      async (signal) => {
+        const { digest } = blob;
+        await containerd.content.info(digest, { signal }).catch((thrown: unknown) => {
+          throw isCode(thrown, 'NOT_FOUND') ? gone(digest, snapshotter) : thrown;
+        });
+        const applied = await containerd.diff.apply({ layer: blob, mounts }, { signal, lease, timeoutMs: limitMs });
+        if (applied === diffId) return;
+        throw new CriError('DATA_LOSS', `layer ${digest} holds ${applied}, and the image's config says ${diffId}`);
+      },
+      undefined,
+      { waitingOn, timeoutMs: limitMs },
+    );
+  }
+  await steps.step(
+    'commit layer',
+    (signal) =>
+      snapshots.commit(chainId, key, labels, { signal, lease }).catch((thrown: unknown) => {
+        // A pull may have committed it meanwhile.
+        if (!isCode(thrown, 'ALREADY_EXISTS')) throw thrown;
+        return snapshots.remove(key, { signal });
+      }),
+    undefined,
+    { waitingOn },
+  );
+}
+
+/** What `prepare` returns; undefined where it says ALREADY_EXISTS, for a snapshotter that knows whose layer it is. */
+async function unlessThere(
+  prepare: () => Promise<SnapshotMount[]>,
+  isThere: () => Promise<boolean>,
+): Promise<SnapshotMount[] | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await prepare();
+    } catch (thrown) {
+      if (!isCode(thrown, 'ALREADY_EXISTS')) throw thrown;
+      if (await isThere()) return undefined;
+      if (attempt === PREPARE_TRIES) throw thrown;
+    }
+  }
+}
+
+/** A snapshotter that has a layer's files from elsewhere returns a read-only mount: there is nothing to unpack. */
+const isStaged = (mounts: readonly SnapshotMount[]): boolean => mounts.at(-1)?.options.includes('ro') ?? false;
+
+const gone = (digest: string, snapshotter: string): CriError =>
+  new CriError(
+    'NOT_FOUND',
+    `layer ${digest} is neither in the snapshotter "${snapshotter}" nor in containerd's content store: pull the image again`,
+  );

@@ -1,0 +1,145 @@
+import { CriError, doing, isCode } from '../base/errors.js';
+import { logOf, type Logger } from '../base/log.js';
+import type { Config } from '../config/schema.js';
+import type { Containerd } from '../containerd/containerd.js';
+import type { Operations } from '../operation/operation.js';
+import type { Steps } from '../operation/steps.js';
+import { readLayers, type ImageLayer } from '../state/image-layers.js';
+import type { LocalImage } from '../state/images.js';
+import { leasePull, releaseBesideAnswer } from './pull-lease.js';
+import { snapshotLabels, type LayersOf } from './snapshot-labels.js';
+import { unpackLayer } from './unpack-layer.js';
+import { isUnpacked } from './unpacked.js';
+
+/** Of one image: an unpacking that its callers gave up goes on. */
+const LIMIT_MS = 30 * 60_000;
+
+/**
+ * Unpacks images that containerd has, for a snapshotter that has not got them: one that the pull was not for, or one that
+ * has lost its snapshots.
+ */
+export interface Unpacking {
+  /**
+   * Unpacks the image unless that is done; an equal unpacking that runs is joined, and goes on when `signal` aborts.
+   * NOT_FOUND: containerd has neither the snapshot nor the blob of a layer, so that the image must be pulled again.
+   */
+  ensure(image: LocalImage, snapshotter: string, signal: AbortSignal): Promise<void>;
+  /** The same as a step of another operation. */
+  step(steps: Steps, image: LocalImage, snapshotter: string): Promise<void>;
+  /**
+   * The snapshotters that the image could not be unpacked for, since layers are missing. Such an image is not present:
+   * otherwise a kubelet would never pull it again.
+   */
+  missingFor(id: string): readonly string[];
+  /** Notes that it is unpacked for the snapshotter, by a pull. */
+  isThere(id: string, snapshotter: string): void;
+  /** Forgets what was missing of an image that is removed. */
+  forget(id: string): void;
+}
+
+export function createUnpacking(deps: {
+  readonly containerd: Containerd;
+  readonly config: Config;
+  readonly operations: Operations;
+  readonly log: Logger;
+}): Unpacking {
+  const missing = new Map<string, Set<string>>();
+  /** By image and snapshotter: `layer 2 of 7`. */
+  const progress = new Map<string, string>();
+
+  const note = (id: string, snapshotter: string, isMissing: boolean): void => {
+    const others = [...(missing.get(id) ?? [])].filter((other) => other !== snapshotter);
+    const all = isMissing ? [...others, snapshotter] : others;
+    if (all.length > 0) missing.set(id, new Set(all));
+    else missing.delete(id);
+  };
+
+  const ensure = async (image: LocalImage, snapshotter: string, signal: AbortSignal): Promise<void> => {
+    if (await isUnpacked(deps, image, snapshotter, { signal })) return note(image.id, snapshotter, false);
+    const name = nameOf(image);
+    const key = keyOf(image, snapshotter);
+    await deps.operations.run({
+      kind: 'unpack image',
+      subject: name,
+      // A removal of the image waits, or runs first.
+      key: `image:${image.id}`,
+      fingerprint: snapshotter,
+      caller: { signal },
+      limitMs: LIMIT_MS,
+      work: async (steps) => {
+        try {
+          await doing(`image "${name}"`, () =>
+            unpack(deps, steps, image, snapshotter, (layer) => progress.set(key, layer)),
+          );
+          note(image.id, snapshotter, false);
+        } catch (thrown) {
+          if (isCode(thrown, 'NOT_FOUND')) note(image.id, snapshotter, true);
+          throw thrown;
+        } finally {
+          progress.delete(key);
+        }
+      },
+    });
+  };
+
+  return {
+    ensure,
+    step: (steps, image, snapshotter) =>
+      steps.step('unpack image', (signal) => ensure(image, snapshotter, signal), undefined, {
+        timeoutMs: LIMIT_MS,
+        waitingOn: () => [progress.get(keyOf(image, snapshotter)), nameOf(image)].filter(Boolean).join(' of '),
+      }),
+    missingFor: (id) => [...(missing.get(id) ?? [])],
+    isThere: (id, snapshotter) => note(id, snapshotter, false),
+    forget: (id) => void missing.delete(id),
+  };
+}
+
+const nameOf = ({ references, id }: LocalImage): string => references[0] ?? id;
+const keyOf = ({ id }: LocalImage, snapshotter: string): string => `${snapshotter} ${id}`;
+
+type UnpackDeps = Parameters<typeof createUnpacking>[0];
+
+async function unpack(
+  deps: UnpackDeps,
+  steps: Steps,
+  image: LocalImage,
+  snapshotter: string,
+  onLayer: (layer: string) => void,
+): Promise<void> {
+  const { containerd } = deps;
+  const startedMs = Date.now();
+  // It may have waited for another operation on the image.
+  if (await steps.step('look up snapshot', (signal) => isUnpacked(deps, image, snapshotter, { signal }))) return;
+  const lease = await leasePull(containerd, steps, LIMIT_MS);
+  const layers = await steps.step('read manifest', (signal) => layersOf(containerd, image, signal));
+  for (const [index, layer] of layers.entries()) {
+    const place = `layer ${index + 1} of ${layers.length}`;
+    onLayer(place);
+    const labels = snapshotLabels(layers, index, labelledImage(deps.config, image));
+    const target = { snapshotter, parent: layers[index - 1]?.chainId ?? '', labels, lease, limitMs: LIMIT_MS };
+    await unpackLayer(containerd, steps, layer, { ...target, waitingOn: () => `${place} (${layer.blob.digest})` });
+  }
+  // What containerd keeps the snapshots by, once the lease has gone.
+  const reference = { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: image.chainId };
+  await steps.step('label config', (signal) => containerd.content.label(image.id, reference, { signal }));
+  releaseBesideAnswer(deps, lease, image.id);
+  const took = { durationMs: Date.now() - startedMs, layers: layers.length };
+  logOf(deps.log).info({ image: nameOf(image), id: image.id, snapshotter, ...took }, 'image unpacked');
+}
+
+async function layersOf(
+  { content }: Containerd,
+  { target, config }: LocalImage,
+  signal: AbortSignal,
+): Promise<ImageLayer[]> {
+  try {
+    return await readLayers(content, { manifest: target, diffIds: config.rootfs?.diff_ids ?? [] }, signal);
+  } catch (thrown) {
+    if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+    throw new CriError('NOT_FOUND', `manifest ${target} is not in containerd's content store: pull the image again`);
+  }
+}
+
+const labelledImage = ({ images }: Config, image: LocalImage): LayersOf | undefined =>
+  images.disable_snapshot_annotations ? undefined : { reference: nameOf(image), manifest: image.target };

@@ -1,0 +1,79 @@
+import { createHash } from 'node:crypto';
+import { CriError } from '../base/errors.js';
+import type { Content, Descriptor } from '../containerd/containerd.js';
+import { pickJson } from './json-shape.js';
+
+/** One layer of an image. */
+export interface ImageLayer {
+  /** Its blob; of its annotations those that a snapshotter reads. */
+  readonly blob: Descriptor;
+  /** The digest of its tar. */
+  readonly diffId: string;
+  /** The name of the snapshot of this layer and all below it. */
+  readonly chainId: string;
+}
+
+/** Each layer's chain id is the digest of the one below it and its own diff id (OCI image-spec, config.md). */
+export function chainIdsOf(diffIds: readonly string[]): string[] {
+  const chainIds: string[] = [];
+  for (const diffId of diffIds) {
+    const below = chainIds.at(-1);
+    chainIds.push(below === undefined ? diffId : digestOf(`${below} ${diffId}`));
+  }
+  return chainIds;
+}
+
+const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
+
+/** The annotations of a layer that containerd hands to the snapshotter as labels. */
+const FOR_SNAPSHOTTERS = 'containerd.io/snapshot';
+const MANIFEST_SHAPE = {
+  fields: {
+    layers: {
+      each: {
+        fields: { mediaType: 'text', digest: 'text', size: 'number', annotations: { under: FOR_SNAPSHOTTERS } },
+      },
+    },
+  },
+} as const;
+/** Registries refuse manifests above 4 MiB. */
+const MANIFEST_BOUNDS = { maxBytes: 8 << 20, maxKeptBytes: 4 << 20 };
+const MANIFEST_TIMEOUT_MS = 60_000;
+const LAYER =
+  /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar|erofs\.layer\.v1)/;
+
+/**
+ * The layers of a manifest, lowest first. NOT_FOUND: containerd has not got the manifest; DATA_LOSS: they are not as
+ * many as the config's diff ids.
+ */
+export async function readLayers(
+  content: Pick<Content, 'stream'>,
+  image: { readonly manifest: string; readonly diffIds: readonly string[] },
+  signal: AbortSignal,
+): Promise<ImageLayer[]> {
+  const { manifest, diffIds } = image;
+  const chunks = content.stream(manifest, { signal, timeoutMs: MANIFEST_TIMEOUT_MS });
+  const { value } = await pickJson(chunks, MANIFEST_SHAPE, MANIFEST_BOUNDS);
+  const { layers = [] } = value as { layers?: readonly ManifestLayer[] };
+  const blobs = layers.filter(({ mediaType = '' }) => LAYER.test(mediaType)).map(descriptorOf);
+  if (blobs.length !== diffIds.length) {
+    const problem = `manifest ${manifest} has ${blobs.length} layers, its config ${diffIds.length} diff ids`;
+    throw new CriError('DATA_LOSS', problem);
+  }
+  const chainIds = chainIdsOf(diffIds);
+  return blobs.map((blob, index) => ({ blob, diffId: diffIds[index] ?? '', chainId: chainIds[index] ?? '' }));
+}
+
+interface ManifestLayer {
+  readonly mediaType?: string;
+  readonly digest?: string;
+  readonly size?: number;
+  readonly annotations?: Readonly<Record<string, string>>;
+}
+
+const descriptorOf = ({ mediaType = '', digest = '', size = 0, annotations = {} }: ManifestLayer): Descriptor => ({
+  media_type: mediaType,
+  digest,
+  size: BigInt(Number.isSafeInteger(size) ? size : 0),
+  annotations,
+});
