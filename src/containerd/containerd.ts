@@ -220,8 +220,6 @@ export interface Leases {
 export interface RegistryAuth {
   readonly username?: string | undefined;
   readonly password?: string | undefined;
-  /** Sent as a bearer token as it is. */
-  readonly registryToken?: string | undefined;
   readonly identityToken?: string | undefined;
 }
 

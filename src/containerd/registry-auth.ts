@@ -37,7 +37,7 @@ function responseOf(auth: RegistryAuth | undefined): Partial<AuthResponse> {
 
 /** Every form in which `auth` may show up in a message. */
 export function secretsOf(auth: RegistryAuth | undefined): string[] {
-  const plain = [auth?.password, auth?.identityToken, auth?.registryToken].filter((secret) => secret !== undefined);
+  const plain = [auth?.password, auth?.identityToken].filter((secret) => secret !== undefined);
   const basic = Buffer.from(`${auth?.username ?? ''}:${auth?.password ?? ''}`).toString('base64');
   return [...plain, ...plain.map(encodeURIComponent), ...(auth?.password ? [basic] : [])];
 }

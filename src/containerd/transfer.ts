@@ -13,7 +13,6 @@ import type { Any, CallOptions, Leases, PullRequest, Transfer } from './containe
 import { hostPlatform } from './platform.js';
 import { pullError } from './pull-errors.js';
 import { answerAuth } from './registry-auth.js';
-import { registryTokenHeaders } from './registry-token.js';
 import { openStream, type WireStream } from './wire-stream.js';
 
 /** The lease of a pull that outlives its client: containerd lets it go after this. */
@@ -59,7 +58,6 @@ async function pullUnder(
     return opened;
   };
   try {
-    const headers = { ...request.headers, ...(await registryTokenHeaders(request, secrets)) };
     const progress = await stream(`progress-${id}`);
     const reading = readProgress(progress, request.onProgress, log);
     if (request.credentials) {
@@ -68,7 +66,7 @@ async function pullUnder(
     }
     await client.transfer(
       {
-        source: wireAny(source(request, headers, request.credentials ? `auth-${id}` : '')),
+        source: wireAny(source(request, request.credentials ? `auth-${id}` : '')),
         destination: wireAny(destination(request)),
         options: { progress_stream: `progress-${id}` },
       },
@@ -80,10 +78,10 @@ async function pullUnder(
   }
 }
 
-function source(request: PullRequest, headers: Record<string, string>, authStream: string): Any {
+function source(request: PullRequest, authStream: string): Any {
   const registry = OCIRegistry.fromPartial({
     reference: request.reference,
-    resolver: { auth_stream: authStream, headers, host_dir: request.hostDir },
+    resolver: { auth_stream: authStream, headers: request.headers, host_dir: request.hostDir },
   });
   return anyOf('containerd.types.transfer.OCIRegistry', OCIRegistry.encode(registry).finish());
 }

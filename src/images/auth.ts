@@ -3,25 +3,31 @@ import { AuthConfig } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import type { ImagesConfig } from '../config/schema.js';
 import type { RegistryAuth } from '../containerd/containerd.js';
+import { hostOf } from './registry-hosts.js';
 
-/** Answers a host's question for credentials; undefined: none for that host. */
-export type Credentials = (host: string) => RegistryAuth | undefined;
+/**
+ * Answers a host's question for credentials; undefined: none for that host. `hosts`: the registry of the reference and
+ * its mirrors.
+ */
+export type Credentials = (host: string, hosts: readonly string[]) => RegistryAuth | undefined;
 
 /**
  * The credentials of a pull: the request's, else the configuration's for the host that asks. The request's are for the
- * registry that `server_address` names, else for the reference's own: a mirror, a manifest or a redirect that leads
- * elsewhere gets none (CVE-2020-15157). Undefined when there are none at all; INVALID_ARGUMENT without the value when
- * they make no sense.
+ * registry that `server_address` names, else for the reference's own and the mirrors that the node's `hosts.toml` names
+ * for it, as in containerd's CRI plugin. A host that only a manifest or a redirect names gets none (CVE-2020-15157).
+ * Undefined when there are none at all; INVALID_ARGUMENT without the value when they make no sense.
  */
 export function credentialsFor(
-  reference: { readonly domain: string },
   auth: AuthConfig | undefined,
   registry: Pick<ImagesConfig['registry'], 'configs' | 'auths'>,
 ): Credentials | undefined {
   const requested = auth && registryAuthOf(auth, 'auth');
   if (auth && requested) {
-    const owner = hostOf(auth.server_address || reference.domain);
-    return (host) => (hostOf(host) === owner ? requested : undefined);
+    const isFor = (host: string, owner: string): boolean => hostOf(owner) === hostOf(host);
+    return (host, hosts) => {
+      const owners = auth.server_address === '' ? hosts : [auth.server_address];
+      return owners.some((owner) => isFor(host, owner)) ? requested : undefined;
+    };
   }
   const configured = configuredAuth(registry);
   return configured.size === 0 ? undefined : (host) => configured.get(hostOf(host));
@@ -53,8 +59,15 @@ function registryAuthOf(auth: Omit<AuthConfig, 'server_address'>, field: string)
   if (auth.username !== '') return { username: auth.username, password: auth.password };
   if (auth.identity_token !== '') return { identityToken: auth.identity_token };
   if (auth.auth !== '') return decoded(auth.auth, `${field}.auth`);
-  return auth.registry_token === '' ? undefined : { registryToken: auth.registry_token };
+  if (auth.registry_token !== '') throw invalidArgument(`${field}.registry_token`, NO_TOKENS);
+  return undefined;
 }
+
+/**
+ * containerd's transfer service takes a bearer token only as a header of all its requests, so that every host would get
+ * it that a manifest names (`urls`).
+ */
+const NO_TOKENS = 'not supported, give a user name and password or an identity token';
 
 /** base64 of `user:password`, as in Docker's config.json; some writers pad the text with zero bytes. */
 function decoded(auth: string, field: string): RegistryAuth {
@@ -65,14 +78,3 @@ function decoded(auth: string, field: string): RegistryAuth {
   }
   return { username: text.slice(0, colon), password: text.slice(colon + 1) };
 }
-
-/** The host of `https://host:port/path` or of `host:port`. Docker Hub goes by several names. */
-function hostOf(address: string): string {
-  const host = address
-    .replace(/^[a-z]+:\/\//i, '')
-    .replace(/[/?#].*$/, '')
-    .toLowerCase();
-  return DOCKER_HUB.includes(host) ? 'docker.io' : host;
-}
-
-const DOCKER_HUB: readonly string[] = ['docker.io', 'index.docker.io', 'registry-1.docker.io'];

@@ -11,9 +11,9 @@ import type { ImageReference } from '../state/image-reference.js';
 import type { LocalImage } from '../state/images.js';
 import { credentialsFor, fingerprintOf, type Credentials } from './auth.js';
 import type { ImageDeps } from './deps.js';
-import { hostDirOf } from './host-dir.js';
 import { leasePull, releaseBesideAnswer } from './pull-lease.js';
 import { watchPull, type PullWatch } from './pull-watch.js';
+import { registryHosts } from './registry-hosts.js';
 import { isUnpacked } from './unpacked.js';
 
 /** A pull that gets on may take its time; one that does not is ended by the progress timeout. */
@@ -34,7 +34,7 @@ export interface Pull {
  */
 export function pull(deps: ImageDeps, wanted: Pull, caller: Caller): Promise<LocalImage> {
   const name = wanted.reference.text;
-  const credentials = credentialsFor(wanted.reference, wanted.auth, deps.config.images.registry);
+  const credentials = credentialsFor(wanted.auth, deps.config.images.registry);
   return deps.operations.run({
     kind: 'pull image',
     subject: name,
@@ -136,12 +136,14 @@ async function readRecord(
 
 async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, signal: AbortSignal): Promise<void> {
   const { registry } = deps.config.images;
+  const { hostDir, hosts } = await registryHosts(registry.config_path, fetching.reference.domain);
+  const { credentials } = fetching;
   try {
     await deps.containerd.transfer.pull(
       {
         reference: fetching.name,
-        credentials: fetching.credentials,
-        hostDir: await hostDirOf(registry.config_path, fetching.reference.domain),
+        credentials: credentials && ((host) => credentials(host, hosts)),
+        hostDir,
         headers: Object.fromEntries(Object.entries(registry.headers).map(([key, values]) => [key, values.join(', ')])),
         snapshotter: fetching.snapshotter,
         labels: imageLabels(deps.config.images, fetching.name),

@@ -72,10 +72,11 @@ test('a pull never joins one with other credentials', async () => {
   );
 });
 
-test('CVE-2020-15157: credentials go only to the registry that they are for', async (t) => {
+test('credentials open the mirrors of the registry, but not where server_address names another', async (t) => {
   const mirror = await startRegistry();
   t.after(mirror.close);
-  tiny.put('private', tinyImage());
+  const image = tinyImage();
+  mirror.put('private', image);
   tiny.guard = demand('jo', 'correct-horse');
   mirror.guard = demand('jo', 'correct-horse');
   const hosts = `server = "http://${tiny.host}"\n[host."http://${mirror.host}"]\ncapabilities = ["pull", "resolve"]\n`;
@@ -84,13 +85,37 @@ test('CVE-2020-15157: credentials go only to the registry that they are for', as
   images.deps.config.images.registry.config_path = certs.path;
   t.after(() => (images.deps.config.images.registry.config_path = ''));
 
-  await images.pull(app('private'), { auth: { username: 'jo', password: 'correct-horse' } });
+  const auth = { username: 'jo', password: 'correct-horse' };
+  for (const address of ['https://registry.invalid', `http://${tiny.host}`]) {
+    const answer = await failure(images.pull(app('private'), { auth: { ...auth, server_address: address } }));
+    assert.match(answer, /^(UNAUTHENTICATED|NOT_FOUND) /);
+  }
   assert.ok(mirror.requests.length > 0);
   assert.deepEqual([[...mirror.authorizations], [...tiny.authorizations]], [[], [basic]]);
 
-  const elsewhere = { username: 'jo', password: 'other-horse', server_address: 'https://registry.invalid' };
-  assert.match(await failure(images.pull(app('private'), { auth: elsewhere })), /^UNAUTHENTICATED /);
-  assert.deepEqual([[...mirror.authorizations], [...tiny.authorizations]], [[], [basic]]);
+  tiny.guard = () => assert.fail('the mirror has it');
+  assert.equal(await images.pull(app('private'), { auth }), image.config.digest);
+  assert.deepEqual([...mirror.authorizations], [basic]);
+});
+
+test('CVE-2020-15157: a host that only a manifest names gets no credentials, and registry tokens are refused', async (t) => {
+  const foreign = await startRegistry();
+  t.after(foreign.close);
+  foreign.guard = demand('jo', 'correct-horse');
+  const image = tinyImage({ urls: [`http://${foreign.host}/v2/team/app/blobs/x`] });
+  tiny.put('foreign', image);
+  const token = await failure(images.pull(app('foreign'), { auth: { registry_token: 'bearer-token' } }));
+  assert.match(token, /^INVALID_ARGUMENT auth\.registry_token: (?!.*bearer-token)/);
+  assert.deepEqual([tiny.requests, foreign.requests], [[], []]);
+
+  tiny.guard = demand('jo', 'correct-horse');
+  const answer = await failure(images.pull(app('foreign'), { auth: { username: 'jo', password: 'correct-horse' } }));
+  assert.match(answer, /^UNAUTHENTICATED /);
+  assert.deepEqual([foreign.requests.length > 0, [...foreign.authorizations]], [true, []]);
+
+  foreign.guard = () => false;
+  await images.pull(app('foreign'), { auth: { username: 'jo', password: 'correct-horse' } });
+  assert.deepEqual([[...tiny.authorizations], [...foreign.authorizations]], [[basic], []]);
 });
 
 test('a registry that stops in the middle of a layer ends the pull, which names the layer', async () => {

@@ -22,6 +22,8 @@ export interface TinyOptions {
   readonly execution?: Readonly<Record<string, unknown>>;
   /** Of the manifest. */
   readonly annotations?: Readonly<Record<string, string>>;
+  /** Where else its layer is to be had. */
+  readonly urls?: readonly string[];
   /** Instead of a file that is random. */
   readonly file?: { readonly name: string; readonly content: string };
 }
@@ -41,7 +43,7 @@ export function tinyImage(options: TinyOptions = {}): TinyImage {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
     config: descriptorOf(config),
-    layers: [descriptorOf(layer)],
+    layers: [{ ...descriptorOf(layer), ...(options.urls && { urls: options.urls }) }],
     annotations: options.annotations ?? {},
   });
   return { layer, config, manifest };
