@@ -11,7 +11,7 @@ const HANDLER_ANNOTATION = 'io.containerd.cri.runtime-handler';
  * Pulls and unpacks an image (CRI PullImage) and answers its id, the digest of its config. Equal pulls are one.
  * INVALID_ARGUMENT: the reference, the credentials or the runtime handler; NOT_FOUND: the registry has no such image,
  * or not for this platform; UNAUTHENTICATED, PERMISSION_DENIED: it refuses; UNAVAILABLE: it cannot be reached, or
- * nothing came for `image_pull_progress_timeout`; FAILED_PRECONDITION: containerd does not unpack for the snapshotter.
+ * nothing came for `image_pull_progress_timeout`.
  */
 export const pullImage =
   (deps: ImageDeps) =>

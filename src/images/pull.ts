@@ -14,7 +14,6 @@ import type { ImageDeps } from './deps.js';
 import { leasePull, releaseBesideAnswer } from './pull-lease.js';
 import { watchPull, type PullWatch } from './pull-watch.js';
 import { registryHosts } from './registry-hosts.js';
-import { isUnpacked } from './unpacked.js';
 
 /** A pull that gets on may take its time; one that does not is ended by the progress timeout. */
 const LIMIT_MS = 24 * 60 * 60_000;
@@ -59,18 +58,14 @@ async function run(
   const lacking = deps.unpacking.missingFor(deps.images.entry(name)?.content.id ?? '');
   const unpackFor = lacking.length === 0 ? snapshotter : undefined;
   await fetchImage(deps, steps, { name, reference, snapshotter: unpackFor, credentials, lease }, undo);
-  const { target, id, chainId } = await readRecord(deps, steps, name);
+  const { target, id } = await readRecord(deps, steps, name);
   const digest = `${reference.repository}@${reference.digest ?? target.digest}`;
   const others = [id, digest].filter((other) => other !== name);
-  if (unpackFor === undefined) await unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]);
   await Promise.all([
-    steps.step('check snapshot', async (signal) => {
-      if (!(await isUnpacked(deps, { chainId }, snapshotter, { signal }))) throw notUnpacked(name, snapshotter);
-    }),
+    unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]),
     ...others.map((other) => nameImage(deps, steps, { name: other, target, like: name })),
   ]);
   const image = imageOf(deps, id, name);
-  deps.unpacking.isThere(id, snapshotter);
   releaseBesideAnswer(deps, lease, id);
   const took = { durationMs: Math.round(performance.now() - startedMs), sizeBytes: image.sizeBytes.toString() };
   logOf(deps.log).info({ image: name, id, snapshotter, ...took }, 'image pulled');
@@ -83,6 +78,7 @@ function imageOf(deps: ImageDeps, id: string, name: string): LocalImage {
   throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
 }
 
+/** There is nothing left to unpack unless containerd only fetches for one of the snapshotters. */
 async function unpackFetched(
   deps: ImageDeps,
   steps: Steps,
@@ -138,35 +134,31 @@ async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, s
   const { registry } = deps.config.images;
   const { hostDir, hosts } = await registryHosts(registry.config_path, fetching.reference.domain);
   const { credentials } = fetching;
+  const request = {
+    reference: fetching.name,
+    credentials: credentials && ((host: string) => credentials(host, hosts)),
+    hostDir,
+    headers: Object.fromEntries(Object.entries(registry.headers).map(([key, values]) => [key, values.join(', ')])),
+    labels: imageLabels(deps.config.images, fetching.name),
+    onProgress: watch.onProgress,
+  };
+  const options = { signal: AbortSignal.any([signal, watch.begin()]), lease: fetching.lease };
+  const pullFor = (snapshotter: string | undefined): Promise<void> =>
+    deps.containerd.transfer.pull({ ...request, snapshotter }, options);
   try {
-    await deps.containerd.transfer.pull(
-      {
-        reference: fetching.name,
-        credentials: credentials && ((host) => credentials(host, hosts)),
-        hostDir,
-        headers: Object.fromEntries(Object.entries(registry.headers).map(([key, values]) => [key, values.join(', ')])),
-        snapshotter: fetching.snapshotter,
-        labels: imageLabels(deps.config.images, fetching.name),
-        onProgress: watch.onProgress,
-      },
-      { signal: AbortSignal.any([signal, watch.begin()]), lease: fetching.lease },
-    );
+    await pullFor(fetching.snapshotter).catch((thrown: unknown) => {
+      if (!NOT_UNPACKING.test(CriError.from(thrown).message)) throw thrown;
+      return pullFor(undefined);
+    });
   } catch (thrown) {
-    const error = watch.stalled() ?? CriError.from(thrown);
-    throw NOT_UNPACKING.test(error.message) ? notUnpacked(fetching.name, fetching.snapshotter ?? '') : error;
+    throw watch.stalled() ?? CriError.from(thrown);
   } finally {
     watch.end();
   }
 }
 
-/** containerd's answer when it knows none of the wanted snapshotters; it passes over one of several in silence. */
+/** containerd's answer, before it fetches a layer, when `unpack_config` has none of the wanted snapshotters. */
 const NOT_UNPACKING = /no unpack platforms defined/;
-
-const notUnpacked = (name: string, snapshotter: string): CriError =>
-  new CriError(
-    'FAILED_PRECONDITION',
-    `image "${name}" is not unpacked: containerd's transfer service has no unpack_config for the snapshotter "${snapshotter}"`,
-  );
 
 /** One more record for the image, as containerd's CRI plugin makes them: by repository and digest, and by the bare id. */
 async function nameImage(

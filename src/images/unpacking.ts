@@ -31,8 +31,6 @@ export interface Unpacking {
    * otherwise a kubelet would never pull it again.
    */
   missingFor(id: string): readonly string[];
-  /** Notes that it is unpacked for the snapshotter, by a pull. */
-  isThere(id: string, snapshotter: string): void;
   /** Forgets what was missing of an image that is removed. */
   forget(id: string): void;
 }
@@ -90,7 +88,6 @@ export function createUnpacking(deps: {
         waitingOn: () => [progress.get(keyOf(image, snapshotter)), nameOf(image)].filter(Boolean).join(' of '),
       }),
     missingFor: (id) => [...(missing.get(id) ?? [])],
-    isThere: (id, snapshotter) => note(id, snapshotter, false),
     forget: (id) => void missing.delete(id),
   };
 }
