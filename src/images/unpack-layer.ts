@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { CriError, isCode } from '../base/errors.js';
+import { wallMs } from '../base/time.js';
 import type { Containerd, Labels, SnapshotMount } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 import type { ImageLayer } from '../state/image-layers.js';
@@ -29,7 +30,7 @@ export async function unpackLayer(
   { snapshotter, parent, labels, lease, limitMs, waitingOn }: LayerTarget,
 ): Promise<void> {
   const snapshots = containerd.snapshots(snapshotter);
-  const key = `extract-${Date.now()}-${randomBytes(6).toString('base64url')} ${chainId}`;
+  const key = `extract-${wallMs()}-${randomBytes(6).toString('base64url')} ${chainId}`;
   const mounts = await steps.step(
     'prepare layer',
     (signal) =>

@@ -105,7 +105,7 @@ async function unpack(
   onLayer: (layer: string) => void,
 ): Promise<void> {
   const { containerd } = deps;
-  const startedMs = Date.now();
+  const startedMs = performance.now();
   // It may have waited for another operation on the image.
   if (await steps.step('look up snapshot', (signal) => isUnpacked(deps, image, snapshotter, { signal }))) return;
   const lease = await leasePull(containerd, steps, LIMIT_MS);
@@ -121,7 +121,7 @@ async function unpack(
   const reference = { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: image.chainId };
   await steps.step('label config', (signal) => containerd.content.label(image.id, reference, { signal }));
   releaseBesideAnswer(deps, lease, image.id);
-  const took = { durationMs: Date.now() - startedMs, layers: layers.length };
+  const took = { durationMs: Math.round(performance.now() - startedMs), layers: layers.length };
   logOf(deps.log).info({ image: nameOf(image), id: image.id, snapshotter, ...took }, 'image unpacked');
 }
 
