@@ -2,7 +2,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError } from './errno.js';
-import { call, callAsync, numberedCall } from './libc.js';
+import { call, callAsync, numberedCall, systemCall } from './libc.js';
 
 /**
  * A file in a directory that others may write to. Links in the path of `directory` are followed, since an operator may
@@ -28,7 +28,7 @@ export function openFileBeneath({ directory, path }: PathBeneath, flags: number,
       try {
         checkRegular(found, subject);
       } finally {
-        closeSync(found);
+        closeBeneath(found);
       }
     }
     const fd = openBeneath(root, path, flags | constants.O_NONBLOCK | constants.O_NOCTTY, mode, subject);
@@ -36,11 +36,17 @@ export function openFileBeneath({ directory, path }: PathBeneath, flags: number,
       checkRegular(fd, subject);
       return fd;
     } catch (thrown) {
-      closeSync(fd);
+      closeBeneath(fd);
       throw thrown;
     }
   });
 }
+
+/**
+ * Closes what the functions here have opened. On a worker thread `fs.closeSync` prints a warning for a descriptor that
+ * `fs` has not opened there (https://nodejs.org/api/worker_threads.html, trackUnmanagedFds).
+ */
+export const closeBeneath = (fd: number): void => void call(closeFd, `fd ${fd}`, fd);
 
 /** Opens a directory beneath another one (O_PATH), `''` that one itself. Undefined when it is missing. */
 export const openDirectoryBeneath = ({ directory, path }: PathBeneath): number | undefined =>
@@ -65,7 +71,7 @@ export function makeDirectoriesBeneath({ directory, path }: PathBeneath, mode: n
     } catch (thrown) {
       if (errnoName(thrown) !== 'EEXIST') throw fsError(thrown, `${directory}/${path}`);
     } finally {
-      closeSync(fd);
+      closeBeneath(fd);
     }
   }
 }
@@ -84,7 +90,7 @@ export async function readFileBeneath({ directory, path }: PathBeneath) {
     try {
       checkRegular(fd, subject);
     } catch (thrown) {
-      closeSync(fd);
+      closeBeneath(fd);
       throw thrown;
     }
     return fd;
@@ -101,6 +107,7 @@ const O_PATH = 0o10000000;
 const O_CLOEXEC = 0o2000000;
 const MAX_TRIES = 32;
 
+const closeFd = systemCall('close', ['int']);
 const openat2 = numberedCall('openat2', ['int', 'const char *', 'uint64_t *', 'size_t']);
 
 const howTo = (flags: number, mode: number): BigUint64Array =>

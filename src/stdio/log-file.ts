@@ -1,7 +1,8 @@
-import { closeSync, constants, fstatSync, ftruncateSync, lstatSync, readdirSync, writeSync } from 'node:fs';
+import { constants, fstatSync, ftruncateSync, lstatSync, readdirSync, writeSync } from 'node:fs';
 import { posix } from 'node:path';
 import { fsError } from '../host/errno.js';
 import {
+  closeBeneath,
   makeDirectoriesBeneath,
   openDirectoryBeneath,
   openFileBeneath,
@@ -64,7 +65,7 @@ export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileO
   let failing = false;
 
   const close = (): void => {
-    if (fd !== undefined) closeSync(fd);
+    if (fd !== undefined) closeBeneath(fd);
     fd = undefined;
   };
 
@@ -175,7 +176,7 @@ function wasWritten({ directory, path }: PathBeneath, place: LogPlace, bytes: nu
     }
     return false;
   } finally {
-    closeSync(folder);
+    closeBeneath(folder);
   }
 }
 
@@ -191,6 +192,6 @@ function holds(file: PathBeneath, place: LogPlace, bytes: number): boolean {
     if (size > place.size) ftruncateSync(fd, place.size);
     return false;
   } finally {
-    closeSync(fd);
+    closeBeneath(fd);
   }
 }

@@ -46,6 +46,15 @@ test('a copying thread that dies is replaced, and goes on in every container', a
   );
 });
 
+test('a copying thread opens and closes logs without a warning of Node.js', async (t) => {
+  const { folder } = setUp(t);
+  const server = startServer(filesIn(folder), 'drain', undefined, 'pipe');
+  let said = '';
+  server.stderr?.on('data', (bytes: Buffer) => (said += bytes.toString()));
+  const [code] = (await once(server, 'close')) as [number];
+  assert.deepEqual([said, code], ['', 0]);
+});
+
 test('a copying thread that dies twice while a container ends leaves no rejection without an owner', async (t) => {
   const { folder, stdio } = setUp(t, new URL('./dying-at-hurry.js', import.meta.url));
   const unhandled: unknown[] = [];
@@ -129,12 +138,17 @@ function filesIn(folder: string): Files {
   return files;
 }
 
-const startServer = ({ log, stdout, stderr }: Files, mode: 'open' | 'drain', killAt?: number): ChildProcess =>
+const startServer = (
+  { log, stdout, stderr }: Files,
+  mode: 'open' | 'drain',
+  killAt?: number,
+  errors: 'inherit' | 'pipe' = 'inherit',
+): ChildProcess =>
   spawn(
     process.execPath,
     [fileURLToPath(new URL('./copying-process.js', import.meta.url)), log, stdout, stderr, mode],
     {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', errors],
       env: { ...process.env, ...(killAt === undefined ? {} : { CRID_TEST_KILL_AT: String(killAt) }) },
     },
   );
