@@ -2,6 +2,7 @@ import { CriError } from '../base/errors.js';
 import type { LoadedConfig } from '../config/load.js';
 import { notHonoured } from '../config/not-honoured.js';
 import type { Containerd } from '../containerd/containerd.js';
+import { checkAddresses } from './check-addresses.js';
 import { checkContainerd } from './check-containerd.js';
 import { checkNetwork } from './check-network.js';
 import { checkNode } from './check-node.js';
@@ -23,6 +24,7 @@ export async function doctor(loaded: LoadedConfig, containerd: Containerd): Prom
   ];
   return [
     ...configuration(loaded),
+    ...checkAddresses(config.crid),
     ...checkProgram(process.versions.node, new Date()),
     ...(await Promise.all(checks)).flat(),
   ];

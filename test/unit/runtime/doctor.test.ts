@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MACHINES, unsupportedMachine } from '../../../src/base/machine.js';
+import { checkAddresses } from '../../../src/doctor/check-addresses.js';
 import { checkProgram } from '../../../src/doctor/check-program.js';
 import { runcProblem, runcVersion } from '../../../src/doctor/runc-version.js';
 
@@ -34,6 +35,17 @@ test('doctor warns of a Node.js without fixes', () => {
       levels('28.0.0', '2027-12-01'),
     ],
     [['ok'], ['warning'], ['warning'], ['ok'], ['ok'], ['ok']],
+  );
+});
+
+test('doctor warns of metrics that are served on all addresses', () => {
+  const messages = (address: string): string[] =>
+    checkAddresses({ metrics_address: address }).map(({ level, message }) => `${level}: ${message}`);
+  const quiet = ['', '127.0.0.1:9402', 'localhost:9402', '[::1]:9402', '192.0.2.7:9402'];
+  const loud = [':9402', '0.0.0.0:9402', '[::]:9402'];
+  assert.deepEqual(
+    [quiet.flatMap(messages), loud.map((address) => messages(address)[0]?.split(' listens')[0])],
+    [[], loud.map((address) => `warning: crid.metrics_address "${address}"`)],
   );
 });
 
