@@ -46,7 +46,7 @@ async function startFace(t: TestContext, onCandidate = ({ socket }: Candidate): 
     connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', ...more }).on('error', () => undefined);
   const connections = (): Promise<number> =>
     new Promise((resolve, reject) => server.getConnections((error, count) => (error ? reject(error) : resolve(count))));
-  return { open, connections, upgraded, patience };
+  return { open, connections, upgraded, patience, server };
 }
 
 /** All that comes until the server closes. */
@@ -109,6 +109,22 @@ test('a client that is refused is told so and closed, whatever it still sends', 
   const typing = setInterval(() => socket.write('x'), 20);
   t.after(() => clearInterval(typing));
   await until('it is closed', LIMIT_MS, async () => (await connections()) === 0 || undefined);
+});
+
+test('connections beyond the bound are closed at once, and taken again when others have ended', async (t) => {
+  const { open, connections, server } = await startFace(t);
+  const bound = server.maxConnections;
+  server.maxConnections = 2;
+  server.headersTimeout = server.requestTimeout = LIMIT_MS;
+  const held = [open(), open()];
+  await until('both are taken', LIMIT_MS, async () => (await connections()) === 2 || undefined);
+  const beyond = await answerOf(open());
+  for (const socket of held) socket.destroy();
+  await until('they have ended', LIMIT_MS, async () => (await connections()) === 0 || undefined);
+  const next = open();
+  const answered = answerOf(next);
+  next.write(REQUEST.replace('/exec/', '/nowhere/'));
+  assert.deepEqual([bound, beyond, (await answered).slice(0, 12)], [4096, '', 'HTTP/1.1 404']);
 });
 
 test('headers without end are refused before they are kept', async (t) => {
