@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { lstat, mkdtemp, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { Client, credentials, status } from '@grpc/grpc-js';
 import { createClientFactory, Metadata } from 'nice-grpc';
 import { ContainersDefinition } from '../../../generated/containerd/services/containers/v1/containers.js';
 import { ImagesDefinition } from '../../../generated/containerd/services/images/v1/images.js';
@@ -281,6 +282,19 @@ test('CVE-2026-50195: the path of a checkpoint archive is no image', async () =>
   await writeFile(image, '');
   const { code } = await failureOf(suite.pod.create({ image: { image } }));
   assert.ok(['NOT_FOUND', 'INVALID_ARGUMENT'].includes(code), code);
+});
+
+test('CVE-2026-53489: a pod is neither checkpointed nor restored', async () => {
+  const client = new Client(`unix://${suite.crid.socket}`, credentials.createInsecure());
+  const same = (bytes: Buffer): Buffer => bytes;
+  const codeOf = (method: string): Promise<number | undefined> =>
+    new Promise((resolve) => {
+      const path = `/runtime.v1.RuntimeService/${method}`;
+      client.makeUnaryRequest(path, same, same, Buffer.alloc(0), (error) => resolve(error?.code));
+    });
+  const codes = [await codeOf('CheckpointPod'), await codeOf('RestorePod')];
+  client.close();
+  assert.deepEqual(codes, [status.UNIMPLEMENTED, status.UNIMPLEMENTED]);
 });
 
 test('CVE-2020-15257: crid listens on no abstract socket, and beyond the host on nothing', async () => {
