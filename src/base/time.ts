@@ -32,6 +32,17 @@ export function timeoutSignal(ms: number): Timer & { readonly signal: AbortSigna
   return { signal: controller.signal, ...startTimer(ms, late) };
 }
 
+/** The result of `work`, or of `late` when `work` takes longer than `ms`. `work` goes on all the same. */
+export async function withLimit<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
+  let timer: Timer | undefined;
+  const limit = new Promise<void>((resolve) => (timer = startTimer(ms, resolve)));
+  try {
+    return await Promise.race([work, limit.then(late)]);
+  } finally {
+    timer?.clear();
+  }
+}
+
 /** Resolves after `ms`; rejects at once when `signal` aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

@@ -68,6 +68,8 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
     ),
     processOfExec(deps, steps, container, command.cmd, false),
   ]);
+  // A command whose output nobody takes any more would never end.
+  capture.output.catch((thrown: unknown) => steps.abort(CriError.from(thrown)));
   await steps.step(
     'create process',
     (signal) => tasks.exec({ ...made.target, io: { ...capture.paths, terminal: false }, spec }, { signal }),
@@ -92,8 +94,14 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
     return capture.output;
   });
   removeExec(deps, made);
-  return { ...fitting(Buffer.from(stdout), Buffer.from(stderr)), exit_code: exit.exitStatus };
+  // The answer is encoded before that.
+  setImmediate(() => capture.release());
+  return { ...fitting(asBuffer(stdout), asBuffer(stderr)), exit_code: exit.exitStatus };
 }
+
+/** The same memory. */
+const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);
 
 /** Both streams cut to what one answer can carry, neither below its half. */
 function fitting(stdout: Buffer, stderr: Buffer): { stdout: Buffer; stderr: Buffer } {
@@ -119,6 +127,7 @@ async function exitInTime(
   } catch (thrown) {
     if (timeout.signal.aborted)
       throw new CriError('DEADLINE_EXCEEDED', `timeout of ${timeoutMs / 1000} s exceeded, command killed`);
+    if (signal.aborted) throw CriError.from(signal.reason);
     throw thrown;
   } finally {
     timeout.clear();

@@ -17,6 +17,8 @@ import type { ContainerDeps } from './deps.js';
 import { deleteTask } from './tasks.js';
 
 const LIMIT_MS = 5 * 60_000;
+/** For a log on a disk that is busy. A file system that is silent for longer fails the start, and is named. */
+const OPEN_LIMIT_MS = 15_000;
 /** The kinds of operations on a pod that no container may start under. */
 const STOPS_PODS = ['stop pod sandbox', 'remove pod sandbox'];
 
@@ -77,8 +79,9 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
   const [io, rootfs] = await Promise.all([
     steps.step(
       'open streams',
-      () => openStreams(deps, container),
+      (signal) => openStreams(deps, container, signal),
       () => closeStreams(deps, id),
+      { timeoutMs: OPEN_LIMIT_MS },
     ),
     steps.step('mount snapshot', (signal) => deps.containerd.snapshots(container.snapshotter).mounts(id, { signal })),
   ]);
@@ -121,18 +124,22 @@ function origins(deps: ContainerDeps, { config, imageId }: Container): Origins {
 async function openStreams(
   deps: ContainerDeps,
   container: Container,
+  signal: AbortSignal,
 ): Promise<{ paths: { stdin: string; stdout: string; stderr: string } }> {
   const { id, config } = container;
-  const io = await deps.stdio.open({
-    containerId: id,
-    fifoDir: join(deps.directories.containerState(id), 'io', randomBytes(5).toString('hex')),
-    stdin: config.stdin,
-    stdinOnce: config.stdin_once,
-    terminal: config.tty,
-    logPath: container.logPath || undefined,
-    logDirectory: logDirectoryOf(container),
-    maxLineBytes: deps.config.runtime.max_container_log_line_size,
-  });
+  const io = await deps.stdio.open(
+    {
+      containerId: id,
+      fifoDir: join(deps.directories.containerState(id), 'io', randomBytes(5).toString('hex')),
+      stdin: config.stdin,
+      stdinOnce: config.stdin_once,
+      terminal: config.tty,
+      logPath: container.logPath || undefined,
+      logDirectory: logDirectoryOf(container),
+      maxLineBytes: deps.config.runtime.max_container_log_line_size,
+    },
+    signal,
+  );
   deps.ios.set(id, io);
   return io;
 }

@@ -1,6 +1,6 @@
 import { normalize } from 'node:path';
 import { CriError } from '../base/errors.js';
-import { mountOf, readMountInfo, type MountInfo } from './mountinfo.js';
+import { mountOf, recentMounts, type MountInfo } from './mountinfo.js';
 
 /**
  * Looks at a path of others, such as the source of a pod's mount, whose file server may be dead. Such a call holds a thread
@@ -49,7 +49,6 @@ const SLOW_MS = 5_000;
 /** Turns do not come while all looks that run hang. */
 const MAX_WAIT_MS = 30_000;
 const RECHECK_MS = 500;
-const MOUNTS_MS = 1_000;
 
 interface Look {
   readonly kind: string;
@@ -98,16 +97,6 @@ function nextChange(): Promise<void> {
       resolve();
     }
   });
-}
-
-let mountsRead: { readonly atMs: number; readonly mounts: Promise<readonly MountInfo[]> } | undefined;
-
-/** Reading the table asks no file server. */
-function recentMounts(): Promise<readonly MountInfo[]> {
-  if (mountsRead === undefined || performance.now() - mountsRead.atMs > MOUNTS_MS) {
-    mountsRead = { atMs: performance.now(), mounts: readMountInfo().catch(() => []) };
-  }
-  return mountsRead.mounts;
 }
 
 function notAnswered(asked: Pick<Look, 'kind' | 'path'>, culprit: Look, mount?: string): CriError {

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { translated } from './errno.js';
 
 /** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes undone. */
@@ -28,6 +29,17 @@ export async function readMountInfo(): Promise<MountInfo[]> {
   return parseMountInfo(text);
 }
 
+/** The same, as it was at most a second ago; empty when it cannot be read. Reading it asks no file server. */
+export function recentMounts(): Promise<readonly MountInfo[]> {
+  if (recent === undefined || performance.now() - recent.atMs > RECENT_MS) {
+    recent = { atMs: performance.now(), mounts: readMountInfo().catch(() => []) };
+  }
+  return recent.mounts;
+}
+
+const RECENT_MS = 1_000;
+let recent: { readonly atMs: number; readonly mounts: Promise<readonly MountInfo[]> } | undefined;
+
 export const parseMountInfo = (text: string): MountInfo[] =>
   text
     .split('\n')
@@ -45,6 +57,17 @@ export function mountOf(path: string, infos: readonly MountInfo[]): MountInfo | 
     if (best === undefined || info.mountPoint.length >= best.mountPoint.length) best = info;
   }
   return best;
+}
+
+/** `mountOf` for many paths: it goes through the mounts once. */
+export function mountFinder(infos: readonly MountInfo[]): (path: string) => MountInfo | undefined {
+  const byMountPoint = new Map(infos.map((info) => [info.mountPoint, info]));
+  const find = (path: string): MountInfo | undefined => {
+    const found = byMountPoint.get(path);
+    const parent = dirname(path);
+    return found === undefined && parent !== path ? find(parent) : found;
+  };
+  return find;
 }
 
 /** Whether `path` is `directory` or lies below it; both absolute and clean. */

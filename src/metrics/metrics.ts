@@ -34,6 +34,7 @@ export interface Sources {
   unreadable(): number;
   events(): { readonly subscribers: number; readonly longestQueue: number };
   errors(): { readonly unhandled: number; readonly background: number };
+  stalledLogs(): number;
   logs(): { readonly written: bigint; readonly dropped: bigint; readonly failing: bigint };
 }
 
@@ -130,6 +131,7 @@ function watch(registry: Registry, sources: Sources): void {
     'failures of work that no caller waits for',
     () => sources.errors().background,
   );
+  plain('crid_logs_stalled', 'container logs on file systems that do not answer', () => sources.stalledLogs());
   plain('crid_logs_failing', 'container logs that cannot be written now', () => Number(sources.logs().failing));
 }
 

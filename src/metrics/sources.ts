@@ -3,6 +3,7 @@ import { unhandledErrors } from '../base/last-resort.js';
 import type { Operations } from '../operation/operation.js';
 import type { State } from '../state/state.js';
 import { logCounts } from '../stdio/log-counters.js';
+import type { Stdio } from '../stdio/stdio.js';
 import type { ContainerEvents } from '../events/container-events.js';
 import type { Sources } from './metrics.js';
 
@@ -11,6 +12,7 @@ export const metricSources = (rooms: {
   readonly operations: Pick<Operations, 'list'>;
   readonly state: Pick<State, 'pods' | 'containers' | 'claims'>;
   readonly events: Pick<ContainerEvents, 'load'>;
+  readonly stdio: Pick<Stdio, 'stalledLogs'>;
 }): Sources => ({
   operations: () => countBy(rooms.operations.list().map(({ kind }) => kind)),
   pods: () =>
@@ -27,6 +29,7 @@ export const metricSources = (rooms: {
   events: rooms.events.load,
   errors: () => ({ unhandled: unhandledErrors(), background: backgroundFailures() }),
   logs: logCounts,
+  stalledLogs: rooms.stdio.stalledLogs,
 });
 
 /** Counts equal values. The values in `all` are reported even when their count is 0. */

@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { inSpan } from '../base/in-span.js';
-import { sleep, startTimer, wallMs } from '../base/time.js';
+import { sleep, startTimer, wallMs, withLimit } from '../base/time.js';
 import { collectWaits, type Waits } from '../base/waits.js';
 
 export interface StepOptions {
@@ -205,7 +205,7 @@ async function withinTime<T>(
 async function undoOne(name: string, undo: () => Promise<void>, log: Logger): Promise<boolean> {
   for (let attempt = 1; ; attempt++) {
     try {
-      await withTimeout(undo(), UNDO_TIMEOUT_MS);
+      await withLimit(undo(), UNDO_TIMEOUT_MS, notUndone);
       log.debug({ step: name }, 'step undone');
       return true;
     } catch (thrown) {
@@ -220,17 +220,6 @@ async function undoOne(name: string, undo: () => Promise<void>, log: Logger): Pr
   }
 }
 
-async function withTimeout<T>(work: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new CriError('DEADLINE_EXCEEDED', `not done within ${timeoutMs / 1000} s`)),
-      timeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function notUndone(): never {
+  throw new CriError('DEADLINE_EXCEEDED', `not done within ${UNDO_TIMEOUT_MS / 1000} s`);
 }

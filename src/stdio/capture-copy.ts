@@ -1,32 +1,44 @@
-import { openFifoReader } from './fifo-reader.js';
+import { BATCH_BYTES, openFifoReader } from './fifo-reader.js';
+import { OWN_BYTES, type CaptureShare } from './capture-budget.js';
 import type { Copy } from './log-copy.js';
 import type { Readiness } from './readiness.js';
 
 export interface CaptureCopy extends Copy {
+  /** What was captured, in memory of its own. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly truncated: boolean;
+  /** Others have the memory that its output needs; the command is held up meanwhile. */
+  readonly waits: boolean;
   /** Takes what is in the pipe already, at most twice what a pipe holds: its time is over, and nobody has come to read it. */
   takeRest(): void;
+}
+
+export interface CaptureCopyOptions {
+  readonly path: string;
+  readonly readiness: Readiness;
+  readonly maxBytes: number;
+  readonly share: CaptureShare;
+  /** It begins to wait for memory, or has got it. */
+  readonly onWait: () => void;
+  readonly onEnd: (error?: Error) => void;
 }
 
 const REST_MAX_BATCHES = 32;
 
 /** Begins to collect a FIFO's bytes, up to `maxBytes`; what comes after them is read and dropped. */
-export function startCaptureCopy(
-  path: string,
-  readiness: Readiness,
-  maxBytes: number,
-  onEnd: (error?: Error) => void,
-): CaptureCopy {
+export function startCaptureCopy({ path, readiness, maxBytes, share, onWait, onEnd }: CaptureCopyOptions): CaptureCopy {
   const fifo = openFifoReader(path, readiness, onReadable);
   let buffer = Buffer.alloc(0);
   let length = 0;
+  let allowedBytes = Math.min(OWN_BYTES, maxBytes);
   let truncated = false;
+  let waits = false;
   let closed = false;
 
   function onReadable(): void {
     try {
-      const bytes = fifo.read();
+      if (!hasRoom()) return wait();
+      const bytes = readBatch();
       if (bytes === undefined) return;
       if (bytes.length > 0) return keep(bytes);
       close();
@@ -37,9 +49,33 @@ export function startCaptureCopy(
     }
   }
 
+  function hasRoom(): boolean {
+    if (length < allowedBytes || length === maxBytes) return true;
+    const nextBytes = Math.min(maxBytes, allowedBytes * 2);
+    if (!share.take(nextBytes - allowedBytes)) return false;
+    allowedBytes = nextBytes;
+    return true;
+  }
+
+  function wait(): void {
+    waits = true;
+    fifo.pause();
+    share.whenRoom(() => {
+      if (closed) return;
+      waits = false;
+      if (!hasRoom()) return wait();
+      fifo.resume();
+      onWait();
+    });
+    onWait();
+  }
+
+  const readBatch = (): Buffer | undefined =>
+    fifo.read(length === maxBytes ? BATCH_BYTES : Math.min(BATCH_BYTES, allowedBytes - length));
+
   function takeRest(): void {
-    for (let count = 0; count < REST_MAX_BATCHES && !closed; count++) {
-      const bytes = fifo.read();
+    for (let count = 0; count < REST_MAX_BATCHES && !closed && hasRoom(); count++) {
+      const bytes = readBatch();
       if (bytes === undefined || bytes.length === 0) return;
       keep(bytes);
     }
@@ -51,15 +87,18 @@ export function startCaptureCopy(
   }
 
   function keep(bytes: Buffer): void {
-    const kept = Math.min(bytes.length, maxBytes - length);
-    if (kept < bytes.length) truncated = true;
-    if (length + kept > buffer.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(maxBytes, Math.max(length + kept, buffer.length * 2, 4096)));
+    if (length === maxBytes) truncated = true;
+    else append(bytes);
+  }
+
+  function append(bytes: Buffer): void {
+    if (length + bytes.length > buffer.length) {
+      const size = Math.min(maxBytes, Math.max(length + bytes.length, buffer.length * 2, 4096));
+      const grown = Buffer.allocUnsafeSlow(size);
       buffer.copy(grown, 0, 0, length);
       buffer = grown;
     }
-    bytes.copy(buffer, length, 0, kept);
-    length += kept;
+    length += bytes.copy(buffer, length);
   }
 
   fifo.resume();
@@ -67,10 +106,13 @@ export function startCaptureCopy(
     close,
     takeRest,
     get bytes() {
-      return new Uint8Array(buffer.subarray(0, length));
+      return new Uint8Array(buffer.buffer, 0, length);
     },
     get truncated() {
       return truncated;
+    },
+    get waits() {
+      return waits && !closed;
     },
   };
 }

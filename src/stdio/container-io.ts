@@ -1,13 +1,16 @@
 import { inBackground } from '../base/background.js';
 import { CriError, isCode } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { withLimit } from '../base/time.js';
+import { beginWait } from '../base/waits.js';
 import type { CopyThread } from './copy-thread.js';
 import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
 import { logFileOf } from './log-file.js';
 import type { NewCommand, Notice, StreamName } from './messages.js';
+import { STALLED_MS } from './pulse.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths } from './stdio.js';
 
-/** One thing of which the copying thread holds the streams. */
+/** One thing of which a copying thread holds the streams. */
 export interface OpenIo {
   onReport(report: Notice): void;
   /** The command that opens it in a new copying thread; undefined: there is nothing left to open. */
@@ -29,6 +32,7 @@ export interface ContainerIoOptions {
 
 export function createContainerIo(options: ContainerIoOptions): OpenIo & { readonly containerIo: ContainerIo } {
   const { io, request, paths, thread, log } = options;
+  const { describeWait, notAnswered, requireAnswers } = answersOf(thread, request);
   const running = new Map(outputsOf(paths).map((source) => [source.name, source.path]));
   const waiters = new Set<() => void>();
   let closing: Promise<void> | undefined;
@@ -50,17 +54,29 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
       log.warn({ containerId: request.containerId, err: CriError.from(thrown).message }, `${command.kind} not done`);
     });
 
-  const close = (): Promise<void> =>
-    (closing ??= sendOrLog({ kind: 'close', io }).then(() => {
-      options.onClosed();
-      for (const wake of waiters) wake();
-    }));
+  const closeNow = async (): Promise<void> => {
+    const done = beginWait(describeWait);
+    await withLimit(sendOrLog({ kind: 'close', io }), CLOSE_LIMIT_MS, () =>
+      log.warn(
+        { containerId: request.containerId, logPath: request.logPath },
+        'the log does not answer, its end is written when it does',
+      ),
+    );
+    done();
+    options.onClosed();
+    for (const wake of waiters) wake();
+  };
+  const close = (): Promise<void> => (closing ??= closeNow());
 
   const containerIo: ContainerIo = {
     containerId: request.containerId,
     paths,
-    reopenLog: () => thread.send({ kind: 'reopen-log', io }),
+    async reopenLog() {
+      requireAnswers();
+      await withLimit(thread.send({ kind: 'reopen-log', io }), STALLED_MS, notAnswered);
+    },
     async attach({ stdout, stderr }) {
+      requireAnswers();
       const attachment = (lastAttachment += 1);
       await thread.send({ kind: 'attach', io, attachment, stdout, stderr });
       return () => sendOrLog({ kind: 'detach', io, attachment });
@@ -70,18 +86,12 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
         const nudgeAll = (): void => running.forEach(nudge);
         nudgeAll();
         inBackground(log, 'hurrying the streams', sendOrLog({ kind: 'hurry', io }));
+        const done = beginWait(describeWait);
         // A thread that replaces one that died opens the streams anew, and has seen no writer that could end them.
         const again = setInterval(nudgeAll, NUDGE_EVERY_MS);
-        await new Promise<void>((resolve) => {
-          const timer = setTimeout(wake, timeoutMs);
-          function wake(): void {
-            clearTimeout(timer);
-            clearInterval(again);
-            waiters.delete(wake);
-            resolve();
-          }
-          waiters.add(wake);
-        });
+        await untilWoken(waiters, timeoutMs);
+        clearInterval(again);
+        done();
       }
       return running.size === 0;
     },
@@ -116,4 +126,34 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
   };
 }
 
+/** Resolves when the function that it adds to `waiters` is called, or after `timeoutMs`. */
+async function untilWoken(waiters: Set<() => void>, timeoutMs: number): Promise<void> {
+  let wake = (): void => undefined;
+  const woken = new Promise<void>((resolve) => (wake = resolve));
+  waiters.add(wake);
+  await withLimit(woken, timeoutMs, () => undefined);
+  waiters.delete(wake);
+}
+
+/** How the thread answers for the file system of the log. */
+function answersOf(thread: CopyThread, { containerId, logPath }: ContainerIoOptions['request']) {
+  const notAnswered = (): never => {
+    throw new CriError('UNAVAILABLE', `log "${logPath}" has not answered for ${STALLED_MS / 1000} s`);
+  };
+  return {
+    describeWait(): string {
+      const seconds = Math.floor(thread.busyMs() / 1000);
+      return seconds > 0
+        ? `log "${logPath}", which has not answered for ${seconds} s`
+        : `the streams of container ${containerId} to end`;
+    },
+    notAnswered,
+    /** For commands that must not reach the thread late: a path that they name may be another's by then. */
+    requireAnswers(): void {
+      if (thread.busyMs() > STALLED_MS) notAnswered();
+    },
+  };
+}
+
+const CLOSE_LIMIT_MS = 5_000;
 const NUDGE_EVERY_MS = 250;

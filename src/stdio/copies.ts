@@ -1,4 +1,5 @@
 import { assertNever, CriError, notFound } from '../base/errors.js';
+import { createCaptureBudget, TOTAL_BYTES, type CaptureBudget } from './capture-budget.js';
 import { startCaptureCopy, type CaptureCopy } from './capture-copy.js';
 import { createFanOut } from './fan-out.js';
 import { startLogCopy, type Copy } from './log-copy.js';
@@ -9,7 +10,7 @@ import type { Readiness } from './readiness.js';
 /** Tells the server's thread; `transfer`: buffers that go over instead of being copied. */
 export type Tell = (notice: Notice, transfer?: readonly ArrayBuffer[]) => void;
 
-/** All streams that the copying thread has in hand. */
+/** All streams that a copying thread has in hand. */
 export interface Copies {
   /** Carries out one command; throws a CriError. */
   obey(command: Exclude<Command, { kind: 'shut-down' }>): void;
@@ -17,7 +18,7 @@ export interface Copies {
   close(): void;
 }
 
-export function createCopies(readiness: Readiness, tell: Tell): Copies {
+export function createCopies(readiness: Readiness, tell: Tell, budget = createCaptureBudget()): Copies {
   const ios = new Map<number, Io>();
 
   const close = (id: number): void => {
@@ -33,7 +34,7 @@ export function createCopies(readiness: Readiness, tell: Tell): Copies {
           ios.set(command.io, openLogs(command, readiness, tell));
           return;
         case 'capture':
-          ios.set(command.io, openCapture(command, readiness, tell));
+          ios.set(command.io, openCapture(command, { readiness, tell, budget }));
           return;
         case 'reopen-log': {
           const io = ios.get(command.io);
@@ -50,7 +51,7 @@ export function createCopies(readiness: Readiness, tell: Tell): Copies {
         case 'hurry':
           return ios.get(command.io)?.hurry();
         case 'finish-capture':
-          return ios.get(command.io)?.finish();
+          return ios.get(command.io)?.finish(command.now);
         case 'close':
           return close(command.io);
         default:
@@ -68,7 +69,7 @@ interface Io {
   detach(attachment: number): void;
   hurry(): void;
   reopenLog(): void;
-  finish(): void;
+  finish(now: boolean): void;
   close(): void;
 }
 
@@ -118,27 +119,60 @@ function openLogs(
   });
 }
 
+/** How long a command may be held up because others have the memory that its output needs. */
+const ROOM_LIMIT_MS = 10_000;
+/** For its streams to end, once a command that has exited has got memory. */
+const DRAIN_AGAIN_MS = 1_000;
+
 function openCapture(
   { io, streams, maxBytes }: Extract<Command, { kind: 'capture' }>,
-  readiness: Readiness,
-  tell: Tell,
+  { readiness, tell, budget }: { readiness: Readiness; tell: Tell; budget: CaptureBudget },
 ): Io {
   const copies = new Map<StreamName, CaptureCopy>();
   const running = new Set(streams.map((stream) => stream.name));
+  const share = budget.join();
   let finished = false;
+  let finishAsked = false;
+  let forgetLimit: (() => void) | undefined;
 
   const close = (): void => {
+    forgetLimit?.();
     for (const copy of copies.values()) copy.close();
+    copies.clear();
+    share.leave();
   };
-  const finish = (): void => {
-    if (finished) return;
+  const fail = (): void => {
     finished = true;
-    for (const copy of copies.values()) copy.takeRest();
     close();
+    const used = `other commands have ${TOTAL_BYTES / MIB} MiB of output`;
+    const message = `no memory for the output of the command for ${ROOM_LIMIT_MS / 1000} s: ${used}`;
+    tell({ kind: 'capture-failed', io, code: 'RESOURCE_EXHAUSTED', message });
+  };
+  const onWait = (): void => {
+    const waits = [...copies.values()].some((copy) => copy.waits);
+    if (waits) {
+      forgetLimit ??= readiness.after(ROOM_LIMIT_MS, fail);
+      return;
+    }
+    forgetLimit?.();
+    forgetLimit = undefined;
+    if (finishAsked) readiness.after(DRAIN_AGAIN_MS, () => finish(false));
+  };
+  const finish = (now: boolean): void => {
+    if (finished) return;
+    finishAsked = true;
+    if (!now && forgetLimit !== undefined) return;
+    finished = true;
+    for (const copy of copies.values()) {
+      copy.takeRest();
+      copy.close();
+    }
+    forgetLimit?.();
     const stdout = copies.get('stdout')?.bytes ?? new Uint8Array();
     const stderr = copies.get('stderr')?.bytes ?? new Uint8Array();
     const truncated = [...copies.values()].some((copy) => copy.truncated);
     tell({ kind: 'captured', io, stdout, stderr, truncated }, [stdout.buffer, stderr.buffer]);
+    // The server has the memory now, and says by `close` when it is free.
     copies.clear();
   };
 
@@ -147,9 +181,9 @@ function openCapture(
       const onEnd = (error?: Error): void => {
         tell(streamEnded(io, name, error));
         running.delete(name);
-        if (running.size === 0) finish();
+        if (running.size === 0) finish(true);
       };
-      copies.set(name, startCaptureCopy(path, readiness, maxBytes, onEnd));
+      copies.set(name, startCaptureCopy({ path, readiness, maxBytes, share, onWait, onEnd }));
     }
     const refuse = (): never => {
       throw new CriError('INTERNAL', `io ${io} is captured, it has no log and cannot be attached to`);
@@ -164,6 +198,8 @@ function openCapture(
     };
   });
 }
+
+const MIB = 1024 * 1024;
 
 const streamEnded = (io: number, stream: StreamName, error: Error | undefined): Notice => ({
   kind: 'stream-ended',

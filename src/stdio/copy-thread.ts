@@ -1,17 +1,25 @@
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { withLimit } from '../base/time.js';
 import { startWorker, type RunningWorker } from './copy-worker-handle.js';
 import type { Command, NewCommand, Notice, Report } from './messages.js';
 
-/** The server's end of the copying thread, which is started when it is first needed and again when it dies. */
+/** The server's end of one copying thread, which is started when it is first needed and again when it dies. */
 export interface CopyThread {
   /** Resolves when the thread has done it; a command that was on its way when the thread died is sent once more. */
   send(command: NewCommand): Promise<void>;
-  /** Ends the thread; no command may follow. Idempotent. */
+  /** How long the thread's turn has taken; 0 while it waits. Turns are short, unless a file system does not answer. */
+  busyMs(): number;
+  /**
+   * Ends the thread; no command may follow. Idempotent. A thread that a file system holds is not waited for longer than
+   * `CLOSE_LIMIT_MS`: it ends when the call returns, or with the process.
+   */
   close(): Promise<void>;
 }
 
 export interface CopyThreadOptions {
+  /** For messages: `log` or `capture`. */
+  readonly name: string;
   readonly log: Logger;
   readonly onError: (thrown: unknown, origin: string) => void;
   readonly onReport: (report: Notice) => void;
@@ -22,6 +30,7 @@ export interface CopyThreadOptions {
 }
 
 export function createCopyThread(options: CopyThreadOptions): CopyThread {
+  const title = `${options.name} copying thread`;
   const pending = new Map<number, Pending>();
   let worker: RunningWorker | undefined;
   let lastRequest = 0;
@@ -53,7 +62,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
   const running = (): RunningWorker =>
     (worker ??= startWorker(options.workerUrl ?? new URL('./copy-worker.js', import.meta.url), {
       onMessage,
-      onError: (error) => options.onError(error, 'the log copying thread, which is replaced'),
+      onError: (error) => options.onError(error, `the ${title}, which is replaced`),
       onExit(exitCode, livedMs) {
         worker = undefined;
         if (closing === undefined) onDeath(exitCode, livedMs);
@@ -63,7 +72,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
   const onDeath = (exitCode: number, livedMs: number): void => {
     restarting = true;
     const delayMs = livedMs < SHORT_LIFE_MS ? RESTART_DELAY_MS : 0;
-    options.log.error({ exitCode, delayMs }, 'the log copying thread died, restarting it');
+    options.log.error({ exitCode, delayMs }, `the ${title} died, restarting it`);
     setTimeout(() => {
       if (closing === undefined) restart();
     }, delayMs);
@@ -80,7 +89,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
     }
     for (const entry of unanswered) {
       if (entry.attempts < MAX_ATTEMPTS) post(entry);
-      else entry.reject(new CriError('INTERNAL', `${entry.command.kind}: the log copying thread died`));
+      else entry.reject(new CriError('INTERNAL', `${entry.command.kind}: the ${title} died`));
     }
   };
 
@@ -88,7 +97,9 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
     const ending = worker;
     if (ending !== undefined) {
       submit({ kind: 'shut-down' }).catch(() => undefined);
-      await ending.exited;
+      await withLimit(ending.exited, CLOSE_LIMIT_MS, () =>
+        options.log.warn({ busyMs: ending.busyMs() }, `the ${title} does not end, a file system holds it`),
+      );
     }
     for (const entry of pending.values()) entry.reject(new CriError('UNAVAILABLE', 'stdio is closed'));
     pending.clear();
@@ -97,6 +108,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
   return {
     send: (command) =>
       closing ? Promise.reject(new CriError('UNAVAILABLE', `${command.kind}: stdio is closed`)) : submit(command),
+    busyMs: () => worker?.busyMs() ?? 0,
     close: () => (closing ??= endThread()),
   };
 }
@@ -108,6 +120,7 @@ interface Pending {
   attempts: number;
 }
 
+const CLOSE_LIMIT_MS = 5_000;
 const SHORT_LIFE_MS = 10_000;
 const RESTART_DELAY_MS = 200;
 const MAX_ATTEMPTS = 2;

@@ -1,11 +1,14 @@
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { createEpoll, createEventFd, signalEventFd } from '../host/epoll.js';
-import { logCounterBuffer } from './log-counters.js';
+import { dropFailingCell, logCounterBuffer, newFailingCell } from './log-counters.js';
 import type { Command, CopyWorkerData, Report } from './messages.js';
+import { busyMs, newPulseCell } from './pulse.js';
 
 export interface RunningWorker {
   post(command: Command): void;
+  /** How long its turn has taken; 0 while it waits. */
+  busyMs(): number;
   readonly exited: Promise<void>;
 }
 
@@ -24,6 +27,8 @@ export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
     bell: createEventFd(),
     stopped,
     logCounters: logCounterBuffer,
+    failingLogs: newFailingCell(),
+    pulse: newPulseCell(),
   };
   const worker = new Worker(url, { workerData });
 
@@ -41,6 +46,7 @@ export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
       process.removeListener('exit', stopNow);
       closeSync(workerData.epoll);
       closeSync(workerData.bell);
+      dropFailingCell(workerData.failingLogs);
       events.onExit(exitCode, performance.now() - startedMs);
       resolve();
     });
@@ -51,6 +57,7 @@ export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
       worker.postMessage(command);
       signalEventFd(workerData.bell);
     },
+    busyMs: () => busyMs(workerData.pulse),
     exited,
   };
 }

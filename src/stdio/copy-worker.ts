@@ -1,17 +1,16 @@
-/** The copying thread: reads every container's FIFOs and writes the logs, away from the server's event loop. */
+/** A copying thread: reads FIFOs of containers or commands and writes logs, away from the server's event loop. */
 import { readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CriError } from '../base/errors.js';
 import { makeWayForOtherThreads } from '../host/thread-priority.js';
 import { createCopies } from './copies.js';
-import { forgetFailing } from './log-counters.js';
 import type { Command, CopyWorkerData, Report } from './messages.js';
+import { createPulse } from './pulse.js';
 import { createReadiness } from './readiness.js';
 
 makeWayForOtherThreads();
-const { epoll, bell, stopped } = workerData as CopyWorkerData;
-forgetFailing();
-const readiness = createReadiness(epoll);
+const { epoll, bell, stopped, pulse } = workerData as CopyWorkerData;
+const readiness = createReadiness(epoll, createPulse(pulse));
 const copies = createCopies(readiness, report);
 
 // The thread waits in epoll, not in libuv; the bell says that there is a message, or that it is time to stop.

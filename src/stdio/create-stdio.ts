@@ -1,110 +1,126 @@
 import type { LastResort } from '../base/last-resort.js';
+import { inBackground } from '../base/background.js';
+import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { createContainerIo, type OpenIo } from './container-io.js';
-import { createCopyThread } from './copy-thread.js';
+import { withLimit } from '../base/time.js';
+import { beginWait } from '../base/waits.js';
+import { createContainerIo } from './container-io.js';
+import { createCopier } from './copier.js';
 import { createExecCapture } from './exec-capture.js';
 import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './fifo-set.js';
+import { createLogCopiers } from './log-copiers.js';
 import { logFileOf } from './log-file.js';
 import type { NewCommand } from './messages.js';
 import { keepPipes, releasePipes, type PipeStore } from './pipe-store.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.js';
 
 /**
- * FIFOs that are made here and copied on one thread of their own. stdin is only made: the runc shim opens it at both
+ * FIFOs that are made here and copied on threads of their own: what commands print on one, logs on one for each file system. stdin is only made: the runc shim opens it at both
  * ends, so that a process with nobody attached waits rather than reads an end; a writer opens it
  * (O_WRONLY | O_NONBLOCK) once the task exists, and CloseIO ends it.
  */
 export function createStdio(options: {
   log: Logger;
-  /** Hears of errors that end the copying thread. */
+  /** Hears of errors that end a copying thread. */
   onUnhandled?: LastResort['onUnhandled'];
   pipeStore?: PipeStore;
   /** Another worker script, for tests. */
   workerUrl?: URL;
 }): Stdio {
-  const { log, pipeStore } = options;
-  const ios = new Map<number, OpenIo>();
-  // Until the copying thread has answered, a restart sends the opening command itself again.
-  const opened = new Set<number>();
+  const { log, pipeStore, onUnhandled, workerUrl } = options;
+  // What commands print never waits for a log.
+  const captures = createCopier({ name: 'capture', log, onUnhandled, workerUrl });
+  const logs = createLogCopiers(log, (onIdle) => createCopier({ name: 'log', log, onUnhandled, workerUrl, onIdle }));
   let lastIo = 0;
-
-  const thread = createCopyThread({
-    log,
-    onError: options.onUnhandled ?? ((err, origin) => log.error({ err, origin }, 'unhandled error')),
-    onReport: (report) => ios.get(report.io)?.onReport(report),
-    onRestart: () => [...opened].map((io) => ios.get(io)?.reopenCommand()).filter((command) => command !== undefined),
-    ...(options.workerUrl ? { workerUrl: options.workerUrl } : {}),
-  });
-
-  const forget = (io: number): void => {
-    ios.delete(io);
-    opened.delete(io);
-  };
-
-  const enter = async (io: number, entry: OpenIo, command: NewCommand): Promise<void> => {
-    ios.set(io, entry);
-    try {
-      await thread.send(command);
-      opened.add(io);
-    } catch (thrown) {
-      forget(io);
-      throw thrown;
-    }
-  };
 
   const start = async (
     request: Omit<ContainerIoRequest, 'fifoDir'>,
     paths: FifoPaths,
     logMustOpen: boolean,
-  ): Promise<ContainerIo> => {
+  ): Promise<{ containerIo: ContainerIo; opened: Promise<void> }> => {
+    const copier = await logs.of(request.logPath);
     const io = (lastIo += 1);
     const { containerId, logPath, maxLineBytes } = request;
     const entry = createContainerIo({
       io,
       request,
       paths,
-      thread,
+      thread: copier.thread,
       log,
       onLogTrouble: (error, droppedBytes) =>
         log.error({ containerId, logPath, droppedBytes }, `trouble with the container's log: ${error}`),
       onLogRecovered: (droppedBytes) =>
         log.info({ containerId, logPath, droppedBytes }, "the container's log is written again"),
       onStreamError: (stream, error) => log.error({ containerId, stream }, `cannot copy the stream: ${error}`),
-      onClosed: () => forget(io),
+      onClosed: () => copier.forget(io),
       onRemoved: () => pipeStore && releasePipes(pipeStore, containerId, log),
     });
-    await enter(io, entry, {
-      kind: 'open',
-      io,
-      streams: outputsOf(paths),
-      log: logFileOf(request),
-      logMustOpen,
-      maxLineBytes,
+    const streams = outputsOf(paths);
+    const command: NewCommand = { kind: 'open', io, streams, log: logFileOf(request), logMustOpen, maxLineBytes };
+    const opened = copier.enter(io, entry, command).then(() => {
+      if (pipeStore) keepPipes(pipeStore, containerId, paths, log);
     });
-    if (pipeStore) keepPipes(pipeStore, containerId, paths, log);
-    return entry.containerIo;
+    return { containerIo: entry.containerIo, opened };
   };
 
   return {
-    async open(request) {
-      const { fifoDir, containerId, stdin, terminal } = request;
+    async open(request, signal) {
+      const { fifoDir, containerId, stdin, terminal, logPath } = request;
       const paths = makeFifoSet({ directory: fifoDir, name: containerId, stdin, stderr: !terminal });
-      return removingOnFailure(paths, () => start(request, paths, true));
+      const done = beginWait(() => `log "${logPath ?? ''}" to be opened`);
+      return removingOnFailure(paths, async () => {
+        const { containerIo, opened } = await start(request, paths, true);
+        await unlessAborted(opened, signal, () =>
+          inBackground(log, 'closing a log that came late', containerIo.close()),
+        );
+        return containerIo;
+      }).finally(done);
     },
     async reattach(request, paths) {
       checkFifoSet(paths);
-      return start(request, paths, false);
+      const { containerIo, opened } = await start(request, paths, false);
+      const { containerId, logPath } = request;
+      await withLimit(opened, REATTACH_LIMIT_MS, () => {
+        log.error({ containerId, logPath }, 'the log does not answer, the container is read when it does');
+        inBackground(log, `opening the streams of ${containerId}`, opened);
+      });
+      return containerIo;
     },
     async capture({ fifoDir, name, maxBytes }) {
       const paths = makeFifoSet({ directory: fifoDir, name, stdin: false, stderr: true });
       const io = (lastIo += 1);
+      const { thread, forget } = captures;
       const entry = createExecCapture({ io, paths, maxBytes, thread, log, onClosed: () => forget(io) });
       const command: NewCommand = { kind: 'capture', io, streams: outputsOf(paths), maxBytes };
-      await removingOnFailure(paths, () => enter(io, entry, command));
+      await removingOnFailure(paths, () => captures.enter(io, entry, command));
       return entry.capture;
     },
-    close: () => thread.close(),
+    stalledLogs: logs.stalled,
+    async close() {
+      await Promise.all([captures.thread.close(), logs.close()]);
+    },
   };
+}
+
+/** A container whose log does not answer when crid starts runs on, and must not hold up the start. */
+const REATTACH_LIMIT_MS = 5_000;
+
+/** What comes too late is given to `onLate`. */
+async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined, onLate: () => void): Promise<void> {
+  let stop: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(CriError.from(signal?.reason));
+    signal?.addEventListener('abort', stop, { once: true });
+    if (signal?.aborted) stop();
+  });
+  try {
+    await Promise.race([work, aborted]);
+  } catch (thrown) {
+    if (signal?.aborted) onLate();
+    throw thrown;
+  } finally {
+    if (stop) signal?.removeEventListener('abort', stop);
+  }
 }
 
 async function removingOnFailure<T>(paths: FifoPaths, work: () => Promise<T>): Promise<T> {

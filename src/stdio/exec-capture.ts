@@ -1,4 +1,5 @@
 import { inBackground } from '../base/background.js';
+import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { OpenIo } from './container-io.js';
 import type { CopyThread } from './copy-thread.js';
@@ -21,17 +22,25 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
   const { promise, resolve, reject } = withResolvers<Output>();
   let timer: NodeJS.Timeout | undefined;
   let settled = false;
+  let released = false;
   // The copying thread died and took along what it had captured.
   let restarted = false;
 
   const settle = (): void => {
     settled = true;
     clearTimeout(timer);
-    options.onClosed();
   };
 
-  const finish = (): Promise<void> =>
-    thread.send({ kind: 'finish-capture', io }).catch((error: unknown) => {
+  const release = (): void => {
+    if (released) return;
+    released = true;
+    options.onClosed();
+    // A thread that has died has given all back.
+    thread.send({ kind: 'close', io }).catch(() => undefined);
+  };
+
+  const finish = (now: boolean): Promise<void> =>
+    thread.send({ kind: 'finish-capture', io, now }).catch((error: unknown) => {
       if (settled) return;
       settle();
       reject(error);
@@ -47,10 +56,12 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
       if (settled) return;
       for (const { path } of outputsOf(paths)) nudge(path);
       if (drainTimeoutMs > 0)
-        timer ??= setTimeout(() => inBackground(log, 'ending a capture', finish()), drainTimeoutMs);
+        timer ??= setTimeout(() => inBackground(log, 'ending a capture', finish(false)), drainTimeoutMs);
     },
+    release,
     async remove() {
-      if (!settled) await finish();
+      if (!settled) await finish(true);
+      release();
       removeFifoSet(paths);
     },
   };
@@ -58,10 +69,13 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
   return {
     capture,
     onReport(report) {
-      if (report.kind !== 'captured' || settled) return;
+      if (settled) return;
+      if (report.kind === 'capture-failed') {
+        settle();
+        reject(new CriError(report.code, report.message));
+      }
+      if (report.kind !== 'captured') return;
       settle();
-      // The copying thread forgets it as well; that it is gone already is no matter.
-      thread.send({ kind: 'close', io }).catch(() => undefined);
       resolve({ stdout: report.stdout, stderr: report.stderr, truncated: report.truncated || restarted });
     },
     reopenCommand() {

@@ -6,10 +6,10 @@ import type { Readiness } from './readiness.js';
 /** A FIFO that is read when it has something to read, without a thread that waits. */
 export interface FifoReader {
   /**
-   * Takes up to `BATCH_BYTES`, which are good until the next read of any FIFO. Undefined: nothing there now; an empty
+   * Takes up to `maxBytes`, at most `BATCH_BYTES`, which are good until the next read of any FIFO. Undefined: nothing there now; an empty
    * buffer: every writer is gone.
    */
-  read(): Buffer | undefined;
+  read(maxBytes?: number): Buffer | undefined;
   /** The same into a file at `offset`; answers how many bytes (spool.ts says why). */
   moveTo(file: number, offset: number): number | undefined;
   /** Calls `onReadable` as long as there is something to read, or once all writers are gone. */
@@ -31,9 +31,9 @@ export function openFifoReader(path: string, readiness: Readiness, onReadable: (
   };
 
   return {
-    read() {
+    read(maxBytes = BATCH_BYTES) {
       buffer ??= Buffer.allocUnsafeSlow(BATCH_BYTES);
-      const count = readNow(fd, buffer);
+      const count = readNow(fd, buffer.subarray(0, maxBytes));
       return count === undefined ? undefined : buffer.subarray(0, count);
     },
     moveTo: (file, offset) => moveToFile(fd, file, offset, BATCH_BYTES),

@@ -1,7 +1,7 @@
 import type { CodeName } from '../base/errors.js';
 import type { PathBeneath } from '../host/open-beneath.js';
 
-/** What the server's thread asks of the copying thread. `io` numbers one container's or one capture's streams. */
+/** What the server's thread asks of a copying thread. `io` numbers one container's or one capture's streams. */
 export type Command =
   | {
       readonly kind: 'open';
@@ -33,8 +33,11 @@ export type Command =
       readonly streams: readonly StreamSource[];
       readonly maxBytes: number;
     }
-  /** Ends a capture with what there is; answered by `captured`. */
-  | { readonly kind: 'finish-capture'; readonly request: number; readonly io: number }
+  /**
+   * Ends a capture with what there is; answered by `captured`. Unless `now`, one that waits for memory gets it first, or
+   * fails.
+   */
+  | { readonly kind: 'finish-capture'; readonly request: number; readonly io: number; readonly now: boolean }
   | { readonly kind: 'close'; readonly request: number; readonly io: number }
   | { readonly kind: 'shut-down'; readonly request: number };
 
@@ -64,6 +67,7 @@ export type Report =
       readonly stderr: Uint8Array;
       readonly truncated: boolean;
     }
+  | { readonly kind: 'capture-failed'; readonly io: number; readonly code: CodeName; readonly message: string }
   /** Failed writes are told of at most once a second for a log; bytes since the log was opened. */
   | { readonly kind: 'log-trouble'; readonly io: number; readonly error: string; readonly droppedBytes: number }
   | { readonly kind: 'log-recovered'; readonly io: number; readonly droppedBytes: number };
@@ -75,6 +79,8 @@ export interface CopyWorkerData {
   readonly bell: number;
   /** One cell, shared: not 0 ends the thread at its next turn. */
   readonly stopped: Int32Array;
-  /** Where the bytes of logs are counted (log-counters.ts). */
+  /** Where the bytes of logs are counted, and the logs that cannot be written (log-counters.ts). */
   readonly logCounters: SharedArrayBuffer;
+  readonly failingLogs: Int32Array;
+  readonly pulse: BigInt64Array;
 }

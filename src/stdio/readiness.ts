@@ -1,4 +1,5 @@
 import { epollAdd, epollRemove, epollWait } from '../host/epoll.js';
+import type { Pulse } from './pulse.js';
 
 /** The copying thread's own event loop: descriptors that can be read, and short delays. */
 export interface Readiness {
@@ -16,7 +17,7 @@ export interface Readiness {
  * Why not libuv's loop: it has no way to watch a FIFO without reading it (see fifo-reader.ts), and koffi's poll handle
  * aborts the whole process when its worker dies while the handle is active (3.3.4).
  */
-export function createReadiness(epoll: number): Readiness {
+export function createReadiness(epoll: number, pulse: Pulse): Readiness {
   const watched = new Map<number, () => void>();
   const delayed = new Set<{ readonly atMs: number; readonly work: () => void }>();
 
@@ -54,8 +55,11 @@ export function createReadiness(epoll: number): Readiness {
       return () => void delayed.delete(entry);
     },
     turn() {
+      pulse.atRest();
+      const ready = epollWait(epoll, waitMs());
+      pulse.atWork();
       // One whose watch was stopped earlier in this turn is not called any more.
-      for (const fd of epollWait(epoll, waitMs())) watched.get(fd)?.();
+      for (const fd of ready) watched.get(fd)?.();
       runDelayed();
     },
   };

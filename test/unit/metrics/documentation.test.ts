@@ -26,6 +26,7 @@ test('docs/metrics.md has every metric with its type and labels, and no other', 
     unreadable: () => 0,
     events: () => ({ subscribers: 0, longestQueue: 0 }),
     errors: () => ({ unhandled: 0, background: 0 }),
+    stalledLogs: () => 0,
     logs: () => ({ written: 0n, dropped: 0n, failing: 0n }),
   });
   const types = new Map((await metrics.registry.getMetricsAsJSON()).map(({ name, type }) => [name, String(type)]));

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeFifo } from '../../../src/host/fifo.js';
+import { createCaptureBudget } from '../../../src/stdio/capture-budget.js';
 import { startCaptureCopy } from '../../../src/stdio/capture-copy.js';
 import { countFds, exited, setUp, shell } from './helpers.js';
 
@@ -52,7 +53,14 @@ test('at its end a capture takes what nobody has come to read yet', async (t) =>
   makeFifo(path, 0o600);
   const never = (): (() => void) => () => undefined;
   const busy = { watch: never, watchRoom: never, after: never, turn: () => undefined };
-  const copy = startCaptureCopy(path, busy, 2 * LIMIT_BYTES, () => undefined);
+  const copy = startCaptureCopy({
+    path,
+    readiness: busy,
+    maxBytes: 2 * LIMIT_BYTES,
+    share: createCaptureBudget().join(),
+    onWait: () => undefined,
+    onEnd: () => undefined,
+  });
   await exited(shell('head -c 1000000 /dev/zero >$OUT', { stdout: path, stderr: path }));
   copy.takeRest();
   copy.close();

@@ -1,0 +1,62 @@
+import type { Logger } from '../base/log.js';
+import type { LastResort } from '../base/last-resort.js';
+import type { OpenIo } from './container-io.js';
+import { createCopyThread, type CopyThread } from './copy-thread.js';
+import type { NewCommand } from './messages.js';
+
+export interface CopierOptions {
+  /** For messages: `log` or `capture`. */
+  readonly name: string;
+  readonly log: Logger;
+  readonly onUnhandled: LastResort['onUnhandled'] | undefined;
+  /** Another worker script, for tests. */
+  readonly workerUrl: URL | undefined;
+  /** It has no streams any more. */
+  readonly onIdle?: () => void;
+}
+
+/** A copying thread and the streams that it has in hand, which a thread that replaces it opens again. */
+export interface Copier {
+  readonly thread: CopyThread;
+  /** The streams of how many containers or commands it has. */
+  count(): number;
+  /** Opens streams with this command. Where that fails, they are forgotten. */
+  enter(io: number, entry: OpenIo, command: NewCommand): Promise<void>;
+  forget(io: number): void;
+}
+
+export function createCopier({ name, log, onUnhandled, workerUrl, onIdle }: CopierOptions): Copier {
+  const ios = new Map<number, OpenIo>();
+  // Until the copying thread has answered, a restart sends the opening command itself again.
+  const opened = new Set<number>();
+
+  const thread = createCopyThread({
+    name,
+    log,
+    onError: onUnhandled ?? ((err, origin) => log.error({ err, origin }, 'unhandled error')),
+    onReport: (report) => ios.get(report.io)?.onReport(report),
+    onRestart: () => [...opened].map((io) => ios.get(io)?.reopenCommand()).filter((command) => command !== undefined),
+    ...(workerUrl ? { workerUrl } : {}),
+  });
+
+  const forget = (io: number): void => {
+    opened.delete(io);
+    if (ios.delete(io) && ios.size === 0) onIdle?.();
+  };
+
+  return {
+    thread,
+    count: () => ios.size,
+    async enter(io, entry, command) {
+      ios.set(io, entry);
+      try {
+        await thread.send(command);
+        if (ios.has(io)) opened.add(io);
+      } catch (thrown) {
+        forget(io);
+        throw thrown;
+      }
+    },
+    forget,
+  };
+}
