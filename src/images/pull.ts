@@ -61,10 +61,9 @@ async function run(
   const { target, id } = await readRecord(deps, steps, name);
   const digest = `${reference.repository}@${reference.digest ?? target.digest}`;
   const others = [id, digest].filter((other) => other !== name);
-  await Promise.all([
-    unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]),
-    ...others.map((other) => nameImage(deps, steps, { name: other, target, like: name })),
-  ]);
+  // Not beside the records: containerd may still make one when its call is cancelled, after the undo.
+  await unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]);
+  await Promise.all(others.map((other) => nameImage(deps, steps, { name: other, target, like: name })));
   const image = imageOf(deps, id, name);
   releaseBesideAnswer(deps, lease, id);
   const took = { durationMs: Math.round(performance.now() - startedMs), sizeBytes: image.sizeBytes.toString() };
