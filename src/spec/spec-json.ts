@@ -1,4 +1,5 @@
-import { isInteger, parse, stringify } from 'lossless-json';
+import { stringify } from 'lossless-json';
+import { parseExactJson } from '../base/exact-json.js';
 import { anyOf, PROCESS_TYPE_URL, RESOURCES_TYPE_URL, SPEC_TYPE_URL } from '../containerd/any.js';
 import type { Any } from '../containerd/containerd.js';
 import type { OciProcess, OciResources, OciSpec } from './oci.js';
@@ -20,17 +21,12 @@ export const parseSpec = (any: Pick<Any, 'value'>): OciSpec => specFromJson(new 
 
 /** Integers beyond 2^53, and the fields that the types say are bigint, become bigint. Throws a SyntaxError. */
 export function specFromJson(text: string): OciSpec {
-  const spec = parse(text, undefined, { parseNumber }) as OciSpec;
+  const spec = parseExactJson(text) as OciSpec;
   if (spec.linux?.resources) spec.linux.resources = exactResources(spec.linux.resources);
   return spec;
 }
 
 const jsonAny = (typeUrl: string, value: object): Any => anyOf(typeUrl, new TextEncoder().encode(specToJson(value)));
-
-function parseNumber(text: string): number | bigint {
-  const number = Number(text);
-  return isInteger(text) && !Number.isSafeInteger(number) ? BigInt(text) : number;
-}
 
 function exactResources(resources: OciResources): OciResources {
   const exact = <T extends object>(part: T, names: readonly string[]): T =>

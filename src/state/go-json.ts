@@ -1,5 +1,6 @@
-import { isInteger, parse, stringify } from 'lossless-json';
+import { stringify } from 'lossless-json';
 import { ContainerConfig, ContainerResources, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import { parseExactJson } from '../base/exact-json.js';
 
 /**
  * CRI messages in the JSON that Go's encoding/json makes of them, which is how containerd's CRI plugin stores them:
@@ -18,7 +19,7 @@ export function toGoJson(message: object): unknown {
 export const stringifyGoJson = (value: unknown): string => stringify(value) ?? 'null';
 
 /** Plain values of JSON text; an integer beyond 2^53 becomes a bigint. Throws a SyntaxError. */
-export const parseGoJson = (text: string): unknown => parse(text, undefined, { parseNumber });
+export const parseGoJson = parseExactJson;
 
 /** JSON text with every object's keys sorted: equal for equal values, whatever the order they were built in. */
 export const canonicalJson = (value: unknown): string => stringifyGoJson(sortKeys(value));
@@ -76,9 +77,4 @@ function sortKeys(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value;
   const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
   return Object.fromEntries(members.map(([key, member]) => [key, sortKeys(member)]));
-}
-
-function parseNumber(text: string): number | bigint {
-  const number = Number(text);
-  return isInteger(text) && !Number.isSafeInteger(number) ? BigInt(text) : number;
 }
