@@ -3,6 +3,7 @@ import { wireAny, wireAnys } from './any.js';
 import { withOptions, type ClientOf } from './connection.js';
 import type { ContainerRecord, Containers } from './containerd.js';
 import { checkFields, present, unlessGone } from './answers.js';
+import { checkRecordSize } from './record-size.js';
 import { timestampNs } from './wire-time.js';
 
 export function createContainers(clientOf: ClientOf): Containers {
@@ -19,11 +20,11 @@ export function createContainers(clientOf: ClientOf): Containers {
       return records;
     },
 
-    create: async (record, options) =>
-      recordOf(
-        (await client.create({ container: wireOf(record) }, withOptions(options))).container,
-        'containers.create',
-      ),
+    create: async (record, options) => {
+      checkRecordSize('container', record);
+      const request = { container: wireOf(record) };
+      return recordOf((await client.create(request, withOptions(options))).container, 'containers.create');
+    },
 
     update: async (record, fields, options) => {
       checkFields('containers.update', fields, record.extensions);

@@ -4,6 +4,7 @@ import { wireAny, wireAnys } from './any.js';
 import { withOptions, type ClientOf } from './connection.js';
 import type { SandboxRecord, SandboxStore } from './containerd.js';
 import { checkFields, present, unlessGone } from './answers.js';
+import { checkRecordSize } from './record-size.js';
 import { timestampNs } from './wire-time.js';
 
 export function createSandboxStore(clientOf: ClientOf): SandboxStore {
@@ -17,11 +18,11 @@ export function createSandboxStore(clientOf: ClientOf): SandboxStore {
       return list.map((sandbox) => recordOf(sandbox, 'sandboxes.list'));
     },
 
-    create: async (record, options) =>
-      recordOf(
-        (await client.create({ sandbox: wireSandbox(record) }, withOptions(options))).sandbox,
-        'sandboxes.create',
-      ),
+    create: async (record, options) => {
+      checkRecordSize('pod sandbox', record);
+      const request = { sandbox: wireSandbox(record) };
+      return recordOf((await client.create(request, withOptions(options))).sandbox, 'sandboxes.create');
+    },
 
     update: async (record, fields, options) => {
       checkFields('sandboxes.update', fields, record.extensions);

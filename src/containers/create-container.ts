@@ -15,6 +15,7 @@ import { shownResources } from '../spec/resources.js';
 import { specAny } from '../spec/spec-json.js';
 import { stopSignalOf } from '../spec/stop-signal.js';
 import { validateContainerConfig } from '../spec/validate.js';
+import { checkConfigSize } from '../state/config-size.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { containerRecord } from '../state/container-record.js';
 import type { LocalImage } from '../state/images.js';
@@ -45,6 +46,7 @@ export const createContainer =
     validateContainerConfig(config);
     const name = containerName(config.metadata!, request.sandbox_config.metadata);
     const fingerprint = canonicalJson(toGoJson(config));
+    checkConfigSize(config, fingerprint);
     const id = await deps.operations.run({
       kind: 'create container',
       subject: name,

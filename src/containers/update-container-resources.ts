@@ -4,13 +4,17 @@ import type {
   UpdateContainerResourcesResponse,
 } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument, isCode } from '../base/errors.js';
-import type { ContainerRecord } from '../containerd/containerd.js';
+import type { Any, ContainerRecord } from '../containerd/containerd.js';
+import { checkRecordSize } from '../containerd/record-size.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { OciSpec } from '../spec/oci.js';
 import { restoringResources, shownResources, withResources } from '../spec/resources.js';
 import { parseSpec, resourcesAny, specAny } from '../spec/spec-json.js';
 import { checkResources } from '../spec/validate-resources.js';
+import type { Container } from '../state/records.js';
+import { toStoredStatus } from '../state/status.js';
+import { encodeStatus, STATUS_EXTENSION } from '../state/stored.js';
 import type { ContainerDeps } from './deps.js';
 
 const LIMIT_MS = 2 * 60_000;
@@ -49,6 +53,8 @@ async function update(
   const before = specOf(record);
   const resources = withResources(before.linux.resources, requested, deps.host, deps.specOptions);
   const after: OciSpec = { ...before, linux: { ...before.linux, resources } };
+  const shown = { linux: shownResources(resources, after.process.oomScoreAdj), windows: undefined };
+  checkRoom(record, specAny(after), { ...deps.state.containers.get(id, 'container_id'), resources: shown });
   await steps.step(
     'record spec',
     (signal) => deps.containerd.containers.update({ id, spec: specAny(after) }, ['spec'], { signal }),
@@ -64,11 +70,14 @@ async function update(
     );
   }
   await steps.step('record resources', () =>
-    deps.state.updateContainer(id, (container) => ({
-      ...container,
-      resources: { linux: shownResources(resources, after.process.oomScoreAdj), windows: undefined },
-    })),
+    deps.state.updateContainer(id, (container) => ({ ...container, resources: shown })),
   );
+}
+
+/** The entries of `unified` add up over the updates, and stand in the spec and in the status. */
+function checkRoom(record: ContainerRecord, spec: Any, container: Container): void {
+  const extensions = { ...record.extensions, [STATUS_EXTENSION]: encodeStatus(toStoredStatus(container)) };
+  checkRecordSize('container', { ...record, spec, extensions });
 }
 
 /** A task that has ended meanwhile needs no update: the spec has it for the next one. */

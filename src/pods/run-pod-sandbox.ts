@@ -14,6 +14,7 @@ import { PAUSE } from '../sandboxer/pause.js';
 import { checkCgroupDriver } from '../spec/cgroup-path.js';
 import { hasNetworkSysctls } from '../spec/sysctls.js';
 import { validateSandboxConfig } from '../spec/validate.js';
+import { checkConfigSize } from '../state/config-size.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
 import { CREATING_LABEL } from '../state/rebuild.js';
@@ -48,6 +49,7 @@ export const runPodSandbox =
     checkCgroupDriver(config.linux?.cgroup_parent ?? '', handler.name, handler.spec.cgroupDriver);
     const name = sandboxName(metadata);
     const fingerprint = canonicalJson(toGoJson({ config, runtime_handler: request.runtime_handler }));
+    checkConfigSize(config, fingerprint);
     const failed: { pod?: Pod } = {};
 
     const id = await deps.operations.run({

@@ -3,6 +3,7 @@ import type {
   UpdatePodSandboxResourcesResponse,
 } from '../../generated/runtime/v1/api.js';
 import type { SandboxRecord } from '../containerd/containerd.js';
+import { checkRecordSize } from '../containerd/record-size.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { checkResources } from '../spec/validate-resources.js';
@@ -47,6 +48,7 @@ async function update(deps: PodDeps, steps: Steps, id: string, updated: UpdatedR
     ...known,
     extensions: { ...known.extensions, [UPDATED_RESOURCES_EXTENSION]: encodeUpdatedResources(updated) },
   };
+  checkRecordSize('pod sandbox', record);
   await steps.step('record resources', (signal) => deps.containerd.sandboxes.update(record, [field], { signal }));
   const { sandboxer } = deps.handlers.of(pod);
   await steps.step('tell sandboxer', (signal) => sandboxer.update(record, [field], signal));

@@ -5,15 +5,12 @@ import { checkNoControl } from './text.js';
 /** MAX_ARG_STRLEN, 32 pages: exec(2) refuses a longer `NAME=value`. Elsewhere than on x86 a page may have 64 KiB. */
 const PAGE_BYTES = process.arch === 'x64' ? 4096 : 65_536;
 const MAX_LINE_BYTES = 32 * PAGE_BYTES - 1;
-/** Three quarters of the kernel's _STK_LIM: no stack limit lets arguments and environment have more. */
-const MAX_TOTAL_BYTES = 6 * 1024 * 1024;
 
 /**
  * INVALID_ARGUMENT for a name that is empty, or has `=` or a control character (CVE-2022-4318), for a value that JSON
  * cannot carry, and for more than exec(2) takes.
  */
 export function checkEnvs(envs: readonly KeyValue[], field: string): void {
-  let total = 0;
   for (const [index, { key, value }] of envs.entries()) {
     const where = `${field}[${index}]`;
     if (key === '') throw invalidArgument(`${where}.key`, 'must not be empty');
@@ -22,9 +19,7 @@ export function checkEnvs(envs: readonly KeyValue[], field: string): void {
     if (!isUtf8(value)) throw invalidArgument(`${where}.value`, 'not UTF-8, which is all that an OCI spec can carry');
     const bytes = Buffer.byteLength(key) + 1 + value.length;
     if (bytes > MAX_LINE_BYTES) throw invalidArgument(where, `${bytes} bytes, more than ${MAX_LINE_BYTES}`);
-    total += bytes + 1;
   }
-  if (total > MAX_TOTAL_BYTES) throw invalidArgument(field, `${total} bytes in all, more than ${MAX_TOTAL_BYTES}`);
 }
 
 function isUtf8(bytes: Uint8Array): boolean {

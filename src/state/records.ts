@@ -112,7 +112,7 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
         finishedAtNs: event.atNs,
         exitCode: START_ERROR_EXIT_CODE,
         reason: 'StartError',
-        message: event.message,
+        message: shortened(event.message),
       };
     case 'exited':
       if (state.phase === 'exited') {
@@ -137,6 +137,16 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
         message: '',
       };
   }
+}
+
+/** It is written into the container's record, and a runtime's error repeats what the request says. */
+const MAX_MESSAGE_BYTES = 16 << 10;
+
+function shortened(message: string): string {
+  const bytes = Buffer.from(message);
+  if (bytes.length <= MAX_MESSAGE_BYTES) return message;
+  // A character that is cut through becomes U+FFFD.
+  return `${bytes.subarray(0, MAX_MESSAGE_BYTES).toString()}…`;
 }
 
 /** A process began no later than it ended, even if it was gone before its start was recorded. */

@@ -70,3 +70,12 @@ test('a start that failed is exit code 128 with its message; a task that is gone
     exited(3, 'Error', 15n),
   );
 });
+
+test('the message of a failed start is kept up to 16 KiB, and cut beyond', () => {
+  const messageOf = (message: string): string => {
+    const state = after(created, { kind: 'start-failed', atNs: 20n, message });
+    return state.phase === 'exited' ? state.message : '';
+  };
+  const full = 'ä'.repeat(8 << 10);
+  assert.deepEqual([messageOf(full), messageOf(`${full}ä`)], [full, `${full}…`]);
+});
