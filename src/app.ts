@@ -165,7 +165,7 @@ async function startParts(base: Base): Promise<Parts> {
   const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log, onUnhandled, pipeStore: fdStore });
   const events = eventsOf(state, images, metrics);
-  metrics.watch(metricSources({ operations, state, events, stdio }));
+  metrics.watch(metricSources({ operations, state, images, events, stdio }));
   const stats = await createStats({ config, log, containerd, state });
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });
@@ -220,7 +220,7 @@ async function startParts(base: Base): Promise<Parts> {
         containerd,
         network: runtimes.network,
         operations,
-        claims: state.claims,
+        unreadable: () => [...state.claims.list(), ...images.unreadable()],
         features,
         warnings,
       },

@@ -104,6 +104,7 @@ async function create(
 ): Promise<string> {
   const id = deps.state.newIds.make();
   const handler = deps.handlers.of(pod);
+  await waitForImages(deps, steps, config);
   const image = imageOf(deps, config);
   const logPath = containerLogPath(logDirectory, config.log_path) ?? '';
   const subject = { id, pod, image, handler, config };
@@ -144,6 +145,14 @@ async function create(
   keepProcess(config, spec.process);
   deps.state.containers.put(container);
   return id;
+}
+
+/** After a start of crid an image that is there may not have been read yet. */
+async function waitForImages({ images }: ContainerDeps, steps: Steps, config: ContainerConfig): Promise<void> {
+  const wanted = [config.image, ...config.mounts.map(({ image }) => image)].flatMap((each) => each?.image || []);
+  const reading = images.firstReading();
+  if (!reading || wanted.every((reference) => images.get(reference))) return;
+  await steps.step('wait for images', () => reading, undefined, { waitingOn: () => 'the images of the node to be read' });
 }
 
 function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {

@@ -15,7 +15,11 @@ export const imageService = (deps: ImageDeps) =>
     pullImage: pullImage(deps),
     imageStatus: imageStatus(deps),
     listImages: listImages(deps),
-    streamImages: (request) => inMessages(listImages(deps)(request).images, IMAGES),
+    streamImages: (request) =>
+      inMessages(
+        listImages(deps)(request).then(({ images }) => images),
+        IMAGES,
+      ),
     removeImage: removeImage(deps),
     imageFsInfo: imageFsInfo(deps),
   });

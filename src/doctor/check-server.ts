@@ -1,12 +1,13 @@
 import { access } from 'node:fs/promises';
 import { withRuntime } from '../why/client.js';
+import { checkRecords } from './check-records.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 
 const CALL_LIMIT_MS = 10_000;
 /** Without these a kubelet starts no pod (CRI RuntimeStatus). */
 const REQUIRED = ['RuntimeReady', 'NetworkReady'];
 
-/** Who answers on the CRI socket, and which of its conditions do not hold. */
+/** Who answers on the CRI socket, which of its conditions do not hold, and which records it cannot read. */
 export async function checkServer(listen: string): Promise<Finding[]> {
   const path = listen.replace(/^unix:(\/\/)?/, '');
   const isThere = await access(path).then(
@@ -16,9 +17,9 @@ export async function checkServer(listen: string): Promise<Finding[]> {
   if (!isThere) return [warning('socket', `${path} is not there: crid does not run`)];
   return withRuntime(path, async (runtime) => {
     const signal = AbortSignal.timeout(CALL_LIMIT_MS);
-    const [{ runtime_name: name, runtime_version: version }, { status }] = await Promise.all([
+    const [{ runtime_name: name, runtime_version: version }, { status, info }] = await Promise.all([
       runtime.version({ version: '' }, { signal }),
-      runtime.status({ verbose: false }, { signal }),
+      runtime.status({ verbose: true }, { signal }),
     ]);
     const failing = (status?.conditions ?? []).filter((condition) => !condition.status);
     return [
@@ -26,6 +27,7 @@ export async function checkServer(listen: string): Promise<Finding[]> {
       ...failing.map(({ type, message }) =>
         (REQUIRED.includes(type) ? fault : warning)('socket', `${type} is false: ${message}`),
       ),
+      ...checkRecords(info),
     ];
   });
 }

@@ -1,6 +1,6 @@
 import { isCode } from '../base/errors.js';
 import { parseReference } from '../state/image-reference.js';
-import type { LocalImage } from '../state/images.js';
+import { onceRead, type LocalImage } from '../state/images.js';
 import type { ImageDeps } from './deps.js';
 import { pull } from './pull.js';
 
@@ -12,7 +12,7 @@ export const ensureImage =
   (deps: ImageDeps) =>
   async (reference: string, options: { snapshotter: string; signal: AbortSignal }): Promise<LocalImage> => {
     const { snapshotter, signal } = options;
-    const known = deps.images.get(reference);
+    const known = await onceRead(deps.images, () => deps.images.get(reference));
     if (known && (await canBeUnpacked(deps.unpacking, known, options))) return known;
     // An id cannot be pulled; the image's own names can.
     const name = known && known.id === reference ? (known.repoDigests[0] ?? known.repoTags[0]) : undefined;

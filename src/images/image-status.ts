@@ -1,6 +1,6 @@
 import type { ImageStatusRequest, ImageStatusResponse } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
-import type { LocalImage } from '../state/images.js';
+import { onceRead, type LocalImage } from '../state/images.js';
 import { toCriImage } from './cri-image.js';
 import type { ImageDeps } from './deps.js';
 import { isUnpacked } from './unpacked.js';
@@ -15,7 +15,7 @@ export const imageStatus =
   async (request: ImageStatusRequest): Promise<ImageStatusResponse> => {
     const { image: wanted = '', runtime_handler: handler = '' } = request.image ?? {};
     if (wanted === '') throw invalidArgument('image.image', 'must not be empty');
-    const image = deps.images.getForPeople(wanted);
+    const image = await onceRead(deps.images, () => deps.images.getForPeople(wanted));
     if (!image || !(await isReady(deps, image, handler))) return { image: undefined, info: {} };
     return { image: toCriImage(image), info: request.verbose ? await verboseInfo(deps, image) : {} };
   };
@@ -39,10 +39,11 @@ async function verboseInfo(
   { containerd }: Pick<ImageDeps, 'containerd'>,
   { id, chainId, config }: LocalImage,
 ): Promise<Record<string, string>> {
-  const whole = await containerd.content.read(id, MAX_SHOWN_BYTES).then(
-    (bytes) => JSON.parse(Buffer.from(bytes).toString()) as unknown,
-    () => undefined,
-  );
+  const whole = await containerd.content
+    .read(id, MAX_SHOWN_BYTES)
+    .then((bytes) => JSON.parse(Buffer.from(bytes).toString()) as unknown)
+    // Too large, or no JSON: what is kept was read with a parser that skips what it does not keep.
+    .catch(() => undefined);
   const omitted = whole === undefined ? { imageSpecOmitted: `all but what a container is made of: ${id}` } : {};
   return { info: JSON.stringify({ chainID: chainId, imageSpec: whole ?? config, ...omitted }) };
 }

@@ -5,7 +5,8 @@ import type { ImageDeps } from './deps.js';
 /** CRI ListImages, from memory; a filter by image lets through that one, by whatever name it is asked for. */
 export const listImages =
   (deps: Pick<ImageDeps, 'images'>) =>
-  (request: ListImagesRequest): ListImagesResponse => {
+  async (request: ListImagesRequest): Promise<ListImagesResponse> => {
+    await deps.images.firstReading();
     const wanted = request.filter?.image?.image ?? '';
     const found =
       wanted === '' ? deps.images.list() : [deps.images.getForPeople(wanted)].filter((image) => image !== undefined);

@@ -5,7 +5,7 @@ import { durationMs } from '../config/duration.js';
 import type { Descriptor } from '../containerd/containerd.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import { readImage, type ImageContent } from '../state/image-content.js';
+import type { ImageContent } from '../state/image-content.js';
 import { findRecord, hasLabels, imageLabels, putRecord, restoreRecord } from '../state/image-records.js';
 import type { ImageReference } from '../state/image-reference.js';
 import type { LocalImage } from '../state/images.js';
@@ -124,7 +124,7 @@ async function readRecord(
   // The cache leaves out what cannot be read; here it is told why.
   return steps.step('read image', async (signal) => {
     const { target } = await deps.containerd.images.get(name, { signal });
-    const content = await doing(`image "${name}"`, () => readImage(deps.containerd.content, target));
+    const content = await doing(`image "${name}"`, () => deps.images.read(target));
     return { ...content, target };
   });
 }

@@ -15,6 +15,8 @@ export const removeImage =
   async (request: RemoveImageRequest, caller: Caller): Promise<RemoveImageResponse> => {
     const wanted = request.image?.image ?? '';
     if (wanted === '') throw invalidArgument(FIELD, 'must not be empty');
+    // All of its names must be known.
+    await deps.images.firstReading();
     const image = deps.images.getForPeople(wanted);
     if (!image) return {};
     await deps.operations.run({

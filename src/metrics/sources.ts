@@ -1,6 +1,7 @@
 import { backgroundFailures } from '../base/background.js';
 import { unhandledErrors } from '../base/last-resort.js';
 import type { Operations } from '../operation/operation.js';
+import type { ImageCache } from '../state/images.js';
 import type { State } from '../state/state.js';
 import { logCounts } from '../stdio/log-counters.js';
 import type { Stdio } from '../stdio/stdio.js';
@@ -11,6 +12,7 @@ import type { Sources } from './metrics.js';
 export const metricSources = (rooms: {
   readonly operations: Pick<Operations, 'list'>;
   readonly state: Pick<State, 'pods' | 'containers' | 'claims'>;
+  readonly images: Pick<ImageCache, 'unreadable'>;
   readonly events: Pick<ContainerEvents, 'load'>;
   readonly stdio: Pick<Stdio, 'stalledLogs'>;
 }): Sources => ({
@@ -25,7 +27,7 @@ export const metricSources = (rooms: {
       rooms.state.containers.list().map(({ state }) => state.phase),
       ['created', 'running', 'exited'],
     ),
-  unreadable: () => rooms.state.claims.list().length,
+  unreadable: () => rooms.state.claims.list().length + rooms.images.unreadable().length,
   events: rooms.events.load,
   errors: () => ({ unhandled: unhandledErrors(), background: backgroundFailures() }),
   logs: logCounts,

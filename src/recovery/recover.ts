@@ -4,6 +4,7 @@ import { CriError } from '../base/errors.js';
 import { inBackground } from '../base/background.js';
 import type { Steps } from '../operation/steps.js';
 import { releasePullLeases } from '../images/pull-lease.js';
+import type { Reading } from '../state/images.js';
 import { readRecords } from '../state/rebuild.js';
 import type { Container, Pod } from '../state/records.js';
 import { RECOVERY_LIMIT_MS, type Beside, type RecoverDeps } from './deps.js';
@@ -38,10 +39,10 @@ export interface Recovery {
 export async function recover(deps: RecoverDeps): Promise<Recovery> {
   const { state, containerd, images, directories, log } = deps.containers;
   const startedMs = performance.now();
-  const [found, leftovers] = await Promise.all([
+  const [found, leftovers, reading] = await Promise.all([
     readRecords(containerd, directories),
     findLeftovers(deps.containers),
-    images.rebuild(),
+    images.begin(),
   ]);
   for (const claim of found.unreadable) {
     state.claims.add(claim);
@@ -50,6 +51,7 @@ export async function recover(deps: RecoverDeps): Promise<Recovery> {
   const beside = createBeside();
   const start = createStart(deps, beside);
   const asked = [
+    start.readImages(reading),
     ...publishPods(deps, found.pods).flatMap((pod) => start.pod(pod)),
     ...publishContainers(deps, found.containers).flatMap((container) => start.container(container)),
   ];
@@ -136,6 +138,10 @@ function createStart(deps: RecoverDeps, beside: Beside) {
   };
 
   return {
+    readImages: ({ records, remaining, done }: Reading): Promise<void> =>
+      run('read images', `${records} records`, 'images', async (steps) => {
+        await steps.step('read records', () => done, undefined, { waitingOn: () => `${remaining()} image records` });
+      }),
     pod(pod: Pod): Promise<void>[] {
       if (pod.halfMade) {
         undo(pod);

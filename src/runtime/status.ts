@@ -6,7 +6,7 @@ import type { Containerd } from '../containerd/containerd.js';
 import type { Network } from '../network/network.js';
 import type { Operations } from '../operation/operation.js';
 import type { HandlerFeatures } from './features.js';
-import type { Claims } from '../state/claims.js';
+import type { Claim } from '../state/claims.js';
 import type { Directories } from '../state/directories.js';
 import { stringifyGoJson } from '../state/go-json.js';
 import { pluginConfig } from './plugin-config.js';
@@ -21,7 +21,8 @@ export interface StatusDeps {
   readonly containerd: Containerd;
   readonly network: Network;
   readonly operations: Operations;
-  readonly claims: Pick<Claims, 'list'>;
+  /** The records of containerd that cannot be read. */
+  readonly unreadable: () => readonly Claim[];
   readonly features: ReadonlyMap<string, HandlerFeatures>;
   /** What crid itself has to report, such as a second CRI server in its namespace. */
   readonly warnings: readonly string[];
@@ -63,7 +64,7 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
           lastCNILoadStatus: network.lastLoadError || 'OK',
           // An object, since crictl prints whatever else is JSON as a string full of backslashes.
           operations: stringifyGoJson({ running: deps.operations.list() }),
-          unreadableRecords: stringifyGoJson({ records: deps.claims.list() }),
+          unreadableRecords: stringifyGoJson({ records: deps.unreadable() }),
         }
       : {};
     return {

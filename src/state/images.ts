@@ -3,8 +3,9 @@ import { CriError, isCode } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import { listInPieces } from '../containerd/list-in-pieces.js';
 import type { ImagesConfig } from '../config/schema.js';
-import type { Containerd, ImageRecord } from '../containerd/containerd.js';
+import type { Containerd, Descriptor, ImageRecord } from '../containerd/containerd.js';
 import type { ImageConfig } from '../spec/image-config.js';
+import type { Claim } from './claims.js';
 import { adoptRecord } from './image-adoption.js';
 import { readImage, type ImageContent } from './image-content.js';
 import { isPinned } from './image-records.js';
@@ -53,8 +54,35 @@ export interface ImageCache {
   refresh(name: string): Promise<void>;
   /** Forgets a record after its removal, unless it has come back meanwhile; `before`: what `entry` had said of it. */
   forget(name: string, before: ImageEntry | undefined): Promise<void>;
-  /** Reads them all; one that cannot be read is left out and logged. */
+  /** Reads what a target holds; RESOURCE_EXHAUSTED also where the other images leave it no room in memory. */
+  read(target: Descriptor): Promise<ImageContent>;
+  /** Lists all records and begins to read them; one that cannot be read is left out and logged. */
+  begin(): Promise<Reading>;
+  /** As `begin`, and waits until they have been read. */
   rebuild(): Promise<void>;
+  /** Undefined once every image has been read for the first time: until then one that is not found may be there. */
+  firstReading(): Promise<void> | undefined;
+  /** The records that containerd cannot send. */
+  unreadable(): readonly Claim[];
+}
+
+/** The images are being read. */
+export interface Reading {
+  readonly records: number;
+  remaining(): number;
+  readonly done: Promise<void>;
+}
+
+/** What `find` finds; what it does not find at first, it is asked for again when a start of crid has read all images. */
+export async function onceRead<T>(
+  images: Pick<ImageCache, 'firstReading'>,
+  find: () => T | undefined,
+): Promise<T | undefined> {
+  const found = find();
+  const reading = images.firstReading();
+  if (found !== undefined || reading === undefined) return found;
+  await reading;
+  return find();
 }
 
 const REBUILD_CONCURRENCY = 8;
@@ -64,12 +92,17 @@ export function createImageCache(options: {
   /** Which images are pinned; without it none is but those whose records say so. */
   config?: Pick<ImagesConfig, 'pinned_images'>;
   log: Logger;
+  /** What is kept of all configs together. */
+  maxKeptBytes?: number;
 }): ImageCache {
-  const { containerd, config = { pinned_images: {} }, log } = options;
+  const { containerd, config = { pinned_images: {} }, log, maxKeptBytes = MAX_KEPT_BYTES } = options;
   const entries = new Map<string, ImageEntry>();
   const images = new Map<string, LocalImage>();
   const contentOf = createContents(containerd, entries);
   const inTurn = createTurns();
+  let unreadable: readonly Claim[] = [];
+  let firstReading: Promise<void> | undefined;
+  let hasRead = false;
 
   const publish = (id: string): void => {
     const image = toImage([...entries.values()].filter((entry) => entry.content.id === id));
@@ -84,11 +117,15 @@ export function createImageCache(options: {
     if (before && before.content.id !== entry?.content.id) publish(before.content.id);
   };
 
+  const readContent = async (target: Descriptor): Promise<ImageContent> => {
+    const content = await contentOf(target);
+    requireRoom(images.values(), content, maxKeptBytes);
+    return content;
+  };
   const read = async (name: string): Promise<ImageEntry | undefined> => {
     try {
       const record = await containerd.images.get(name);
-      const content = await contentOf(record.target);
-      requireRoom(images.values(), content);
+      const content = await readContent(record.target);
       const adopted = await adoptRecord({ images: containerd.images, config, log }, record, content.id);
       if (adopted !== record && name !== content.id) await refresh(content.id);
       return { record: adopted, content };
@@ -107,6 +144,33 @@ export function createImageCache(options: {
     // An entry that somebody has read since then may be newer than the removal.
     inTurn(name, async () => replace(name, entries.get(name) === before ? undefined : await read(name)));
 
+  const listNames = async (): Promise<Set<string>> => {
+    const list = (filters: readonly string[]): Promise<ImageRecord[]> => containerd.images.list(filters);
+    const pieces = await listInPieces(list, { field: 'target.digest', before: 'sha256:' });
+    unreadable = pieces.unreadable.map(({ prefix, error }) => ({
+      id: `sha256:${prefix}`,
+      name: '',
+      error: `image record: ${error.message}`,
+    }));
+    for (const { id, error } of unreadable) logOf(log).error({ digest: id, err: error }, 'record left alone');
+    return new Set([...pieces.records.map(({ name }) => name), ...entries.keys()]);
+  };
+  const begin = async (): Promise<Reading> => {
+    const names = await listNames();
+    const queue = new PQueue({ concurrency: REBUILD_CONCURRENCY });
+    const each = async (name: string): Promise<void> => {
+      await refresh(name).catch((thrown: unknown) => {
+        logOf(log).warn({ image: name, err: CriError.from(thrown).message }, 'image could not be read');
+      });
+    };
+    const done = queue.addAll([...names].map((name) => () => each(name))).then(() => {
+      hasRead = true;
+      firstReading = undefined;
+    });
+    if (!hasRead) firstReading ??= done;
+    return { records: names.size, remaining: () => queue.size + queue.pending, done };
+  };
+
   const get = (text: string): LocalImage | undefined => {
     const name = entries.has(text) ? text : (tryParseReference(text)?.text ?? '');
     const id = entries.get(name)?.content.id ?? (DIGITS_OF_ID.test(text) ? `sha256:${text}` : text);
@@ -120,20 +184,11 @@ export function createImageCache(options: {
     entry: (name) => entries.get(name),
     refresh,
     forget,
-    async rebuild() {
-      const list = (filters: readonly string[]): Promise<ImageRecord[]> => containerd.images.list(filters);
-      const { records, unreadable } = await listInPieces(list, { field: 'target.digest', before: 'sha256:' });
-      for (const { prefix, error } of unreadable)
-        logOf(log).error({ digest: `sha256:${prefix}`, err: error.message }, 'image record not readable, left alone');
-      const names = new Set([...records.map(({ name }) => name), ...entries.keys()]);
-      const queue = new PQueue({ concurrency: REBUILD_CONCURRENCY });
-      const each = async (name: string): Promise<void> => {
-        await refresh(name).catch((thrown: unknown) => {
-          logOf(log).warn({ image: name, err: CriError.from(thrown).message }, 'image could not be read');
-        });
-      };
-      await queue.addAll([...names].map((name) => () => each(name)));
-    },
+    read: readContent,
+    begin,
+    rebuild: async () => (await begin()).done,
+    firstReading: () => firstReading,
+    unreadable: () => unreadable,
   };
 }
 
@@ -156,11 +211,11 @@ function byPrefix(images: ReadonlyMap<string, LocalImage>, text: string): LocalI
 /** The configs of all images together. */
 const MAX_KEPT_BYTES = 64 << 20;
 
-function requireRoom(images: Iterable<LocalImage>, content: ImageContent): void {
+function requireRoom(images: Iterable<LocalImage>, content: ImageContent, maxBytes: number): void {
   let bytes = content.keptBytes;
   for (const image of images) if (image.id !== content.id) bytes += image.keptBytes;
-  if (bytes <= MAX_KEPT_BYTES) return;
-  const problem = `config ${content.id}: the configs of all images would take more than ${MAX_KEPT_BYTES} bytes`;
+  if (bytes <= maxBytes) return;
+  const problem = `config ${content.id}: the configs of all images would take more than ${maxBytes} bytes`;
   throw new CriError('RESOURCE_EXHAUSTED', problem);
 }
 

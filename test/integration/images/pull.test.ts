@@ -17,8 +17,8 @@ const MANAGED = { 'io.cri-containerd.image': 'managed' };
 let tiny: TinyRegistry;
 const app = (tag: string): string => `${tiny.host}/${REPOSITORY}:${tag}`;
 const appDigest = (digest: string): string => `${tiny.host}/${REPOSITORY}@${digest}`;
-const ids = (image = ''): string[] =>
-  listImages(deps)(ListImagesRequest.fromPartial({ filter: { image: { image } } })).images.map(({ id }) => id);
+const ids = async (image = ''): Promise<string[]> =>
+  (await listImages(deps)(ListImagesRequest.fromPartial({ filter: { image: { image } } }))).images.map(({ id }) => id);
 
 before(async () => {
   await images.clear();
@@ -43,9 +43,9 @@ test('an image of a real registry is pulled, found by each of its names, and rem
     `${busybox}@${digest.split('@')[1]}`,
     id.slice(0, 20),
   ]) {
-    assert.deepEqual([name, (await images.status(name)).image?.id, ids(name)], [name, id, [id]]);
+    assert.deepEqual([name, (await images.status(name)).image?.id, await ids(name)], [name, id, [id]]);
   }
-  assert.deepEqual([ids(), ids('busybox')], [[id], []]);
+  assert.deepEqual([await ids(), await ids('busybox')], [[id], []]);
   const records = await containerd.images.list([]);
   assert.deepEqual(
     new Map(records.map(({ name, labels }) => [name, labels])),
@@ -58,7 +58,7 @@ test('an image of a real registry is pulled, found by each of its names, and rem
   assert.equal(imageSpec.os, 'linux');
 
   await images.remove(busybox);
-  assert.deepEqual([ids(), (await images.status(id)).image], [[], undefined]);
+  assert.deepEqual([await ids(), (await images.status(id)).image], [[], undefined]);
   await images.assertOnly([]);
   assert.deepEqual(await images.remove(busybox), {});
 });

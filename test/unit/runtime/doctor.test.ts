@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { MACHINES, unsupportedMachine } from '../../../src/base/machine.js';
 import { checkAddresses } from '../../../src/doctor/check-addresses.js';
 import { checkProgram } from '../../../src/doctor/check-program.js';
+import { checkRecords } from '../../../src/doctor/check-records.js';
 import { runcProblem, runcVersion } from '../../../src/doctor/runc-version.js';
 
 test('CVE-2025-31133, CVE-2025-52565, CVE-2025-52881: doctor warns of a runc without the fixes', () => {
@@ -64,6 +65,27 @@ test('a machine that crid does not run on is named before anything is loaded', (
       true,
       true,
       'crid runs on Linux only, not on darwin',
+    ],
+  );
+});
+
+test('doctor names the records that crid cannot read, ten at most', () => {
+  const infoOf = (records: object[]): Record<string, string> => ({ unreadableRecords: JSON.stringify({ records }) });
+  const one = { id: 'abcdef', name: '', error: 'containers.list: too large' };
+  const many = Array.from({ length: 12 }, (_, index) => ({ ...one, id: `id${index}`, name: 'web_default_1_0' }));
+  const lines = (info: Record<string, string>): string[] =>
+    checkRecords(info).map(({ level, subject, message }) => `${level} ${subject} ${message}`);
+  const advice = 'cannot be read and is left alone: containers.list: too large; remove it with ctr when nothing needs it';
+  assert.deepEqual(
+    [lines({}), lines(infoOf([])), lines(infoOf([one, { ...one, id: '' }])), lines(infoOf(many)).slice(9)],
+    [
+      [],
+      ['ok records all can be read'],
+      [`warning records "abcdef" ${advice}`, `warning records a list of records ${advice}`],
+      [
+        `warning records "id9" (web_default_1_0) ${advice}`,
+        'warning records 2 more cannot be read: crictl info shows them',
+      ],
     ],
   );
 });

@@ -7,7 +7,7 @@ import type { Containerd, Descriptor, ImageRecord } from '../../../src/container
 import { hostPlatform } from '../../../src/containerd/platform.js';
 import { readImage } from '../../../src/state/image-content.js';
 import { userOf } from '../../../src/state/image-view.js';
-import { createImageCache } from '../../../src/state/images.js';
+import { createImageCache, onceRead } from '../../../src/state/images.js';
 
 const OCI = 'application/vnd.oci.image';
 const MANAGED = { 'io.cri-containerd.image': 'managed' };
@@ -83,8 +83,13 @@ function putImage(
 const name = (fake: Fake, reference: string, target: Descriptor, labels: Record<string, string> = MANAGED): void =>
   void fake.records.set(reference, { name: reference, target, labels });
 
-const cacheOf = (fake: Fake, pinned: Record<string, string> = {}) =>
-  createImageCache({ containerd: fake, config: { pinned_images: pinned }, log: createLogger('error') });
+const cacheOf = (fake: Fake, pinned: Record<string, string> = {}, maxKeptBytes?: number) =>
+  createImageCache({
+    containerd: fake,
+    config: { pinned_images: pinned },
+    log: createLogger('error'),
+    ...(maxKeptBytes === undefined ? {} : { maxKeptBytes }),
+  });
 
 test('records with one config are one image, found by each name in any form', async () => {
   const fake = fakeContainerd();
@@ -274,6 +279,76 @@ test('a config at its bounds is read, and beyond them it is named; other images 
   assert.deepEqual(
     cache.list().map(({ references }) => references),
     [['a.io/good:1']],
+  );
+});
+
+test('the configs of all images are kept up to the bound; the next image is left out, and its reader is told why', async () => {
+  const fake = fakeContainerd();
+  const [first, second] = [putImage(fake, { user: 'one' }), putImage(fake, { user: 'two' })];
+  const { keptBytes } = await readImage(fake.content, first.manifest);
+  name(fake, 'a.io/first:1', first.manifest);
+  name(fake, 'a.io/second:1', second.manifest);
+  const idsWithin = async (bytes: number): Promise<[string[], string]> => {
+    const cache = cacheOf(fake, {}, bytes);
+    await cache.refresh('a.io/first:1');
+    await cache.refresh('a.io/second:1');
+    const read = await cache.read(second.manifest).then(
+      ({ id }) => id,
+      (thrown: unknown) => `${CriError.from(thrown).code} ${CriError.from(thrown).message}`,
+    );
+    return [cache.list().map(({ id }) => id), read];
+  };
+  const bound = 2 * keptBytes;
+  assert.deepEqual(await idsWithin(bound), [[first.id, second.id], second.id]);
+  const problem = `the configs of all images would take more than ${bound - 1} bytes`;
+  assert.deepEqual(await idsWithin(bound - 1), [[first.id], `RESOURCE_EXHAUSTED config ${second.id}: ${problem}`]);
+});
+
+test('an image that is not found is looked for again when all have been read; one that is found is not waited for', async () => {
+  const fake = fakeContainerd();
+  const [early, late] = [putImage(fake, { user: 'early' }), putImage(fake, { user: 'late' })];
+  name(fake, 'a.io/early:1', early.manifest);
+  name(fake, 'a.io/late:1', late.manifest);
+  let release = (): void => undefined;
+  const stalled = new Promise<void>((resolve) => (release = resolve));
+  const { stream } = fake.content;
+  fake.content.stream = async function* (digest, options) {
+    if (digest === late.manifest.digest) await stalled;
+    yield* stream(digest, options);
+  };
+  const cache = cacheOf(fake);
+  const reading = await cache.begin();
+  await cache.refresh('a.io/early:1');
+  assert.equal((await onceRead(cache, () => cache.get('a.io/early:1')))?.id, early.id);
+  const found = onceRead(cache, () => cache.get('a.io/late:1'));
+  assert.deepEqual([reading.records, reading.remaining() > 0, cache.get('a.io/late:1')], [2, true, undefined]);
+  release();
+  await reading.done;
+  assert.deepEqual([(await found)?.id, cache.firstReading(), reading.remaining()], [late.id, undefined, 0]);
+  // A later reading, after a reconnection, holds nobody up.
+  await (await cache.begin()).done;
+  assert.equal(cache.firstReading(), undefined);
+});
+
+test('records that containerd cannot send are told by their digests, and all others are read', async () => {
+  const fake = fakeContainerd();
+  const good = putImage(fake);
+  name(fake, 'a.io/good:1', good.manifest);
+  name(fake, 'a.io/huge:1', { ...good.manifest, digest: `sha256:${'e'.repeat(64)}` });
+  const { list } = fake.images;
+  fake.images.list = async (filters) => {
+    const expressions = filters.map((filter) => new RegExp(/~="(.*)"$/.exec(filter)?.[1] ?? ''));
+    const found = (await list([])).filter(
+      ({ target }) => filters.length === 0 || expressions.some((each) => each.test(target.digest)),
+    );
+    if (found.some(({ name: each }) => each === 'a.io/huge:1')) throw new CriError('RESOURCE_EXHAUSTED', 'too large');
+    return found;
+  };
+  const cache = cacheOf(fake);
+  await cache.rebuild();
+  assert.deepEqual(
+    [cache.list().map(({ id }) => id), cache.unreadable()],
+    [[good.id], [{ id: 'sha256:eeeeee', name: '', error: 'image record: too large' }]],
   );
 });
 

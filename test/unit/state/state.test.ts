@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { CriError } from '../../../src/base/errors.js';
 import type { Containerd, ContainerRecord } from '../../../src/containerd/containerd.js';
 import { decodeStatus, STATUS_EXTENSION } from '../../../src/state/stored.js';
 import { createState, type State } from '../../../src/state/state.js';
@@ -61,4 +62,19 @@ test('a container that is removed while a change of it is being persisted does n
   await assert.rejects(changing, { code: 'NOT_FOUND' });
   await state.persistContainer('c');
   assert.deepEqual(state.containers.list(), []);
+});
+
+test('a change is published although containerd has no record of it, or cannot send one back; not when it fails otherwise', async () => {
+  const phaseAfter = async (code: 'NOT_FOUND' | 'RESOURCE_EXHAUSTED' | 'UNAVAILABLE'): Promise<string | undefined> => {
+    const update = (): Promise<never> => Promise.reject(new CriError(code, 'told by containerd'));
+    const state = createState({ containers: { update } } as unknown as Pick<Containerd, 'containers'>);
+    state.containers.put(container('c', 'p', { state: { phase: 'running', pid: 7, startedAtNs: 1n } }));
+    const ended = { phase: 'exited', startedAtNs: 1n, finishedAtNs: 2n, exitCode: 0, reason: '', message: '' } as const;
+    await state.updateContainer('c', (one) => ({ ...one, state: ended })).catch(() => undefined);
+    return state.containers.byId('c')?.state.phase;
+  };
+  assert.deepEqual(
+    [await phaseAfter('NOT_FOUND'), await phaseAfter('RESOURCE_EXHAUSTED'), await phaseAfter('UNAVAILABLE')],
+    ['exited', 'exited', 'running'],
+  );
 });

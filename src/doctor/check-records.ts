@@ -1,0 +1,23 @@
+import type { Claim } from '../state/claims.js';
+import { ok, warning, type Finding } from './finding.js';
+
+/** So many are named. */
+const MAX_NAMED = 10;
+
+/** `info`: that of a verbose Status; a server other than crid says nothing of records there. */
+export function checkRecords(info: Readonly<Record<string, string>>): Finding[] {
+  const json = info['unreadableRecords'];
+  if (json === undefined) return [];
+  const { records } = JSON.parse(json) as { readonly records: readonly Claim[] };
+  if (records.length === 0) return [ok('records', 'all can be read')];
+  const rest = records.length - MAX_NAMED;
+  return [
+    ...records.slice(0, MAX_NAMED).map((record) => warning('records', describe(record))),
+    ...(rest > 0 ? [warning('records', `${rest} more cannot be read: crictl info shows them`)] : []),
+  ];
+}
+
+function describe({ id, name, error }: Claim): string {
+  const known = id === '' ? 'a list of records' : `"${id}"${name === '' ? '' : ` (${name})`}`;
+  return `${known} cannot be read and is left alone: ${error}; remove it with ctr when nothing needs it`;
+}
