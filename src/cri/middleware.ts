@@ -3,6 +3,7 @@ import { ServerError, type CallContext, type ServerMiddlewareCall } from 'nice-g
 import { withContext, type RequestContext } from '../base/context.js';
 import { Code, CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { shortened } from '../base/shortened.js';
 import type { Span, Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
 import { spanAttributes } from './span-attributes.js';
@@ -53,7 +54,7 @@ export function requestMiddleware(options: {
       }
     } catch (thrown) {
       failure = CriError.from(thrown);
-      throw new ServerError(Code[failure.code], failure.message);
+      throw new ServerError(Code[failure.code], shortened(failure.message));
     } finally {
       end?.();
       const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;

@@ -12,7 +12,7 @@ type Route = NonNullable<CniResult['Routes']>[number];
 /**
  * The results of a pod's networks as the one that containerd's CRI keeps: interfaces of all networks by name (a later
  * one of the same name replaces an earlier), addresses under the interface they point to, or under eth0.
- * UNKNOWN names the network and the field that makes no sense.
+ * UNKNOWN names the network and the field that makes no sense; RESOURCE_EXHAUSTED: it would be more than a record keeps.
  */
 export function toCniResult(results: readonly { readonly network: string; readonly result: JsonObject }[]): CniResult {
   const interfaces = new Map<string, Omit<Interface, 'IPConfigs'> & { IPConfigs: IPConfig[] | null }>();
@@ -46,11 +46,21 @@ export function toCniResult(results: readonly { readonly network: string; readon
     routes.push(...routesOf(result).map((route) => ({ ...route, dst: text(route.dst) })));
   }
   const sorted = [...interfaces].sort(([left], [right]) => (left < right ? -1 : 1));
-  return {
+  return withinBound({
     Interfaces: Object.fromEntries(sorted),
     DNS: dns.length > 0 ? dns : null,
     Routes: routes.length > 0 ? routes : null,
-  };
+  });
+}
+
+/** It becomes part of the pod's record. */
+export const MAX_RESULT_BYTES = 1 << 20;
+
+function withinBound(result: CniResult): CniResult {
+  const bytes = Buffer.byteLength(JSON.stringify(result));
+  if (bytes <= MAX_RESULT_BYTES) return result;
+  const problem = `the results of the pod's networks have ${bytes} bytes, more than ${MAX_RESULT_BYTES}`;
+  throw new CriError('RESOURCE_EXHAUSTED', problem);
 }
 
 const NO_INTERFACE = { IPConfigs: null, Mac: '', Sandbox: '', PciID: '', SocketPath: '' };

@@ -1,7 +1,8 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { errnoName } from '../host/errno.js';
+import { readRegularFile } from '../host/regular-file.js';
 import { parseConfList, parsePluginConf, parseSingleConf, withPlugins, type NetworkConf } from './conf-list.js';
 
 /** What a configuration directory held when it was read. */
@@ -16,6 +17,9 @@ export interface LoadedConf {
 
 /** The reason that is left when a directory holds no configuration, word for word what operators grep for. */
 export const NOT_INITIALIZED = 'cni plugin not initialized';
+
+/** etcd, and so a ConfigMap that an installer writes such a file from, takes no more. */
+const MAX_CONF_BYTES = 1 << 20;
 
 /**
  * Reads the first `maxConfNum` (0: all) of `*.conflist`, `*.conf` and `*.json` in lexical order. One bad file among
@@ -81,7 +85,7 @@ async function withFolder(dir: string, network: NetworkConf, stamps: Map<string,
 
 async function readStamped(path: string, stamps: Map<string, string>): Promise<string> {
   stamps.set(path, await stampOf(path));
-  return readFile(path, 'utf8');
+  return (await readRegularFile(path, MAX_CONF_BYTES)).toString('utf8');
 }
 
 /** Names of the files in `dir` with one of the extensions, sorted; none when there is no such directory. */

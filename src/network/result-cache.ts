@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError, doing } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { errnoName, fsError } from '../host/errno.js';
+import { readRegularFile } from '../host/regular-file.js';
 import { parseConfList, type NetworkConf } from './conf-list.js';
 import { isObject, type JsonObject } from './json.js';
 import type { Target } from './target.js';
@@ -29,6 +30,8 @@ export interface ResultCache {
 }
 
 const KIND = 'cniCacheV1';
+/** More than a configuration, what a pod asks for and a result have at their bounds. */
+export const MAX_FILE_BYTES = 16 << 20;
 
 export function createResultCache(cacheDir: string, log: Logger): ResultCache {
   const dir = join(cacheDir, 'results');
@@ -38,11 +41,16 @@ export function createResultCache(cacheDir: string, log: Logger): ResultCache {
   return {
     write: (conf, target, result) =>
       doing(`cache result of network ${conf.name}`, async () => {
+        const text = JSON.stringify(encode(conf, target, result));
+        const bytes = Buffer.byteLength(text);
+        // DEL could not read it back.
+        if (bytes > MAX_FILE_BYTES)
+          throw new CriError('RESOURCE_EXHAUSTED', `${bytes} bytes, more than ${MAX_FILE_BYTES}`);
         await mkdir(dir, { recursive: true, mode: 0o700 });
         // No container's id is in this name: a half-written file must not pass for an attachment.
         const temporary = join(dir, `.${randomUUID()}`);
         try {
-          await writeFile(temporary, JSON.stringify(encode(conf, target, result)), { mode: 0o600 });
+          await writeFile(temporary, text, { mode: 0o600 });
           await rename(temporary, fileOf(conf.name, target));
         } catch (thrown) {
           await rm(temporary, { force: true });
@@ -59,7 +67,7 @@ export function createResultCache(cacheDir: string, log: Logger): ResultCache {
         if (!name.includes(`-${containerId}-`)) continue;
         const path = join(dir, name);
         try {
-          const cached = decode(await readFile(path, 'utf8'));
+          const cached = decode((await readRegularFile(path, MAX_FILE_BYTES)).toString('utf8'));
           if (cached.target.containerId === containerId) found.push(cached);
         } catch (thrown) {
           if (errnoName(thrown) === 'ENOENT') continue;

@@ -1,4 +1,5 @@
 import type { ContainerConfig, ContainerResources, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import { shortened } from '../base/shortened.js';
 import type { Any } from '../containerd/containerd.js';
 import type { CniResult } from '../network/network.js';
 import type { UpdatedResources } from './stored-resources.js';
@@ -137,16 +138,6 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
         message: '',
       };
   }
-}
-
-/** It is written into the container's record, and a runtime's error repeats what the request says. */
-const MAX_MESSAGE_BYTES = 16 << 10;
-
-function shortened(message: string): string {
-  const bytes = Buffer.from(message);
-  if (bytes.length <= MAX_MESSAGE_BYTES) return message;
-  // A character that is cut through becomes U+FFFD.
-  return `${bytes.subarray(0, MAX_MESSAGE_BYTES).toString()}…`;
 }
 
 /** A process began no later than it ended, even if it was gone before its start was recorded. */
