@@ -152,7 +152,9 @@ async function waitForImages({ images }: ContainerDeps, steps: Steps, config: Co
   const wanted = [config.image, ...config.mounts.map(({ image }) => image)].flatMap((each) => each?.image || []);
   const reading = images.firstReading();
   if (!reading || wanted.every((reference) => images.get(reference))) return;
-  await steps.step('wait for images', () => reading, undefined, { waitingOn: () => 'the images of the node to be read' });
+  await steps.step('wait for images', () => reading, undefined, {
+    waitingOn: () => 'the images of the node to be read',
+  });
 }
 
 function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {

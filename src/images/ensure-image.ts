@@ -1,6 +1,7 @@
 import { isCode } from '../base/errors.js';
 import { parseReference } from '../state/image-reference.js';
-import { onceRead, type LocalImage } from '../state/images.js';
+import { onceRead } from '../state/image-readings.js';
+import type { LocalImage } from '../state/images.js';
 import type { ImageDeps } from './deps.js';
 import { pull } from './pull.js';
 

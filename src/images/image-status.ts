@@ -1,6 +1,7 @@
 import type { ImageStatusRequest, ImageStatusResponse } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
-import { onceRead, type LocalImage } from '../state/images.js';
+import { onceRead } from '../state/image-readings.js';
+import type { LocalImage } from '../state/images.js';
 import { toCriImage } from './cri-image.js';
 import type { ImageDeps } from './deps.js';
 import { isUnpacked } from './unpacked.js';

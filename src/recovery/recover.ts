@@ -4,7 +4,7 @@ import { CriError } from '../base/errors.js';
 import { inBackground } from '../base/background.js';
 import type { Steps } from '../operation/steps.js';
 import { releasePullLeases } from '../images/pull-lease.js';
-import type { Reading } from '../state/images.js';
+import type { Reading } from '../state/image-readings.js';
 import { readRecords } from '../state/rebuild.js';
 import type { Container, Pod } from '../state/records.js';
 import { RECOVERY_LIMIT_MS, type Beside, type RecoverDeps } from './deps.js';
@@ -140,7 +140,10 @@ function createStart(deps: RecoverDeps, beside: Beside) {
   return {
     readImages: ({ records, remaining, done }: Reading): Promise<void> =>
       run('read images', `${records} records`, 'images', async (steps) => {
-        await steps.step('read records', () => done, undefined, { waitingOn: () => `${remaining()} image records` });
+        await steps.step('read records', () => done, undefined, {
+          waitingOn: () => `${remaining()} image records`,
+          timeoutMs: RECOVERY_LIMIT_MS,
+        });
       }),
     pod(pod: Pod): Promise<void>[] {
       if (pod.halfMade) {

@@ -29,7 +29,6 @@ function largest(value: object, field: string, bytes: number): { readonly field:
   if (!first || first.bytes < bytes / 2) return { field, bytes };
   const { name, member } = first;
   const path = `${field}.${name}`;
-  const isMessage =
-    typeof member === 'object' && member !== null && !Array.isArray(member) && !GO_MAP_FIELDS.has(name);
+  const isMessage = typeof member === 'object' && member !== null && !Array.isArray(member) && !GO_MAP_FIELDS.has(name);
   return isMessage ? largest(member, path, first.bytes) : { field: path, bytes: first.bytes };
 }

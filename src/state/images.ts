@@ -1,13 +1,11 @@
-import PQueue from 'p-queue';
 import { CriError, isCode } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
-import { listInPieces } from '../containerd/list-in-pieces.js';
 import type { ImagesConfig } from '../config/schema.js';
 import type { Containerd, Descriptor, ImageRecord } from '../containerd/containerd.js';
 import type { ImageConfig } from '../spec/image-config.js';
-import type { Claim } from './claims.js';
 import { adoptRecord } from './image-adoption.js';
 import { readImage, type ImageContent } from './image-content.js';
+import { createReadings, type Readings } from './image-readings.js';
 import { isPinned } from './image-records.js';
 import { tryParseReference } from './image-reference.js';
 import { userOf, viewOf } from './image-view.js';
@@ -42,7 +40,7 @@ export interface ImageEntry {
 }
 
 /** What containerd has in images, in memory. */
-export interface ImageCache {
+export interface ImageCache extends Readings {
   /** By whole id, by record name, or by a reference in any form, such as `busybox`. */
   get(idOrReference: string): LocalImage | undefined;
   /** As `get`, and by the first digits of an id, at least `MIN_PREFIX_DIGITS`: for people, never to make a container. */
@@ -56,36 +54,9 @@ export interface ImageCache {
   forget(name: string, before: ImageEntry | undefined): Promise<void>;
   /** Reads what a target holds; RESOURCE_EXHAUSTED also where the other images leave it no room in memory. */
   read(target: Descriptor): Promise<ImageContent>;
-  /** Lists all records and begins to read them; one that cannot be read is left out and logged. */
-  begin(): Promise<Reading>;
   /** As `begin`, and waits until they have been read. */
   rebuild(): Promise<void>;
-  /** Undefined once every image has been read for the first time: until then one that is not found may be there. */
-  firstReading(): Promise<void> | undefined;
-  /** The records that containerd cannot send. */
-  unreadable(): readonly Claim[];
 }
-
-/** The images are being read. */
-export interface Reading {
-  readonly records: number;
-  remaining(): number;
-  readonly done: Promise<void>;
-}
-
-/** What `find` finds; what it does not find at first, it is asked for again when a start of crid has read all images. */
-export async function onceRead<T>(
-  images: Pick<ImageCache, 'firstReading'>,
-  find: () => T | undefined,
-): Promise<T | undefined> {
-  const found = find();
-  const reading = images.firstReading();
-  if (found !== undefined || reading === undefined) return found;
-  await reading;
-  return find();
-}
-
-const REBUILD_CONCURRENCY = 8;
 
 export function createImageCache(options: {
   containerd: Pick<Containerd, 'images' | 'content'>;
@@ -100,9 +71,6 @@ export function createImageCache(options: {
   const images = new Map<string, LocalImage>();
   const contentOf = createContents(containerd, entries);
   const inTurn = createTurns();
-  let unreadable: readonly Claim[] = [];
-  let firstReading: Promise<void> | undefined;
-  let hasRead = false;
 
   const publish = (id: string): void => {
     const image = toImage([...entries.values()].filter((entry) => entry.content.id === id));
@@ -144,32 +112,7 @@ export function createImageCache(options: {
     // An entry that somebody has read since then may be newer than the removal.
     inTurn(name, async () => replace(name, entries.get(name) === before ? undefined : await read(name)));
 
-  const listNames = async (): Promise<Set<string>> => {
-    const list = (filters: readonly string[]): Promise<ImageRecord[]> => containerd.images.list(filters);
-    const pieces = await listInPieces(list, { field: 'target.digest', before: 'sha256:' });
-    unreadable = pieces.unreadable.map(({ prefix, error }) => ({
-      id: `sha256:${prefix}`,
-      name: '',
-      error: `image record: ${error.message}`,
-    }));
-    for (const { id, error } of unreadable) logOf(log).error({ digest: id, err: error }, 'record left alone');
-    return new Set([...pieces.records.map(({ name }) => name), ...entries.keys()]);
-  };
-  const begin = async (): Promise<Reading> => {
-    const names = await listNames();
-    const queue = new PQueue({ concurrency: REBUILD_CONCURRENCY });
-    const each = async (name: string): Promise<void> => {
-      await refresh(name).catch((thrown: unknown) => {
-        logOf(log).warn({ image: name, err: CriError.from(thrown).message }, 'image could not be read');
-      });
-    };
-    const done = queue.addAll([...names].map((name) => () => each(name))).then(() => {
-      hasRead = true;
-      firstReading = undefined;
-    });
-    if (!hasRead) firstReading ??= done;
-    return { records: names.size, remaining: () => queue.size + queue.pending, done };
-  };
+  const readings = createReadings({ containerd, log, refresh, known: () => entries.keys() });
 
   const get = (text: string): LocalImage | undefined => {
     const name = entries.has(text) ? text : (tryParseReference(text)?.text ?? '');
@@ -185,10 +128,8 @@ export function createImageCache(options: {
     refresh,
     forget,
     read: readContent,
-    begin,
-    rebuild: async () => (await begin()).done,
-    firstReading: () => firstReading,
-    unreadable: () => unreadable,
+    ...readings,
+    rebuild: async () => (await readings.begin()).done,
   };
 }
 

@@ -111,7 +111,14 @@ const ready = (daemon: Daemon, { runtime, socket }: CriClient, logFile: string):
     return answers;
   });
 
-const RECOVERY = ['read images', 'recover pod sandbox', 'recover container', 'undo pod sandbox', 'release pulls', 'sweep leftovers'];
+const RECOVERY = [
+  'read images',
+  'recover pod sandbox',
+  'recover container',
+  'undo pod sandbox',
+  'release pulls',
+  'sweep leftovers',
+];
 const SETTLE_LIMIT_MS = 120_000;
 
 const settled = async ({ runtime }: CriClient): Promise<void> => {

@@ -96,7 +96,12 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
     const config = largestConfig(['true']);
     const beyond = { ...config, args: ['x'] };
     const request = { pod_sandbox_id: pod.id, sandbox_config: pod.config, config: beyond };
-    await assertFails(crid.runtime.createContainer(request), 'INVALID_ARGUMENT', 'config.envs: ', `${MAX_CONFIG_BYTES}`);
+    await assertFails(
+      crid.runtime.createContainer(request),
+      'INVALID_ARGUMENT',
+      'config.envs: ',
+      `${MAX_CONFIG_BYTES}`,
+    );
     const labels = Object.fromEntries(Array.from({ length: 1100 }, (_, index) => [`k${index}`, 'x'.repeat(4000)]));
     const large = { config: await podConfig(stack, { labels }) };
     await assertFails(crid.runtime.runPodSandbox(large), 'INVALID_ARGUMENT', 'config.labels: ');
@@ -125,7 +130,7 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
         [
           records.map(({ id }) => id),
           await unreadableCount(),
-          expected.map((id) => logged.some((line) => line['id'] === id || line['digest'] === id)),
+          expected.map((id) => logged.some((line) => line['id'] === id)),
           expected.map((id) => warnings.some((line) => line.includes(`"${id}" cannot be read`))),
         ],
         [expected, '2', [true, true], [true, true]],
@@ -228,7 +233,9 @@ async function largeRecords(stack: TestStack): Promise<LargeRecords> {
   for (const prefix of ['b', 'c', 'd', 'e']) {
     const image = { name: names[0] ?? '', labels: labelsOf(prefix), target: target(0) };
     const update_mask = Object.keys(image.labels).map((key) => `labels.${key}`);
-    await images.update({ image, update_mask }).catch((thrown: unknown) => assert.match(String(thrown), tooLarge.details));
+    await images
+      .update({ image, update_mask })
+      .catch((thrown: unknown) => assert.match(String(thrown), tooLarge.details));
   }
   await assert.rejects(images.get({ name: names[0] ?? '' }), tooLarge);
 

@@ -35,7 +35,8 @@ test('a configuration file is read up to its bound; a larger one, and one that i
     return (await loadConfDir(lab.confDir, 1)).error;
   };
   const path = join(lab.confDir, '1.conflist');
-  const failed = (reason: string): string => `failed to load CNI config list file ${path}: ${reason}: invalid cni config`;
+  const failed = (reason: string): string =>
+    `failed to load CNI config list file ${path}: ${reason}: invalid cni config`;
   assert.deepEqual(
     [await load('1.conflist', MAX_CONF_BYTES), await load('1.conflist', MAX_CONF_BYTES + 1)],
     ['', failed(`read ${path}: larger than 1048576 bytes`)],

@@ -75,7 +75,8 @@ test('doctor names the records that crid cannot read, ten at most', () => {
   const many = Array.from({ length: 12 }, (_, index) => ({ ...one, id: `id${index}`, name: 'web_default_1_0' }));
   const lines = (info: Record<string, string>): string[] =>
     checkRecords(info).map(({ level, subject, message }) => `${level} ${subject} ${message}`);
-  const advice = 'cannot be read and is left alone: containers.list: too large; remove it with ctr when nothing needs it';
+  const advice =
+    'cannot be read and is left alone: containers.list: too large; remove it with ctr when nothing needs it';
   assert.deepEqual(
     [lines({}), lines(infoOf([])), lines(infoOf([one, { ...one, id: '' }])), lines(infoOf(many)).slice(9)],
     [

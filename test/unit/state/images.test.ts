@@ -7,7 +7,8 @@ import type { Containerd, Descriptor, ImageRecord } from '../../../src/container
 import { hostPlatform } from '../../../src/containerd/platform.js';
 import { readImage } from '../../../src/state/image-content.js';
 import { userOf } from '../../../src/state/image-view.js';
-import { createImageCache, onceRead } from '../../../src/state/images.js';
+import { onceRead } from '../../../src/state/image-readings.js';
+import { createImageCache } from '../../../src/state/images.js';
 
 const OCI = 'application/vnd.oci.image';
 const MANAGED = { 'io.cri-containerd.image': 'managed' };
@@ -326,7 +327,9 @@ test('an image that is not found is looked for again when all have been read; on
   await reading.done;
   assert.deepEqual([(await found)?.id, cache.firstReading(), reading.remaining()], [late.id, undefined, 0]);
   // A later reading, after a reconnection, holds nobody up.
-  await (await cache.begin()).done;
+  await (
+    await cache.begin()
+  ).done;
   assert.equal(cache.firstReading(), undefined);
 });
 
