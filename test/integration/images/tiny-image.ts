@@ -26,6 +26,8 @@ export interface TinyOptions {
   readonly urls?: readonly string[];
   /** Instead of a file that is random. */
   readonly file?: { readonly name: string; readonly content: string };
+  /** What the manifest says of the layer otherwise than the layer is. */
+  readonly layerFields?: Readonly<Record<string, unknown>>;
 }
 
 /** An image of one layer with one random file, so that no containerd has any of it already. */
@@ -43,7 +45,7 @@ export function tinyImage(options: TinyOptions = {}): TinyImage {
     schemaVersion: 2,
     mediaType: 'application/vnd.oci.image.manifest.v1+json',
     config: descriptorOf(config),
-    layers: [{ ...descriptorOf(layer), ...(options.urls && { urls: options.urls }) }],
+    layers: [{ ...descriptorOf(layer), ...(options.urls && { urls: options.urls }), ...options.layerFields }],
     annotations: options.annotations ?? {},
   });
   return { layer, config, manifest };

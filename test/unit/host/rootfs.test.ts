@@ -9,6 +9,7 @@ import {
   readdirSync,
   readFileSync,
   readlinkSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -85,6 +86,28 @@ test('links in an image never lead out of the rootfs (CVE-2024-5154)', async (t)
   await assert.rejects(rootfs.exists('/etc'), /already closed/);
   await new Promise((resolve) => setTimeout(resolve, 20));
   assert.equal(countFds(), fds);
+});
+
+test('an /etc that is a link is looked up inside the rootfs, as are links to it (GHSA-rp3h-jf77-q9p4)', async (t) => {
+  const folder = folderFor(t);
+  const [root, secret] = [join(folder, 'root'), join(folder, 'secret')];
+  for (const path of [join(root, secret.slice(1)), secret]) mkdirSync(path, { recursive: true });
+  writeFileSync(join(secret, 'passwd'), 'outside');
+  writeFileSync(join(root, secret.slice(1), 'passwd'), 'inside');
+  const read = async (target: string): Promise<string | undefined> => {
+    rmSync(join(root, 'etc'), { force: true });
+    symlinkSync(target, join(root, 'etc'));
+    const rootfs = await openRootfs(bind(root));
+    try {
+      return await readText(rootfs, '/etc/passwd');
+    } finally {
+      rootfs.close();
+    }
+  };
+  const magic = `/proc/self/root${secret}`;
+  const found: (string | undefined)[] = [];
+  for (const target of [secret, `../../../../../..${secret}`, 'etc', magic, '/missing']) found.push(await read(target));
+  assert.deepEqual(found, ['inside', 'inside', undefined, undefined, undefined]);
 });
 
 test('a VOLUME path with links copies nothing of the host (CVE-2022-23648)', async (t) => {

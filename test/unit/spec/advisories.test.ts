@@ -60,6 +60,24 @@ test('CVE-2024-40635: ids that would wrap to root are refused, in the request, i
   );
 });
 
+test('CVE-2026-46680: a USER of digits is a number and never a name of passwd, however many digits it has', () => {
+  const numbers = ['99999999999999999999', '2147483648', '4294967296', '-1', '+2147483648', `1${'0'.repeat(300)}`];
+  const passwd = numbers.map((name) => `${name}:x:0:0::/:/bin/sh\n`).join('');
+  const group = numbers.map((name) => `${name}:x:0:\n`).join('');
+  const outcome = (imageUser: string): string =>
+    refusal(() =>
+      resolveUser({
+        ...{ username: '', uid: undefined, gid: undefined, imageUser, passwd, group },
+        ...{ supplementalGroups: [], policy: SupplementalGroupsPolicy.Merge },
+      }),
+    );
+  const users = [...numbers, ...numbers.map((number) => `1:${number}`)];
+  assert.deepEqual(
+    users.filter((user) => !outcome(user).startsWith(`INVALID_ARGUMENT USER "${user}" of the image: id `)),
+    [],
+  );
+});
+
 test('CVE-2023-25173: the primary group stands first among the supplementary ones, each once', () => {
   assert.deepEqual(userOf({ imageUser: 'app', groups: [600n, 9n, 9n] }), {
     uid: 500,

@@ -261,6 +261,18 @@ test('an index of more entries than are read is refused', async () => {
   await assert.rejects(readImage(fake.content, many(31)), /more than 64 blobs/);
 });
 
+test('indexes in indexes are followed three deep', async () => {
+  const fake = fakeContainerd();
+  const { id, manifest } = putImage(fake);
+  const nested = (depth: number): Descriptor =>
+    depth === 0 ? manifest : fake.put(`${OCI}.index.v1+json`, { manifests: [wire(nested(depth - 1))] });
+  assert.equal((await readImage(fake.content, nested(3))).id, id);
+  await assert.rejects(readImage(fake.content, nested(4)), {
+    code: 'DATA_LOSS',
+    message: `${nested(1).digest} is an index in indexes, more than 3 deep`,
+  });
+});
+
 test('a config at its bounds is read, and beyond them it is named; other images stay', async () => {
   const fake = fakeContainerd();
   const labels = (bytes: number) => putImage(fake, { more: { Labels: { bom: 'x'.repeat(bytes) } } });
@@ -369,6 +381,18 @@ test('what cannot be read is left out and hides nothing else', async () => {
     cache.list().map(({ references }) => references),
     [['a.io/good:1']],
   );
+});
+
+test('GHSA-vwhp-8p66-mq4f: sizes that are negative or absurd count nothing, and a short digest is a missing blob', async () => {
+  const fake = fakeContainerd();
+  const { config } = putImage(fake);
+  const layers = [-1, -(2 ** 63), 1e300, 2 ** 53, 0.5, 7].map((size) => ({ digest: 'sha256:12', size }));
+  const manifest = fake.put(`${OCI}.manifest.v1+json`, { config: { ...wire(config), size: -5 }, layers });
+  assert.equal((await readImage(fake.content, manifest)).sizeBytes, manifest.size + 7n);
+  for (const digest of ['sha256:12', 'sha256:', '', ':', '../../etc/passwd']) {
+    const short = fake.put(`${OCI}.manifest.v1+json`, { config: { digest } });
+    await assert.rejects(readImage(fake.content, short), { code: digest === '' ? 'DATA_LOSS' : 'NOT_FOUND' });
+  }
 });
 
 test('the user of an image', () => {
