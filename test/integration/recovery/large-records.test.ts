@@ -4,18 +4,13 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { createClientFactory, Metadata } from 'nice-grpc';
 import { stringify } from 'smol-toml';
-import { ContainersDefinition } from '../../../generated/containerd/services/containers/v1/containers.js';
-import { ImagesDefinition } from '../../../generated/containerd/services/images/v1/images.js';
-import { StoreDefinition } from '../../../generated/containerd/services/sandbox/v1/sandbox.js';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../../../generated/runtime/v1/api.js';
 import { MAX_CONFIG_BYTES } from '../../../src/state/config-size.js';
 import { canonicalJson, toGoJson } from '../../../src/state/go-json.js';
-import { encodeSandboxMetadata, sandboxName } from '../../../src/state/stored.js';
 import { freePort } from '../../../tools/stack/ports.js';
 import { projectRoot } from '../../../tools/stack/project.js';
-import { limited, openChannel } from '../../harness/cri-client.js';
+import { containerdClients, recordSandbox } from '../../harness/containerd-clients.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
 import { assertLeavesNothing, assertNoLeaks, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
 import { containerConfig, podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
@@ -180,12 +175,8 @@ const newId = (): string => randomBytes(32).toString('hex');
 
 /** Makes records through containerd itself: pods and images that are too large for one list, a container and an image for any. */
 async function largeRecords(stack: TestStack): Promise<LargeRecords> {
-  const channel = openChannel(stack.containerd.socket);
-  const clients = createClientFactory().use(limited);
-  const options = { '*': { metadata: Metadata({ 'containerd-namespace': NAMESPACE }) } };
-  const sandboxes = clients.create(StoreDefinition, channel, options);
-  const containers = clients.create(ContainersDefinition, channel, options);
-  const images = clients.create(ImagesDefinition, channel, options);
+  const clients = containerdClients(stack.containerd.socket, NAMESPACE);
+  const { sandboxes, containers, images } = clients;
   const tooLarge = { details: /larger than max/ };
 
   const podIds = Array.from({ length: 8 }, newId).sort();
@@ -193,13 +184,7 @@ async function largeRecords(stack: TestStack): Promise<LargeRecords> {
     const annotations = { note: '\u0001'.repeat(400_000) };
     const security_context = { namespace_options: { network: NamespaceMode.NODE } };
     const config = await podConfig(stack, { annotations, linux: { security_context } });
-    const metadata = encodeSandboxMetadata({
-      ...{ id, name: sandboxName(config.metadata!), config, runtimeHandler: '', processLabel: '' },
-      ...{ netnsPath: '', ip: '', additionalIps: [], cniResult: undefined },
-    });
-    const extensions = { metadata: { type_url: metadata.type_url, value: Buffer.from(metadata.value) } };
-    const runtime = { name: 'io.containerd.runc.v2' };
-    await sandboxes.create({ sandbox: { sandbox_id: id, sandboxer: 'podsandbox', runtime, extensions } });
+    await recordSandbox(clients, id, config);
   }
   await assert.rejects(sandboxes.list({}), tooLarge);
 
@@ -252,7 +237,7 @@ async function largeRecords(stack: TestStack): Promise<LargeRecords> {
           if (list.some(({ sandbox_id }) => sandbox_id === id)) await sandboxes.delete({ sandbox_id: id });
         }
       } finally {
-        channel.close();
+        clients.close();
       }
     },
   };

@@ -1,17 +1,24 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { NamespaceMode } from '../../../generated/runtime/v1/api.js';
 import { projectRoot } from '../../../tools/stack/project.js';
-import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
+import { until } from '../../../tools/stack/wait.js';
+import { containerdClients, recordSandbox } from '../../harness/containerd-clients.js';
+import { assertLeavesNothing, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
 import { runningOperations } from '../../harness/operations.js';
 import { podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 import { prompt } from './calls.js';
 import { PHASES, startFaultyCrid, type FaultyCrid } from './faults.js';
 import { assertTruth } from './truth.js';
+
+const UNDONE_AT_ONCE = 16;
+const UNDO_LIMIT_MS = 60_000;
 
 describe('a start with a half-made pod', { timeout: 300_000 }, () => {
   let stack: TestStack;
@@ -76,6 +83,34 @@ describe('a start with a half-made pod', { timeout: 300_000 }, () => {
       });
     }
   }
+
+  it('undoes sixteen half-made pods at a time', async () => {
+    await crid.stop();
+    const clients = containerdClients(stack.containerd.socket, NAMESPACE);
+    const security_context = { namespace_options: { network: NamespaceMode.NODE } };
+    for (let index = 0; index <= UNDONE_AT_ONCE; index += 1) {
+      const config = await podConfig(stack, { linux: { security_context } });
+      await recordSandbox(clients, randomBytes(32).toString('hex'), config, { 'io.crid.creating': 'true' });
+    }
+    clients.close();
+    const gate = join(crid.dir, 'undo-all');
+    const step = 'mark as unfinished';
+    await crid.setFault(`undo pod sandbox/${step}:before=hang=${gate}`);
+    await crid.start();
+    const undos = async () => (await runningOperations(crid.runtime)).filter(({ kind }) => kind === 'undo pod sandbox');
+    const begun = (operations: Awaited<ReturnType<typeof undos>>): number =>
+      operations.filter(({ steps }) => steps.some(({ name }) => name === step)).length;
+    const all = await until('undos have begun', UNDO_LIMIT_MS, async () => {
+      const operations = await undos();
+      return begun(operations) >= UNDONE_AT_ONCE ? operations : undefined;
+    });
+    assert.deepEqual([all.length, begun(all)], [UNDONE_AT_ONCE + 1, UNDONE_AT_ONCE]);
+    await crid.clearFault();
+    await writeFile(gate, '');
+    await crid.settled();
+    await assertTruth(crid, stack);
+    await assertLeavesNothing(stack, nothing);
+  });
 
   it('refuses a second crid on the namespace, with the pid of the first', async () => {
     const second = spawn(

@@ -26,6 +26,7 @@ import { mountTmpfs, unmount } from '../../../src/host/mounts.js';
 import { removeTree } from '../../../src/host/paths.js';
 import { relabelTree } from '../../../src/host/selinux.js';
 import { runTreeJob } from '../../../src/host/trees/tree-threads.js';
+import { mountHung } from '../../harness/hung-mount.js';
 import { countFds, folderFor } from './helpers.js';
 
 /** Directories of a 200-character name each, one in the other: deeper than PATH_MAX. */
@@ -177,3 +178,43 @@ const LIST_LABEL = `
 import os, sys
 try: print(os.getxattr(sys.argv[1], "security.selinux", follow_symlinks=False).decode())
 except OSError: print("none")`;
+
+test('trees on a dead file server hold four threads of a kind; the next is refused by their names, other kinds go on', async (t) => {
+  const folder = folderFor(t);
+  const hung = join(folder, 'hung');
+  mkdirSync(hung);
+  const mount = mountHung(hung);
+  t.after(() => mount.release());
+  // What a thread has been silent for, without waiting for it.
+  const now = performance.now.bind(performance);
+  let laterMs = 0;
+  t.mock.method(performance, 'now', () => now() + laterMs);
+  const relabel = (path: string): Promise<string> =>
+    runTreeJob({ kind: 'relabel', path, label: 'system_u:object_r:x_t:s0' }).then(
+      () => 'done',
+      (thrown: unknown) => `${CriError.from(thrown).code} ${CriError.from(thrown).message}`,
+    );
+  const jobs: Promise<string>[] = [];
+  const refused = async (): Promise<string> => {
+    for (let tries = 0; tries < 100; tries += 1) {
+      const job = relabel(join(hung, String(tries)));
+      const outcome = await Promise.race([job, sleep(200, undefined)]);
+      if (outcome !== undefined) return outcome;
+      jobs.push(job);
+      // A thread that is still being started is not silent yet, and gets the next job as well.
+      laterMs += 5_001;
+    }
+    return 'never';
+  };
+  const message = /^UNAVAILABLE relabel \S+: these paths have not answered for 5 s: (.*)$/.exec(await refused())?.[1];
+  assert.equal(message?.split(', ').length, 4);
+  writeFileSync(join(folder, 'file'), '');
+  await removeTree([join(folder, 'file')]);
+  assert.equal(existsSync(join(folder, 'file')), false);
+  mount.release();
+  const outcomes = await Promise.all(jobs);
+  assert.deepEqual(
+    outcomes.filter((outcome) => outcome === 'done'),
+    [],
+  );
+});
