@@ -67,7 +67,7 @@ test('docs/security.md: the tests of its table name the advisory', () => {
     unit: 'test/unit/spec/advisories.test.ts',
   };
   const page = readFileSync(join(packageFolder(), 'docs/security.md'), 'utf8');
-  const rows = [...page.matchAll(/^\| (CVE-[^|]+) \| .+ \| ([^|]+) \|$/gm)];
+  const rows = [...page.matchAll(/^\| ((?:CVE|GHSA)-[^|]+) \| .+ \| ([^|]+) \|$/gm)];
   const missing = rows.flatMap(([, advisories = '', tests = '']) =>
     tests.split(', ').filter((reference) => {
       const [file = '', title = advisories.split(', ')[0] ?? ''] = reference.split(': ');
