@@ -36,7 +36,12 @@ test('CVE-2026-53493, GHSA-pg57-6jwg-q645: annotations of a layer do not shift t
   const names = ['containerd.io/snapshot/uidmapping', 'containerd.io/snapshot/gidmapping'];
   const annotations = Object.fromEntries(names.map((name) => [name, shift]));
   const image = served({ layerFields: { annotations }, file: { name: 'owned', content: 'by root' } });
-  await images.pull(image);
+  const refused = await failure(images.pull(image));
+  // containerd before 2.3.6 and 2.4.1 follows them, and then cannot write the layer.
+  if (refused !== 'no failure') {
+    assert.match(refused, /^UNKNOWN .*failed to extract layer/);
+    return images.assertOnly([]);
+  }
   const { image: status } = await images.status(image);
   assert.ok(status);
   const snapshots = images.containerd.snapshots(snapshotter);
