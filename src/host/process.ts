@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { invalidArgument } from '../base/errors.js';
 import { signalNumber as knownSignal } from '../base/signals.js';
 import { errnoName, fsError, translated } from './errno.js';
+import { systemCall } from './libc.js';
 
 /** Sends a signal by number. NOT_FOUND when there is no such process. A pid below 1 would mean a group: refused. */
 export function kill(pid: number, signal: number): void {
@@ -15,6 +16,9 @@ export function kill(pid: number, signal: number): void {
     throw fsError(missing, `pid ${pid}`);
   }
 }
+
+/** Ends this process at once (_exit(2)), also while a file system holds one of its threads, which `process.exit` joins. */
+export const exitAtOnce = (code: number): void => void exit.sync(code);
 
 /** Whether the process exists, zombies included. */
 export function processExists(pid: number): boolean {
@@ -56,4 +60,5 @@ export function signalNumber(signal: string): number {
   return number;
 }
 
+const exit = systemCall('_exit', ['int']);
 const CAP_SYS_RESOURCE = 24n;

@@ -1,6 +1,7 @@
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { withLimit } from '../base/time.js';
+import { exitAtOnce } from '../host/process.js';
 import { startWorker, type RunningWorker } from './copy-worker-handle.js';
 import type { Command, NewCommand, Notice, Report } from './messages.js';
 
@@ -97,9 +98,11 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
     const ending = worker;
     if (ending !== undefined) {
       submit({ kind: 'shut-down' }).catch(() => undefined);
-      await withLimit(ending.exited, CLOSE_LIMIT_MS, () =>
-        options.log.warn({ busyMs: ending.busyMs() }, `the ${title} does not end, a file system holds it`),
-      );
+      await withLimit(ending.exited, CLOSE_LIMIT_MS, () => {
+        options.log.warn({ busyMs: ending.busyMs() }, `the ${title} does not end, a file system holds it`);
+        // After all others that listen for the end, such as the logger.
+        process.once('exit', exitAtOnce);
+      });
     }
     for (const entry of pending.values()) entry.reject(new CriError('UNAVAILABLE', 'stdio is closed'));
     pending.clear();

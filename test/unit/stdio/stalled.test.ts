@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import { collectWaits, type Waits } from '../../../src/base/waits.js';
+import { makeFifo } from '../../../src/host/fifo.js';
 import type { ContainerIo } from '../../../src/stdio/stdio.js';
 import { mountHung, type HungMount } from '../../harness/hung-mount.js';
 import { makeStallingDisk, type StallingDisk } from '../../harness/stalled-disk.js';
@@ -113,5 +116,21 @@ test(
     assert.equal(existsSync(request.fifoDir), false);
     disk.goOn();
     while (!isWhole(numbersIn(request.logPath ?? ''), 1000)) await sleep(20);
+  },
+);
+
+test(
+  'a server whose log does not answer goes on without it, and ends when it is stopped',
+  { timeout: LIMIT_MS },
+  async (t) => {
+    const mount: HungMount = mountHung(mountFolder(t, () => mount.release()));
+    const { folder } = setUp(t);
+    const [stdout, stderr] = [join(folder, 'out'), join(folder, 'err')];
+    for (const fifo of [stdout, stderr]) makeFifo(fifo, 0o600);
+    const program = fileURLToPath(new URL('./stopping-process.js', import.meta.url));
+    const server = spawn(process.execPath, [program, join(mount.path, 'c1.log'), stdout, stderr], { stdio: 'ignore' });
+    t.after(() => server.kill('SIGKILL'));
+    await exited(server);
+    assert.equal(server.exitCode, 7);
   },
 );
