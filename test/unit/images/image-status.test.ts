@@ -19,6 +19,7 @@ async function infoOf(stored: string): Promise<unknown> {
       : Promise.resolve(Buffer.from(stored));
   const deps = {
     images: { getForPeople: () => image as unknown as LocalImage, firstReading: () => undefined },
+    unpacking: { missingFor: () => [] },
     containerd: { content: { read } },
     config: { images: { snapshotter: 'overlayfs' } },
     handlers: { get: () => ({ snapshotter: 'overlayfs' }) },

@@ -251,7 +251,6 @@ test('environment: ten thousand variables are fine, what exec would refuse is no
   assert.deepEqual(
     [
       container({ envs: many }),
-      container({ envs: many.map((one) => ({ ...one, value: value('x'.repeat(1000)) })) }),
       container({ envs: [{ key: 'A', value: value('x'.repeat(131_072)) }] }),
       container({ envs: [{ key: '', value: value('') }] }),
       container({ envs: [{ key: 'A=B', value: value('') }] }),
@@ -259,7 +258,6 @@ test('environment: ten thousand variables are fine, what exec would refuse is no
     ],
     [
       'nothing thrown',
-      'config.envs: 10068890 bytes in all, more than 6291456',
       'config.envs[0]: 131074 bytes, more than 131071',
       'config.envs[0].key: must not be empty',
       'config.envs[0].key: "A=B" contains "="',
