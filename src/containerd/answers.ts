@@ -33,3 +33,7 @@ export function present<T>(record: T | undefined, method: string): T {
   if (record === undefined) throw new CriError('INTERNAL', `${method}: containerd answered without a record`);
   return record;
 }
+
+/** Whether a call was done, and only its answer is larger than gRPC takes. A full disk has the same code. */
+export const isAnswerTooLarge = (thrown: unknown): boolean =>
+  isCode(thrown, 'RESOURCE_EXHAUSTED') && /message larger than max/.test(thrown.message);

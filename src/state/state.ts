@@ -1,4 +1,5 @@
 import { isCode, notFound } from '../base/errors.js';
+import { isAnswerTooLarge } from '../containerd/answers.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { STATUS_EXTENSION, encodeStatus } from './stored.js';
 import { toStoredStatus } from './status.js';
@@ -55,7 +56,7 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
       containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]).catch((thrown: unknown) => {
         // Another client has removed the record, or made it so large that containerd cannot send it back. The change must
         // still be published, or the container would run for ever.
-        if (!isCode(thrown, 'NOT_FOUND') && !isCode(thrown, 'RESOURCE_EXHAUSTED')) throw thrown;
+        if (!isCode(thrown, 'NOT_FOUND') && !isAnswerTooLarge(thrown)) throw thrown;
       }),
       statusFiles?.write(container),
     ]);
