@@ -15,6 +15,7 @@ async function undone(phase: string | undefined): Promise<string[]> {
   const calls: string[] = [];
   const deps = {
     images: { get: () => ({ target: 'sha256:00', chainId: 'sha256:11' }) },
+    unpackImage: () => Promise.resolve(),
     state: { pods: { find: () => phase && { state: { phase } } } },
     imageVolumes: {
       mount: () => Promise.resolve('/mounted'),
