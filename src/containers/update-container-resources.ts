@@ -93,9 +93,14 @@ async function updateTask(
     await deps.containerd.tasks.update({ containerId: id, resources: resourcesAny(limits) }, { signal });
   } catch (thrown) {
     // FAILED_PRECONDITION: the process has ended, and its task is not deleted yet.
-    if (!isCode(thrown, 'NOT_FOUND') && !isCode(thrown, 'FAILED_PRECONDITION')) throw thrown;
+    const hasEnded = isCode(thrown, 'NOT_FOUND') || isCode(thrown, 'FAILED_PRECONDITION') || isNotRunning(thrown);
+    if (!hasEnded) throw thrown;
   }
 }
+
+/** The OCI runtime found no process before the shim saw its end. runc and crun have no code for it, only these words. */
+const isNotRunning = (thrown: unknown): boolean =>
+  isCode(thrown, 'UNKNOWN') && /container not running|is not running/.test(CriError.from(thrown).message);
 
 function specOf(record: ContainerRecord): OciSpec {
   if (!record.spec) throw new CriError('INTERNAL', `container "${record.id}" has no spec`);
