@@ -1,20 +1,19 @@
 /** A record in containerd that crid cannot read. */
 export interface Claim {
-  /** Its id, or the beginning of it where no more is known. */
+  /** The id, or a prefix of it when containerd's error gives no more. */
   readonly id: string;
-  /** "" when it is not known. */
+  /** "" when the name is not known. */
   readonly name: string;
   readonly error: string;
 }
 
 /**
- * What belongs to records that crid cannot read: their directories, leases, snapshots and mounts are not taken away, and
- * their names stay taken.
+ * The unreadable records. crid keeps their directories, leases, snapshots and mounts, and their names stay reserved.
  */
 export interface Claims {
   add(claim: Claim): void;
   hasId(id: string): boolean;
-  /** The claim that has the name. */
+  /** Returns the claim with this name. */
   byName(name: string): Claim | undefined;
   list(): readonly Claim[];
 }

@@ -2,14 +2,14 @@ import { invalidArgument } from '../base/errors.js';
 import { GO_MAP_FIELDS, stringifyGoJson, toGoJson } from './go-json.js';
 
 /**
- * A config stands in containerd's record twice, as itself and in the OCI spec: the record then has 8 MiB of the 16 MiB
- * that containerd can send.
+ * containerd's record holds a config twice, as itself and in the OCI spec: together at most 8 MiB of the 16 MiB that
+ * containerd can send in one message.
  */
 export const MAX_CONFIG_BYTES = 4 << 20;
 
 /**
- * INVALID_ARGUMENT for a config that is too large as JSON, where a control character takes six bytes; it names the field
- * that takes most. `json`: the config's JSON.
+ * Throws INVALID_ARGUMENT when `json`, the config as JSON, is too large; a control character takes six bytes there. The
+ * error names the largest field.
  */
 export function checkConfigSize(config: object, json: string): void {
   const bytes = Buffer.byteLength(json);
@@ -21,7 +21,9 @@ export function checkConfigSize(config: object, json: string): void {
   );
 }
 
-/** Goes down into messages, not into lists and maps, as long as one field has most of it. */
+/**
+ * Returns the largest field; descends into messages, not into lists and maps, while one field has half of the bytes.
+ */
 function largest(value: object, field: string, bytes: number): { readonly field: string; readonly bytes: number } {
   const [first] = Object.entries(value)
     .map(([name, member]) => ({ name, member: member as unknown, bytes: Buffer.byteLength(stringifyGoJson(member)) }))

@@ -5,7 +5,7 @@ import type { Container } from './records.js';
 import { toStoredStatus } from './status.js';
 import { CONTAINER_METADATA_EXTENSION, STATUS_EXTENSION, encodeContainerMetadata, encodeStatus } from './stored.js';
 
-/** The container as containerd keeps it, in the form that its CRI plugin reads. */
+/** Returns containerd's record of the container, in the form that containerd's CRI plugin reads. */
 export const containerRecord = (
   container: Container,
   runtime: ContainerRecord['runtime'],

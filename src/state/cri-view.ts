@@ -3,7 +3,7 @@ import { criSignal } from '../spec/stop-signal.js';
 import type { ImageCache } from './images.js';
 import type { Container } from './records.js';
 
-/** How records show in CRI messages, where more than one room needs it. */
+/** CRI messages made from records, for more than one module. */
 
 export const hasLabels = (
   labels: Readonly<Record<string, string>>,
@@ -22,8 +22,9 @@ export function containerState(container: Container): ContainerState {
 }
 
 /**
- * The CRI status of a container: `image` by its first tag, `image_ref` by its first repository digest, `image_id` by
- * the digest of its config; where the image has gone, by what the container was created with.
+ * Returns the CRI ContainerStatus: `image` is the image's first tag, `image_ref` its first repository digest,
+ * `image_id` the digest of its config. When the image has been removed, `image` is the one of the container's config
+ * and `image_ref` the image id.
  */
 export function containerStatusOf(container: Container, images: Pick<ImageCache, 'get'>): ContainerStatus {
   const { state, config } = container;
@@ -59,8 +60,8 @@ export function containerStatusOf(container: Container, images: Pick<ImageCache,
 }
 
 /**
- * The statuses of a pod's containers, the newest first. A kubelet that follows events (EventedPLEG) takes the first of a
- * name for the one that counts; with an older one there it makes the newest once more.
+ * Returns the statuses of a pod's containers, the newest first. A kubelet with EventedPLEG takes the first container of
+ * a name as the current one; if an older one comes first, it creates the newest again.
  */
 export const containerStatusesOf = (
   containers: readonly Container[],

@@ -1,26 +1,26 @@
 import { join } from 'node:path';
 
 /**
- * Where files of pods and containers lie: the same places as containerd's own CRI plugin uses, so that either can
- * take over the other's pods. `root` survives a reboot, `state` does not.
+ * The directories of pods and containers. They are those of containerd's own CRI plugin, so that either server can take
+ * over the other's pods. `root` survives a reboot, `state` does not.
  */
 export interface Directories {
   readonly root: string;
   readonly state: string;
-  /** hostname, hosts, resolv.conf */
+  /** Holds hostname, hosts and resolv.conf. */
   podRoot(podId: string): string;
-  /** shm */
+  /** Holds shm. */
   podState(podId: string): string;
   podShm(podId: string): string;
-  /** Where a pod's user namespace is bound. */
+  /** The bind mount of the pod's user namespace. */
   podUserns(podId: string): string;
-  /** One directory for each image that the pod's containers mount, by the hex of its manifest's digest. */
+  /** Holds a directory for each image that the pod's containers mount, named by the hex of its manifest's digest. */
   imageVolumes(podId: string): string;
-  /** volumes of the image */
+  /** Holds the image's volumes. */
   containerRoot(containerId: string): string;
-  /** io/… : the FIFOs */
+  /** Holds the FIFOs, in io/…. */
   containerState(containerId: string): string;
-  /** Where network namespaces are bound. */
+  /** Holds the bind mounts of network namespaces. */
   readonly netns: string;
 }
 
@@ -28,8 +28,8 @@ const PLUGIN = 'io.containerd.grpc.v1.cri';
 const KUBERNETES = 'k8s.io';
 
 /**
- * In the namespace of Kubernetes these are the plugin's own directories; in any other one, directories of its own, so
- * that two servers on one containerd never take each other's for leftovers.
+ * In the containerd namespace `k8s.io` these are the directories of containerd's CRI plugin. Any other namespace has
+ * directories of its own, so that two servers on one containerd never take each other's directories for leftovers.
  */
 export function createDirectories(options: {
   root: string;

@@ -3,32 +3,33 @@ import { ContainerConfig, ContainerResources, PodSandboxConfig } from '../../gen
 import { parseExactJson } from '../base/exact-json.js';
 
 /**
- * CRI messages in the JSON that Go's encoding/json makes of them, which is how containerd's CRI plugin stores them:
- * the fields' names in the proto as keys, numbers for enums, bare numbers for 64-bit integers, and every empty field
- * left out (`omitempty`).
+ * CRI messages in the JSON of Go's encoding/json, in which containerd's CRI plugin stores them: keys are the names of
+ * the proto's fields, enums are numbers, 64-bit integers are bare numbers, and empty fields are left out (`omitempty`).
  */
 
-/** The plain values (null, boolean, number, bigint, string, array, object) of a message; maps sorted by key, as Go does. */
+/**
+ * Returns a message as plain values (null, boolean, number, bigint, string, array, object); sorts maps by key, as Go.
+ */
 export function toGoJson(message: object): unknown {
   if (isKeyValue(message)) return toGoJson({ key: message.key, value: Buffer.from(message.value).toString('utf8') });
   const members = Object.entries(message).map(([name, value]) => [name, plainMember(name, value)] as const);
   return Object.fromEntries(members.filter(([, value]) => value !== undefined));
 }
 
-/** JSON text of plain values; a bigint becomes a bare number. */
+/** Returns plain values as JSON text; a bigint becomes a bare number. */
 export const stringifyGoJson = (value: unknown): string => stringify(value) ?? 'null';
 
-/** Plain values of JSON text; an integer beyond 2^53 becomes a bigint. Throws a SyntaxError. */
+/** Parses JSON text into plain values; an integer beyond 2^53 becomes a bigint. Throws a SyntaxError. */
 export const parseGoJson = parseExactJson;
 
-/** JSON text with every object's keys sorted: equal for equal values, whatever the order they were built in. */
+/** Returns JSON text with every object's keys sorted, so that equal values give equal texts. */
 export const canonicalJson = (value: unknown): string => stringifyGoJson(sortKeys(value));
 
 export const podSandboxConfigFromGoJson = (value: unknown): PodSandboxConfig => PodSandboxConfig.fromJSON(value);
 
 export function containerConfigFromGoJson(value: unknown): ContainerConfig {
   const { envs, ...rest } = value as { envs?: readonly { key?: string; value?: string }[] | null };
-  // Since CRI v0.34 the value is bytes in the proto, and still a plain string in Go's JSON.
+  // Since CRI v0.34 the value is bytes in the proto, but Go's JSON still has a plain string.
   const base64Envs = envs?.map((env) => ({ key: env.key, value: Buffer.from(env.value ?? '').toString('base64') }));
   return ContainerConfig.fromJSON({ ...rest, envs: base64Envs });
 }
@@ -36,8 +37,8 @@ export function containerConfigFromGoJson(value: unknown): ContainerConfig {
 export const containerResourcesFromGoJson = (value: unknown): ContainerResources => ContainerResources.fromJSON(value);
 
 /**
- * The fields that are maps in the proto, in whichever message of a config they stand: in JavaScript a map looks like
- * a message, but an empty map is left out where an empty message stays, and a map keeps its empty values.
+ * The fields of all messages in a config that are maps in the proto. In JavaScript a map looks like a message, but Go
+ * leaves out an empty map and keeps an empty message, and a map keeps its empty values.
  */
 export const GO_MAP_FIELDS: ReadonlySet<string> = new Set(['annotations', 'labels', 'sysctls', 'unified']);
 
@@ -62,13 +63,13 @@ function plainMember(name: string, value: unknown): unknown {
   }
 }
 
-/** An element of an array stays even when it is empty. */
+/** Keeps an empty element: Go leaves out empty fields, but never elements of an array. */
 function plainElement(value: unknown): unknown {
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   return typeof value === 'object' && value !== null ? toGoJson(value) : value;
 }
 
-/** runtime.v1.KeyValue is the one message with a marshaller of its own in Go: its bytes are written as a string. */
+/** runtime.v1.KeyValue is the only message with its own marshaller in Go, which writes its bytes as a string. */
 const isKeyValue = (message: object): message is { key: string; value: Uint8Array } =>
   'key' in message && 'value' in message && message.value instanceof Uint8Array;
 

@@ -5,8 +5,9 @@ import type { Containerd, ImageRecord } from '../containerd/containerd.js';
 import { findRecord, hasLabels, imageLabels, putRecord } from './image-records.js';
 
 /**
- * An image that somebody else pulled, as containerd's CRI plugin takes it over: a record under its id keeps it when
- * its tag moves on, and labels mark it as managed, and as pinned. What cannot be written does not hide the image.
+ * Adopts an image that another client pulled, as containerd's CRI plugin does: a record named after the id keeps the
+ * image when its tag moves, and labels mark it as managed, and as pinned. A failed write is logged, and the image is
+ * still listed. NOT_FOUND: the record was removed meanwhile.
  */
 export async function adoptRecord(
   deps: { images: Containerd['images']; config: Pick<ImagesConfig, 'pinned_images'>; log: Logger },
@@ -35,7 +36,7 @@ async function adopt(images: Containerd['images'], record: ImageRecord, id: stri
       Object.keys(record.labels).map((key) => `labels.${key}`),
     );
   } catch (thrown) {
-    // It was removed meanwhile, and must not live on under its id.
+    // The record was removed meanwhile: the image must not stay under its id.
     if (isCode(thrown, 'NOT_FOUND') && isNew) await images.delete(id, false);
     throw thrown;
   }

@@ -5,20 +5,20 @@ import type { ImageConfig } from '../spec/image-config.js';
 import { chainIdsOf } from './image-layers.js';
 import { pickJson, type JsonBounds, type Picked } from './json-shape.js';
 
-/** What an image is made of on this host's platform, read from its blobs. */
+/** An image's content for this host's platform, read from its blobs. */
 export interface ImageContent {
-  /** The digest of its config. */
+  /** The digest of the image's config. */
   readonly id: string;
-  /** The digest of the manifest for this platform, whether or not the record points at an index. */
+  /** The digest of the manifest for this platform, also when the record points at an index. */
   readonly manifest: string;
   /** The name of the snapshot that a container starts from (OCI image-spec, config.md); "" for an image without layers. */
   readonly chainId: string;
   readonly config: ImageConfig;
-  /** The container that it is a checkpoint of; undefined for an image that is none. */
+  /** The name of the container that the image is a checkpoint of; undefined for any other image. */
   readonly checkpointOf: string | undefined;
-  /** What `config` takes in memory. */
+  /** The memory that `config` takes, in bytes. */
   readonly keptBytes: number;
-  /** The sum of its blobs as the registry has them: index, manifest, config and compressed layers. */
+  /** The sum of the blobs' sizes in the registry: index, manifest, config and compressed layers. */
   readonly sizeBytes: bigint;
 }
 
@@ -43,20 +43,20 @@ interface Index {
 
 /** Registries refuse manifests above 4 MiB. */
 const MANIFEST_BOUNDS: JsonBounds = { maxBytes: 8 << 20, maxKeptBytes: 4 << 20 };
-/** Labels may be large (bills of material); they are not kept. What is kept goes into a container's spec. */
+/** Labels may be large (bills of material) and are not kept. The kept fields go into a container's OCI spec. */
 const CONFIG_BOUNDS: JsonBounds = { maxBytes: 64 << 20, maxKeptBytes: 256 << 10 };
-/** An index may name an index; nobody nests them deeper. */
+/** An index may list another index; deeper nesting is not known in practice. */
 const MAX_INDEX_DEPTH = 3;
 const BLOB_TIMEOUT_MS = 60_000;
-/** Of one image, while its entries name no platform or lie in indexes of indexes. */
+/** The limit for one image. Entries without a platform, and nested indexes, make crid read more than three. */
 const MAX_BLOBS_READ = 64;
 
 const INDEX = /^application\/vnd\.(?:oci\.image\.index\.v1|docker\.distribution\.manifest\.list\.v2)\+json$/;
 const MANIFEST = /^application\/vnd\.(?:oci\.image\.manifest\.v1|docker\.distribution\.manifest\.v2)\+json$/;
 
-/** How an image says that it is a checkpoint, in its manifest or its index: as CRI-O began it, and as CRIU's tools do now. */
+/** The annotations that mark a checkpoint, in the manifest or index: the first by CRIU's tools, the second by CRI-O. */
 const CHECKPOINT_NAMES = ['org.criu.checkpoint.container.name', 'io.kubernetes.cri-o.annotations.checkpoint.name'];
-/** On an index entry that is no image: build attestations. */
+/** Marks an index entry that is a build attestation, not an image. */
 const ATTESTATION = 'vnd.docker.reference.type';
 
 const texts = (names: readonly string[]) => ({
@@ -105,8 +105,8 @@ const CONFIG_SHAPE = {
 } as const;
 
 /**
- * Reads an image piece by piece and keeps of it what a container is made of. NOT_FOUND: a blob is missing, or nothing
- * in an index is for this platform; DATA_LOSS: a blob makes no sense; RESOURCE_EXHAUSTED: it is beyond a bound.
+ * Reads an image in chunks and keeps what a container needs of it. NOT_FOUND: a blob is missing, or an index has no
+ * entry for this platform; DATA_LOSS: a blob is malformed; RESOURCE_EXHAUSTED: a blob exceeds a bound.
  */
 export async function readImage(content: Pick<Content, 'stream'>, target: Descriptor): Promise<ImageContent> {
   const blobs = createBlobs(content);
@@ -144,7 +144,9 @@ interface KeptConfig {
   readonly keptBytes: number;
 }
 
-/** The image for this platform; undefined where there is none. `isEntry`: it stands in an index without a platform. */
+/**
+ * Returns the image for this platform or undefined. `isEntry`: an index entry without a platform; its config decides.
+ */
 async function find(
   blobs: Blobs,
   at: BlobDescriptor,
@@ -175,7 +177,7 @@ async function findManifest(blobs: Blobs, at: BlobDescriptor, isEntry: boolean):
   return { manifest, digest, config, sizeBytes: sizeOf(at), annotations: manifest.annotations ?? {} };
 }
 
-/** The best match first, then what names no platform: its config does. */
+/** Sorts this platform's entries, the best match first, then those without a platform: their configs decide. */
 function candidates(entries: readonly BlobDescriptor[]): BlobDescriptor[] {
   const ranked = entries.flatMap((entry) => {
     if (entry.annotations?.[ATTESTATION] !== undefined) return [];
@@ -185,7 +187,7 @@ function candidates(entries: readonly BlobDescriptor[]): BlobDescriptor[] {
   return ranked.sort((a, b) => a.rank - b.rank).map(({ entry }) => entry);
 }
 
-/** containerd fetches what it takes for this platform and nothing else: an entry that is not here is not the one. */
+/** A missing blob gives undefined: containerd fetches only this platform's blobs, so the entry is for another one. */
 async function unlessMissing(found: Promise<Found | undefined>): Promise<Found | undefined> {
   try {
     return await found;
@@ -195,14 +197,14 @@ async function unlessMissing(found: Promise<Found | undefined>): Promise<Found |
   }
 }
 
-/** Sizes that are not known count nothing. */
+/** An unknown size counts as 0. */
 const sizeOf = ({ size = 0 }: BlobDescriptor): bigint => (Number.isSafeInteger(size) && size > 0 ? BigInt(size) : 0n);
 
 interface Blobs {
   read(digest: string, role: string, shape: Parameters<typeof pickJson>[1], bounds: JsonBounds): Promise<Picked>;
 }
 
-/** Reads blobs of one image, no more than `MAX_BLOBS_READ`. */
+/** Reads at most `MAX_BLOBS_READ` blobs of one image. */
 function createBlobs(content: Pick<Content, 'stream'>): Blobs {
   let reads = 0;
   return {

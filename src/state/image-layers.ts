@@ -5,15 +5,15 @@ import { pickJson } from './json-shape.js';
 
 /** One layer of an image. */
 export interface ImageLayer {
-  /** Its blob; of its annotations those that a snapshotter reads. */
+  /** The layer's blob, with only the annotations that a snapshotter reads. */
   readonly blob: Descriptor;
-  /** The digest of its tar. */
+  /** The digest of the uncompressed tar. */
   readonly diffId: string;
   /** The name of the snapshot of this layer and all below it. */
   readonly chainId: string;
 }
 
-/** Each layer's chain id is the digest of the one below it and its own diff id (OCI image-spec, config.md). */
+/** Returns each layer's chain id: the digest of the chain id below and its own diff id (OCI image-spec, config.md). */
 export function chainIdsOf(diffIds: readonly string[]): string[] {
   const chainIds: string[] = [];
   for (const diffId of diffIds) {
@@ -25,7 +25,7 @@ export function chainIdsOf(diffIds: readonly string[]): string[] {
 
 const digestOf = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 
-/** The annotations of a layer that containerd hands to the snapshotter as labels. */
+/** The prefix of the layer annotations that containerd passes to the snapshotter as labels. */
 const FOR_SNAPSHOTTERS = 'containerd.io/snapshot';
 const MANIFEST_SHAPE = {
   fields: {
@@ -43,8 +43,8 @@ const LAYER =
   /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar|erofs\.layer\.v1)/;
 
 /**
- * The layers of a manifest, lowest first. NOT_FOUND: containerd has not got the manifest; DATA_LOSS: they are not as
- * many as the config's diff ids.
+ * Returns the layers of a manifest, lowest first. NOT_FOUND: containerd does not have the manifest; DATA_LOSS: the
+ * number of layers differs from that of the config's diff ids.
  */
 export async function readLayers(
   content: Pick<Content, 'stream'>,

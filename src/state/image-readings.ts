@@ -5,18 +5,20 @@ import type { Containerd } from '../containerd/containerd.js';
 import { listInPieces } from '../containerd/list-in-pieces.js';
 import type { Claim } from './claims.js';
 
-/** The images are being read. */
+/** A running read of all images. */
 export interface Reading {
   readonly records: number;
   remaining(): number;
   readonly done: Promise<void>;
 }
 
-/** How all images are read: at the start of crid, and when containerd has been away. */
+/** Reads all images: when crid starts, and after containerd was unavailable. */
 export interface Readings {
-  /** Lists all records and begins to read them; one that cannot be read is left out and logged. */
+  /** Lists all records and starts to read them. A record that cannot be read is logged and left out. */
   begin(): Promise<Reading>;
-  /** Undefined once every image has been read for the first time: until then one that is not found may be there. */
+  /**
+   * Resolves after the first reading; until then an image not found may exist. Undefined when no first reading runs.
+   */
   firstReading(): Promise<void> | undefined;
   /** The records that containerd cannot send. */
   unreadable(): readonly Claim[];
@@ -24,7 +26,7 @@ export interface Readings {
 
 const CONCURRENCY = 8;
 
-/** `refresh` reads one record; `known`: the names of those that have been read before, and may have gone. */
+/** `refresh` reads one record; `known` returns the names of records read before, which may have been removed. */
 export function createReadings(options: {
   containerd: Pick<Containerd, 'images'>;
   log: Logger;
@@ -71,7 +73,7 @@ export function createReadings(options: {
   };
 }
 
-/** What `find` finds; what it does not find at first, it is asked for again when a start of crid has read all images. */
+/** Returns the result of `find`; if undefined, calls `find` again after the first reading of all images. */
 export async function onceRead<T>(
   images: Pick<Readings, 'firstReading'>,
   find: () => T | undefined,

@@ -3,11 +3,11 @@ import type { ImagesConfig } from '../config/schema.js';
 import type { CallOptions, Containerd, ImageRecord, Labels } from '../containerd/containerd.js';
 import { tryParseReference } from './image-reference.js';
 
-/** The labels of containerd's CRI plugin, which crid's image records carry too. */
+/** The labels that containerd's CRI plugin puts on image records; crid sets them too. */
 const MANAGED = { 'io.cri-containerd.image': 'managed' };
 const PINNED = { 'io.cri-containerd.pinned': 'pinned' };
 
-/** The labels of an image record of that name; pinned ones are those of `pinned_images`. */
+/** Returns the labels of the image record `name`; images in `pinned_images` are pinned. */
 export function imageLabels(config: Pick<ImagesConfig, 'pinned_images'>, name: string): Labels {
   const pinned = Object.values(config.pinned_images).some((ref) => (tryParseReference(ref)?.text ?? ref) === name);
   return pinned ? { ...MANAGED, ...PINNED } : MANAGED;
@@ -20,7 +20,7 @@ export const hasLabels = (labels: Labels, wanted: Labels): boolean =>
 
 type Images = Containerd['images'];
 
-/** The record of that name, or undefined. */
+/** Returns the record `name`, or undefined. */
 export async function findRecord(
   images: Images,
   name: string,
@@ -34,7 +34,7 @@ export async function findRecord(
   }
 }
 
-/** Makes the record, or gives the one that is there its target and labels; other labels stay. */
+/** Creates the record, or updates the target and labels of an existing one; its other labels stay. */
 export async function putRecord(images: Images, record: ImageRecord, options?: CallOptions): Promise<void> {
   try {
     await images.create(record, options);
@@ -47,7 +47,7 @@ export async function putRecord(images: Images, record: ImageRecord, options?: C
   }
 }
 
-/** Makes the record `name` what it was: `before`, or not there. */
+/** Restores the record `name` to `before`; deletes it when `before` is undefined. */
 export async function restoreRecord(images: Images, name: string, before: ImageRecord | undefined): Promise<void> {
   if (!before) return images.delete(name, false);
   const now = await findRecord(images, name);

@@ -1,6 +1,6 @@
 import { invalidArgument } from '../base/errors.js';
 
-/** An image reference with everything spelled out. */
+/** A complete image reference. */
 export interface ImageReference {
   /** `docker.io`, `127.0.0.1:5000`: the registry, with its port if there is one. */
   readonly domain: string;
@@ -9,14 +9,14 @@ export interface ImageReference {
   /** Exactly one of tag and digest is given. */
   readonly tag: string | undefined;
   readonly digest: string | undefined;
-  /** `docker.io/library/busybox:latest`, the name that its record goes by in containerd. */
+  /** `docker.io/library/busybox:latest`, the name of its image record in containerd. */
   readonly text: string;
 }
 
 const DEFAULT_DOMAIN = 'docker.io';
 const LEGACY_DOMAIN = 'index.docker.io';
 const MAX_PATH_LENGTH = 255;
-/** The grammar has no limit of its own for the domain; this is more than any registry's name takes. */
+/** The grammar sets no limit for the domain; 1024 is longer than the name of any registry. */
 const MAX_LENGTH = 1024;
 const MAX_QUOTED_LENGTH = 200;
 
@@ -29,9 +29,9 @@ const DIGEST = /^(?:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}
 const IDENTIFIER = /^[a-f0-9]{64}$/;
 
 /**
- * Parses a reference by the grammar of the distribution project, with the familiar short forms: without a domain it is
- * of docker.io (and in `library/` when it has one component only), without tag and digest it is `latest`; of tag and
- * digest together the digest counts. Throws INVALID_ARGUMENT, naming `field`.
+ * Parses a reference by the grammar of the distribution project, with Docker's short forms: the default domain is
+ * docker.io (with `library/` before a path of one component), the default tag is `latest`, and a digest overrides a
+ * tag. Throws INVALID_ARGUMENT, naming `field`.
  */
 export function parseReference(text: string, field: string): ImageReference {
   const parsed = parse(text);
@@ -40,16 +40,16 @@ export function parseReference(text: string, field: string): ImageReference {
   throw invalidArgument(field, `${quoted} is no image reference: ${parsed}`);
 }
 
-/** As `parseReference`, with undefined for what is none. */
+/** As `parseReference`, but returns undefined for an invalid reference. */
 export function tryParseReference(text: string): ImageReference | undefined {
   const parsed = parse(text);
   return typeof parsed === 'string' ? undefined : parsed;
 }
 
-/** `sha256:…` and the like: the id of an image, or the digest of a blob. */
+/** Whether `text` is a digest such as `sha256:…`: the id of an image, or the digest of a blob. */
 export const isDigest = (text: string): boolean => DIGEST.test(text);
 
-/** The reference, or what is wrong with it. */
+/** Returns the reference, or a description of the error. */
 function parse(text: string): ImageReference | string {
   if (text === '') return 'it is empty';
   if (text.length > MAX_LENGTH) return `it is longer than ${MAX_LENGTH} characters`;
@@ -83,7 +83,7 @@ function problemOf(parts: { domain: string; path: string; tag?: string | undefin
   return undefined;
 }
 
-/** The first component is a registry only if it cannot be the name of a user or an organisation. */
+/** Takes the first component as a registry only if it cannot be the name of a user or an organisation. */
 function splitDomain(named: string): { domain: string; rest: string } {
   const slash = named.indexOf('/');
   const first = named.slice(0, Math.max(slash, 0));

@@ -1,6 +1,6 @@
 import { isDigest, tryParseReference } from './image-reference.js';
 
-/** The names of an image's records as CRI shows them: sorted, tags before digests before bare ids. */
+/** Sorts the names of an image's records for CRI: tags, then digests, then bare ids, each alphabetically. */
 export function viewOf(names: readonly string[]): { references: string[]; repoTags: string[]; repoDigests: string[] } {
   const parsed = names.map((name) => ({ name, reference: isDigest(name) ? undefined : tryParseReference(name) }));
   const rank = ({ reference }: (typeof parsed)[number]): number => {
@@ -17,7 +17,9 @@ export function viewOf(names: readonly string[]): { references: string[]; repoTa
 
 const MAX_INT64 = 2n ** 63n - 1n;
 
-/** The user of a USER such as `1000:1000` or `www-data`; none for "". */
+/**
+ * Returns the user in a USER such as `1000:1000` or `www-data`: a uid if it is an int64, else a name, which may be "".
+ */
 export function userOf(user: string): { uid?: bigint; username: string } {
   const name = user.split(':')[0] ?? '';
   if (!/^[+-]?\d+$/.test(name)) return { username: name };

@@ -10,27 +10,27 @@ import { isPinned } from './image-records.js';
 import { tryParseReference } from './image-reference.js';
 import { userOf, viewOf } from './image-view.js';
 
-/** An image that can be started, with every name that it goes by. */
+/** An image from which containers can be started, with all its names. */
 export interface LocalImage {
-  /** The digest of its config, which is the CRI image id. */
+  /** The digest of the image's config: the CRI image id. */
   readonly id: string;
   /** `docker.io/library/busybox:latest` */
   readonly repoTags: readonly string[];
   /** `docker.io/library/busybox@sha256:…` */
   readonly repoDigests: readonly string[];
-  /** The name of every image record of it, tags first. */
+  /** The names of all its image records, tags first. */
   readonly references: readonly string[];
-  /** The digest of its manifest for this platform. */
+  /** The digest of the manifest for this platform. */
   readonly target: string;
   readonly chainId: string;
   readonly config: ImageConfig;
-  /** What `config` takes in memory. */
+  /** The memory that `config` takes, in bytes. */
   readonly keptBytes: number;
-  /** The container that it is a checkpoint of; undefined for an image that is none. */
+  /** The name of the container that the image is a checkpoint of; undefined for any other image. */
   readonly checkpointOf: string | undefined;
   readonly sizeBytes: bigint;
   readonly pinned: boolean;
-  /** The USER of its config: a uid when it is a number, else a name. */
+  /** The USER of the image's config: a uid when it is a number, else a name. */
   readonly user: { readonly uid?: bigint; readonly username: string };
 }
 
@@ -39,31 +39,31 @@ export interface ImageEntry {
   readonly content: ImageContent;
 }
 
-/** What containerd has in images, in memory. */
+/** The cache of containerd's images. */
 export interface ImageCache extends Readings {
-  /** By whole id, by record name, or by a reference in any form, such as `busybox`. */
+  /** Finds an image by its whole id, by a record name, or by a reference in any form, such as `busybox`. */
   get(idOrReference: string): LocalImage | undefined;
-  /** As `get`, and by the first digits of an id, at least `MIN_PREFIX_DIGITS`: for people, never to make a container. */
+  /** As `get`, and by at least `MIN_PREFIX_DIGITS` digits of the id: for user input, never to create a container. */
   getForPeople(idOrReference: string): LocalImage | undefined;
   list(): readonly LocalImage[];
-  /** The record of exactly that name, as it was when it was last read, with what its target holds. */
+  /** Returns the record `name` as it was last read, with the content of its target. */
   entry(name: string): ImageEntry | undefined;
-  /** Reads one image record anew, after it has changed or gone; adopts it when somebody else made it. */
+  /** Reads one image record again after it was changed or removed; adopts a record that another client made. */
   refresh(name: string): Promise<void>;
-  /** Forgets a record after its removal, unless it has come back meanwhile; `before`: what `entry` had said of it. */
+  /** Drops a removed record unless it was created again; `before`: the result of `entry` before the removal. */
   forget(name: string, before: ImageEntry | undefined): Promise<void>;
-  /** Reads what a target holds; RESOURCE_EXHAUSTED also where the other images leave it no room in memory. */
+  /** As `readImage`; RESOURCE_EXHAUSTED also when the configs of all images together would exceed their limit. */
   read(target: Descriptor): Promise<ImageContent>;
-  /** As `begin`, and waits until they have been read. */
+  /** As `begin`, and waits until all images have been read. */
   rebuild(): Promise<void>;
 }
 
 export function createImageCache(options: {
   containerd: Pick<Containerd, 'images' | 'content'>;
-  /** Which images are pinned; without it none is but those whose records say so. */
+  /** Names the pinned images. Without it only the images whose records have the label are pinned. */
   config?: Pick<ImagesConfig, 'pinned_images'>;
   log: Logger;
-  /** What is kept of all configs together. */
+  /** The limit on the kept parts of all configs together. */
   maxKeptBytes?: number;
 }): ImageCache {
   const { containerd, config = { pinned_images: {} }, log, maxKeptBytes = MAX_KEPT_BYTES } = options;
@@ -109,7 +109,7 @@ export function createImageCache(options: {
   };
   const refresh = (name: string): Promise<void> => inTurn(name, async () => replace(name, await read(name)));
   const forget = (name: string, before: ImageEntry | undefined): Promise<void> =>
-    // An entry that somebody has read since then may be newer than the removal.
+    // An entry that was read since then may be newer than the removal.
     inTurn(name, async () => replace(name, entries.get(name) === before ? undefined : await read(name)));
 
   const readings = createReadings({ containerd, log, refresh, known: () => entries.keys() });
@@ -135,13 +135,13 @@ export function createImageCache(options: {
 
 const DIGITS_OF_ID = /^[a-f0-9]{64}$/;
 /**
- * crictl shows 13 digits of an id. A name such as `beef` or a short commit hash is a name: with fewer digits, another
- * image would be taken for it.
+ * crictl shows 13 digits of an id. A shorter text of hex digits, such as `beef` or a short commit hash, may be an image
+ * name: it must not match another image's id.
  */
 const MIN_PREFIX_DIGITS = 12;
 const PREFIX_OF_ID = new RegExp(`^(?:sha256:)?([a-f0-9]{${MIN_PREFIX_DIGITS},64})$`);
 
-/** Two ids with that beginning leave it open which one is meant. */
+/** Returns undefined when the prefix is ambiguous. */
 function byPrefix(images: ReadonlyMap<string, LocalImage>, text: string): LocalImage | undefined {
   const digits = PREFIX_OF_ID.exec(text)?.[1];
   if (digits === undefined) return undefined;
@@ -149,7 +149,7 @@ function byPrefix(images: ReadonlyMap<string, LocalImage>, text: string): LocalI
   return found.length === 1 ? found[0] : undefined;
 }
 
-/** The configs of all images together. */
+/** The limit on the kept parts of all configs together. */
 const MAX_KEPT_BYTES = 64 << 20;
 
 function requireRoom(images: Iterable<LocalImage>, content: ImageContent, maxBytes: number): void {
@@ -178,7 +178,7 @@ function toImage(entries: readonly ImageEntry[]): LocalImage | undefined {
   };
 }
 
-/** Reads what a target holds once for all the records that point at it. */
+/** Reads the content of a target once for all the records that point at it. */
 function createContents(
   containerd: Pick<Containerd, 'content'>,
   entries: ReadonlyMap<string, ImageEntry>,
@@ -195,7 +195,7 @@ function createContents(
   };
 }
 
-/** Work on one name runs in the order in which it was asked for, so that an old answer never replaces a newer one. */
+/** Runs the work on one name in the order of the requests, so that an older result never replaces a newer one. */
 function createTurns(): (name: string, work: () => Promise<void>) => Promise<void> {
   const last = new Map<string, Promise<void>>();
   return async (name, work) => {

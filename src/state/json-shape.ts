@@ -2,10 +2,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CriError } from '../base/errors.js';
 
 /**
- * What to keep of a JSON document. All else is skipped byte by byte and never becomes a value: `text` a string, `texts`
- * a list of strings, `keys` the keys of an object, `number` a number, `fields` the named fields of an object, `under`
- * the strings of an object whose keys begin with that text, `each` a list. null and missing fields are left out of the
- * result.
+ * Selects the parts of a JSON document to keep. Everything else is skipped byte by byte and never becomes a value.
+ * `text` is a string, `texts` a list of strings, `keys` the keys of an object, `number` a number, `fields` the named
+ * fields of an object, `under` the strings of an object whose keys begin with that text, `each` a list. null and
+ * missing fields are left out of the result.
  */
 export type Shape =
   | 'text'
@@ -18,15 +18,15 @@ export type Shape =
 
 export interface JsonBounds {
   readonly maxBytes: number;
-  /** Of what is kept: the bytes of its strings and `VALUE_BYTES` for each value. */
+  /** The limit on what is kept: the bytes of its strings, and `VALUE_BYTES` for each string, list item and field. */
   readonly maxKeptBytes: number;
 }
 
-/** About what a value takes in memory beside its text. */
+/** About the memory that a value takes beside its text. */
 export const VALUE_BYTES = 32;
-/** The event loop runs other work after each piece of this size: about a millisecond. */
+/** pickJson yields to the event loop between pieces of this size: about every millisecond. */
 const PIECE_BYTES = 256 << 10;
-/** No field that is kept has a longer name. */
+/** The longest name of a kept field, and the longest number. */
 const MAX_NAME_BYTES = 256;
 
 export interface Picked {
@@ -35,8 +35,8 @@ export interface Picked {
 }
 
 /**
- * Reads a JSON object as it arrives. DATA_LOSS: it is not JSON, or a field that is kept has another type;
- * RESOURCE_EXHAUSTED: it is longer, or has more to keep, than the bounds allow.
+ * Parses a JSON object while it arrives. DATA_LOSS: it is not JSON, or a kept field has the wrong type;
+ * RESOURCE_EXHAUSTED: the document, or what is kept of it, exceeds `bounds`.
  */
 export async function pickJson(
   chunks: AsyncIterable<Uint8Array>,
@@ -72,7 +72,7 @@ interface Reader {
   readonly bounds: JsonBounds;
 }
 
-/** Runs until it needs the next piece. */
+/** A parser that yields when it needs the next piece. */
 type Reading<T> = Generator<void, T, void>;
 
 const QUOTE = 0x22;
@@ -120,7 +120,7 @@ function* readList(reader: Reader, first: number, shape: Shape, path: string): R
   return items;
 }
 
-/** Without `shapeOf` every key is kept, and no value. */
+/** Without `shapeOf`, keeps every key and no value. */
 function* readObject(
   reader: Reader,
   first: number,
@@ -150,7 +150,7 @@ function* readObject(
   return Object.fromEntries(found);
 }
 
-/** Leaves the closing bracket; goes past a comma. */
+/** Consumes a comma, not the closing bracket. */
 function* separator(reader: Reader, close: number): Reading<void> {
   const token = yield* nextToken(reader);
   if (token === COMMA) reader.at++;
@@ -163,7 +163,7 @@ function* readText(reader: Reader, first: number, path: string): Reading<string>
   return unquoted(yield* readString(reader, (bytes) => keep(reader, bytes, path)));
 }
 
-/** A name that is too long for any field that is kept is no such field. */
+/** Returns "" for a name longer than that of any kept field. */
 function* readName(reader: Reader, first: number): Reading<string> {
   if (first !== QUOTE) throw noJson();
   let bytes = 0;
@@ -171,7 +171,7 @@ function* readName(reader: Reader, first: number): Reading<string> {
   return bytes > MAX_NAME_BYTES ? '' : unquoted(pieces);
 }
 
-/** The bytes between the quotes, as long as `take` does not refuse them. */
+/** Reads the bytes between the quotes and drops the pieces for which `take` returns false. */
 function* readString(reader: Reader, take: (bytes: number) => boolean): Reading<Uint8Array[]> {
   reader.at++;
   const pieces: Uint8Array[] = [];
@@ -219,7 +219,7 @@ function* readNumber(reader: Reader, path: string): Reading<number> {
 const isNumeric = (byte: number): boolean =>
   (byte >= 0x30 && byte <= 0x39) || byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x65 || byte === 0x45;
 
-/** Goes past one value of any type and depth without keeping anything of it. */
+/** Skips one value of any type and depth. */
 function* skipValue(reader: Reader): Reading<void> {
   let depth = 0;
   let inString = false;
@@ -239,7 +239,7 @@ function* skipValue(reader: Reader): Reading<void> {
       if (byte === QUOTE) inString = true;
       else if (byte === OPEN || byte === OPEN_LIST) depth++;
       else if (byte === CLOSE || byte === CLOSE_LIST || (byte === COMMA && depth === 0)) {
-        // A number or a word ends before what follows it.
+        // A number or a literal ends before the next delimiter.
         reader.at = depth === 0 ? at : at + 1;
         if (depth === 0 || --depth === 0) return;
       }
@@ -248,7 +248,7 @@ function* skipValue(reader: Reader): Reading<void> {
   }
 }
 
-/** The next byte that is not white space; it is not consumed. */
+/** Returns the next byte that is not white space, without consuming it. */
 function* nextToken(reader: Reader): Reading<number> {
   for (;;) {
     while (reader.at < reader.piece.length) {

@@ -5,9 +5,9 @@ import { containerRecord } from './container-record.js';
 import type { Container, Pod } from './records.js';
 
 /**
- * containerd finds a task only by the record of its container. Where another client has removed the record, this puts one
- * back, so that the task can be killed and deleted; RemoveContainer deletes it again. Its spec says only what is known of
- * the first one. Returns whether the record was missing.
+ * Creates the container's record again if another client has removed it, since containerd finds a task only by the
+ * record. The task can then be killed and deleted; RemoveContainer deletes the record. The new spec has only what crid
+ * knows of the old one. Returns whether the record was missing.
  */
 export async function putBackRecord(
   { containerd, state }: { containerd: Pick<Containerd, 'containers'>; state: Known },

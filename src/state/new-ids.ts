@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
 
-/** Makes ids, and tells those made since the start from those that an earlier run of crid has left. */
+/** Creates ids, and distinguishes those created since the start from those that an earlier run of crid left behind. */
 export interface NewIds {
   /** 64 hex digits. */
   make(): string;
-  /** Whether the id was made since the start. */
+  /** Whether `make` has returned the id since the start; after `forget`, always true. */
   isNew(id: string): boolean;
-  /** Ids are no longer remembered: the leftovers have been swept. */
+  /** Drops the remembered ids once the leftovers have been swept. */
   forget(): void;
 }
 

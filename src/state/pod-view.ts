@@ -4,9 +4,9 @@ import { NamespaceMode, type PodSandboxConfig } from '../../generated/runtime/v1
 import { userNamespaceMappings, type UserNamespaceMappings } from '../spec/user-namespace.js';
 import type { Directories } from './directories.js';
 
-/** What follows from a pod's config and id alone, for the rooms of pods and containers alike. */
+/** Values that follow from a pod's config and id alone, for the modules of pods and containers. */
 
-/** The files that all containers of a pod share. Paths are "" where the pod uses the host's own. */
+/** The files that all containers of a pod share; `shmPath` is /dev/shm when the pod uses the host's IPC namespace. */
 export interface PodFiles {
   readonly hostname: string;
   readonly hostnamePath: string;
@@ -21,7 +21,7 @@ export const usesHostIpc = (config: PodSandboxConfig): boolean =>
 export const usesHostNetwork = (config: PodSandboxConfig): boolean =>
   config.linux?.security_context?.namespace_options?.network === NamespaceMode.NODE;
 
-/** The id mappings of a pod with a user namespace of its own. */
+/** Returns the id mappings of a pod that has its own user namespace, else undefined. */
 export const podUserNamespace = (config: PodSandboxConfig): UserNamespaceMappings | undefined =>
   userNamespaceMappings(
     config.linux?.security_context?.namespace_options?.userns_options,

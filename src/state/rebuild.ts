@@ -20,33 +20,33 @@ import {
   type StoredStatus,
 } from './stored.js';
 
-/** The label that tells pods and containers of Kubernetes from what else lives in the namespace. */
+/** Distinguishes pods and containers of Kubernetes from other containers in the namespace. */
 export const KIND_LABEL = 'io.cri-containerd.kind';
-/** Stands on the sandbox record until the pod is whole; a restart undoes a pod that still has it. */
+/** On the sandbox record until the pod is complete; a restart of crid undoes a pod that still has it. */
 export const CREATING_LABEL = 'io.crid.creating';
 
 /**
- * Names the sandbox controller that runs a pod. The record's own field cannot tell: a pause container's says
- * `podsandbox`, for containerd's CRI plugin to read.
+ * Names the sandbox controller that runs a pod. The record's own `sandboxer` field cannot: for a pod with a pause
+ * container it is `podsandbox`, which containerd's CRI plugin reads.
  */
 export const SANDBOXER_LABEL = 'io.crid.sandboxer';
 
-/** Stands on the sandbox record once the pod's network has been given back. */
+/** On the sandbox record once the pod's network has been released. */
 export const RELEASED_LABEL = 'io.crid.released';
 
-/** What containerd's records say, before anybody has asked its tasks. */
+/** The state in containerd's records, before crid has looked at the tasks. */
 export interface Rebuilt {
   readonly pods: readonly Pod[];
   readonly containers: readonly Container[];
-  /** The ids of all containers in the namespace, also of those that are not Kubernetes'. */
+  /** The ids of all containers in the namespace, also of those that Kubernetes did not create. */
   readonly recordIds: ReadonlySet<string>;
-  /** Records that could not be read, with why; they are left alone. */
+  /** Records that could not be read, with the error. crid does not touch them. */
   readonly unreadable: readonly Claim[];
 }
 
 /**
- * Reads pods and containers back from containerd: those that crid made and those of containerd's own CRI plugin. Pods
- * come as not ready, containers in the state that was last written down.
+ * Reads from containerd the pods and containers that crid or containerd's own CRI plugin created. Pods are returned as
+ * not ready, containers in their last persisted state.
  */
 export async function readRecords(
   containerd: Pick<Containerd, 'containers' | 'sandboxes'>,
@@ -89,7 +89,7 @@ export async function readRecords(
   };
 }
 
-/** The container's extension is authoritative; a pod that has lost its container still has the sandbox record. */
+/** Prefers the extension of the pause container; a pod that has lost that container still has the sandbox record. */
 function toPod(id: string, container: ContainerRecord | undefined, sandbox: SandboxRecord | undefined): Pod {
   const extension = container?.extensions[SANDBOX_METADATA_EXTENSION] ?? sandbox?.extensions['metadata'];
   if (!extension) throw new CriError('INTERNAL', `pod sandbox "${id}" has no metadata extension`);
@@ -119,7 +119,7 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
   };
 }
 
-/** A spec that cannot be read costs the pod its statistics, nothing else. */
+/** Returns "" for a spec that cannot be read: the pod only loses its statistics. */
 function recordedCgroupsPath(container: ContainerRecord | undefined): string {
   try {
     return (container?.spec && parseSpec(container.spec).linux?.cgroupsPath) ?? '';
@@ -152,18 +152,19 @@ async function toContainer(record: ContainerRecord, directories: Directories): P
     },
     createdAtNs: status?.createdAt || (record.createdAtNs ?? nowNs()),
     resources: status?.resources,
-    // Without any status nobody knows whether it ever ran: it counts as ended, not as about to be started again.
+    // Without a status it is unknown whether the container ever ran: report it as exited, so that it is not started
+    // again.
     state: status
       ? fromStoredStatus(status)
       : { phase: 'exited', startedAtNs: 0n, finishedAtNs: nowNs(), exitCode: 255, reason: 'Unknown', message: '' },
   };
 }
 
-/** crid's own extension, or the file of containerd's plugin, where that has had the container since. */
+/** Returns the later of crid's extension and the CRI plugin's file: the plugin may have managed the container since. */
 async function readStatus(record: ContainerRecord, directories: Directories): Promise<StoredStatus | undefined> {
   const extension = record.extensions[STATUS_EXTENSION];
   if (!extension) return readStatusFile(directories, record.id);
   const own = decodeStatus(extension, record.id);
-  // It is a copy, and not worth losing the container over.
+  // The file is only a copy: an error in it must not make the container unreadable.
   return laterStatus(own, await readStatusFile(directories, record.id).catch(() => undefined));
 }

@@ -4,8 +4,8 @@ import type { Container } from './records.js';
 import type { State } from './state.js';
 
 /**
- * Publishes what has happened to a container, and then persists it. A failure to persist it, such as a full disk, is
- * logged: the next change of the container writes it too, and a start reads it from the task.
+ * Publishes a change that has already happened, and then persists it. A failure to persist, such as a full disk, is
+ * logged: the next change of the container persists it too, and after a restart crid reads it from the task.
  */
 export async function recordFact(
   { state, log }: { state: State; log: Logger },

@@ -4,38 +4,38 @@ import type { Any } from '../containerd/containerd.js';
 import type { CniResult } from '../network/network.js';
 import type { UpdatedResources } from './stored-resources.js';
 
-/** What crid remembers of a pod sandbox. Records are replaced whole, never changed in place. */
+/** crid's record of a pod sandbox. Records are replaced as a whole, never changed in place. */
 export interface Pod {
   /** 64 hex digits; also the id of the pause container, of its snapshot, of the sandbox record and of the lease. */
   readonly id: string;
   /** `name_namespace_uid_attempt` */
   readonly name: string;
   readonly config: PodSandboxConfig;
-  /** As the caller named it; "" is the default handler. */
+  /** The `runtime_handler` of the request; "" is the default handler. */
   readonly runtimeHandler: string;
   readonly runtime: { readonly name: string; readonly options?: Any | undefined };
   readonly snapshotter: string;
   readonly createdAtNs: bigint;
-  /** "" on the host's network. */
+  /** The path of the network namespace; "" for a pod on the host's network. */
   readonly netnsPath: string;
-  /** What the network's ADD has made and DEL must take back; without `ips` there is no address to report any more. */
+  /** The result of CNI ADD, which DEL must undo. `ips` is empty when the pod no longer reports an address. */
   readonly network: { readonly ips: readonly string[]; readonly result: CniResult } | undefined;
   readonly processLabel: string;
-  /** Of its pause container, as its spec has it; "" when no spec is known. */
+  /** The cgroup path in the pause container's spec; "" when there is no spec. */
   readonly cgroupsPath: string;
-  /** The reference of the pause image as it was resolved. */
+  /** The resolved reference of the pause image. */
   readonly image: string;
-  /** Which sandboxer runs it; undefined: a pause container. */
+  /** The sandbox controller that runs the pod; undefined for a pause container. */
   readonly sandboxer?: string | undefined;
-  /** Where the sandboxer serves the tasks of the pod, when it says so. */
+  /** Where the sandbox controller serves the pod's tasks, if it reports an address. */
   readonly endpoint?: { readonly address: string; readonly version: number } | undefined;
-  /** What UpdatePodSandboxResources has set last. */
+  /** The resources of the last UpdatePodSandboxResources. */
   readonly updatedResources?: UpdatedResources | undefined;
-  /** Its making was cut off: it is to be undone, and may have more than its record says. */
+  /** RunPodSandbox did not complete: the pod is to be undone, and may own more than its record names. */
   readonly halfMade?: boolean | undefined;
   /**
-   * A start of crid is about to undo the pod. It is not listed meanwhile: a kubelet that saw it would replace it by a
-   * sandbox of the next attempt, instead of running the same one again.
+   * The starting crid is about to undo the pod. The pod is not listed meanwhile: a kubelet that saw it would create a
+   * sandbox with the next attempt number instead of running the same one again.
    */
   readonly undoing?: boolean | undefined;
   readonly state: PodState;
@@ -44,8 +44,8 @@ export interface Pod {
 export type PodState =
   | { readonly phase: 'ready'; readonly pid: number }
   /**
-   * `released`: the network has been taken down and its namespace removed. `failedDetaches` counts the stops that
-   * failed because the network would not go.
+   * `released`: the network has been deleted and its namespace removed. `failedDetaches` counts the stops that failed
+   * because the network could not be deleted.
    */
   | { readonly phase: 'not-ready'; readonly released: boolean; readonly failedDetaches: number };
 
@@ -55,20 +55,20 @@ export interface Container {
   readonly name: string;
   readonly podId: string;
   readonly config: ContainerConfig;
-  /** The digest of the image's config: what CRI calls the image's id. */
+  /** The digest of the image's config: the CRI image id. */
   readonly imageId: string;
-  /** Absolute; "" when there is none. */
+  /** An absolute path; "" when the container has no log. */
   readonly logPath: string;
-  /** What stops it, such as `SIGTERM`. */
+  /** The signal that stops the container, such as `SIGTERM`. */
   readonly stopSignal: string;
   readonly processLabel: string;
   readonly snapshotter: string;
-  /** As its spec has it; "" leaves the choice to the runtime. */
+  /** The cgroup path in the container's spec; "" leaves the choice to the runtime. */
   readonly cgroupsPath: string;
-  /** The identity of its first process. */
+  /** The user of the container's init process. */
   readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
   readonly createdAtNs: bigint;
-  /** What UpdateContainerResources has set last, or what it was created with. */
+  /** The resources of the last UpdateContainerResources, else those of CreateContainer. */
   readonly resources: ContainerResources | undefined;
   readonly state: ContainerState;
 }
@@ -85,21 +85,22 @@ export type ContainerState =
       readonly message: string;
     };
 
-/** What can happen to a container, whoever noticed it. */
+/** An event in the life of a container, from any source. */
 export type ContainerEvent =
   | { readonly kind: 'started'; readonly pid: number; readonly startedAtNs: bigint }
   | { readonly kind: 'start-failed'; readonly atNs: bigint; readonly message: string }
   | { readonly kind: 'exited'; readonly atNs: bigint; readonly exitCode: number; readonly oomKilled: boolean }
-  /** The task is gone and nobody saw how it ended. */
+  /** The task is gone and its exit status is unknown. */
   | { readonly kind: 'lost'; readonly atNs: bigint };
 
-/** The exit code of a container that could not be started, and of one whose end nobody saw. */
+/** The exit codes of a container that could not be started, and of one whose exit status is unknown. */
 export const START_ERROR_EXIT_CODE = 128;
 export const UNKNOWN_EXIT_CODE = 255;
 
 /**
- * The one place where a container's state changes. An event that does not apply (a second exit, an exit that was
- * seen before the start was recorded) leaves the state as it is, but for an OOM that is noticed after the exit.
+ * Applies an event to a container's state; nothing else changes the state. An event that does not apply (a second exit,
+ * an exit that was seen before the start was recorded) returns the state unchanged, except that an OOM kill noticed
+ * after the exit changes the reason.
  */
 export function transition(state: ContainerState, event: ContainerEvent): ContainerState {
   switch (event.kind) {
@@ -140,7 +141,7 @@ export function transition(state: ContainerState, event: ContainerEvent): Contai
   }
 }
 
-/** A process began no later than it ended, even if it was gone before its start was recorded. */
+/** Returns a start that is no later than the end, also when the process ended before its start was recorded. */
 function startOf(state: ContainerState, endedAtNs: bigint): bigint {
   if (state.phase !== 'running' || state.startedAtNs > endedAtNs) return endedAtNs;
   return state.startedAtNs;

@@ -1,7 +1,9 @@
 import { join } from 'node:path';
 import type { Containerd } from '../containerd/containerd.js';
 
-/** The folder that a snapshotter itself says it has, else containerd's usual one below `root`; asked for once. */
+/**
+ * Returns the `root` of the snapshotter's plugin, else containerd's default below `root`; asks containerd only once.
+ */
 export function snapshotterRoots(
   containerd: Pick<Containerd, 'introspection'>,
   root: string,

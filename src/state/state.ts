@@ -9,26 +9,26 @@ import type { StatusFiles } from './status-file.js';
 import { createTable, type Table } from './table.js';
 import type { Container, Pod } from './records.js';
 
-/** crid's memory: a cache of what containerd keeps, rebuilt from it at every start. */
+/** crid's state: a cache of what containerd keeps, rebuilt from containerd at every start. */
 export interface State {
   readonly pods: Table<Pod>;
   readonly containers: Table<Container>;
-  /** What is in containerd and cannot be read. */
+  /** The records in containerd that cannot be read. */
   readonly claims: Claims;
   readonly newIds: NewIds;
   containersOf(podId: string): readonly Container[];
   /**
-   * Changes one container: `change` sees the newest record and answers the new one (the same: nothing happens). The
-   * status is persisted in containerd before it is published here; changes of one container run one after another.
-   * NOT_FOUND when there is no such container.
+   * Updates one container and returns the new record. `change` receives the newest record and returns the new one, or
+   * the same to change nothing. The status is persisted in containerd before it is published here. Updates of one
+   * container run one after another. NOT_FOUND when there is no such container.
    */
   updateContainer(id: string, change: (container: Container) => Container): Promise<Container>;
   /**
-   * The same at once and only in memory, for what has happened whether or not it can be persisted, such as an exit.
-   * `persistContainer` follows. NOT_FOUND when there is no such container.
+   * As `updateContainer`, but at once and only in memory: for what has already happened, such as an exit, whether or
+   * not it can be persisted. Call `persistContainer` afterwards. NOT_FOUND when there is no such container.
    */
   publishContainer(id: string, change: (container: Container) => Container): Container;
-  /** Persists the newest status, after the changes under way. Succeeds when there is no such container any more. */
+  /** Persists the newest status after the updates under way. Does nothing when there is no such container any more. */
   persistContainer(id: string): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
   const pods = createTable<Pod>('pod sandbox');
   const containers = createTable<Container>('container');
   const ofPod = indexByPod(containers);
-  /** The last change of each container that has one under way. */
+  /** The last update of each container that has one under way. */
   const turns = new Map<string, Promise<unknown>>();
 
   const inTurn = async <T>(id: string, work: () => Promise<T>): Promise<T> => {
@@ -85,7 +85,7 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
         const { before, after } = changed(id, change);
         if (after === before) return before;
         await persist(after);
-        // Changed anew: what was published meanwhile, such as an exit, must not be lost.
+        // Apply the change to the newest record: a change published meanwhile, such as an exit, must not be lost.
         return publishContainer(id, change);
       }),
     publishContainer,

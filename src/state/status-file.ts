@@ -7,11 +7,11 @@ import type { Container } from './records.js';
 import { toStoredStatus } from './status.js';
 import { decodePluginStatus, encodePluginStatus, type StoredStatus } from './stored.js';
 
-/** The file in which containerd's own CRI plugin keeps a container's status, so that it can take over crid's containers. */
+/** The status file of containerd's own CRI plugin, which lets the plugin take over crid's containers. */
 export interface StatusFiles {
-  /** A failure is logged and no more: crid itself does not live on the file. */
+  /** Logs a failure: crid itself does not depend on the file. */
   write(container: Container): Promise<void>;
-  /** Succeeds when there is none. */
+  /** Succeeds when there is no file. */
   remove(id: string): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export function createStatusFiles(directories: Directories, log: Logger): Status
       const path = pathOf(directories, container.id);
       const temporary = `${path}.crid`;
       try {
-        // Not synced: after a power failure no container runs any more, whatever the file says.
+        // Not synced: after a power failure no container runs, whatever the file says.
         await writeFile(temporary, encodePluginStatus(toStoredStatus(container)), { mode: 0o600 });
         await rename(temporary, path);
       } catch (thrown) {
@@ -32,7 +32,7 @@ export function createStatusFiles(directories: Directories, log: Logger): Status
   };
 }
 
-/** Undefined where there is none. */
+/** Returns undefined when there is no file. */
 export async function readStatusFile(directories: Directories, id: string): Promise<StoredStatus | undefined> {
   const text = await readFile(pathOf(directories, id), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
@@ -41,7 +41,7 @@ export async function readStatusFile(directories: Directories, id: string): Prom
   return text === undefined ? undefined : decodePluginStatus(text, id);
 }
 
-/** Which of two statuses of one container is the later: containers only go on from created to running to exited. */
+/** Returns the later of two statuses of one container: the state only moves from created to running to exited. */
 export const laterStatus = (one: StoredStatus, other: StoredStatus | undefined): StoredStatus =>
   other && progress(other) > progress(one) ? other : one;
 

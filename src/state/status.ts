@@ -1,7 +1,7 @@
 import type { StoredStatus } from './stored.js';
 import { UNKNOWN_EXIT_CODE, type Container, type ContainerState } from './records.js';
 
-/** The status that is kept in containerd beside the container: times in nanoseconds since the epoch, 0 for never. */
+/** Returns the status that crid keeps in the container's record: times are nanoseconds since the epoch, 0 for never. */
 export function toStoredStatus(container: Container): StoredStatus {
   const { state } = container;
   const common = {
@@ -41,7 +41,7 @@ export function fromStoredStatus(status: StoredStatus): ContainerState {
       startedAtNs: status.startedAt,
       finishedAtNs: status.finishedAt,
       exitCode: status.exitCode,
-      // containerd's own plugin leaves the reason empty until somebody asks for it.
+      // containerd's own plugin leaves the reason empty until a client requests the status.
       reason: status.reason || defaultReason(status.exitCode),
       message: status.message,
     };

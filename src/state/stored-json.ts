@@ -3,10 +3,10 @@ import { CriError } from '../base/errors.js';
 import type { Any } from '../containerd/containerd.js';
 import { parseGoJson, stringifyGoJson } from './go-json.js';
 
-/** The one version of everything that is stored so far. */
+/** The only version of all stored data so far. */
 export const VERSION = 'v1';
 
-/** Go writes every member; a default stands for what an older version did not know. */
+/** Go writes every field; the defaults are for fields that an older version did not have. */
 export const text = z.string().default('');
 export const int = z.number().int().default(0);
 export const nanoseconds = z
@@ -25,7 +25,7 @@ export function textOf(any: Any, typeUrl: string, id = 'unknown'): string {
   throw new CriError('INTERNAL', `"${id}": stored as type "${any.type_url}", want "${typeUrl}"`);
 }
 
-/** INTERNAL, naming `id` or else the id that the JSON itself tells, when it is not what `schema` says or of another version. */
+/** Throws INTERNAL, naming `id` or else the id in the JSON, when it does not match `schema` or has another version. */
 export function decode<T>(schema: z.ZodType<T>, json: string, what: string, id: string | undefined): T {
   let owner = id ?? 'unknown';
   try {

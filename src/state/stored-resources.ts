@@ -4,7 +4,7 @@ import type { Any } from '../containerd/containerd.js';
 import { parseGoJson, toGoJson } from './go-json.js';
 import { textOf, toAny } from './stored-json.js';
 
-/** Extension of the sandbox record: what UpdatePodSandboxResources has set last. Its JSON has no version. */
+/** Extension of the sandbox record: the resources of the last UpdatePodSandboxResources. Its JSON has no version. */
 export const UPDATED_RESOURCES_EXTENSION = 'updated-resources';
 export const UPDATED_RESOURCES_TYPE_URL = 'io.containerd.cri.v1/UpdatedResources';
 
@@ -19,7 +19,7 @@ export const encodeUpdatedResources = ({ overhead, resources }: UpdatedResources
     Resources: resources ? toGoJson(resources) : null,
   });
 
-/** `id`: whose resources they are, for the error. */
+/** Throws INTERNAL, naming the pod's `id`. */
 export function decodeUpdatedResources(any: Any, id: string): UpdatedResources {
   const text = textOf(any, UPDATED_RESOURCES_TYPE_URL, id);
   try {

@@ -4,11 +4,11 @@ import type { Any } from '../containerd/containerd.js';
 import { containerResourcesFromGoJson, stringifyGoJson, toGoJson } from './go-json.js';
 import { decode, int, nanoseconds, object, text, textOf, VERSION } from './stored-json.js';
 
-/** crid's own: what the plugin keeps in a file beside containerd. */
+/** crid's own extension; containerd's CRI plugin keeps the same data in a file, outside containerd's database. */
 export const STATUS_EXTENSION = 'io.crid.container.status';
 export const STATUS_TYPE_URL = 'io.crid/container/Status';
 
-/** Times are nanoseconds since the epoch, 0n for what has not happened. */
+/** Times are nanoseconds since the epoch; 0n means that the event has not happened. */
 export interface StoredStatus {
   readonly pid: number;
   readonly createdAt: bigint;
@@ -18,11 +18,11 @@ export interface StoredStatus {
   readonly reason: string;
   readonly message: string;
   readonly resources?: ContainerResources | undefined;
-  /** The plugin's mark on a container that is to be restored from a checkpoint rather than started. */
+  /** Set by containerd's CRI plugin on a container that is to be restored from a checkpoint rather than started. */
   readonly restore?: boolean | undefined;
 }
 
-/** The plugin's file `containers/ID/status`. */
+/** Returns the content of the CRI plugin's file `containers/ID/status`. */
 export const encodePluginStatus = (status: StoredStatus): string =>
   stringifyGoJson({
     Version: VERSION,
@@ -37,7 +37,7 @@ export const encodePluginStatus = (status: StoredStatus): string =>
     Restore: status.restore ?? false,
   });
 
-/** `id`: whose status it is, for the error. */
+/** `id` is the container's id, for the error (INTERNAL). */
 export function decodePluginStatus(text: string, id?: string): StoredStatus {
   const s = decode(flatStatus, text, 'container status', id);
   return {
@@ -53,13 +53,13 @@ export function decodePluginStatus(text: string, id?: string): StoredStatus {
   };
 }
 
-/** crid's own extension: the text of the plugin's file in an Any. */
+/** Returns crid's extension: the text of the CRI plugin's file in an Any. */
 export const encodeStatus = (status: StoredStatus): Any => ({
   type_url: STATUS_TYPE_URL,
   value: Buffer.from(encodePluginStatus(status)),
 });
 
-/** `id`: whose status it is, for the error. */
+/** `id` is the container's id, for the error (INTERNAL). */
 export const decodeStatus = (any: Any, id?: string): StoredStatus =>
   decodePluginStatus(textOf(any, STATUS_TYPE_URL, id), id);
 

@@ -20,12 +20,11 @@ export {
 export type { StoredStatus } from './stored-status.js';
 
 /**
- * What is kept in containerd, in the form that containerd's own CRI plugin reads and writes: Go's JSON in an Any, in
- * an envelope with a version. What another version or type has written is refused with INTERNAL; fields that are not
- * known are passed over.
+ * The data in containerd, in the form that containerd's own CRI plugin reads and writes: Go's JSON in an Any, in an
+ * envelope with a version. Another version or type is refused with INTERNAL; unknown fields are ignored.
  */
 
-/** Extension of the pause container, and `metadata` of the sandbox record. */
+/** An extension of the pause container; the sandbox record has the same data as its extension `metadata`. */
 export const SANDBOX_METADATA_EXTENSION = 'io.cri-containerd.sandbox.metadata';
 export const CONTAINER_METADATA_EXTENSION = 'io.cri-containerd.container.metadata';
 
@@ -36,7 +35,7 @@ export interface SandboxMetadata {
   readonly id: string;
   readonly name: string;
   readonly config: PodSandboxConfig;
-  /** "" on the host's network. */
+  /** "" for a pod on the host's network. */
   readonly netnsPath: string;
   readonly ip: string;
   readonly additionalIps: readonly string[];
@@ -50,7 +49,7 @@ export interface ContainerMetadata {
   readonly name: string;
   readonly sandboxId: string;
   readonly config: ContainerConfig;
-  /** The id (config digest) of the image that it was made from. */
+  /** The id (config digest) of the container's image. */
   readonly imageRef: string;
   readonly logPath: string;
   readonly stopSignal: string;
@@ -63,7 +62,7 @@ export const sandboxName = (pod: PodSandboxMetadata): string =>
 export const containerName = (container: CriContainerMetadata, pod: PodSandboxMetadata): string =>
   [container.name, pod.name, pod.namespace, pod.uid, container.attempt].join('_');
 
-/** The envelope as plain values, for Any and for what `crictl inspectp` shows as `sandboxMetadata`. */
+/** Returns the envelope as plain values, for the Any and for `sandboxMetadata` in `crictl inspectp`. */
 export const goSandboxMetadata = (m: SandboxMetadata): unknown => ({
   Version: VERSION,
   Metadata: {
@@ -82,7 +81,7 @@ export const goSandboxMetadata = (m: SandboxMetadata): unknown => ({
 export const encodeSandboxMetadata = (m: SandboxMetadata): Any =>
   toAny(SANDBOX_METADATA_TYPE_URL, goSandboxMetadata(m));
 
-/** `id`: whose metadata it is, for the error. */
+/** `id` is the id of the pod or container, for the error (INTERNAL). */
 export function decodeSandboxMetadata(any: Any, id?: string): SandboxMetadata {
   const { Metadata: m } = decode(sandboxEnvelope, textOf(any, SANDBOX_METADATA_TYPE_URL, id), 'sandbox metadata', id);
   return {
@@ -113,7 +112,7 @@ export const encodeContainerMetadata = (m: ContainerMetadata): Any =>
     },
   });
 
-/** `id`: whose metadata it is, for the error. */
+/** `id` is the id of the pod or container, for the error (INTERNAL). */
 export function decodeContainerMetadata(any: Any, id?: string): ContainerMetadata {
   const text = textOf(any, CONTAINER_METADATA_TYPE_URL, id);
   const { Metadata: m } = decode(containerEnvelope, text, 'container metadata', id);

@@ -1,20 +1,23 @@
 import { CriError, invalidArgument, notFound } from '../base/errors.js';
 
-/** Records by id and by name, in memory. */
+/** An in-memory table of records by id and by name. */
 export interface Table<T extends { readonly id: string; readonly name: string }> {
-  /** For ids in requests: by whole id or a unique prefix of it. INVALID_ARGUMENT when it is empty or ambiguous, naming `field`. */
+  /**
+   * Finds a record by an id in a request, whole or a unique prefix. INVALID_ARGUMENT, naming `field`: empty or
+   * ambiguous.
+   */
   find(idOrPrefix: string, field: string): T | undefined;
-  /** As `find`; NOT_FOUND when there is none. */
+  /** As `find`; NOT_FOUND when there is no such record. */
   get(idOrPrefix: string, field: string): T;
-  /** By the whole id only: for ids that containerd, records or crid itself name. */
+  /** Finds a record by its whole id: for ids from containerd, from records or from crid itself. */
   byId(id: string): T | undefined;
   byName(name: string): T | undefined;
   list(): readonly T[];
   put(record: T): void;
   delete(id: string): void;
-  /** Called after each change, with what was and what is; answers how to stop it. */
+  /** Calls `listener` after each change with the record before and after it; returns a function that removes it. */
   onChange(listener: (before: T | undefined, after: T | undefined) => void): () => void;
-  /** Resolves with the record, or undefined when it is deleted, as soon as `predicate` holds; rejects when `signal` aborts. */
+  /** Resolves with the record once `predicate` holds, or undefined once it is deleted. Rejects when `signal` aborts. */
   until(id: string, predicate: (record: T) => boolean, signal: AbortSignal): Promise<T | undefined>;
 }
 
