@@ -6,16 +6,16 @@ import type { RegistryAuth } from '../containerd/containerd.js';
 import { hostOf } from './registry-hosts.js';
 
 /**
- * Answers a host's question for credentials; undefined: none for that host. `hosts`: the registry of the reference and
- * its mirrors.
+ * Returns the credentials for `host`, or undefined for none. `hosts`: the registry of the reference and its mirrors.
  */
 export type Credentials = (host: string, hosts: readonly string[]) => RegistryAuth | undefined;
 
 /**
- * The credentials of a pull: the request's, else the configuration's for the host that asks. The request's are for the
- * registry that `server_address` names, else for the reference's own and the mirrors that the node's `hosts.toml` names
- * for it, as in containerd's CRI plugin. A host that only a manifest or a redirect names gets none (CVE-2020-15157).
- * Undefined when there are none at all; INVALID_ARGUMENT without the value when they make no sense.
+ * Returns the credentials of a pull, or undefined when there are none: those of the request, else the configured ones
+ * for the host that asks. Those of the request are for the registry in `server_address`; when that is empty, for the
+ * reference's own registry and its mirrors in the node's `hosts.toml`, as in containerd's CRI plugin. A host that only
+ * a manifest or a redirect names gets none (CVE-2020-15157). Throws INVALID_ARGUMENT, without the value, for malformed
+ * credentials.
  */
 export function credentialsFor(
   auth: AuthConfig | undefined,
@@ -33,7 +33,7 @@ export function credentialsFor(
   return configured.size === 0 ? undefined : (host) => configured.get(hostOf(host));
 }
 
-/** Two pulls are equal only with equal credentials. Its key is of this process alone, so that nothing can be learnt from it. */
+/** Equal for equal snapshotters and credentials. The key belongs to this process alone, so the text reveals nothing. */
 export const fingerprintOf = (snapshotter: string, auth: AuthConfig | undefined): string =>
   createHmac('sha256', FINGERPRINT_KEY)
     .update(JSON.stringify([snapshotter, AuthConfig.fromPartial(auth ?? {})]))
@@ -64,12 +64,12 @@ function registryAuthOf(auth: Omit<AuthConfig, 'server_address'>, field: string)
 }
 
 /**
- * containerd's transfer service takes a bearer token only as a header of all its requests, so that every host would get
- * it that a manifest names (`urls`).
+ * containerd's transfer service takes a bearer token only as a header of all its requests, so that every host in a
+ * manifest's `urls` would receive it.
  */
 const NO_TOKENS = 'not supported, give a user name and password or an identity token';
 
-/** base64 of `user:password`, as in Docker's config.json; some writers pad the text with zero bytes. */
+/** Decodes base64 of `user:password`, as in Docker's config.json; some writers pad the text with zero bytes. */
 function decoded(auth: string, field: string): RegistryAuth {
   const text = Buffer.from(auth, 'base64').toString('utf8').replace(/\0+$/, '');
   const colon = text.indexOf(':');

@@ -7,7 +7,7 @@ import type { ImageCache } from '../state/images.js';
 import type { State } from '../state/state.js';
 import type { Unpacking } from './unpacking.js';
 
-/** What the operations on images work with; the composition root makes it once. */
+/** The dependencies of the image operations; the composition root creates them once. */
 export interface ImageDeps {
   readonly log: Logger;
   readonly config: Config;

@@ -6,8 +6,9 @@ import type { ImageDeps } from './deps.js';
 import { pull } from './pull.js';
 
 /**
- * The image, unpacked for the snapshotter: containerd's blobs are unpacked, or it is pulled with the configured
- * credentials when it is missing or layers of it are. What runs already is joined; it goes on when `signal` aborts.
+ * Returns the image, unpacked for the snapshotter. Unpacks containerd's blobs; pulls the image with the configured
+ * credentials when the image or some of its layers are missing. Joins a running pull or unpacking, which continues when
+ * `signal` aborts.
  */
 export const ensureImage =
   (deps: ImageDeps) =>
@@ -15,13 +16,13 @@ export const ensureImage =
     const { snapshotter, signal } = options;
     const known = await onceRead(deps.images, () => deps.images.get(reference));
     if (known && (await canBeUnpacked(deps.unpacking, known, options))) return known;
-    // An id cannot be pulled; the image's own names can.
+    // An id cannot be pulled, but the image's names can.
     const name = known && known.id === reference ? (known.repoDigests[0] ?? known.repoTags[0]) : undefined;
     const parsed = parseReference(name ?? reference, 'image.image');
     return pull(deps, { reference: parsed, snapshotter, auth: undefined }, { signal });
   };
 
-/** Unpacks it; false where layers are missing. */
+/** Unpacks the image; returns false when layers are missing. */
 async function canBeUnpacked(
   unpacking: ImageDeps['unpacking'],
   image: LocalImage,

@@ -6,8 +6,8 @@ import type { ImageDeps } from './deps.js';
 import { createSnapshotUsage, type SnapshotUsage } from './snapshot-usage.js';
 
 /**
- * CRI ImageFsInfo: bytes and inodes per snapshotter in use, the default one first, since a kubelet reads no further.
- * Writable layers lie beside the layers of images, so the containers' filesystems are the same.
+ * CRI ImageFsInfo: bytes and inodes of each snapshotter in use, the default one first, since a kubelet reads only the
+ * first. Writable layers are stored beside image layers, so the containers' filesystems are the same.
  */
 export const imageFsInfo = (
   deps: Pick<ImageDeps, 'containerd' | 'config' | 'state' | 'log'>,
@@ -35,7 +35,7 @@ export const imageFsInfo = (
   };
 };
 
-/** A snapshotter that is configured and not there is no reason to tell nothing of the default one. */
+/** Returns undefined on an error: a configured but missing snapshotter must not hide the usage of the default one. */
 async function orNothing(
   { log }: Pick<ImageDeps, 'log'>,
   snapshotter: string,
@@ -64,7 +64,7 @@ function snapshottersOf({ config, state }: Pick<ImageDeps, 'config' | 'state'>):
   return [...new Set([config.images.snapshotter, ...configured, ...used])].filter((name) => name !== '');
 }
 
-/** The folder that the snapshotter itself says it has, else containerd's usual one. */
+/** Returns the `root` that the snapshotter's plugin exports, else containerd's default directory. */
 async function mountpointOf(
   { containerd, config }: Pick<ImageDeps, 'containerd' | 'config'>,
   snapshotter: string,

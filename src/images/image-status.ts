@@ -7,9 +7,9 @@ import type { ImageDeps } from './deps.js';
 import { isUnpacked } from './unpacked.js';
 
 /**
- * CRI ImageStatus: an image that is missing is an empty answer. So is one that is not unpacked where the named runtime
- * handler needs it, or that could not be unpacked for a container: a kubelet would not pull what its container cannot
- * start from.
+ * CRI ImageStatus: a missing image gives an empty response. So does an image that is not unpacked for the named runtime
+ * handler, or that could not be unpacked for a container: otherwise a kubelet would not pull it, and the container
+ * could not start.
  */
 export const imageStatus =
   (deps: Pick<ImageDeps, 'images' | 'containerd' | 'config' | 'handlers' | 'unpacking'>) =>
@@ -21,7 +21,7 @@ export const imageStatus =
     return { image: toCriImage(image), info: request.verbose ? await verboseInfo(deps, image) : {} };
   };
 
-/** Only a handler with a snapshotter of its own is worth a question to containerd. */
+/** Asks containerd only for a handler that does not use the default snapshotter. */
 async function isReady(
   deps: Pick<ImageDeps, 'containerd' | 'config' | 'handlers' | 'unpacking'>,
   image: LocalImage,
@@ -32,10 +32,10 @@ async function isReady(
   return snapshotter === deps.config.images.snapshotter || isUnpacked(deps, image, snapshotter);
 }
 
-/** Parsing a config of this size takes some milliseconds. */
+/** Parsing a config of this size takes a few milliseconds. */
 const MAX_SHOWN_BYTES = 256 << 10;
 
-/** The whole config, labels and history included; of a large one what is kept in memory. */
+/** Returns the whole config, with labels and history; for a larger one, only the part that is kept in memory. */
 async function verboseInfo(
   { containerd }: Pick<ImageDeps, 'containerd'>,
   { id, chainId, config }: LocalImage,
@@ -43,7 +43,7 @@ async function verboseInfo(
   const whole = await containerd.content
     .read(id, MAX_SHOWN_BYTES)
     .then((bytes) => JSON.parse(Buffer.from(bytes).toString()) as unknown)
-    // Too large, or no JSON: what is kept was read with a parser that skips what it does not keep.
+    // The config is too large, or is not JSON: crid's own parser checks only the parts that it keeps.
     .catch(() => undefined);
   const omitted = whole === undefined ? { imageSpecOmitted: `all but what a container is made of: ${id}` } : {};
   return { info: JSON.stringify({ chainID: chainId, imageSpec: whole ?? config, ...omitted }) };

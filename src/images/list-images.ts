@@ -2,7 +2,7 @@ import type { ListImagesRequest, ListImagesResponse } from '../../generated/runt
 import { toCriImage } from './cri-image.js';
 import type { ImageDeps } from './deps.js';
 
-/** CRI ListImages, from memory; a filter by image lets through that one, by whatever name it is asked for. */
+/** CRI ListImages, from memory; a filter by image selects that one image, by any of its names. */
 export const listImages =
   (deps: Pick<ImageDeps, 'images'>) =>
   async (request: ListImagesRequest): Promise<ListImagesResponse> => {

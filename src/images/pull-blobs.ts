@@ -1,12 +1,12 @@
 import type { PullProgress } from '../containerd/containerd.js';
 
-/** The blobs of one pull, as the transfer service tells of them. */
+/** The blobs of one pull, as reported by the transfer service. */
 export interface Blobs {
-  /** Whether anything has moved. */
+  /** Returns whether there was progress. */
   update(progress: PullProgress): boolean;
   /**
-   * `resolving`: the registry has told of no blob yet; `queued`: none of those that are missing has begun;
-   * `unpacking`: all are here.
+   * `resolving`: no blob is known yet; `queued`: no download of a missing blob has begun; `downloading`: at least one
+   * has; `unpacking`: no blob is missing.
    */
   phase(): 'resolving' | 'queued' | 'downloading' | 'unpacking';
   waitingOn(): string;
@@ -19,7 +19,7 @@ interface Blob {
   readonly event: string;
 }
 
-/** An image has at most some hundred layers; a registry that tells of more is not followed any further. */
+/** An image has at most a few hundred layers; crid ignores further blobs. */
 const MAX_BLOBS = 4096;
 const NAMED_BLOBS = 3;
 
@@ -30,7 +30,7 @@ export function createBlobs(): Blobs {
   const begun = (): [string, Blob][] => missing().filter(([, { done }]) => done > 0n);
   return {
     update({ event, name, progress, total }) {
-      // The pull's own steps (resolving, saved, …) have no size; they are few, and each is a sign of life.
+      // The pull's own steps (resolving, saved, …) have no size. They are few, and each one counts as progress.
       if (name === '' || total <= 0n) return steps++ < MAX_BLOBS;
       const before = blobs.get(name);
       if (before ? before.event === event && before.done === progress : blobs.size >= MAX_BLOBS) return false;
@@ -59,6 +59,6 @@ export function createBlobs(): Blobs {
   };
 }
 
-/** `waiting` and `downloading` are all there is before a blob is here; what comes after them is about unpacking it. */
+/** A blob only has the events `waiting` and `downloading` until it is complete; later events are about unpacking it. */
 const isHere = ({ event, done, total }: Blob): boolean =>
   (event !== 'waiting' && event !== 'downloading') || done >= total;

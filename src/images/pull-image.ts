@@ -4,14 +4,14 @@ import { parseReference } from '../state/image-reference.js';
 import type { ImageDeps } from './deps.js';
 import { pull } from './pull.js';
 
-/** How kubelets named the handler before CRI had a field for it. */
+/** The annotation with which kubelets named the handler before CRI had a field for it. */
 const HANDLER_ANNOTATION = 'io.containerd.cri.runtime-handler';
 
 /**
- * Pulls and unpacks an image (CRI PullImage) and answers its id, the digest of its config. Equal pulls are one.
- * INVALID_ARGUMENT: the reference, the credentials or the runtime handler; NOT_FOUND: the registry has no such image,
- * or not for this platform; UNAUTHENTICATED, PERMISSION_DENIED: it refuses; UNAVAILABLE: it cannot be reached, or
- * nothing came for `image_pull_progress_timeout`.
+ * Pulls and unpacks an image (CRI PullImage) and returns its id, the digest of its config. Equal pulls share one
+ * operation. INVALID_ARGUMENT: the reference, the credentials or the runtime handler are invalid; NOT_FOUND: the
+ * registry does not have the image, or not for this platform; UNAUTHENTICATED, PERMISSION_DENIED: the registry denies
+ * access; UNAVAILABLE: the registry cannot be reached, or there was no progress for `image_pull_progress_timeout`.
  */
 export const pullImage =
   (deps: ImageDeps) =>

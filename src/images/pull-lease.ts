@@ -8,7 +8,7 @@ import type { Steps } from '../operation/steps.js';
 
 const PREFIX = 'crid-pull-';
 const RELEASE_TIMEOUT_MS = 60_000;
-/** A removal may be ahead of it. */
+/** Includes the time in the queue behind a removal of the image. */
 const RELEASE_LIMIT_MS = 10 * 60_000;
 
 interface LeaseDeps {
@@ -18,8 +18,8 @@ interface LeaseDeps {
 }
 
 /**
- * A lease for what a pull fetches: until its records are complete, a removal of the image at the same time must not
- * take its content away. containerd drops it after `limitMs` if nobody else does.
+ * Creates a lease on the content that a pull fetches, so that a concurrent removal of the image does not delete it
+ * before the image records are complete. containerd deletes the lease after `limitMs` at the latest.
  */
 export async function leasePull(
   { leases }: Pick<Containerd, 'leases'>,
@@ -37,8 +37,8 @@ export async function leasePull(
 }
 
 /**
- * Releases the lease beside the answer, as an operation on the image: its removal waits for it, or what the lease still
- * holds would outlive the removal.
+ * Releases the lease without delaying the response. It is an operation on the image, so that a removal of the image
+ * waits for it: otherwise content would outlive the removal until the lease ends.
  */
 export function releaseBesideAnswer(deps: LeaseDeps, lease: string, image: string): void {
   const released = deps.operations.run({
@@ -51,11 +51,11 @@ export function releaseBesideAnswer(deps: LeaseDeps, lease: string, image: strin
     work: (steps) =>
       steps.step('release content', () => releasePull(deps, lease), undefined, { timeoutMs: RELEASE_TIMEOUT_MS }),
   });
-  // The operation has logged it; the lease goes when it expires, or at the next start.
+  // The operation has logged the error. The lease is deleted when it expires, or at crid's next start.
   released.catch(() => undefined);
 }
 
-/** The image is there by now: a lease that stays until it expires is no reason to fail. */
+/** Logs a failure: the image is complete, and the lease expires by itself. */
 export async function releasePull(deps: Omit<LeaseDeps, 'operations'>, id: string): Promise<void> {
   await deps.containerd.leases.delete(id).catch((thrown: unknown) => {
     logOf(deps.log).warn(
@@ -67,7 +67,7 @@ export async function releasePull(deps: Omit<LeaseDeps, 'operations'>, id: strin
 
 export const isPullLease = (id: string): boolean => id.startsWith(PREFIX);
 
-/** Releases what pulls of a crid that was killed have left: `ids` were there before this crid has served a call. */
+/** Releases leases that a killed crid left behind: `ids` existed before this crid served its first call. */
 export async function releasePullLeases(deps: Omit<LeaseDeps, 'operations'>, ids: readonly string[]): Promise<void> {
   for (const id of ids) await releasePull(deps, id);
 }

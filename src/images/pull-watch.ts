@@ -3,14 +3,14 @@ import type { Logger } from '../base/log.js';
 import type { PullProgress } from '../containerd/containerd.js';
 import { createBlobs, type Blobs } from './pull-blobs.js';
 
-/** Follows one pull: what it waits for, and whether it has stood still for too long. */
+/** Watches one pull: what it waits for, and whether it has stalled. */
 export interface PullWatch {
-  /** Starts the clock; the signal aborts when nothing has come for the timeout. */
+  /** Starts the timeout; the returned signal aborts when there was no progress for that long. */
   begin(): AbortSignal;
   readonly onProgress: (progress: PullProgress) => void;
   /** `layer-sha256:… (12 of 34 bytes)` */
   readonly waitingOn: () => string;
-  /** Why it was stopped, when it was. */
+  /** Returns the error with which the pull was stopped, if it was. */
   stalled(): CriError | undefined;
   end(): void;
 }
@@ -19,10 +19,10 @@ const REPORT_EVERY_MS = 30_000;
 const MAX_CHECK_MS = 10_000;
 const MIN_CHECK_MS = 50;
 
-/** The pulls that run now: containerd's limit on downloads is for all of them together. */
+/** The running pulls: containerd's limit on downloads applies to all of them together. */
 const running = new Set<Blobs>();
 
-/** `timeoutMs`: 0 lets a pull stand still for ever. */
+/** `timeoutMs`: 0 is no timeout. */
 export function watchPull(options: { reference: string; timeoutMs: number; log: Logger }): PullWatch {
   const { reference, timeoutMs, log } = options;
   const stop = new AbortController();
@@ -70,7 +70,7 @@ export function watchPull(options: { reference: string; timeoutMs: number; log: 
   };
 }
 
-/** Unpacking is no business of the registry's, nor is waiting for one's turn while another pull downloads. */
+/** Returns false while the image is unpacked, or while its downloads are queued and another pull downloads. */
 function waitsForRegistry(blobs: Blobs): boolean {
   const phase = blobs.phase();
   if (phase === 'unpacking') return false;

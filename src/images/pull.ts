@@ -15,9 +15,9 @@ import { leasePull, releaseBesideAnswer } from './pull-lease.js';
 import { watchPull, type PullWatch } from './pull-watch.js';
 import { registryHosts } from './registry-hosts.js';
 
-/** A pull that gets on may take its time; one that does not is ended by the progress timeout. */
+/** The limit for a pull that makes progress; the progress timeout ends one that does not. */
 const LIMIT_MS = 24 * 60 * 60_000;
-/** What containerd takes an empty `image_pull_progress_timeout` for. */
+/** containerd's default for an empty `image_pull_progress_timeout`. */
 const DEFAULT_PROGRESS_TIMEOUT = '5m0s';
 
 export interface Pull {
@@ -27,9 +27,9 @@ export interface Pull {
 }
 
 /**
- * The pull as an operation on the reference: whoever asks for the same image, for the same snapshotter and with the same
- * credentials, waits for the same pull. A failed one leaves the image records as they were; what it fetched is
- * containerd's to collect, or to go on from when it is tried again soon.
+ * Pulls an image as an operation on the reference: requests for the same image with the same snapshotter and
+ * credentials share one pull. A failed pull restores the image records. containerd garbage-collects the content it
+ * fetched, or reuses it for an early retry.
  */
 export function pull(deps: ImageDeps, wanted: Pull, caller: Caller): Promise<LocalImage> {
   const name = wanted.reference.text;
@@ -54,14 +54,16 @@ async function run(
   const startedMs = performance.now();
   const name = reference.text;
   const [lease, undo] = await Promise.all([leasePull(deps.containerd, steps, LIMIT_MS), restorer(deps, steps, name)]);
-  // containerd passes over the blobs of layers that the snapshotter has: for another one, all must be fetched.
+  // containerd skips the blobs of layers that the snapshotter has. When another snapshotter lacks the image, fetch all
+  // blobs.
   const lacking = deps.unpacking.missingFor(deps.images.entry(name)?.content.id ?? '');
   const unpackFor = lacking.length === 0 ? snapshotter : undefined;
   await fetchImage(deps, steps, { name, reference, snapshotter: unpackFor, credentials, lease }, undo);
   const { target, id } = await readRecord(deps, steps, name);
   const digest = `${reference.repository}@${reference.digest ?? target.digest}`;
   const others = [id, digest].filter((other) => other !== name);
-  // Not beside the records: containerd may still make one when its call is cancelled, after the undo.
+  // Not in parallel with the records: if unpacking failed, containerd could still create a record after its call was
+  // cancelled and undone.
   await unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]);
   await Promise.all(others.map((other) => nameImage(deps, steps, { name: other, target, like: name })));
   const image = imageOf(deps, id, name);
@@ -77,7 +79,7 @@ function imageOf(deps: ImageDeps, id: string, name: string): LocalImage {
   throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
 }
 
-/** There is nothing left to unpack unless containerd only fetches for one of the snapshotters. */
+/** Unpacks the image for the snapshotters for which containerd has only fetched it; does nothing for the others. */
 async function unpackFetched(
   deps: ImageDeps,
   steps: Steps,
@@ -90,13 +92,13 @@ async function unpackFetched(
 interface Fetching {
   readonly name: string;
   readonly reference: ImageReference;
-  /** undefined: containerd fetches all layers and unpacks none. */
+  /** undefined: containerd fetches all layers and unpacks none of them. */
   readonly snapshotter: string | undefined;
   readonly credentials: Credentials | undefined;
   readonly lease: string;
 }
 
-/** Fetches and unpacks through the transfer service, which makes the record of that name. */
+/** Fetches and unpacks with the transfer service, which creates the image record `name`. */
 async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching, undo: () => Promise<void>): Promise<void> {
   const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout || DEFAULT_PROGRESS_TIMEOUT);
   const watch = watchPull({ reference: fetching.name, timeoutMs, log: logOf(deps.log) });
@@ -106,7 +108,7 @@ async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching, und
   });
 }
 
-/** What the record points at now; its content is read only if no record of the cache has the same target. */
+/** Returns the target of the record and its content, which is read only if no cached record has the same target. */
 async function readRecord(
   deps: ImageDeps,
   steps: Steps,
@@ -114,14 +116,14 @@ async function readRecord(
 ): Promise<Pick<ImageContent, 'id' | 'chainId'> & { target: Descriptor }> {
   const entry = await steps.step('read record', async (signal) => {
     const { target, labels } = await deps.containerd.images.get(name, { signal });
-    // The cache may have it already, from before the pull or from its events.
+    // The cache may have the record already, from before the pull or from containerd's events.
     const known = deps.images.entry(name);
     if (known?.record.target.digest === target.digest && hasLabels(known.record.labels, labels)) return known;
     await deps.images.refresh(name);
     return deps.images.entry(name);
   });
   if (entry) return { ...entry.content, target: entry.record.target };
-  // The cache leaves out what cannot be read; here it is told why.
+  // The cache leaves out an image that cannot be read; read it here for the error.
   return steps.step('read image', async (signal) => {
     const { target } = await deps.containerd.images.get(name, { signal });
     const content = await doing(`image "${name}"`, () => deps.images.read(target));
@@ -156,10 +158,10 @@ async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, s
   }
 }
 
-/** containerd's answer, before it fetches a layer, when `unpack_config` has none of the wanted snapshotters. */
+/** containerd's error, before it fetches a layer, when `unpack_config` has no entry for the wanted snapshotter. */
 const NOT_UNPACKING = /no unpack platforms defined/;
 
-/** One more record for the image, as containerd's CRI plugin makes them: by repository and digest, and by the bare id. */
+/** Creates another record for the image, as containerd's CRI plugin does: repository and digest, or the bare id. */
 async function nameImage(
   deps: ImageDeps,
   steps: Steps,
@@ -174,7 +176,7 @@ async function nameImage(
   await deps.images.refresh(name);
 }
 
-/** What makes the record of that name, and the cache with it, what it is now. */
+/** Returns an undo that restores the record `name`, and the cache, to the present state. */
 async function restorer(deps: ImageDeps, steps: Steps, name: string): Promise<() => Promise<void>> {
   const { images } = deps.containerd;
   const before = await steps.step(`look up ${name}`, (signal) => findRecord(images, name, { signal }));

@@ -2,17 +2,17 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
 
-/** Where the images of one registry come from. */
+/** The hosts that serve the images of one registry. */
 export interface RegistryHosts {
-  /** The folder of `config_path` that containerd is to look in: the transfer service takes no list. "" for none. */
+  /** The directory of `config_path` that containerd is to use: the transfer service takes only one. "" for none. */
   readonly hostDir: string;
-  /** The registry, and what its `hosts.toml` names instead of it or before it. */
+  /** The registry, and the hosts that its `hosts.toml` names as mirrors or instead of it. */
   readonly hosts: readonly string[];
 }
 
 /**
- * Looks a registry up as containerd does (https://github.com/containerd/containerd/blob/main/docs/hosts.md): the first
- * folder that exists is the only one, with or without a `hosts.toml`. A file that makes no sense names no host.
+ * Looks up a registry as containerd does (https://github.com/containerd/containerd/blob/main/docs/hosts.md): the first
+ * existing directory is the only one used, with or without a `hosts.toml`. A malformed file gives no hosts.
  */
 export async function registryHosts(configPath: string, domain: string): Promise<RegistryHosts> {
   const roots = configPath.split(':').filter((root) => root !== '');
@@ -25,7 +25,7 @@ export async function registryHosts(configPath: string, domain: string): Promise
   return { hostDir: roots[0] ?? '', hosts: [domain] };
 }
 
-/** The host of `https://host:port/path` or of `host:port`. Docker Hub goes by several names. */
+/** Returns the host of `https://host:port/path` or `host:port`, with one name for the several names of Docker Hub. */
 export function hostOf(address: string): string {
   const host = address
     .replace(/^[a-z]+:\/\//i, '')
@@ -48,7 +48,7 @@ async function hostsIn(folder: string): Promise<string[]> {
     const { server, host } = parse(await readFile(join(folder, 'hosts.toml'), 'utf8'));
     return [...Object.keys(typeof host === 'object' ? host : {}), ...(typeof server === 'string' ? [server] : [])];
   } catch {
-    // containerd, which logs what it cannot read, then asks the registry itself.
+    // containerd logs the file that it cannot read and uses the registry itself.
     return [];
   }
 }

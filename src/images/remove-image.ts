@@ -7,15 +7,16 @@ const FIELD = 'image.image';
 const LIMIT_MS = 5 * 60_000;
 
 /**
- * Removes an image with every name that it has (CRI RemoveImage), whichever it was asked for by, pinned or in use or
- * not: a kubelet does not ask for those. What it alone used is collected before the answer. An unknown one is a success.
+ * Removes an image and all its names (CRI RemoveImage), whichever name the request has. Pinned images and images in use
+ * are removed too: a kubelet does not request that. Content that only this image used is garbage-collected before the
+ * response. An unknown image is a success.
  */
 export const removeImage =
   (deps: Pick<ImageDeps, 'images' | 'containerd' | 'operations' | 'unpacking'>) =>
   async (request: RemoveImageRequest, caller: Caller): Promise<RemoveImageResponse> => {
     const wanted = request.image?.image ?? '';
     if (wanted === '') throw invalidArgument(FIELD, 'must not be empty');
-    // All of its names must be known.
+    // All names of the image must be known.
     await deps.images.firstReading();
     const image = deps.images.getForPeople(wanted);
     if (!image) return {};
@@ -27,7 +28,7 @@ export const removeImage =
       caller,
       limitMs: LIMIT_MS,
       work: async (steps) => {
-        // Another removal may have ended while this one waited.
+        // Another removal may have ended while this one was queued.
         const references = deps.images.get(image.id)?.references ?? [];
         const remove = (name: string, sync: boolean): Promise<void> =>
           steps.step(`remove ${name}`, async (signal) => {
@@ -35,7 +36,7 @@ export const removeImage =
             await deps.containerd.images.delete(name, sync, { signal, timeoutMs: LIMIT_MS });
             await deps.images.forget(name, before);
           });
-        // containerd collects what the image held when its last name goes.
+        // containerd garbage-collects the image's content when its last name is deleted.
         const last = references.at(-1);
         await Promise.all(references.slice(0, -1).map((name) => remove(name, false)));
         if (last !== undefined) await remove(last, true);

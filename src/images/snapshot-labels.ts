@@ -5,15 +5,16 @@ const PREFIX = 'containerd.io/snapshot/';
 /** containerd's limit for a label's key and value together. */
 const MAX_LABEL_BYTES = 4096;
 
-/** The image that layers are unpacked for, as a snapshotter that fetches them by itself is told of it. */
+/** The image whose layers are unpacked, for the labels of a snapshotter that fetches layers itself. */
 export interface LayersOf {
   readonly reference: string;
   readonly manifest: string;
 }
 
 /**
- * The labels of the snapshot of one layer, those of containerd's unpacker: what it is the snapshot of, what the layer's
- * annotations say to the snapshotter, and the image if it is to know that (`disable_snapshot_annotations`).
+ * Returns the labels of a layer's snapshot, as containerd's unpacker sets them: the chain id, the diff id and the
+ * parent, the layer's annotations for the snapshotter, and the image unless `image` is undefined
+ * (`disable_snapshot_annotations`).
  */
 export function snapshotLabels(layers: readonly ImageLayer[], index: number, image: LayersOf | undefined): Labels {
   const layer = layers[index];

@@ -13,21 +13,21 @@ export interface Usage {
 
 export interface SnapshotUsage {
   /**
-   * What all snapshots take together. At most as old as asked for, unless measuring takes longer than a caller is made
-   * to wait: then it is the sum of before, if there is one.
+   * Returns the usage of all snapshots together, at most `freshMs` old. When measuring takes longer than 2 s, returns
+   * the previous sum if there is one.
    */
   sum(): Promise<Usage>;
 }
 
 type Size = Omit<Usage, 'measuredAtNs'>;
 
-/** Asking for a writable snapshot's usage makes the snapshotter walk its files. */
+/** The usage of a writable snapshot makes the snapshotter walk its files. */
 const CONCURRENCY = 4;
 const USAGE_TIMEOUT_MS = 10_000;
 const PATIENCE_MS = 2_000;
 const NOTHING: Size = { bytes: 0n, inodes: 0n };
 
-/** The usage of one snapshotter. A committed snapshot never changes and is asked for once. */
+/** Measures the usage of one snapshotter. A committed snapshot never changes and is measured once. */
 export function createSnapshotUsage(options: {
   snapshotter: string;
   snapshots: Pick<Snapshots, 'list' | 'usage'>;
@@ -46,7 +46,7 @@ export function createSnapshotUsage(options: {
       return [name, await snapshots.usage(name, { timeoutMs: USAGE_TIMEOUT_MS })];
     } catch (thrown) {
       if (isCode(thrown, 'NOT_FOUND')) return [name, NOTHING];
-      // One that is sick stands for itself: its last known size is the best guess.
+      // An error affects only this snapshot: its last known size is the best estimate.
       log.warn({ snapshotter, snapshot: name, err: CriError.from(thrown).message }, 'usage of a snapshot not known');
       return [name, before ?? NOTHING];
     }
@@ -82,7 +82,7 @@ export function createSnapshotUsage(options: {
   };
 }
 
-/** The measured usage, or the one of before when it does not come soon. */
+/** Returns the measured usage, or `before` after `PATIENCE_MS`. */
 async function inTime(measuring: Promise<Usage>, before: Usage): Promise<Usage> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Usage>((resolve) => {

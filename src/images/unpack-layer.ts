@@ -6,7 +6,7 @@ import type { Steps } from '../operation/steps.js';
 import type { ImageLayer } from '../state/image-layers.js';
 import { isUnpacked } from './unpacked.js';
 
-/** As often as containerd: what has the chain id may go between a look and the next. */
+/** As many as containerd: the snapshot with the chain id may be deleted between `prepare` and `stat`. */
 const PREPARE_TRIES = 3;
 
 export interface LayerTarget {
@@ -20,8 +20,9 @@ export interface LayerTarget {
 }
 
 /**
- * Makes the snapshot of one layer, unless it is there: a writable one, the layer unpacked into it, and committed under
- * its chain id (containerd's core/unpack does the same). NOT_FOUND: containerd has not got the layer's blob.
+ * Creates the snapshot of one layer unless it exists: prepares a writable one, unpacks the layer into it, and commits
+ * it under the chain id, as containerd's core/unpack does. NOT_FOUND: containerd does not have the layer's blob;
+ * DATA_LOSS: the layer's diff id differs from the config's.
  */
 export async function unpackLayer(
   containerd: Pick<Containerd, 'snapshots' | 'content' | 'diff'>,
@@ -62,7 +63,7 @@ export async function unpackLayer(
     'commit layer',
     (signal) =>
       snapshots.commit(chainId, key, labels, { signal, lease }).catch((thrown: unknown) => {
-        // A pull may have committed it meanwhile.
+        // A pull may have committed the same snapshot meanwhile.
         if (!isCode(thrown, 'ALREADY_EXISTS')) throw thrown;
         return snapshots.remove(key, { signal });
       }),
@@ -71,7 +72,9 @@ export async function unpackLayer(
   );
 }
 
-/** What `prepare` returns; undefined where it says ALREADY_EXISTS, for a snapshotter that knows whose layer it is. */
+/**
+ * Returns the mounts; undefined when `prepare` throws ALREADY_EXISTS because the snapshotter has the layer's snapshot.
+ */
 async function unlessThere(
   prepare: () => Promise<SnapshotMount[]>,
   isThere: () => Promise<boolean>,
@@ -87,7 +90,7 @@ async function unlessThere(
   }
 }
 
-/** A snapshotter that has a layer's files from elsewhere returns a read-only mount: there is nothing to unpack. */
+/** Whether there is nothing to unpack: a snapshotter that has the layer from elsewhere returns a read-only mount. */
 const isStaged = (mounts: readonly SnapshotMount[]): boolean => mounts.at(-1)?.options.includes('ro') ?? false;
 
 const gone = (digest: string, snapshotter: string): CriError =>

@@ -1,7 +1,7 @@
 import { isCode } from '../base/errors.js';
 import type { CallOptions, Containerd } from '../containerd/containerd.js';
 
-/** Whether the snapshotter has the image's topmost layer, and with it every one below. */
+/** Whether the snapshotter has the image's topmost layer, and thereby all layers below it. */
 export async function isUnpacked(
   deps: { readonly containerd: Pick<Containerd, 'snapshots'> },
   image: { readonly chainId: string },

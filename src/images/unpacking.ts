@@ -11,27 +11,27 @@ import { snapshotLabels, type LayersOf } from './snapshot-labels.js';
 import { unpackLayer } from './unpack-layer.js';
 import { isUnpacked } from './unpacked.js';
 
-/** Of one image: an unpacking that its callers gave up goes on. */
+/** The limit for one image: unpacking continues when its callers have given up. */
 const LIMIT_MS = 30 * 60_000;
 
 /**
- * Unpacks images that containerd has, for a snapshotter that has not got them: one that the pull was not for, or one that
- * has lost its snapshots.
+ * Unpacks images from containerd's blobs, for a snapshotter that the pull did not unpack for or that has lost its
+ * snapshots.
  */
 export interface Unpacking {
   /**
-   * Unpacks the image unless that is done; an equal unpacking that runs is joined, and goes on when `signal` aborts.
-   * NOT_FOUND: containerd has neither the snapshot nor the blob of a layer, so that the image must be pulled again.
+   * Unpacks the image unless it is unpacked. Joins an equal unpacking that is running, which continues when `signal`
+   * aborts. NOT_FOUND: containerd has neither the snapshot nor the blob of a layer, and the image must be pulled again.
    */
   ensure(image: LocalImage, snapshotter: string, signal: AbortSignal): Promise<void>;
-  /** The same as a step of another operation. */
+  /** As `ensure`, as a step of another operation. */
   step(steps: Steps, image: LocalImage, snapshotter: string): Promise<void>;
   /**
-   * The snapshotters that the image could not be unpacked for, since layers are missing. Such an image is not present:
-   * otherwise a kubelet would never pull it again.
+   * Returns the snapshotters for which the image could not be unpacked because layers were missing. Such an image is
+   * reported as not present: otherwise a kubelet would never pull it again.
    */
   missingFor(id: string): readonly string[];
-  /** Forgets what was missing of an image that is removed. */
+  /** Forgets a removed image. */
   forget(id: string): void;
 }
 
@@ -42,7 +42,7 @@ export function createUnpacking(deps: {
   readonly log: Logger;
 }): Unpacking {
   const missing = new Map<string, Set<string>>();
-  /** By image and snapshotter: `layer 2 of 7`. */
+  /** The layer in progress, such as `layer 2 of 7`, by image and snapshotter. */
   const progress = new Map<string, string>();
 
   const note = (id: string, snapshotter: string, isMissing: boolean): void => {
@@ -59,7 +59,7 @@ export function createUnpacking(deps: {
     await deps.operations.run({
       kind: 'unpack image',
       subject: name,
-      // A removal of the image waits, or runs first.
+      // Shared with the removal of the image, which then runs before or after.
       key: `image:${image.id}`,
       fingerprint: snapshotter,
       caller: { signal },
@@ -106,7 +106,7 @@ async function unpack(
 ): Promise<void> {
   const { containerd } = deps;
   const startedMs = performance.now();
-  // It may have waited for another operation on the image.
+  // The operation may have waited for another one on the image.
   if (await steps.step('look up snapshot', (signal) => isUnpacked(deps, image, snapshotter, { signal }))) return;
   const lease = await leasePull(containerd, steps, LIMIT_MS);
   const layers = await steps.step('read manifest', (signal) => layersOf(containerd, image, signal));
@@ -117,7 +117,7 @@ async function unpack(
     const target = { snapshotter, parent: layers[index - 1]?.chainId ?? '', labels, lease, limitMs: LIMIT_MS };
     await unpackLayer(containerd, steps, layer, { ...target, waitingOn: () => `${place} (${layer.blob.digest})` });
   }
-  // What containerd keeps the snapshots by, once the lease has gone.
+  // The label that protects the snapshots from garbage collection once the lease is deleted.
   const reference = { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: image.chainId };
   await steps.step('label config', (signal) => containerd.content.label(image.id, reference, { signal }));
   releaseBesideAnswer(deps, lease, image.id);
