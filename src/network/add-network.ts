@@ -8,8 +8,8 @@ import type { ResultCache } from './result-cache.js';
 import type { Target } from './target.js';
 
 /**
- * ADD of each plugin in order, each given the result of the one before; answers the last one's result. It is in the
- * cache before the first plugin runs, so that a crash in between still finds what to delete, and how.
+ * Runs ADD of each plugin in order, with the result of the previous plugin, and returns the last result. Writes the
+ * cache before the first plugin runs, so that after a crash in between crid knows what to delete, and how.
  */
 export async function addNetwork(
   ports: { readonly plugins: Plugins; readonly cache: ResultCache },
@@ -54,6 +54,6 @@ function parseResult(stdout: string, conf: NetworkConf, plugin: PluginConf): Jso
   if (value !== null && !isObject(value)) throw bad('its result is not an object');
   const result = value ?? {};
   if (typeof result.cniVersion === 'string' && result.cniVersion !== '') return result;
-  // Some plugins leave the version out; it can only be the one they were asked in.
+  // Some plugins leave the version out; it can only be the version of the request.
   return { ...result, cniVersion: conf.cniVersion || OLDEST_CNI_VERSION };
 }

@@ -17,10 +17,10 @@ export interface AttachPorts {
   readonly log: Logger;
 }
 
-/** How long a failed attach may take to delete one network again; what is left then is detach's. */
+/** How long a failed attach may take to delete one network; detach deletes what is left. */
 const ROLLBACK_TIMEOUT_MS = 10_000;
 
-/** ADD of every network, all at once unless `serially`; on any failure, DEL of all that were begun, last first. */
+/** Runs ADD of all networks, in parallel unless `serially`. On any failure runs DEL of those begun, last first. */
 export async function attachPod(
   ports: AttachPorts,
   pod: NetworkPod,
@@ -30,7 +30,7 @@ export async function attachPod(
 ): Promise<Attachment> {
   if (!isCniName(pod.id)) throw new CriError('INVALID_ARGUMENT', `pod id ${JSON.stringify(pod.id)} is none for CNI`);
   const target = podTarget(pod);
-  // A missing binary is found before anything has been done, so that there is nothing to take back.
+  // Find a missing binary before the first ADD, so that there is nothing to roll back.
   for (const { conf } of networks) for (const { type } of conf.plugins) await ports.plugins.find(type);
 
   const begun: PodNetwork[] = [];
@@ -68,7 +68,7 @@ async function oneByOne<T, R>(items: readonly T[], run: (item: T) => Promise<R>)
   return results;
 }
 
-/** Throws the first error in time, once every run has ended: the others are stopped, as all will be deleted anyway. */
+/** Throws the earliest error once all runs have ended. It stops the others, since all networks are then deleted. */
 async function atOnce<T, R>(
   items: readonly T[],
   run: (item: T, signal: AbortSignal) => Promise<R>,

@@ -4,10 +4,10 @@ import type { NetworkPod } from './network.js';
 import { parseQuantity } from './quantity.js';
 
 /**
- * What a pod offers to plugins that declare the capability of that name: `portMappings`, `bandwidth`, `dns`,
- * `cgroupPath` and `io.kubernetes.cri.pod-annotations`. Fields are spelled as containerd's CRI spells them (HostPort,
- * not hostPort): plugins in Go take either, and a plugin that compares exactly was made for what nodes run today.
- * INVALID_ARGUMENT names the annotation that is no bandwidth.
+ * Returns the arguments for plugins that declare the capability of the same name: `portMappings`, `bandwidth`, `dns`,
+ * `cgroupPath` and `io.kubernetes.cri.pod-annotations`. The fields are spelled as in containerd's CRI (HostPort, not
+ * hostPort): plugins in Go accept both, and a plugin that compares exactly was written for the nodes of today.
+ * INVALID_ARGUMENT, naming the annotation: not a valid bandwidth.
  */
 export function capabilityArgs(pod: NetworkPod): JsonObject {
   const ports = pod.portMappings
@@ -31,7 +31,7 @@ export function capabilityArgs(pod: NetworkPod): JsonObject {
 
 const MIN_BANDWIDTH = 1_000n;
 const MAX_BANDWIDTH = 1_000_000_000_000_000n;
-/** As good as unlimited: the annotations give no burst, and the plugin wants one. */
+/** Practically unlimited: the annotations have no burst, but the plugin requires one. */
 const BURST = 4_294_967_295;
 
 function podBandwidth(annotations: NetworkPod['annotations']): JsonObject | undefined {
@@ -46,7 +46,7 @@ function podBandwidth(annotations: NetworkPod['annotations']): JsonObject | unde
   };
 }
 
-/** Bits per second. */
+/** Returns bits per second. */
 function rate(annotations: NetworkPod['annotations'], name: string): number | undefined {
   const text = annotations[name];
   if (text === undefined) return undefined;

@@ -10,9 +10,10 @@ type IPConfig = { readonly IP: string; readonly Gateway: string };
 type Route = NonNullable<CniResult['Routes']>[number];
 
 /**
- * The results of a pod's networks as the one that containerd's CRI keeps: interfaces of all networks by name (a later
- * one of the same name replaces an earlier), addresses under the interface they point to, or under eth0.
- * UNKNOWN names the network and the field that makes no sense; RESOURCE_EXHAUSTED: it would be more than a record keeps.
+ * Merges the results of a pod's networks into one, as containerd's CRI keeps it: interfaces of all networks by name (a
+ * later one replaces an earlier one of the same name), addresses under the interface they point to, or under eth0.
+ * UNKNOWN, naming the network and the field: a malformed result; RESOURCE_EXHAUSTED: the result exceeds
+ * `MAX_RESULT_BYTES`.
  */
 export function toCniResult(results: readonly { readonly network: string; readonly result: JsonObject }[]): CniResult {
   const interfaces = new Map<string, Omit<Interface, 'IPConfigs'> & { IPConfigs: IPConfig[] | null }>();
@@ -53,7 +54,7 @@ export function toCniResult(results: readonly { readonly network: string; readon
   });
 }
 
-/** It becomes part of the pod's record. */
+/** The result becomes part of the pod's record. */
 export const MAX_RESULT_BYTES = 1 << 20;
 
 function withinBound(result: CniResult): CniResult {
@@ -90,7 +91,7 @@ function interfaceOf(ip: JsonObject, named: readonly JsonObject[], bad: (problem
   return text(target.name);
 }
 
-/** As Go prints it: IPv6 compressed and in lower case, an IPv4-mapped address as IPv4. */
+/** Formats an address as Go does: IPv6 compressed and in lower case, an IPv4-mapped address as IPv4. */
 function address(ip: string, bad: (problem: string) => CriError): string {
   if (isIP(ip) === 0) throw bad(`${JSON.stringify(ip)} is not an address`);
   if (isIPv4(ip)) return ip;

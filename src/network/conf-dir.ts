@@ -5,25 +5,25 @@ import { errnoName } from '../host/errno.js';
 import { readRegularFile } from '../host/regular-file.js';
 import { parseConfList, parsePluginConf, parseSingleConf, withPlugins, type NetworkConf } from './conf-list.js';
 
-/** What a configuration directory held when it was read. */
+/** The content of a configuration directory when it was read. */
 export interface LoadedConf {
-  /** In the order of their file names: the first is the default network, eth0. Empty when anything was wrong. */
+  /** In the order of the file names; the first is the default network, eth0. Empty on any error. */
   readonly networks: readonly NetworkConf[];
-  /** Why there are none, '' otherwise. */
+  /** The error, or '' when there are networks. */
   readonly error: string;
-  /** Every file and directory that was looked at, with what it looked like just before it was read. */
+  /** Inode, size and times of each file and directory from just before it was read, or the error of `stat`. */
   readonly stamps: ReadonlyMap<string, string>;
 }
 
-/** The reason that is left when a directory holds no configuration, word for word what operators grep for. */
+/** The reason when a directory holds no configuration: the exact words that operators search for. */
 export const NOT_INITIALIZED = 'cni plugin not initialized';
 
-/** etcd, and so a ConfigMap that an installer writes such a file from, takes no more. */
+/** The limit of etcd, and so of a ConfigMap from which an installer writes such a file. */
 const MAX_CONF_BYTES = 1 << 20;
 
 /**
  * Reads the first `maxConfNum` (0: all) of `*.conflist`, `*.conf` and `*.json` in lexical order. One bad file among
- * those fails the whole load, as an operator who breaks a file expects the node to say so. Never throws.
+ * those fails the whole load: an operator who breaks a file expects the node to report it. Never throws.
  */
 export async function loadConfDir(dir: string, maxConfNum: number): Promise<LoadedConf> {
   const stamps = new Map<string, string>();
@@ -41,7 +41,7 @@ export async function loadConfDir(dir: string, maxConfNum: number): Promise<Load
   }
 }
 
-/** Whether anything that was looked at looks different now. */
+/** Whether any file or directory of `stamps` has changed. */
 export async function hasChanged(loaded: LoadedConf): Promise<boolean> {
   const checks = [...loaded.stamps].map(async ([path, before]) => (await stampOf(path)) !== before);
   return (await Promise.all(checks)).includes(true);
@@ -62,7 +62,7 @@ async function loadFile(dir: string, file: string, stamps: Map<string, string>):
   }
 }
 
-/** Adds the plugins that live in a folder named after the network, beside its conflist (CNI spec 1.1.0). */
+/** Adds the plugins in the directory named after the network, beside its conflist (CNI spec 1.1.0). */
 async function withFolder(dir: string, network: NetworkConf, stamps: Map<string, string>): Promise<NetworkConf> {
   if (network.loadOnlyInlinedPlugins) return network;
   const folder = join(dir, network.name);
@@ -88,7 +88,7 @@ async function readStamped(path: string, stamps: Map<string, string>): Promise<s
   return (await readRegularFile(path, MAX_CONF_BYTES)).toString('utf8');
 }
 
-/** Names of the files in `dir` with one of the extensions, sorted; none when there is no such directory. */
+/** Returns the sorted names of the files in `dir` with one of the extensions; none when `dir` does not exist. */
 async function confFiles(dir: string, extensions: readonly string[], stamps: Map<string, string>): Promise<string[]> {
   stamps.set(dir, await stampOf(dir));
   try {

@@ -5,7 +5,7 @@ import { isObject, jsonType, type JsonObject } from './json.js';
 /** One plugin of a network: an object of `plugins`, or a whole `.conf` file. */
 export interface PluginConf {
   readonly type: string;
-  /** The capabilities it declares as true, so that it is given their runtime arguments. */
+  /** The capabilities that the plugin declares as true; it receives their runtime arguments. */
   readonly capabilities: readonly string[];
   readonly raw: JsonObject;
 }
@@ -13,17 +13,17 @@ export interface PluginConf {
 /** One network: a `.conflist` file, or a `.conf` turned into one. */
 export interface NetworkConf {
   readonly name: string;
-  /** The version that its plugins are spoken to in; '' when the file names none. */
+  /** The version of the requests to its plugins; '' when the file has none. */
   readonly cniVersion: string;
   readonly disableCheck: boolean;
-  /** Plugins in `<dir>/<name>/*.conf` belong to it as well, unless it says `loadOnlyInlinedPlugins`. */
+  /** Without `loadOnlyInlinedPlugins`, plugins in `<dir>/<name>/*.conf` belong to the network too. */
   readonly loadOnlyInlinedPlugins: boolean;
   readonly plugins: readonly PluginConf[];
-  /** The JSON text itself, kept in libcni's cache beside each result. */
+  /** The JSON text, stored in libcni's cache with each result. */
   readonly source: string;
 }
 
-/** Reads a conflist. What is wrong is said by field, such as `plugins[1].type: missing`; code FAILED_PRECONDITION. */
+/** Parses a conflist. FAILED_PRECONDITION names the bad field, such as `plugins[1].type: missing`. */
 export function parseConfList(source: string): NetworkConf {
   const raw = parseObject(source);
   const loadOnlyInlinedPlugins = readBoolean(raw, 'loadOnlyInlinedPlugins');
@@ -38,7 +38,7 @@ export function parseConfList(source: string): NetworkConf {
   };
 }
 
-/** Reads a `.conf` or `.json` file: one plugin that is a network by itself. */
+/** Parses a `.conf` or `.json` file: a network of one plugin. */
 export function parseSingleConf(source: string): NetworkConf {
   const raw = parseObject(source);
   if (raw.type === undefined && raw.plugins !== undefined) {
@@ -50,10 +50,10 @@ export function parseSingleConf(source: string): NetworkConf {
   return withPlugins({ name, cniVersion, disableCheck: false, loadOnlyInlinedPlugins: false }, [plugin]);
 }
 
-/** Reads one plugin's file from a network's own folder. */
+/** Parses a plugin's file from the network's own directory. */
 export const parsePluginConf = (source: string): PluginConf => readPlugin(parseObject(source), '');
 
-/** The network with `plugins` and a source that says so, whatever files they came from. */
+/** Returns the network with `plugins` and a `source` that has them all inline, whatever files they came from. */
 export function withPlugins(
   network: Omit<NetworkConf, 'plugins' | 'source'>,
   plugins: readonly PluginConf[],
@@ -69,10 +69,10 @@ export function withPlugins(
   return { ...list, disableCheck, plugins, source: JSON.stringify(list) };
 }
 
-// The specification's own alphabet for network names and container ids (CNI spec 1.1.0, "Section 1" and "Section 2").
+// The characters that CNI allows in network names and container ids (CNI spec 1.1.0, "Section 1" and "Section 2").
 const NAME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/;
 
-/** Whether CNI takes `id` as CNI_CONTAINERID. */
+/** Whether `id` is a valid CNI_CONTAINERID. */
 export const isCniName = (id: string): boolean => NAME.test(id);
 
 const bad = (field: string, problem: string): CriError =>
@@ -103,7 +103,7 @@ function readNetworkName(raw: JsonObject): string {
   return name;
 }
 
-/** True, false, or these as text: libcni takes both. */
+/** Reads a boolean, or the text "true" or "false" in any case, as libcni does. */
 function readBoolean(raw: JsonObject, field: string): boolean {
   const value = raw[field];
   if (value === undefined || typeof value === 'boolean') return value ?? false;
@@ -112,7 +112,9 @@ function readBoolean(raw: JsonObject, field: string): boolean {
   return text === 'true';
 }
 
-/** `cniVersion`, or the newest of `cniVersions` that crid knows (CNI spec 1.1.0, "Version considerations"). */
+/**
+ * Returns `cniVersion`, or the newest of `cniVersions` that crid supports (CNI spec 1.1.0, "Version considerations").
+ */
 function readVersion(raw: JsonObject): string {
   const single = readString(raw, 'cniVersion');
   if (single !== '' && !parseVersion(single)) throw bad('cniVersion', `${JSON.stringify(single)} is not a version`);
@@ -138,7 +140,7 @@ function readPlugins(value: unknown): PluginConf[] {
 function readPlugin(raw: JsonObject, prefix: string): PluginConf {
   const type = readString(raw, 'type', `${prefix}type`);
   if (type === '') throw bad(`${prefix}type`, 'missing');
-  // A type is a file name in the binary directories; a slash would reach outside them.
+  // A type is a file name in the binary directories; a slash could reach outside them.
   if (type.includes('/')) throw bad(`${prefix}type`, `${JSON.stringify(type)} must not contain a slash`);
   const capabilities = raw.capabilities ?? {};
   if (!isObject(capabilities)) {

@@ -3,9 +3,9 @@ import { inBackground } from '../base/background.js';
 import type { Logger } from '../base/log.js';
 import { hasChanged, loadConfDir, type LoadedConf } from './conf-dir.js';
 
-/** The configuration of one directory, always as it is on disk. */
+/** The configuration in one directory, always as it is on disk. */
 export interface ConfStore {
-  /** What the directory holds now: a few `stat`s, and a reload when they differ. Never throws. */
+  /** Returns the present configuration: calls `stat` on each file, and reloads if any has changed. Never throws. */
   current(): Promise<LoadedConf>;
   close(): void;
 }
@@ -13,8 +13,9 @@ export interface ConfStore {
 const DEBOUNCE_MS = 100;
 
 /**
- * Reloads when the directory changes. Each use looks for itself, so nothing depends on the watch: it only makes
- * a change seen, and logged, before somebody asks. A directory that is made later is watched from its first use.
+ * Loads the configuration and reloads it when the directory changes. Each use checks the files, so that nothing depends
+ * on the watch: the watch only loads and logs a change before the next use. A directory that is created later is
+ * watched from its first use.
  */
 export function createConfStore(options: { dir: string; maxConfNum: number; log: Logger }): ConfStore {
   const { dir, log } = options;
@@ -38,7 +39,7 @@ export function createConfStore(options: { dir: string; maxConfNum: number; log:
     }, DEBOUNCE_MS).unref();
   };
 
-  /** A directory that was removed and made again is another one: its old watch stays silent for ever. */
+  /** Watches the directory again after it was removed and created again: a watch on the old inode reports nothing. */
   const ensureWatch = (now: LoadedConf): void => {
     const inode = now.stamps.get(dir)?.split(' ')[0];
     if (closed || (watcher && watcher.inode === inode)) return;

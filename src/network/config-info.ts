@@ -3,7 +3,7 @@ import type { PluginConf } from './conf-list.js';
 import { isObject, type JsonObject } from './json.js';
 import type { PodNetwork } from './target.js';
 
-/** What `crictl info` shows as `cniconfig`, in the shape that containerd's CRI gives it. */
+/** Returns `cniconfig` of `crictl info`, in the form of containerd's CRI. */
 export function configInfo(
   options: { readonly binDirs: readonly string[]; readonly confDir: string; readonly maxConfNum: number },
   networks: readonly PodNetwork[],
@@ -25,7 +25,7 @@ export function configInfo(
   };
 }
 
-/** The fields that every plugin's configuration shares. */
+/** Returns the fields that all plugin configurations share. */
 function common({ raw }: PluginConf): JsonObject {
   const ipam = isObject(raw.ipam) && typeof raw.ipam.type === 'string' ? { type: raw.ipam.type } : {};
   const kept = ['cniVersion', 'name', 'type', 'capabilities', 'dns'].filter((field) => raw[field] !== undefined);

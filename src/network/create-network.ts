@@ -16,26 +16,26 @@ import { podNetworks } from './target.js';
 export interface NetworkOptions {
   readonly binDirs: readonly string[];
   readonly confDir: string;
-  /** How many configuration files, in lexical order, are a pod's networks; 0 is all. */
+  /** How many configuration files, in lexical order, are networks of a pod; 0 is all. */
   readonly maxConfNum: number;
-  /** One network after the other rather than all at once. */
+  /** Adds one network after the other rather than all in parallel. */
   readonly setupSerially: boolean;
-  /** Bring `lo` up with `bringUpLoopback` instead of the loopback plugin; without that function the plugin serves. */
+  /** Bring `lo` up with `bringUpLoopback` instead of the loopback plugin. Without that function, the plugin is used. */
   readonly useInternalLoopback: boolean;
   readonly bringUpLoopback?: ((netnsPath: string) => void | Promise<void>) | undefined;
   readonly ipPref: IpPreference;
-  /** libcni's; containerd's CRI uses the default, /var/lib/cni. */
+  /** libcni's cache directory; the default is that of containerd's CRI, /var/lib/cni. */
   readonly cacheDir?: string | undefined;
   readonly addTimeoutMs?: number | undefined;
   readonly delTimeoutMs?: number | undefined;
   readonly statusTimeoutMs?: number | undefined;
-  /** How many plugins run at the same time, over all pods. */
+  /** How many plugins run at the same time, for all pods together. */
   readonly maxPlugins?: number | undefined;
   readonly log: Logger;
   readonly onPlugin?: ((metric: PluginMetric) => void) | undefined;
 }
 
-/** The networks of one configuration directory, by way of CNI plugins. */
+/** Creates the networks of one configuration directory, with CNI plugins. */
 export function createNetwork(options: NetworkOptions): Network {
   const { confDir, maxConfNum } = options;
   const store = createConfStore({ dir: confDir, maxConfNum, log: options.log });
@@ -83,5 +83,5 @@ export function createNetwork(options: NetworkOptions): Network {
   };
 }
 
-/** Ends in the words that containerd's CRI uses for any node without a network. */
+/** Ends the message with the words that containerd's CRI uses for any node without a network. */
 const notReady = (error: string): string => (error.endsWith(NOT_INITIALIZED) ? error : `${error}: ${NOT_INITIALIZED}`);

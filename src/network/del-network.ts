@@ -10,8 +10,9 @@ import type { ResultCache } from './result-cache.js';
 import type { Target } from './target.js';
 
 /**
- * DEL of each plugin, last first. A plugin that fails does not keep the next from releasing what it holds; the first
- * error is thrown when all were tried. The cached result goes only when all succeeded, so a retry has all it needs.
+ * Runs DEL of each plugin, last first. After a failed plugin the others still run, so that they release what they hold;
+ * then the first error is thrown. When `signal` has aborted, the rest do not run. The cached result is removed only
+ * when all succeed, so that a retry has it.
  */
 export async function delNetwork(
   ports: { readonly plugins: Plugins; readonly cache: ResultCache; readonly log: Logger },
@@ -20,7 +21,7 @@ export async function delNetwork(
   result: JsonObject | undefined,
   signal: AbortSignal,
 ): Promise<void> {
-  // Older plugins do not know a previous result on DEL (CNI spec 0.4.0 brought it).
+  // CNI spec 0.4.0 introduced the previous result on DEL; older plugins do not know it.
   const prevResult = atLeast(conf.cniVersion, '0.4.0') ? result : undefined;
   const { capabilityArgs, ...where } = target;
   let first: unknown;
@@ -41,7 +42,7 @@ export async function delNetwork(
   await ports.cache.remove(conf.name, target);
 }
 
-/** Plugins should succeed when there is nothing left to delete, but many complain (containernetworking/plugins#210). */
+/** Plugins should succeed when there is nothing to delete, but many fail (containernetworking/plugins#210). */
 function isAlreadyGone(thrown: unknown, netns: string): boolean {
   if (!(thrown instanceof CriError) || !(thrown.cause instanceof PluginFailure)) return false;
   const { message } = thrown.cause;

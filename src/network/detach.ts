@@ -7,9 +7,9 @@ import type { CachedAttachment } from './result-cache.js';
 import { bareTarget, LOOPBACK_INTERFACE, type PodNetwork } from './target.js';
 
 /**
- * DEL of every network that the cache knows of the pod, with the configuration it was added with. A network of today's
- * configuration whose interface the cache does not know is deleted too: the cache may be gone while an address is still
- * held. Every network is tried; the first error is thrown.
+ * Runs DEL of every network of the pod in the cache, with the configuration of its ADD. Also deletes the networks of
+ * the present configuration whose interface is not in the cache: the cache may be lost while an address is still
+ * reserved. Tries every network until `signal` aborts, then throws the first error.
  */
 export async function detachPod(
   ports: AttachPorts,
@@ -40,23 +40,23 @@ export async function detachPod(
   if (first) throw CriError.from(first);
 }
 
-/** eth2, eth1, eth0, and loopback at the end: the reverse of attach. */
+/** Sorts eth2, eth1, eth0, and loopback last: the reverse of attach. */
 const lastFirst = (left: CachedAttachment, right: CachedAttachment): number =>
   order(right.target.ifName) - order(left.target.ifName);
 
 const order = (ifName: string): number => (ifName === LOOPBACK_INTERFACE ? -1 : Number(/\d+$/.exec(ifName)?.[0] ?? 0));
 
-/** CNI spec 1.1.0, "DEL": without a namespace CNI_NETNS is empty, and plugins release what lies outside of it. */
+/** CNI spec 1.1.0, "DEL": CNI_NETNS is empty without a namespace, and plugins release resources outside it. */
 const openNetns = async (path: string): Promise<string> => (path !== '' && (await netnsIsOpen(path)) ? path : '');
 
-/** The cache holds the conflist alone: plugins that lived in a folder beside it are only in today's configuration. */
+/** The cache holds only the conflist: plugins in a directory beside it are only in the present configuration. */
 function usable(cached: CachedAttachment, configured: readonly PodNetwork[]): CachedAttachment {
   if (cached.conf.plugins.length > 0) return cached;
   const today = configured.find(({ conf }) => conf.name === cached.conf.name);
   return today ? { ...cached, conf: today.conf } : cached;
 }
 
-/** Nothing was ever added by a plugin that is not installed; attach checks that before it begins. */
+/** Drops networks with a plugin that is not installed: attach checks for it first, so ADD never ran. */
 async function runnable(ports: AttachPorts, networks: readonly PodNetwork[]): Promise<PodNetwork[]> {
   const kept: PodNetwork[] = [];
   for (const network of networks) {

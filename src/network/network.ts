@@ -1,4 +1,4 @@
-/** What the pods know of the network: attach, detach, is it ready. */
+/** The interface of the network module for pods: attach, detach, status. */
 
 export interface PortMapping {
   readonly hostPort: number;
@@ -7,7 +7,7 @@ export interface PortMapping {
   readonly hostIP: string;
 }
 
-/** What a pod brings to its network; from it come CNI_ARGS and the capability arguments. */
+/** The pod's data for its network: the source of CNI_ARGS and the capability arguments. */
 export interface NetworkPod {
   readonly id: string;
   readonly name: string;
@@ -23,8 +23,8 @@ export interface NetworkPod {
 }
 
 /**
- * The JSON that containerd's CRI keeps as `CNIResult` (go-cni's Result): `Interfaces` by name with `IPConfigs`
- * (`IP`, `Gateway`), `Mac`, `Sandbox`; `DNS`; `Routes`. Kept as plain data so that both servers read each other's.
+ * The JSON that containerd's CRI keeps as `CNIResult` (go-cni's Result): `Interfaces` by name with `IPConfigs` (`IP`,
+ * `Gateway`), `Mac`, `Sandbox`; `DNS`; `Routes`. It is plain data, so that each server can read the other's.
  */
 export interface CniResult {
   readonly Interfaces: Readonly<
@@ -68,22 +68,31 @@ export interface Attachment {
 
 export interface NetworkStatus {
   readonly ready: boolean;
-  /** Why not, for Status: the culprit by name ("no network config found in /etc/cni/net.d: cni plugin not initialized"). */
+  /**
+   * Why the network is not ready, for Status; names the cause ("no network config found in /etc/cni/net.d: cni plugin
+   * not initialized").
+   */
   readonly message: string;
   readonly lastLoadError: string;
-  /** What `crictl info` shows as `cniconfig`. */
+  /** `cniconfig` of `crictl info`. */
   readonly config: unknown;
 }
 
-/** One set of CNI configurations: the default one, or that of a runtime handler with its own `cni_conf_dir`. */
+/** One CNI configuration directory: the default one, or the `cni_conf_dir` of a runtime handler. */
 export interface Network {
-  /** loopback up, then every network's ADD. What fails was already rolled back (DEL) when it throws. Names the plugin that failed. */
+  /**
+   * Brings up loopback and runs ADD of every network. On an error, which names the failed plugin, runs DEL before it
+   * throws; what DEL could not delete is left to detach.
+   */
   attach(pod: NetworkPod, signal: AbortSignal): Promise<Attachment>;
-  /** DEL of every network, last first, from libcni's cached result and config; succeeds when there is nothing to undo or the netns is gone. */
+  /**
+   * Runs DEL of every network, last first, with the result and configuration in libcni's cache. Succeeds when there is
+   * nothing to undo or the netns is gone.
+   */
   detach(pod: NetworkPod, signal: AbortSignal): Promise<void>;
-  /** From memory; the STATUS verb of the plugins is asked at most every few seconds. */
+  /** Checks the configuration files for changes. Runs the STATUS verb of the plugins at most every 5 s. */
   status(): Promise<NetworkStatus>;
-  /** What is being waited on now, for the caller's error and `crid why`: "plugin bridge (ADD, 28 s)". */
+  /** Returns what the pod waits for now, for the caller's error and `crid why`: "plugin bridge (ADD, 28 s)". */
   waitingOn(podId: string): string | undefined;
   close(): void;
 }

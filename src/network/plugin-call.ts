@@ -4,7 +4,7 @@ import { MAX_OUTPUT_BYTES, type Ended } from './process.js';
 
 export type Verb = 'ADD' | 'DEL' | 'STATUS';
 
-/** One run of a plugin; what is '' is passed empty (STATUS has no container). */
+/** One run of a plugin. '' is passed as an empty variable (STATUS has no container). */
 export interface PluginCall {
   readonly verb: Verb;
   readonly type: string;
@@ -16,7 +16,7 @@ export interface PluginCall {
   readonly conf: JsonObject;
 }
 
-/** What a plugin said of its own failure (CNI spec 1.1.0, "Error"); it is the `cause` of the CriError. */
+/** The error that a plugin reported (CNI spec 1.1.0, "Error"); the `cause` of the CriError. */
 export class PluginFailure extends Error {
   override readonly name = 'PluginFailure';
   constructor(
@@ -27,7 +27,7 @@ export class PluginFailure extends Error {
   }
 }
 
-/** stdout of a plugin that succeeded; throws what became of any other. */
+/** Returns stdout of a plugin that succeeded; throws for any other end of the process. */
 export function outputOf(call: PluginCall, ended: Ended, durationMs: number, signal: AbortSignal): string {
   const after = seconds(durationMs);
   switch (ended.kind) {
@@ -47,14 +47,14 @@ export function outputOf(call: PluginCall, ended: Ended, durationMs: number, sig
   }
 }
 
-/** The same shape as libcni's, and always with the network's name. */
+/** Returns an error in libcni's form, always with the network's name. */
 export function pluginFailed(call: PluginCall, error: CriError): CriError {
   const plugin = `plugin type=${JSON.stringify(call.type)} name=${JSON.stringify(call.network)}`;
   const verb = call.verb === 'DEL' ? 'delete' : call.verb.toLowerCase();
   return new CriError(error.code, `${plugin} failed (${verb}): ${error.message}`, { cause: error.cause ?? error });
 }
 
-/** A signal's reason as an error: a CriError as it is, a time-out by its own code. */
+/** Converts the reason of an AbortSignal: a CriError stays, a timeout is DEADLINE_EXCEEDED, an abort CANCELLED. */
 export function stopReason(reason: unknown): CriError {
   if (reason instanceof CriError) return reason;
   const name = reason instanceof Error ? reason.name : '';
@@ -63,10 +63,10 @@ export function stopReason(reason: unknown): CriError {
   return CriError.from(reason);
 }
 
-/** For messages: tenths below one second, whole seconds above. */
+/** Formats a duration for messages: tenths below one second, whole seconds above. */
 export const seconds = (ms: number): string => `${ms < 950 ? (ms / 1000).toFixed(1) : Math.round(ms / 1000)} s`;
 
-/** The plugin's own JSON error, or the best that can be made of what it wrote. */
+/** Returns the plugin's JSON error, else one made from its output. */
 function reported(ended: { readonly code: number; readonly stdout: string; readonly stderr: string }): CriError {
   const failure = parseFailure(ended.stdout) ?? new PluginFailure(0, unexplained(ended));
   return new CriError(grpcCode(failure.cniCode), failure.message, { cause: failure });

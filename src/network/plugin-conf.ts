@@ -2,8 +2,8 @@ import type { NetworkConf, PluginConf } from './conf-list.js';
 import type { JsonObject } from './json.js';
 
 /**
- * What one plugin reads on stdin: its own configuration with the network's name and version, the result of the plugin
- * before it, and of the capability arguments those it declares (CNI spec 1.1.0, "Deriving execution configuration").
+ * Returns a plugin's stdin: its own configuration, the network's name and version, the result of the previous plugin,
+ * and the capability arguments that it declares (CNI spec 1.1.0, "Deriving execution configuration").
  */
 export function pluginConf(
   network: NetworkConf,

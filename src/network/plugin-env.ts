@@ -1,14 +1,14 @@
 /**
- * The environment that every plugin gets, beside its CNI_ variables. Plugins are node programs that containerd runs
- * with its own whole environment, and some are configured that way (KUBECONFIG, proxies), so crid's is passed on,
- * except for what is nobody else's: credentials, its supervisor's sockets, and settings of its own runtime.
+ * Returns the environment of every plugin, without its CNI_ variables. containerd gives plugins its whole environment,
+ * and some are configured that way (KUBECONFIG, proxies), so crid passes on its own. It removes what is private to
+ * crid: credentials, the supervisor's sockets, and settings of crid's runtime.
  */
 export function pluginEnvironment(own: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const env: Record<string, string> = {};
   for (const [name, value] of Object.entries(own)) {
     if (value !== undefined && !PRIVATE.test(name)) env[name] = value;
   }
-  // Plugins call iptables, nft and tc by name; a bare environment would break them in a way that is hard to see.
+  // Plugins call iptables, nft and tc by name; without PATH they fail in a way that is hard to diagnose.
   env.PATH ??= '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
   return env;
 }

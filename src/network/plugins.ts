@@ -15,9 +15,11 @@ export interface PluginMetric {
 }
 
 export interface Plugins {
-  /** The binary's path; FAILED_PRECONDITION names the plugin and the directories when there is none. */
+  /** Returns the path of the binary. FAILED_PRECONDITION, naming the plugin and the directories: not found. */
   find(type: string): Promise<string>;
-  /** Its stdout. Errors name the plugin, its network, and for how long it hung. */
+  /**
+   * Runs the plugin and returns its stdout. Errors name the plugin, its network, and for a hung plugin the time it ran.
+   */
   run(call: PluginCall, signal: AbortSignal): Promise<string>;
   waitingOn(containerId: string): string | undefined;
 }
@@ -81,7 +83,8 @@ export function createPlugins(options: PluginsOptions): Plugins {
         throw pluginFailed(call, CriError.from(thrown));
       });
       const entry: Running = { call, since: performance.now(), queued: true };
-      // The queue lets go of its work at once when told to; once a plugin runs, its death is awaited instead.
+      // Abort only the wait in the queue: the queue would drop running work at once, but a running plugin's end is
+      // awaited.
       const dequeue = new AbortController();
       const onAbort = (): void => {
         if (entry.queued) dequeue.abort(signal.reason);
@@ -90,7 +93,7 @@ export function createPlugins(options: PluginsOptions): Plugins {
       signal.addEventListener('abort', onAbort, { once: true });
       running.add(entry);
       try {
-        // What releases comes before what acquires.
+        // Release before acquiring.
         const priority = call.verb === 'DEL' ? 1 : 0;
         return await queue.add(() => execute(entry, path, signal), { signal: dequeue.signal, priority });
       } catch (thrown) {
@@ -109,7 +112,7 @@ export function createPlugins(options: PluginsOptions): Plugins {
   };
 }
 
-/** The variables of CNI spec 1.1.0, "Parameters"; all are set, so that nothing inherited shines through. */
+/** Returns the variables of CNI spec 1.1.0, "Parameters". All are set, so that a plugin inherits none of them. */
 function variables(call: PluginCall, binDirs: readonly string[]): Record<string, string> {
   return {
     CNI_COMMAND: call.verb,

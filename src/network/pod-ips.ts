@@ -4,7 +4,7 @@ import { DEFAULT_INTERFACE } from './target.js';
 
 export type IpPreference = 'ipv4' | 'ipv6' | 'cni' | '';
 
-/** The pod's addresses: those of eth0, the preferred one first (''is ipv4), the others in the order CNI gave them. */
+/** Returns the addresses of eth0: the preferred one first ('' is ipv4), the others in the order of the CNI result. */
 export function podIps(result: CniResult, preference: IpPreference): string[] {
   const ips = (result.Interfaces[DEFAULT_INTERFACE]?.IPConfigs ?? []).map(({ IP }) => IP);
   if (preference === 'cni') return ips;

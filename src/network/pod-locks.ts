@@ -1,6 +1,6 @@
 import { stopReason } from './plugin-call.js';
 
-/** Runs one thing at a time for each pod, in the order asked; waiting ends when `signal` aborts. */
+/** Runs one `work` at a time for each pod, in the order of the calls. Stops waiting when `signal` aborts. */
 export type PodLocks = <T>(podId: string, signal: AbortSignal, work: () => Promise<T>) => Promise<T>;
 
 export function createPodLocks(): PodLocks {

@@ -20,24 +20,25 @@ export interface ProcessOptions {
 }
 
 export const MAX_OUTPUT_BYTES = 1024 * 1024;
-/** How long output is awaited after the process has gone: a daemon it left behind may hold the pipes for ever. */
+/** How long to wait for output after the process has ended: a daemon it started may hold the pipes open for ever. */
 const DRAIN_MS = 2000;
 /**
- * How long a process may go on after nobody wants its answer any more. One that is killed may leave what nobody can take
- * back: host-local reserves an address by a file that, for a moment, does not say whose it is.
+ * How long a process may run on after `signal` has aborted. A killed plugin may leave what cannot be released:
+ * host-local reserves an address with a file that does not name its owner for a moment.
  */
 const LET_FINISH_MS = 3000;
 const BUSY_TRIES = 5;
 const BUSY_PAUSE_MS = 500;
 
 /**
- * Runs a program in a process group of its own; kills the whole group when time or room runs out, and some time after
- * `signal` has aborted. What is killed is gone when this resolves: its last deeds come before the next plugin's.
+ * Runs a program in its own process group. Kills the whole group on a timeout or too much output, and `LET_FINISH_MS`
+ * after `signal` has aborted. A killed process is gone when this resolves, so that it cannot interfere with the next
+ * plugin.
  */
 export async function runProcess(options: ProcessOptions): Promise<Ended> {
   for (let attempt = 1; ; attempt++) {
     const ended = await runOnce(options);
-    // The binary is being written right now, as installers of CNI plugins do on a live node.
+    // The binary is being written now: installers of CNI plugins do that on a live node.
     const busy = ended.kind === 'not started' && ended.reason.includes('ETXTBSY');
     if (!busy || attempt === BUSY_TRIES || options.signal.aborted) return ended;
     await sleep(BUSY_PAUSE_MS);
@@ -77,7 +78,7 @@ async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions):
     const timer = setTimeout(() => kill({ kind: 'timed out' }), timeoutMs);
     const onAbort = (): void => void (lastly = setTimeout(() => kill({ kind: 'aborted' }), LET_FINISH_MS));
     signal.addEventListener('abort', onAbort, { once: true });
-    // It may have come while the process was being started.
+    // The abort may have come while the process was being started.
     if (signal.aborted) onAbort();
 
     const stdout = collect(child.stdout, () => kill({ kind: 'too much output' }));
@@ -97,7 +98,7 @@ async function runOnce({ path, env, stdin, timeoutMs, signal }: ProcessOptions):
     for (const stream of [child.stdout, child.stderr]) {
       stream.once('close', () => child.stdout.closed && child.stderr.closed && finish());
     }
-    // A plugin may answer without reading its configuration; the broken pipe is its own affair.
+    // A plugin may succeed without reading its configuration: ignore the broken pipe.
     for (const stream of [child.stdin, child.stdout, child.stderr]) stream.on('error', () => undefined);
     child.stdin.end(stdin);
   });

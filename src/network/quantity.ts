@@ -1,18 +1,18 @@
 /**
- * The value of a Kubernetes resource quantity ("10M", "1.5Gi", "3e6"), rounded up to a whole number;
- * undefined when `text` is none. Grammar: k8s.io/apimachinery, `resource.Quantity`.
+ * Returns the value of a Kubernetes resource quantity ("10M", "1.5Gi", "3e6"), rounded up to a whole number; undefined
+ * for a malformed one. Grammar: k8s.io/apimachinery, `resource.Quantity`.
  */
 export function parseQuantity(text: string): bigint | undefined {
   const match = /^([+-]?)(\d*)(?:\.(\d*))?(?:([eE][+-]?\d{1,3})|(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]))?$/.exec(text);
   if (!match) return undefined;
   const [, sign, whole = '', fraction = '', exponent, suffix] = match;
   if (whole === '' && fraction === '') return undefined;
-  // A quantity of the largest kind has 19 digits; longer ones only cost time.
+  // The largest quantity has 19 digits; more digits only cost time.
   if (whole.length + fraction.length > MAX_DIGITS) return undefined;
   const power = (exponent === undefined ? decimalPower(suffix) : Number(exponent.slice(1))) - fraction.length;
   const digits = BigInt(whole + fraction) * binaryFactor(suffix) * 10n ** BigInt(Math.max(power, 0));
   const divisor = 10n ** BigInt(Math.max(-power, 0));
-  // Up is away from zero, for negative quantities too.
+  // Rounds away from zero, also for negative quantities.
   const value = (digits + divisor - 1n) / divisor;
   return sign === '-' ? -value : value;
 }

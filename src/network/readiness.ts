@@ -4,14 +4,15 @@ import type { NetworkConf } from './conf-list.js';
 import { pluginConf } from './plugin-conf.js';
 import type { Plugins } from './plugins.js';
 
-/** Asks plugins whether they could ADD now; '' when they could. */
+/** Asks the plugins whether ADD would work now. Returns '' or the reason why not. */
 export type Readiness = (networks: readonly NetworkConf[]) => Promise<string>;
 
 const FRESH_MS = 5_000;
 
 /**
- * The STATUS verb of every plugin whose network speaks 1.1.0 or later (CNI spec 1.1.0, "STATUS"); older ones have none.
- * An answer serves for a few seconds, for as long as the configuration is the same; askers in between share one run.
+ * Runs the STATUS verb of the plugins of every network with CNI version 1.1.0 or later (CNI spec 1.1.0, "STATUS");
+ * older versions have none. The result is reused for `FRESH_MS` while the configuration is the same, also by concurrent
+ * callers.
  */
 export function createReadiness(plugins: Plugins): Readiness {
   let last:

@@ -9,28 +9,28 @@ import { parseConfList, type NetworkConf } from './conf-list.js';
 import { isObject, type JsonObject } from './json.js';
 import type { Target } from './target.js';
 
-/** One network that a container has, as libcni's cache tells it. */
+/** One network of a container, as in libcni's cache. */
 export interface CachedAttachment {
   readonly conf: NetworkConf;
   readonly target: Target;
-  /** The last plugin's result; undefined when ADD had not ended. */
+  /** The last plugin's result; undefined when ADD did not complete. */
   readonly result: JsonObject | undefined;
 }
 
 /**
  * libcni's cache, `<dir>/results/NETWORK-CONTAINERID-IFNAME`, one JSON file (kind "cniCacheV1") for each attachment.
- * containerd's CRI keeps the same one, so either server deletes what the other added.
+ * containerd's CRI uses the same cache, so that each server can delete what the other added.
  */
 export interface ResultCache {
-  /** Replaces the file as a whole. Without `result` it says that an ADD was begun. */
+  /** Replaces the whole file. Without `result` the file records that ADD has begun. */
   write(conf: NetworkConf, target: Target, result?: JsonObject): Promise<void>;
-  /** All of a container's attachments; what cannot be read is logged and left out. */
+  /** Returns all attachments of a container. A file that cannot be read is logged and left out. */
   ofContainer(containerId: string): Promise<CachedAttachment[]>;
   remove(network: string, target: Pick<Target, 'containerId' | 'ifName'>): Promise<void>;
 }
 
 const KIND = 'cniCacheV1';
-/** More than a configuration, what a pod asks for and a result have at their bounds. */
+/** More than the largest configuration, capability arguments and result together. */
 export const MAX_FILE_BYTES = 16 << 20;
 
 export function createResultCache(cacheDir: string, log: Logger): ResultCache {
@@ -43,11 +43,11 @@ export function createResultCache(cacheDir: string, log: Logger): ResultCache {
       doing(`cache result of network ${conf.name}`, async () => {
         const text = JSON.stringify(encode(conf, target, result));
         const bytes = Buffer.byteLength(text);
-        // DEL could not read it back.
+        // DEL could not read a larger file back.
         if (bytes > MAX_FILE_BYTES)
           throw new CriError('RESOURCE_EXHAUSTED', `${bytes} bytes, more than ${MAX_FILE_BYTES}`);
         await mkdir(dir, { recursive: true, mode: 0o700 });
-        // No container's id is in this name: a half-written file must not pass for an attachment.
+        // The name contains no container id, so that a partly written file is not taken for an attachment.
         const temporary = join(dir, `.${randomUUID()}`);
         try {
           await writeFile(temporary, text, { mode: 0o600 });
@@ -80,7 +80,7 @@ export function createResultCache(cacheDir: string, log: Logger): ResultCache {
   };
 }
 
-/** Field for field what libcni writes; Go leaves out what is empty. */
+/** Returns the fields that libcni writes; Go leaves out empty ones. */
 function encode(conf: NetworkConf, target: Target, result: JsonObject | undefined): JsonObject {
   return {
     kind: KIND,

@@ -4,17 +4,17 @@ import { parseConfList } from './conf-list.js';
 import type { JsonObject } from './json.js';
 import type { NetworkPod } from './network.js';
 
-/** Where a network is attached, and with what: libcni's runtime configuration. */
+/** The container, namespace and interface to attach, and the arguments: libcni's RuntimeConf. */
 export interface Target {
   readonly containerId: string;
-  /** '' when the namespace is gone. */
+  /** '' when the network namespace is gone. */
   readonly netns: string;
   readonly ifName: string;
   readonly args: readonly (readonly [string, string])[];
   readonly capabilityArgs: JsonObject;
 }
 
-/** One network of a pod: its interface and how it is made. */
+/** One network of a pod: its configuration and interface. */
 export interface PodNetwork {
   readonly conf: NetworkConf;
   readonly ifName: string;
@@ -22,22 +22,22 @@ export interface PodNetwork {
 
 export const LOOPBACK_INTERFACE = 'lo';
 
-/** The interface whose addresses are the pod's: that of the first configuration file. */
+/** The interface that has the pod's addresses: that of the first configuration file. */
 export const DEFAULT_INTERFACE = 'eth0';
 
-/** The pod's networks: eth0 for the first configuration file, eth1 for the second; loopback before all when asked. */
+/** Returns the pod's networks: eth0 for the first configuration file, eth1 for the second; first loopback if wanted. */
 export function podNetworks(confs: readonly NetworkConf[], withLoopback: boolean): PodNetwork[] {
   const networks = confs.map((conf, index) => ({ conf, ifName: `eth${index}` }));
   return withLoopback ? [{ conf: LOOPBACK, ifName: LOOPBACK_INTERFACE }, ...networks] : networks;
 }
 
-/** INVALID_ARGUMENT when the pod's annotations make no sense. */
+/** Throws INVALID_ARGUMENT for a malformed bandwidth annotation. */
 export const podTarget = (pod: NetworkPod): Omit<Target, 'ifName'> => ({
   ...bareTarget(pod),
   capabilityArgs: capabilityArgs(pod),
 });
 
-/** Without capability arguments: enough to delete what was never recorded. */
+/** Returns a target without capability arguments, which is enough to delete a network that was never recorded. */
 export const bareTarget = (pod: NetworkPod): Omit<Target, 'ifName'> => ({
   containerId: pod.id,
   netns: pod.netnsPath,
@@ -51,7 +51,7 @@ export const bareTarget = (pod: NetworkPod): Omit<Target, 'ifName'> => ({
   capabilityArgs: {},
 });
 
-// Name and version are containerd's, so that its cached result is found as ours and the reverse.
+// The name and version are containerd's, so that each server finds the other's cached result.
 const LOOPBACK = parseConfList(
   JSON.stringify({ cniVersion: '0.3.1', name: 'cni-loopback', plugins: [{ type: 'loopback' }] }),
 );
