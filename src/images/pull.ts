@@ -54,8 +54,7 @@ async function run(
   const startedMs = performance.now();
   const name = reference.text;
   const [lease, undo] = await Promise.all([leasePull(deps.containerd, steps, LIMIT_MS), restorer(deps, steps, name)]);
-  // containerd skips the blobs of layers that the snapshotter has. When another snapshotter lacks the image, fetch all
-  // blobs.
+  // containerd skips the blobs of layers that the snapshotter has. If another snapshotter needs them, fetch all blobs.
   const lacking = deps.unpacking.missingFor(deps.images.entry(name)?.content.id ?? '');
   const unpackFor = lacking.length === 0 ? snapshotter : undefined;
   await fetchImage(deps, steps, { name, reference, snapshotter: unpackFor, credentials, lease }, undo);

@@ -1,7 +1,7 @@
 /**
  * Returns the environment of every plugin, without its CNI_ variables. containerd gives plugins its whole environment,
- * and some are configured that way (KUBECONFIG, proxies), so crid passes on its own. It removes what is private to
- * crid: credentials, the supervisor's sockets, and settings of crid's runtime.
+ * and some are configured that way (KUBECONFIG, proxies), so crid passes on its own, without what is private to crid:
+ * credentials, the supervisor's sockets, and settings of crid's runtime.
  */
 export function pluginEnvironment(own: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const env: Record<string, string> = {};

@@ -22,7 +22,7 @@ export function checkConfigSize(config: object, json: string): void {
 }
 
 /**
- * Returns the largest field; descends into messages, not into lists and maps, while one field has half of the bytes.
+ * Returns the largest field; descends into messages, not lists and maps, while one field has at least half the bytes.
  */
 function largest(value: object, field: string, bytes: number): { readonly field: string; readonly bytes: number } {
   const [first] = Object.entries(value)

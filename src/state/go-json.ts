@@ -7,9 +7,7 @@ import { parseExactJson } from '../base/exact-json.js';
  * the proto's fields, enums are numbers, 64-bit integers are bare numbers, and empty fields are left out (`omitempty`).
  */
 
-/**
- * Returns a message as plain values (null, boolean, number, bigint, string, array, object); sorts maps by key, as Go.
- */
+/** Returns a message as plain values (null, boolean, number, bigint, string, array, object) with maps sorted by key. */
 export function toGoJson(message: object): unknown {
   if (isKeyValue(message)) return toGoJson({ key: message.key, value: Buffer.from(message.value).toString('utf8') });
   const members = Object.entries(message).map(([name, value]) => [name, plainMember(name, value)] as const);

@@ -11,7 +11,7 @@ export interface ImageContent {
   readonly id: string;
   /** The digest of the manifest for this platform, also when the record points at an index. */
   readonly manifest: string;
-  /** The name of the snapshot that a container starts from (OCI image-spec, config.md); "" for an image without layers. */
+  /** The name of the snapshot that a container starts from (OCI image-spec, config.md); "" without layers. */
   readonly chainId: string;
   readonly config: ImageConfig;
   /** The name of the container that the image is a checkpoint of; undefined for any other image. */

@@ -54,8 +54,8 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
     const extensions = { [STATUS_EXTENSION]: encodeStatus(toStoredStatus(container)) };
     await Promise.all([
       containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]).catch((thrown: unknown) => {
-        // Another client has removed the record, or made it so large that containerd cannot send it back. The change must
-        // still be published, or the container would run for ever.
+        // Another client has removed the record, or made it so large that containerd cannot send it back. The change
+        // must still be published, or the container would run for ever.
         if (!isCode(thrown, 'NOT_FOUND') && !isAnswerTooLarge(thrown)) throw thrown;
       }),
       statusFiles?.write(container),

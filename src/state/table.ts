@@ -3,8 +3,7 @@ import { CriError, invalidArgument, notFound } from '../base/errors.js';
 /** An in-memory table of records by id and by name. */
 export interface Table<T extends { readonly id: string; readonly name: string }> {
   /**
-   * Finds a record by an id in a request, whole or a unique prefix. INVALID_ARGUMENT, naming `field`: empty or
-   * ambiguous.
+   * Finds a record by an id in a request, or a unique prefix of it. INVALID_ARGUMENT names `field`: empty or ambiguous.
    */
   find(idOrPrefix: string, field: string): T | undefined;
   /** As `find`; NOT_FOUND when there is no such record. */
