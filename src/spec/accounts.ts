@@ -1,39 +1,39 @@
 /**
- * Looks into /etc/passwd and /etc/group of an image as they are read, piece by piece: memory and time for each byte do not
- * depend on what is in the files.
+ * Scanners for an image's /etc/passwd and /etc/group. They take a file in chunks while it is read. Memory, and time per
+ * byte, do not depend on the content of the files.
  */
 
-/** A line of /etc/passwd (passwd(5)): only what identities are made of. */
+/** A line of /etc/passwd (passwd(5)): only the fields that decide an identity. */
 export interface PasswdEntry {
   readonly name: string;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** Takes a file piece by piece. */
+/** A scanner that takes a file in chunks. */
 export interface Scan<T> {
-  /** False once the rest of the file changes nothing. */
+  /** Returns false once the rest of the file cannot change the result. */
   take(bytes: Uint8Array): boolean;
-  /** What was found; no piece may follow. */
+  /** Returns the result. No chunk may follow. */
   end(): T;
 }
 
-/** What /etc/group says (group(5)). */
+/** The result of a scan of /etc/group (group(5)). */
 export interface GroupFindings {
-  /** The gid of the group that was asked for; undefined when it has no entry. */
+  /** The gid of the requested group; undefined when the group has no entry. */
   readonly gid: number | undefined;
-  /** The gids of the groups that list the member, without a group of the member's own name. Each once. */
+  /** The gids of the groups that list the member, without duplicates and without a group of the member's own name. */
   readonly memberOf: readonly number[];
 }
 
-/** Names longer than this, with what else stands in their field, are not found. */
+/** The size limit of one field, white space included. Longer names are not found. */
 export const MAX_FIELD_BYTES = 4_096;
-/** NGROUPS_MAX of Linux. More are dropped: no process can have them, so one more than the limit is kept. */
+/** NGROUPS_MAX of Linux. The scan keeps one group more, so that the caller can refuse the user. */
 export const MAX_GROUPS = 65_536;
 
 /**
- * Finds the first entry of a user, by name or uid. What is not a whole line with numeric ids is passed over, as the C
- * library does.
+ * Finds the first entry of a user, by name or uid. It skips lines that are incomplete or whose ids are not numeric, as
+ * the C library does.
  */
 export function scanPasswd(
   wanted: { readonly name: string } | { readonly uid: number },
@@ -100,18 +100,18 @@ const COMMA = 0x2c;
 const SPACE = 0x20;
 const HASH = 0x23;
 
-/** The bytes of one field without the white space around it; undefined for one that is too long. */
+/** The bytes of one field without the white space around it; undefined for a field that is too long. */
 type Field = Uint8Array | undefined;
 
 interface FieldHandler<T> {
-  /** From this field on a comma ends a field too. */
+  /** From the field with this index on, a comma also ends a field. */
   readonly separatesFrom?: number;
   field(index: number, field: Field): void;
   isDone(): boolean;
   result(): T;
 }
 
-/** Cuts lines into fields at each colon. A field is held only until the next one. */
+/** Splits lines into fields at colons. It holds only one field in memory at a time. */
 function scanFields<T>({ separatesFrom = Infinity, field, isDone, result }: FieldHandler<T>): Scan<T> {
   const held = new Uint8Array(MAX_FIELD_BYTES);
   let length = 0;
@@ -147,7 +147,7 @@ function scanFields<T>({ separatesFrom = Infinity, field, isDone, result }: Fiel
 
 const LAST_LINE_END = Uint8Array.of(NEWLINE);
 
-/** A name keeps the white space before its colon, as the C library has it. */
+/** Trims white space. A name keeps the white space before its colon, as in the C library. */
 function trimmed(bytes: Uint8Array, length: number, atEnd: boolean): Uint8Array {
   let [start, end] = [0, length];
   while (start < end && bytes[start]! <= SPACE) start += 1;
@@ -155,7 +155,7 @@ function trimmed(bytes: Uint8Array, length: number, atEnd: boolean): Uint8Array 
   return bytes.subarray(start, end);
 }
 
-/** Not for a line without a name, and not for a comment. */
+/** False for an empty name, for a name that is too long and for a comment line. */
 const isName = (field: Field): field is Uint8Array => field !== undefined && field.length > 0 && field[0] !== HASH;
 
 const MAX_DIGITS = 10;

@@ -5,7 +5,7 @@ const PREFIX = 'io.kubernetes.cri.';
 /** The annotation of every spec of a pod: containerd's runc shim groups the tasks of one pod by it. */
 export const SANDBOX_ID_ANNOTATION = `${PREFIX}sandbox-id`;
 
-/** What the spec of a container says about it; the passed-through ones first, so that none can pose as ours. */
+/** Returns a container's annotations. Passed-through ones come first, so that they cannot override crid's own. */
 export function containerAnnotations(input: {
   readonly podId: string;
   readonly pod: PodSandboxConfig;
@@ -22,7 +22,7 @@ export function containerAnnotations(input: {
   };
 }
 
-/** What the spec of the pause container says; the pod's resources too, from which VM runtimes size their machine. */
+/** Returns the pause container's annotations, with the pod's resources: VM runtimes size their machine by them. */
 export function sandboxAnnotations(input: {
   readonly podId: string;
   readonly pod: PodSandboxConfig;
@@ -46,8 +46,9 @@ export function sandboxAnnotations(input: {
 }
 
 /**
- * The annotations whose name one of a handler's patterns matches. Those that runc makes properties of the systemd unit
- * pass only by a pattern that spells their prefix out: no wildcard reaches them (CVE-2024-3154).
+ * Returns the annotations whose names match one of a handler's patterns. runc turns `org.systemd.property.` annotations
+ * into properties of the systemd unit. They need a pattern that spells that prefix out; a wildcard does not match them
+ * (CVE-2024-3154).
  */
 export function passedAnnotations(
   annotations: Readonly<Record<string, string>>,
@@ -62,7 +63,7 @@ export function passedAnnotations(
   return Object.fromEntries(Object.entries(annotations).filter(([name]) => passes(name)));
 }
 
-/** Without those in which crid itself speaks of the sandbox: one that it leaves out means something, too. */
+/** Removes `io.kubernetes.cri.sandbox-*`: only crid sets them, and the absence of one has a meaning, too. */
 const foreign = (passed: Readonly<Record<string, string>>): Record<string, string> =>
   Object.fromEntries(Object.entries(passed).filter(([name]) => !name.startsWith(`${PREFIX}sandbox-`)));
 
@@ -77,7 +78,7 @@ function podAnnotations(podId: string, pod: PodSandboxConfig): Record<string, st
   };
 }
 
-/** A glob as Go's path.Match has it: `*` and `?` stop at `/`; `[a-z]`, `[^a]`, `\x`. Undefined when it is malformed. */
+/** Converts a glob of Go's path.Match: `*` and `?` stop at `/`; `[a-z]`, `[^a]`, `\x`. Undefined when malformed. */
 function globExpression(pattern: string): RegExp | undefined {
   let source = '';
   for (let index = 0; index < pattern.length; index += 1) {

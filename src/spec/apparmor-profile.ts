@@ -1,12 +1,12 @@
 /**
- * The AppArmor profile of containers that ask for the default, in the language of apparmor.d(5). Inside it everything
- * is allowed but mounting and what would change the host: most of /proc/sys and /sys, and the kernel's memory.
+ * Returns the text (apparmor.d(5)) of the default AppArmor profile. It allows everything except mounts and access that
+ * would change the host: most of /proc/sys and /sys, and the kernel's memory.
  */
 export function defaultAppArmorProfile(input: {
   readonly name: string;
-  /** Profiles whose processes may signal the container's: `unconfined`, the runtimes', and crid's own. */
+  /** Profiles that may send signals to the container: the runtimes' and crid's. `unconfined` is always added. */
   readonly signallers: readonly string[];
-  /** Which files of /etc/apparmor.d the host has: `tunables/global`, `abstractions/base`, `abi/3.0`. */
+  /** The files below /etc/apparmor.d that the host has: `tunables/global`, `abstractions/base`, `abi/3.0`. */
   readonly includes: ReadonlySet<string>;
 }): string {
   const { name, includes } = input;
@@ -32,14 +32,14 @@ export function defaultAppArmorProfile(input: {
   ].join('\n');
 }
 
-/** The names in a text of /sys/kernel/security/apparmor/profiles: `NAME (enforce)` a line. */
+/** The profile names in the content of /sys/kernel/security/apparmor/profiles: one `NAME (enforce)` per line. */
 export const loadedAppArmorProfiles = (text: string): Set<string> =>
   new Set(text.split('\n').flatMap((line) => /^(.+) \([a-z]+\)$/.exec(line)?.[1] ?? []));
 
-/** What a process's own profile is called, from its attr/current: `NAME (enforce)`, or `unconfined`. */
+/** The name of a process's profile, from its /proc/PID/attr/current: `NAME (enforce)` or `unconfined`. */
 export const appArmorProfileName = (current: string): string => current.trim().split(' ')[0] || 'unconfined';
 
-/** All of /proc/sys but kernel/shm*; all of /sys but fs/cgroup: a glob can only say so letter by letter. */
+/** All of /proc/sys except kernel/shm*, all of /sys except fs/cgroup: a glob excludes a name only by its letters. */
 const DENIED: readonly (readonly [string, string])[] = [
   ['@{PROC}/{kcore,kmem,mem,sysrq-trigger}', 'rwklx'],
   ['@{PROC}/*', 'w'],

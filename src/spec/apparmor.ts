@@ -2,27 +2,27 @@ import type { SecurityProfile } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
 import { chooseProfile } from './security-profile.js';
 
-/** The profile of containers that ask for the default; the caller makes and loads it on first use. */
+/** The name of the default profile. The caller generates and loads it on first use. */
 export const DEFAULT_APPARMOR_PROFILE = 'cri-containerd.apparmor.d';
 
-/** What has to be true in the kernel before the container starts. */
+/** The profile that must be in the kernel before the container starts. */
 export type AppArmorNeed =
   | { readonly kind: 'none' }
-  /** The default profile, to be loaded if it is not yet. */
+  /** The default profile, which the caller loads unless it is loaded already. */
   | { readonly kind: 'default'; readonly name: string }
-  /** Somebody else's profile, which must be loaded already. */
+  /** A profile that the administrator must have loaded already. */
   | { readonly kind: 'localhost'; readonly name: string };
 
 /**
- * The AppArmor profile of a container: asked for, or the default one where the host has AppArmor. A privileged
- * container gets none but a Localhost one. FAILED_PRECONDITION when one is asked for and the host has none.
+ * Returns a container's AppArmor profile: the requested one, or the default if the host has AppArmor. A privileged
+ * container gets only a Localhost profile. FAILED_PRECONDITION when a profile is requested and AppArmor is not enabled.
  */
 export function appArmorNeed(input: {
   readonly profile: SecurityProfile | undefined;
   /** The older field `apparmor_profile`. */
   readonly legacy: string;
   readonly privileged: boolean;
-  /** Whether the host has AppArmor and the configuration lets it be used. */
+  /** Whether the host has AppArmor and the configuration does not disable it. */
   readonly enabled: boolean;
 }): AppArmorNeed {
   const field = 'config.linux.security_context.apparmor';

@@ -4,8 +4,8 @@ import type { ImageConfig } from './image-config.js';
 import { fromRoot } from './paths.js';
 
 /**
- * The command of a container (CRI ContainerConfig.command and .args): `command` replaces the image's entrypoint, and
- * with it the image's Cmd; `args` replace Cmd alone. INVALID_ARGUMENT when nothing is left.
+ * Returns the command of a container (CRI ContainerConfig.command and .args). `command` replaces the image's entrypoint
+ * and its Cmd; `args` replaces only Cmd. INVALID_ARGUMENT when the result is empty.
  */
 export function containerArgs(config: Pick<ContainerConfig, 'command' | 'args'>, image: ImageConfig): string[] {
   const { command, args } = config;
@@ -26,14 +26,14 @@ export function pauseArgs(image: ImageConfig, imageName: string): string[] {
   return args;
 }
 
-/** What names the program that a container runs: a field of the request, or a part of the image. For messages. */
+/** For messages: the field of the request or the part of the image that sets the container's program. */
 export function programOrigin(config: Pick<ContainerConfig, 'command' | 'args'>, image: ImageConfig): string {
   if (config.command.length > 0) return 'config.command';
   if (entrypointOf(image).length > 0) return 'ENTRYPOINT of the image';
   return config.args.length > 0 ? 'config.args' : 'CMD of the image';
 }
 
-/** What names the directory that a container starts in, as `programOrigin`. */
+/** For messages: the field of the request or the part of the image that sets the working directory. */
 export const directoryOrigin = (config: Pick<ContainerConfig, 'working_dir'>): string =>
   config.working_dir === '' ? 'WORKDIR of the image' : 'config.working_dir';
 
@@ -42,7 +42,7 @@ export function workingDirectory(workingDir: string, image: ImageConfig): string
   return fromRoot(workingDir || image.config?.WorkingDir || '/');
 }
 
-/** `ENTRYPOINT [""]` is how a Dockerfile takes an inherited entrypoint away. */
+/** A Dockerfile removes an inherited entrypoint with `ENTRYPOINT [""]`. */
 function entrypointOf(image: ImageConfig): readonly string[] {
   const entrypoint = image.config?.Entrypoint ?? [];
   return entrypoint.length === 1 && entrypoint[0] === '' ? [] : entrypoint;

@@ -3,15 +3,15 @@ import { defaultMounts, MASKED_PATHS, READONLY_PATHS } from './default-mounts.js
 import { DENY_ALL } from './devices.js';
 import type { OciSpec } from './oci.js';
 
-/** The version of the runtime spec that these specs need: mounts with id mappings. */
+/** The version of the OCI runtime spec that crid's specs need, for mounts with id mappings. */
 export const OCI_VERSION = '1.2.1';
 
-/** Where a task's rootfs lies, below its bundle. */
+/** The path of a task's rootfs in its bundle. */
 export const ROOTFS_PATH = 'rootfs';
 
 /**
- * What a container's spec starts from: a handler's `base_runtime_spec`, whatever of it is missing filled in, or
- * nothing but defaults. Seccomp, AppArmor and rlimits only ever come from a base spec.
+ * Returns the starting point of a container's spec: a handler's `base_runtime_spec` with defaults for its missing
+ * fields, or only defaults. Seccomp, AppArmor and rlimits have no default here.
  */
 export function baseSpec(base: OciSpec | undefined): OciSpec {
   return {

@@ -3,10 +3,11 @@ import { DEFAULT_CAPABILITIES, KNOWN_CAPABILITIES } from './known-capabilities.j
 import type { OciCapabilities } from './oci.js';
 
 /**
- * The capability sets of a container. In this order: the base's (or the default fourteen), add ALL, drop ALL, single
- * adds, single drops. Privileged: all of `grantable`. An ambient capability is put into every set, since the kernel
- * keeps one ambient only while it is inheritable and permitted (capabilities(7)); without such, ambient stays empty.
- * `grantable` is what crid's own process holds: asking for more would make the runtime fail.
+ * Returns the capability sets of a container. They are computed in this order: the bounding set of the base spec (or
+ * the default fourteen), add ALL, drop ALL, single adds, single drops. A privileged container gets all of `grantable`.
+ * An ambient capability is put into every set, since the kernel keeps a capability ambient only while it is inheritable
+ * and permitted (capabilities(7)). Without ambient capabilities, the ambient set stays empty. `grantable` is what
+ * crid's own process holds: the runtime would fail if the spec asked for more.
  */
 export function containerCapabilities(input: {
   readonly requested: Capability | undefined;
@@ -31,12 +32,13 @@ export function containerCapabilities(input: {
   return capabilitySets(final, finalAmbient);
 }
 
-/** The sets of the pause container: the default fourteen. */
+/** The capability sets of the pause container: the default fourteen. */
 export const defaultCapabilities = (): OciCapabilities => capabilitySets(DEFAULT_CAPABILITIES, []);
 
 /**
- * `CAP_CHOWN` for `chown`, `CHOWN` and `CAP_CHOWN`; `ALL` for `all`. The name may be unknown: the API server admits any,
- * and the runtime warns of one that the kernel does not have (OCI runtime spec, "Linux Process").
+ * Returns `CAP_CHOWN` for `chown`, `CHOWN` and `CAP_CHOWN`, and `ALL` for `all`. Unknown names pass: the API server
+ * admits any name, and the runtime warns of a capability that the kernel does not have (OCI runtime spec, "Linux
+ * Process").
  */
 export function canonicalCapability(name: string): string {
   const upper = name.toUpperCase();
@@ -44,7 +46,7 @@ export function canonicalCapability(name: string): string {
   return upper.startsWith('CAP_') ? upper : `CAP_${upper}`;
 }
 
-/** What a process may hold, from the text of its /proc/PID/status (`CapPrm`, a mask in hex). */
+/** The permitted capabilities of a process, from the text of its /proc/PID/status (`CapPrm`, a mask in hex). */
 export function parsePermittedCapabilities(status: string): string[] {
   const mask = BigInt(`0x${/^CapPrm:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? '0'}`);
   return KNOWN_CAPABILITIES.filter((_, bit) => ((mask >> BigInt(bit)) & 1n) === 1n);

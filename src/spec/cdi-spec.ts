@@ -2,19 +2,19 @@ import { z } from 'zod';
 import { CriError } from '../base/errors.js';
 import type { CdiEdits } from './cdi.js';
 
-/** A CDI spec file (Container Device Interface 1.0, SPEC.md), as far as crid acts on it. */
+/** The fields of a CDI spec file (Container Device Interface 1.0, SPEC.md) that crid uses. */
 export interface CdiSpec {
   readonly path: string;
-  /** Of two specs with one device, that of the higher priority counts; directories are given in rising order. */
+  /** If two specs define one device, the higher priority wins. Later directories have higher priorities. */
   readonly priority: number;
   /** `vendor.com/class` */
   readonly kind: string;
   readonly devices: ReadonlyMap<string, CdiEdits>;
-  /** What goes with any of its devices, once. */
+  /** Edits that apply once if any device of the spec is used. */
   readonly edits: CdiEdits;
 }
 
-/** The content of one file as parsed from JSON or YAML. INVALID_ARGUMENT says what of it is wrong. */
+/** Checks the content of one file, parsed from JSON or YAML. INVALID_ARGUMENT names the invalid field. */
 export function parseCdiSpec(content: unknown, path: string, priority: number): CdiSpec {
   const parsed = specSchema.safeParse(content);
   if (!parsed.success) {
@@ -34,8 +34,9 @@ export function parseCdiSpec(content: unknown, path: string, priority: number): 
 }
 
 /**
- * The edits for devices by their qualified names, in the order of the names; what a spec has for any of its devices
- * comes before the first of them. NOT_FOUND names every device that no spec has, or that two of one priority have.
+ * Returns the edits for devices, given by their qualified names, in the order of the names. The edits that a spec has
+ * for all its devices come before those of its first device. NOT_FOUND names every device that no spec defines, or that
+ * two specs of one priority define.
  */
 export function resolveCdiDevices(names: readonly string[], specs: readonly CdiSpec[]): CdiEdits[] {
   const unresolved: string[] = [];

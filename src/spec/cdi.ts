@@ -4,7 +4,7 @@ import { mergedEnv } from './env.js';
 import type { OciDevice, OciDeviceRule, OciHookName, OciMount, OciSpec } from './oci.js';
 import { cleanPath } from './paths.js';
 
-/** Edits of a Container Device Interface spec (CDI 1.0, containerEdits), its devices' numbers filled in by the caller. */
+/** Edits of a Container Device Interface spec (CDI 1.0, containerEdits). The caller fills in the device numbers. */
 export interface CdiEdits {
   readonly env?: readonly string[];
   readonly deviceNodes?: readonly CdiDeviceNode[];
@@ -24,7 +24,7 @@ export interface CdiDeviceNode {
   readonly major?: number;
   readonly minor?: number;
   readonly fileMode?: number;
-  /** Some of `rwm`; all when unset. */
+  /** A subset of `rwm`; all when unset. */
   readonly permissions?: string;
   readonly uid?: number;
   readonly gid?: number;
@@ -47,9 +47,9 @@ export interface CdiHook {
 }
 
 /**
- * The qualified names (`vendor/class=device`) of the devices that a request asks for: the field's, then those of its
- * `cdi.k8s.io/` annotations, each once. Nothing in an image is asked (CVE-2026-53492). INVALID_ARGUMENT for a name
- * that is not qualified.
+ * Returns the qualified names (`vendor/class=device`) of the devices that a request asks for, without duplicates: those
+ * of the field `CDI_devices`, then those of the `cdi.k8s.io/` annotations. An image cannot request devices
+ * (CVE-2026-53492). INVALID_ARGUMENT for a name that is not qualified.
  */
 export function cdiDeviceNames(config: Pick<ContainerConfig, 'CDI_devices' | 'annotations'>): string[] {
   const fromField = config.CDI_devices.map(({ name }, index) => qualified(name, `config.CDI_devices[${index}].name`));
@@ -60,7 +60,7 @@ export function cdiDeviceNames(config: Pick<ContainerConfig, 'CDI_devices' | 'an
   return [...new Set([...fromField, ...fromAnnotations])];
 }
 
-/** The spec with the edits of every device applied, in order. Neither is changed. */
+/** Returns a copy of the spec with the edits of every device applied, in order. */
 export const withCdiEdits = (spec: OciSpec, edits: readonly CdiEdits[]): OciSpec => edits.reduce(withEdits, spec);
 
 function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
@@ -91,7 +91,7 @@ function withEdits(spec: OciSpec, edits: CdiEdits): OciSpec {
   };
 }
 
-/** Sorted by depth where one of the added would hide one before it. */
+/** Sorts the mounts by depth if an added mount would hide an earlier one. */
 function withMounts(mounts: readonly OciMount[], added: readonly CdiMount[]): OciMount[] {
   if (added.length === 0) return [...mounts];
   const targets = new Set(added.map(({ containerPath }) => cleanPath(containerPath)));
@@ -113,7 +113,7 @@ const isBelow = (path: string, parent: string): boolean => cleanPath(path).start
 
 const depthOf = (path: string): number => cleanPath(path).split('/').filter(Boolean).length;
 
-/** A node without an owner belongs to the container's user, unless that is root. */
+/** A device node without an owner belongs to the container's user, unless that user is root. */
 function nodeDevice(node: CdiDeviceNode, user: { readonly uid: number; readonly gid: number }): OciDevice {
   const { path, type, major, minor, fileMode } = node;
   if (type === undefined) throw invalidArgument('config.CDI_devices', `device node ${path} has no type`);

@@ -2,15 +2,16 @@ import { posix } from 'node:path';
 import type { CgroupDriver } from '../base/cgroup-driver.js';
 import { invalidArgument } from '../base/errors.js';
 
-/** How scopes of CRI containers are called under systemd: `cri-containerd-ID.scope`. */
+/** The prefix of the systemd scopes of CRI containers: `cri-containerd-ID.scope`. */
 const SCOPE_PREFIX = 'cri-containerd';
 
 const PARENT_FIELD = 'config.linux.cgroup_parent';
 
 /**
- * A container's `linux.cgroupsPath`, always below the pod's cgroup parent (CVE-2025-47291): `PARENT/ID`, or for a
- * slice `BASE.slice:cri-containerd:ID`, which is how runtimes take systemd's. Without a parent: `/NAMESPACE/ID`, or in
- * `system.slice` under the systemd driver. INVALID_ARGUMENT for a parent that climbs.
+ * Returns a container's `linux.cgroupsPath`, always below the pod's cgroup parent (CVE-2025-47291): `PARENT/ID`, or
+ * `BASE.slice:cri-containerd:ID` for a slice, the form that runtimes expect for systemd. Without a parent it is
+ * `/NAMESPACE/ID`, or in `system.slice` with the systemd driver. INVALID_ARGUMENT for a parent with `..`, a colon or a
+ * control character.
  */
 export function cgroupsPath(
   parent: string,
@@ -25,9 +26,9 @@ export function cgroupsPath(
 const isSlice = (parent: string): boolean => posix.basename(parent).endsWith('.slice');
 
 /**
- * INVALID_ARGUMENT for the cgroup parent of a new pod that does not suit the driver of its handler's runtime. runc
- * with the systemd driver takes slices alone. With cgroupfs it takes the name of a slice for a directory below its own
- * cgroup, where none of the limits apply that the kubelet has set on the slice.
+ * INVALID_ARGUMENT if the cgroup parent of a new pod does not match the cgroup driver of its handler's runtime. runc
+ * with the systemd driver accepts only slices. With cgroupfs, runc treats the name of a slice as a directory below its
+ * own cgroup, where the limits that the kubelet set on the slice do not apply.
  */
 export function checkCgroupDriver(parent: string, handler: string, driver: CgroupDriver | undefined): void {
   if (parent === '' || driver === undefined || isSlice(parent) === (driver === 'systemd')) return;
@@ -48,8 +49,8 @@ export function checkCgroupParent(parent: string, field: string): void {
 }
 
 /**
- * Where a container's cgroup lies below the root of its hierarchy (`/kubepods/pod1/ID`): a slice `a-b.slice` lies in
- * `a.slice` (systemd.slice(5)). "" when `path` is "": the runtime chose.
+ * Returns the directory of a container's cgroup, relative to the root of its hierarchy (`/kubepods/pod1/ID`). A slice
+ * `a-b.slice` is in `a.slice` (systemd.slice(5)). Returns "" when `path` is "": the runtime chose the cgroup.
  */
 export function cgroupDirectory(path: string): string {
   const [slice, prefix, name] = path.split(':');
@@ -59,7 +60,7 @@ export function cgroupDirectory(path: string): string {
   return posix.join('/', ...sliceDirectories(slice === '' ? 'system.slice' : slice), unit);
 }
 
-/** `a.slice`, `a-b.slice` for `a-b.slice`; nothing for the root slice `-.slice`. */
+/** Returns `a.slice` and `a-b.slice` for `a-b.slice`, and an empty list for the root slice `-.slice`. */
 function sliceDirectories(slice: string): string[] {
   const parts = slice.slice(0, -'.slice'.length).split('-').filter(Boolean);
   return parts.map((_, index) => `${parts.slice(0, index + 1).join('-')}.slice`);

@@ -20,8 +20,8 @@ import type { ContainerSpecInput, HostFacts, SpecOptions } from './types.js';
 import { checkSameUserNamespace, userNamespaceMappings, type UserNamespaceMappings } from './user-namespace.js';
 
 /**
- * The OCI spec of a container, from its request, its pod, its image and what the caller has found out about host and
- * rootfs. INVALID_ARGUMENT names the field that cannot be; FAILED_PRECONDITION what the host lacks.
+ * Builds the OCI spec of a container from its request, its pod, its image and what the caller knows about the host and
+ * the rootfs. INVALID_ARGUMENT names the invalid field; FAILED_PRECONDITION names what the host lacks.
  */
 export function buildContainerSpec(input: ContainerSpecInput): OciSpec {
   const context = input.config.linux?.security_context;
@@ -103,7 +103,7 @@ function processOf(input: ContainerSpecInput, { context, privileged, base }: Fac
   };
 }
 
-/** Only a container that asks for nothing and has no privileges keeps the profile of the base spec. */
+/** Only an unprivileged container that requests no AppArmor profile keeps the profile of the base spec. */
 const keepsBaseProfile = (context: LinuxContainerSecurityContext | undefined, privileged: boolean): boolean =>
   !privileged && context?.apparmor === undefined && !context?.apparmor_profile;
 
@@ -182,7 +182,7 @@ function devicesOf(
   });
 }
 
-/** Exactly the request's lists, unless the configuration says that requests have none. Privileged: nothing is hidden. */
+/** Returns the request's lists, or the base spec's with `disable_proc_mount`. A privileged container has neither. */
 function procPaths(input: ContainerSpecInput, { context, privileged, base }: Facts): Partial<OciLinux> {
   if (privileged) return {};
   const { disableProcMount } = input.options;

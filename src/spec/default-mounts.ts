@@ -1,8 +1,8 @@
 import type { OciMount } from './oci.js';
 
 /**
- * The file systems that every container has (config-linux.md, "Default Filesystems"). No tmpfs on /run: images that
- * carry files there would lose them.
+ * The filesystems that every container has (config-linux.md, "Default Filesystems"). There is no tmpfs on /run: it
+ * would hide the files that an image has there.
  */
 export const defaultMounts = (): OciMount[] => [
   { destination: '/proc', type: 'proc', source: 'proc', options: ['nosuid', 'noexec', 'nodev'] },
@@ -28,7 +28,7 @@ export const defaultMounts = (): OciMount[] => [
   { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
 ];
 
-/** In place of sysfs: with a user namespace, sysfs cannot be mounted for a network namespace that is the host's. */
+/** Replaces sysfs: a pod with a user namespace cannot mount sysfs for the host's network namespace. */
 export const HOST_SYS_MOUNT: OciMount = {
   destination: '/sys',
   type: 'bind',

@@ -7,14 +7,14 @@ export interface Devices {
   readonly rules: OciDeviceRule[];
 }
 
-/** Nothing is allowed but what a rule after this one names; runtimes add /dev/null and its like by themselves. */
+/** Denies every device that no later rule allows. Runtimes add /dev/null and other default devices by themselves. */
 export const DENY_ALL: OciDeviceRule = { allow: false, access: 'rwm' };
 const ALLOW_ALL: OciDeviceRule = { allow: true, access: 'rwm' };
 
 /**
- * The device nodes of a container and the rules of its device cgroup. A requested device gets a node and a rule. A
- * privileged container also gets every device of the host and may use all, unless its handler says otherwise. Two
- * devices at one path: the requested one counts.
+ * Returns the device nodes of a container and the rules of its device cgroup. A requested device gets a node and a
+ * rule. A privileged container also gets every device of the host and may use all devices, unless its handler says
+ * otherwise. If two devices have one path, the requested device wins.
  */
 export function containerDevices(input: {
   readonly requested: readonly ResolvedDevice[];
@@ -22,7 +22,7 @@ export function containerDevices(input: {
   readonly privileged: boolean;
   readonly withoutHostDevices: boolean;
   readonly allDevicesAllowed: boolean;
-  /** CRI run_as_user and run_as_group, when devices are to belong to them (`device_ownership_from_security_context`). */
+  /** CRI run_as_user and run_as_group, if they are to own the devices (`device_ownership_from_security_context`). */
   readonly owner?: { readonly uid: Int64Value | undefined; readonly gid: Int64Value | undefined } | undefined;
   readonly baseRules?: readonly OciDeviceRule[] | undefined;
   readonly baseDevices?: readonly OciDevice[] | undefined;
@@ -50,7 +50,7 @@ function ociDevice(
   { path, type, major, minor, fileMode, uid, gid }: ResolvedDevice,
   owner?: { readonly uid: Int64Value | undefined; readonly gid: Int64Value | undefined },
 ): OciDevice {
-  // Root in the security context means "as on the host": the node keeps its owner then.
+  // If the security context names root, the node keeps its owner on the host.
   const ownerUid = Number(owner?.uid?.value ?? 0n) || uid;
   const ownerGid = Number(owner?.gid?.value ?? 0n) || gid;
   return { path, type, major, minor, fileMode, uid: ownerUid, gid: ownerGid };

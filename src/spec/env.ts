@@ -1,12 +1,12 @@
 import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
 import type { ImageConfig } from './image-config.js';
 
-/** What every container has when neither the image nor the request says otherwise. */
+/** The PATH of a container if neither the image nor the request sets one. */
 export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /**
- * The environment of a container: PATH, TERM (tty), HOSTNAME, the image's, the request's. A later value takes the
- * place of an earlier one of the same name; every name occurs once. `base` is what a base spec brings along.
+ * Returns the environment of a container, from these sources in order: base spec (`base`), PATH, TERM (with a tty),
+ * HOSTNAME, image, request. A later value replaces an earlier one of the same name, so every name occurs once.
  */
 export function containerEnv(input: {
   readonly config: Pick<ContainerConfig, 'envs' | 'tty'>;
@@ -25,7 +25,7 @@ export function containerEnv(input: {
   ]);
 }
 
-/** `NAME=value` lines, later ones in the place of earlier ones; a line without `=` removes the name. */
+/** Merges `NAME=value` lines: a later line replaces an earlier one; a line without `=` removes the name. */
 export function mergedEnv(lines: readonly string[]): string[] {
   const byName = new Map<string, string>();
   for (const line of lines) {

@@ -1,7 +1,7 @@
 import type { OciProcess } from './oci.js';
 import { mergedEnv } from './env.js';
 
-/** The OCI process of a command in a container: the container's own user, environment and limits, another command. */
+/** Returns the OCI process of an exec: the user, environment and limits of the container, with another command. */
 export function execProcess(init: OciProcess, command: readonly string[], tty: boolean): OciProcess {
   const { terminal: _terminal, consoleSize: _consoleSize, ...process } = init;
   return {

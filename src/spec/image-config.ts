@@ -1,6 +1,6 @@
 /**
- * The OCI image config (image-spec, config.md), as far as a container is made of it. Its keys are the spec's own; every
- * one may be missing or null, since images are written by many tools.
+ * The fields of the OCI image config (image-spec, config.md) that crid uses, under the keys of the spec. Any field may
+ * be missing or null, since many tools write images.
  */
 export interface ImageConfig {
   readonly architecture?: string;

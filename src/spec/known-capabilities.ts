@@ -1,4 +1,4 @@
-/** Every capability of Linux (capabilities(7), include/uapi/linux/capability.h), by its number. */
+/** Every capability of Linux (capabilities(7), include/uapi/linux/capability.h), indexed by its number. */
 export const KNOWN_CAPABILITIES: readonly string[] = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',
@@ -43,7 +43,7 @@ export const KNOWN_CAPABILITIES: readonly string[] = [
   'CAP_CHECKPOINT_RESTORE',
 ];
 
-/** The fourteen of a container that asks for nothing; the list that Docker began with. */
+/** The fourteen default capabilities of a container. Docker introduced this list. */
 export const DEFAULT_CAPABILITIES: readonly string[] = [
   'CAP_CHOWN',
   'CAP_DAC_OVERRIDE',

@@ -1,18 +1,18 @@
 import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 
-/** containerd refuses a label whose key and value together are longer, in bytes. */
+/** Limit of a label's key and value together, in bytes. containerd refuses longer labels. */
 export const MAX_LABEL_BYTES = 4096;
 
 /**
- * The labels of a container's record: the request's and nothing else. LABELs of the image stay in the image: plugins
- * of containerd act on labels, and an image's author must not be able to speak to them (CVE-2026-53488).
+ * The labels of a container's record: only those of the request. LABELs of the image are not copied: plugins of
+ * containerd act on labels, and an image's author must not control plugins (CVE-2026-53488).
  */
 export const containerLabels = (config: Pick<ContainerConfig, 'labels'>): Record<string, string> => ({
   ...config.labels,
 });
 
-/** INVALID_ARGUMENT for a label that containerd would refuse, or that would pose as one of containerd's own. */
+/** INVALID_ARGUMENT for a label that containerd would refuse, or whose key is reserved for containerd. */
 export function checkLabels(labels: Readonly<Record<string, string>>, field: string): void {
   for (const [key, value] of Object.entries(labels)) {
     const where = `${field}[${JSON.stringify(key.slice(0, 64))}]`;

@@ -3,9 +3,9 @@ import { invalidArgument } from '../base/errors.js';
 import { cleanPath } from './paths.js';
 
 /**
- * The log file of a container: the pod's log directory and the container's path below it; undefined when either is
- * empty, which turns the log off. INVALID_ARGUMENT for a directory that is not absolute and for a path that leaves it
- * (CVE-2025-0750).
+ * Returns the path of a container's log file: the container's log path below the pod's log directory. Undefined when
+ * either is empty, which turns the log off. INVALID_ARGUMENT for a directory that is not absolute and for a path that
+ * leaves it (CVE-2025-0750).
  */
 export function containerLogPath(directory: string, path: string): string | undefined {
   if (directory === '' || path === '') return undefined;
@@ -23,7 +23,7 @@ export function checkLogDirectory(directory: string, field: string): void {
   checkInside(directory, field);
 }
 
-/** The pod's log directory of a container: its log path without what its own config adds; undefined without a log. */
+/** Returns the pod's log directory: a container's log path without its `config.log_path`. Undefined without a log. */
 export function logDirectoryOf({ logPath, config }: LoggedContainer): string | undefined {
   const own = cleanPath(posix.join('/', config.log_path));
   return logPath !== '' && logPath.endsWith(own) ? logPath.slice(0, -own.length) || '/' : undefined;

@@ -6,33 +6,33 @@ import type { ContainerSpecInput, ResolvedMount } from './types.js';
 import { ociMapping, type UserNamespaceMappings } from './user-namespace.js';
 
 export interface ContainerMountsInput {
-  /** The CRI's own, in the order of the request. */
+  /** The CRI mounts, in the order of the request. */
   readonly requested: readonly ResolvedMount[];
   readonly podMounts: ContainerSpecInput['podMounts'];
   readonly volumes: ContainerSpecInput['volumes'];
   readonly readonlyRootfs: boolean;
   readonly privileged: boolean;
   readonly cgroupWritable: boolean;
-  /** Kept on a cgroup mount that shares its super block with the host's, which would lose them otherwise. */
+  /** Options of the host's cgroup mount. Mounts share its super block: one without them clears them on the host. */
   readonly cgroupOptions: readonly string[];
   readonly userNamespace: UserNamespaceMappings | undefined;
-  /** Whether /sys is the host's, bound read-only: a user namespace on the host's network. */
+  /** Whether /sys is a read-only bind mount of the host's: for a user namespace on the host's network. */
   readonly hostSys: boolean;
   readonly recursiveReadOnlySupported: boolean;
-  /** The mounts of a base spec in place of the default ones. */
+  /** The mounts of a base spec, which replace the default mounts. */
   readonly base?: readonly OciMount[] | undefined;
 }
 
 export interface ContainerMounts {
   readonly mounts: OciMount[];
-  /** `linux.rootfsPropagation`; undefined leaves the runtime's own, which is private. */
+  /** `linux.rootfsPropagation`; undefined means the runtime's default, private. */
   readonly rootfsPropagation: 'rshared' | 'rslave' | undefined;
 }
 
 /**
- * All mounts of a container: the default ones, the cgroups, and then, sorted by depth so that none hides another, the
- * request's and the pod's own files. The request's take the place of whatever else is mounted at their path; one at
- * /dev also drops what lies below /dev.
+ * Returns all mounts of a container: the default mounts, the cgroup mount, and then, sorted by depth so that none hides
+ * another, the mounts of the request, of the pod's files and of the image's volumes. A mount of the request replaces
+ * any other mount at its path; a mount at /dev also removes the default mounts below /dev.
  */
 export function containerMounts(input: ContainerMountsInput): ContainerMounts {
   const taken = new Set(input.requested.map(({ containerPath }) => cleanPath(containerPath)));
@@ -50,8 +50,9 @@ export function containerMounts(input: ContainerMountsInput): ContainerMounts {
 }
 
 /**
- * The mounts of the pause container: its shm and resolv.conf read-only, and no cgroups. The first mount of a network
- * namespace's sysfs decides whether any can write: a privileged pod's is writable here already.
+ * Returns the mounts of the pause container: its shm and resolv.conf read-only, and no cgroups. The first mount of a
+ * network namespace's sysfs decides whether any mount of it can be writable, so that of a privileged pod is writable
+ * here already.
  */
 export function sandboxMounts(input: {
   readonly shmPath: string;
@@ -93,7 +94,7 @@ const writable = (mount: OciMount): OciMount => ({
   options: (mount.options ?? []).map((option) => (option === 'ro' ? 'rw' : option)),
 });
 
-/** The pod's files and the image's volumes. */
+/** Returns the mounts of the pod's files and the image's volumes. */
 function extraMounts(input: ContainerMountsInput): OciMount[] {
   const { podMounts, volumes, readonlyRootfs, userNamespace } = input;
   const bind = (destination: string, source: string, readonly: boolean, mapped: boolean): OciMount => ({
@@ -110,7 +111,7 @@ function extraMounts(input: ContainerMountsInput): OciMount[] {
   ] as const;
   return [
     ...files.flatMap(([path, source]) => (source ? [bind(path, source, readonlyRootfs, true)] : [])),
-    // Not mapped: tmpfs cannot be before Linux 6.3, and the pod's shm belongs to the pod's root anyway.
+    // No id mappings: tmpfs does not support them before Linux 6.3, and the pod's shm belongs to the pod's root anyway.
     ...(podMounts.shm === '' ? [] : [bind('/dev/shm', podMounts.shm, false, false)]),
     ...volumes.map(({ containerPath, hostPath }) => bind(fromRoot(containerPath), hostPath, false, true)),
   ];
@@ -123,7 +124,7 @@ function requestedMount(mount: ResolvedMount, input: ContainerMountsInput): OciM
     type: 'bind',
     source: mount.hostPath,
     options: ['rbind', mount.propagation, accessOption(mount, input.recursiveReadOnlySupported)],
-    // The files of an image are mapped by its snapshot, not by the bind of them.
+    // An image's snapshot maps the ids of its files, so the bind mount does not.
     ...(mapped && mount.uidMappings.length > 0 && { uidMappings: mount.uidMappings.map(ociMapping) }),
     ...(mapped && mount.gidMappings.length > 0 && { gidMappings: mount.gidMappings.map(ociMapping) }),
   };

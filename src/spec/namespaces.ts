@@ -3,9 +3,9 @@ import { invalidArgument } from '../base/errors.js';
 import type { OciNamespace, OciNamespaceType } from './oci.js';
 
 /**
- * The namespaces of a container: net, ipc and uts are the pause process's; so is pid, unless it has one of its own
- * (CONTAINER) or that of another container (TARGET). A private cgroup namespace is for unprivileged containers on
- * cgroup v2. `base` is the order and the additions of a base spec.
+ * Returns the namespaces of a container. It joins the net, ipc and uts namespaces of the pause process. It also joins
+ * its pid namespace, unless the mode is CONTAINER (its own) or TARGET (that of another container). Unprivileged
+ * containers on cgroup v2 get a private cgroup namespace. `base` is the order and the additions of a base spec.
  */
 export function containerNamespaces(input: {
   readonly options: NamespaceOption | undefined;
@@ -28,7 +28,7 @@ export function containerNamespaces(input: {
   return merged(base, chosen);
 }
 
-/** The namespaces that the pause process makes: all but what NODE leaves with the host. `netnsPath` is made before. */
+/** Returns the namespaces of the pause process; mode NODE keeps the host's. The caller creates `netnsPath`. */
 export function sandboxNamespaces(input: {
   readonly options: NamespaceOption | undefined;
   readonly netnsPath: string | undefined;
@@ -37,7 +37,7 @@ export function sandboxNamespaces(input: {
 }): OciNamespace[] {
   const { options, netnsPath } = input;
   const dropped = new Set<OciNamespaceType>();
-  // A host name belongs to the host's network: both or neither.
+  // A pod on the host's network also uses the host's UTS namespace, which holds the host name.
   if (options?.network === NamespaceMode.NODE) dropped.add('network').add('uts');
   if (options?.pid === NamespaceMode.NODE) dropped.add('pid');
   if (options?.ipc === NamespaceMode.NODE) dropped.add('ipc');

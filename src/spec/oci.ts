@@ -1,6 +1,6 @@
 /**
- * The OCI runtime spec 1.2 (config.md, config-linux.md), the part that crid writes. Keys are the spec's own; an empty
- * member is left out. 64-bit integers are bigint where they can pass 2^53.
+ * The part of the OCI runtime spec 1.2 (config.md, config-linux.md) that crid writes, under the keys of the spec. Empty
+ * members are left out. 64-bit integers are bigint where they can exceed 2^53.
  */
 export interface OciSpec {
   ociVersion: string;

@@ -1,12 +1,13 @@
 import { invalidArgument } from '../base/errors.js';
 import type { HostFacts, SpecOptions } from './types.js';
 
-/** The pause process is to outlive everything else of its pod: the kubelet's value for it. */
+/** The kubelet's value for the pause process, which should outlive every other process of its pod. */
 export const PAUSE_OOM_SCORE_ADJ = -998;
 
 /**
- * The `oom_score_adj` to write. A process without CAP_SYS_RESOURCE cannot go below its own, and the runtime would fail
- * on trying (proc_pid_oom_score_adj(5)): there, or where the configuration says so, crid's own is the lower bound.
+ * Returns the `oom_score_adj` to write. A process without CAP_SYS_RESOURCE cannot set a lower value than its own, and
+ * the runtime would fail (proc_pid_oom_score_adj(5)). Without it, or with `restrict_oom_score_adj`, crid's own value is
+ * the lower bound.
  */
 export function oomScoreAdj(wanted: number | bigint, host: HostFacts, options: SpecOptions): number {
   const value = Number(wanted);

@@ -1,10 +1,10 @@
 import { posix } from 'node:path';
 
-/** A path in its shortest form: no `//`, no `.`, no slash at the end. */
+/** Returns the shortest form of a path: no `//`, no `.`, no slash at the end. */
 export function cleanPath(path: string): string {
   const normal = posix.normalize(path);
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
 
-/** The path itself when it is absolute, otherwise from the root. `..` and links stay: the runtime resolves them inside. */
+/** Makes a path absolute, relative to the root. `..` and links stay: the runtime resolves them inside the rootfs. */
 export const fromRoot = (path: string): string => (path.startsWith('/') ? path : `/${path}`);

@@ -2,7 +2,7 @@ import { MountPropagation } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import type { Propagation } from './types.js';
 
-/** What of the mount that a path lies on decides whether mounts can travel (proc_pid_mountinfo(5)). */
+/** Propagation fields of the mount that contains a path (proc_pid_mountinfo(5)). */
 export interface HostMount {
   readonly mountPoint: string;
   readonly sharedId: number | undefined;
@@ -10,8 +10,8 @@ export interface HostMount {
 }
 
 /**
- * The propagation of one CRI mount, whose source (links resolved) lies on `host`. FAILED_PRECONDITION when mounts
- * cannot travel as asked: BIDIRECTIONAL needs a shared mount, HOST_TO_CONTAINER a shared or a slave one.
+ * Returns the propagation of a CRI mount whose source (links resolved) is on the mount `host`. FAILED_PRECONDITION when
+ * `host` does not allow it: BIDIRECTIONAL needs a shared mount, HOST_TO_CONTAINER a shared or a slave mount.
  * INVALID_ARGUMENT for an unknown value.
  */
 export function propagationCheck(

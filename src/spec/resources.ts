@@ -7,10 +7,10 @@ export type ResourceHost = Pick<HostFacts, 'cgroupVersion' | 'swapController' | 
 export type ResourceOptions = Pick<SpecOptions, 'disableHugetlbController' | 'tolerateMissingHugetlbController'>;
 
 /**
- * `current` with what a request sets (CRI LinuxContainerResources; 0 and "" mean "as it is"). The same function makes
- * a container's resources and an update's. Memory without a swap limit may not swap: swap = limit, where the host can
- * limit it. INVALID_ARGUMENT for `unified` on cgroup v1; FAILED_PRECONDITION for huge pages that the host cannot limit,
- * unless that is tolerated.
+ * Returns `current` with the values of a request (CRI LinuxContainerResources; 0 and "" mean "unchanged"). Create and
+ * update both use it. A memory limit without a swap limit forbids swap (swap = limit), if the host can limit swap.
+ * INVALID_ARGUMENT for `unified` on cgroup v1; FAILED_PRECONDITION for huge page limits on a host without the hugetlb
+ * controller, unless the configuration tolerates that.
  */
 export function withResources(
   current: OciResources,
@@ -35,7 +35,7 @@ export function withResources(
   };
 }
 
-/** What runtimes take for "no limit", and the kernel's own shares and period (OCI runtime spec, config-linux.md). */
+/** Values that runtimes read as "no limit", and the kernel's default shares and period (OCI spec, config-linux.md). */
 const UNLIMITED = {
   cpu: { shares: 1024n, quota: -1n, period: 100_000n },
   memory: { limit: -1n, swap: -1n },
@@ -52,8 +52,8 @@ const UNLIMITED_UNIFIED: Readonly<Record<string, string>> = {
 };
 
 /**
- * The update that takes a cgroup from `after` back to `before`. A runtime leaves alone what an update does not name, so
- * what only `after` sets is named as unlimited; CPU sets and huge pages have no such value and stay.
+ * Returns the update that takes a cgroup from `after` back to `before`. A runtime does not change fields that an update
+ * leaves out, so fields that only `after` sets become unlimited. CPU sets and huge pages have no such value and stay.
  */
 export function restoringResources(before: OciResources, after: OciResources): OciResources {
   const unified = { ...setIn(after.unified, UNLIMITED_UNIFIED), ...before.unified };
@@ -65,11 +65,11 @@ export function restoringResources(before: OciResources, after: OciResources): O
   };
 }
 
-/** Of `values` those whose key `set` has. */
+/** Returns the entries of `values` whose key `set` has. */
 const setIn = <V>(set: object | undefined, values: Readonly<Record<string, V>>): Record<string, V> =>
   Object.fromEntries(Object.entries(values).filter(([key]) => set !== undefined && key in set));
 
-/** What a spec's resources come to, as CRI shows them (ContainerStatus.resources); `oomScoreAdj` stands elsewhere in it. */
+/** Converts a spec's resources to the CRI form (ContainerStatus.resources). `oomScoreAdj` is in the spec's process. */
 export function shownResources(resources: OciResources, oomScoreAdj: number | undefined): LinuxContainerResources {
   const { cpu, memory, hugepageLimits, unified } = resources;
   return {
@@ -86,7 +86,7 @@ export function shownResources(resources: OciResources, oomScoreAdj: number | un
   };
 }
 
-/** What the pause process may use: next to nothing. */
+/** CPU shares of the pause process, the kernel's minimum. */
 export const PAUSE_CPU_SHARES = 2n;
 
 function cpuOf(requested: LinuxContainerResources): NonNullable<OciResources['cpu']> {

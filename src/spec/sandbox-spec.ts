@@ -18,8 +18,8 @@ import type { SandboxSpecInput } from './types.js';
 import { userNamespaceMappings, type UserNamespaceMappings } from './user-namespace.js';
 
 /**
- * The OCI spec of the pause container, whose namespaces are the pod's. It runs what its image says, on a read-only
- * root, and may do next to nothing. INVALID_ARGUMENT names the field that cannot be.
+ * Builds the OCI spec of the pause container, whose namespaces are the pod's. It runs the command of its image on a
+ * read-only root, with no_new_privs and minimal CPU shares. INVALID_ARGUMENT names the invalid field.
  */
 export function buildSandboxSpec(input: SandboxSpecInput): OciSpec {
   const context = input.pod.linux?.security_context;
@@ -32,7 +32,7 @@ export function buildSandboxSpec(input: SandboxSpecInput): OciSpec {
     ociVersion: OCI_VERSION,
     process: processOf(input),
     root: { path: ROOTFS_PATH, readonly: true },
-    // A host name can be set in a UTS namespace of one's own only.
+    // A host name can be set only in a private UTS namespace.
     ...(!facts.hostNetwork && input.hostname !== '' && { hostname: input.hostname }),
     mounts: sandboxMounts({
       shmPath: input.shmPath,

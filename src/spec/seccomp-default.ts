@@ -2,8 +2,8 @@ import type { OciSeccomp, OciSyscall } from './oci.js';
 import { ALLOWED_BY_CAPABILITY, ALWAYS_ALLOWED, seccompMachine } from './seccomp-syscalls.js';
 
 /**
- * The RuntimeDefault filter of a container with these capabilities (its bounding set) on this machine: everything is
- * refused with EPERM but what is allowed by name, by capability, or by argument.
+ * Returns the RuntimeDefault filter for a container's capabilities (its bounding set) and a machine. A system call
+ * fails with EPERM unless its name, a capability or an argument allows it.
  */
 export function defaultSeccompProfile(capabilities: readonly string[], machine: string): OciSeccomp {
   const { architectures, allowed } = seccompMachine(machine);
@@ -26,7 +26,7 @@ const AF_NFC = 39;
 /** AF_KCM, AF_QIPCRTR, AF_SMC, AF_XDP and AF_MCTP; 40 is AF_VSOCK. */
 const FAMILIES_ABOVE_VSOCK = [41, 42, 43, 44, 45];
 
-/** PER_LINUX, PER_LINUX32, the same with UNAME26, and the value that only asks. */
+/** PER_LINUX, PER_LINUX32, both with UNAME26, and the value that only reads the personality. */
 const PERSONALITIES = [0x0, 0x8, 0x20000, 0x20008, 0xffffffff];
 
 /** CLONE_NEWNS | NEWCGROUP | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET. */
@@ -41,9 +41,9 @@ const allowIf = (name: string, condition: NonNullable<OciSyscall['args']>[number
 });
 
 /**
- * The families that Linux defines (`include/linux/socket.h`), without AF_ALG (the kernel's crypto) and AF_VSOCK (other
- * virtual machines). A family that a later kernel adds is refused until it stands here. runc takes several conditions on
- * one argument as alternatives, hence one rule for each family above the first gap.
+ * Allows the socket families that Linux defines (`include/linux/socket.h`), except AF_ALG (the kernel's crypto) and
+ * AF_VSOCK (other virtual machines). A family that a later kernel adds is refused until it is listed here. runc
+ * combines several conditions on one argument with OR, so each family above the first gap has its own rule.
  * https://github.com/opencontainers/runc/issues/2735
  */
 const socketRules = (): OciSyscall[] => [
@@ -52,8 +52,8 @@ const socketRules = (): OciSyscall[] => [
 ];
 
 /**
- * Threads and processes, but no new namespaces. clone3 has its flags in memory, where no filter can look: ENOSYS makes
- * the C library fall back to clone.
+ * Allows threads and processes, but no new namespaces. A filter cannot read the flags of clone3, which are in memory:
+ * ENOSYS makes the C library fall back to clone.
  */
 const cloneRules = (): OciSyscall[] => [
   allowIf('clone', { index: 0, value: NAMESPACE_FLAGS, valueTwo: 0, op: 'SCMP_CMP_MASKED_EQ' }),

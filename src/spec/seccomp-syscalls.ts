@@ -1,7 +1,6 @@
 /**
- * The system calls of the default profile, as tables. Which calls are harmless is common knowledge of container
- * engines: the names are those that containerd's default profile allows. A runtime skips a name that the machine or its
- * libseccomp does not know.
+ * The system calls of the default profile, as tables. The names are those that containerd's default profile allows. A
+ * runtime skips a name that the machine or its libseccomp does not know.
  */
 
 const words = (text: string): string[] => text.split(/\s+/).filter(Boolean);
@@ -28,7 +27,7 @@ const MEMORY = words(`
   remap_file_pages
 `);
 
-/** Sockets that exist; `socket` itself depends on its family, below. */
+/** Operations on existing sockets. For `socket` itself, the filter checks the family (seccomp-default.ts). */
 const NETWORK = words(`
   accept accept4 bind connect getpeername getsockname getsockopt recv recvfrom recvmmsg recvmmsg_time64 recvmsg
   send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair
@@ -45,14 +44,14 @@ const EVENTS = words(`
   timerfd_settime64
 `);
 
-/** Clocks and timers; setting the clock is for CAP_SYS_TIME. */
+/** Clocks and timers. Setting the clock needs CAP_SYS_TIME. */
 const TIME = words(`
   adjtimex alarm clock_adjtime clock_adjtime64 clock_getres clock_getres_time64 clock_gettime clock_gettime64
   clock_nanosleep clock_nanosleep_time64 getitimer gettimeofday nanosleep setitimer time timer_create timer_delete
   timer_getoverrun timer_gettime timer_gettime64 timer_settime timer_settime64 times
 `);
 
-/** Ids, groups, sessions and capabilities, which the kernel checks by itself. */
+/** Ids, groups, sessions and capabilities. The kernel checks these calls by itself. */
 const IDENTITY = words(`
   capget capset getegid getegid32 geteuid geteuid32 getgid getgid32 getgroups getgroups32 getpgid getpgrp getpid
   getppid getresgid getresgid32 getresuid getresuid32 getsid gettid getuid getuid32 set_tid_address setfsgid
@@ -60,7 +59,7 @@ const IDENTITY = words(`
   setresgid32 setresuid setresuid32 setreuid setreuid32 setsid setuid setuid32
 `);
 
-/** Processes, threads, scheduling, signals and what is left. */
+/** Processes, threads, scheduling, signals and other calls. */
 const PROCESSES = words(`
   execve execveat exit exit_group fork get_robust_list get_thread_area getcpu getpriority getrandom getrlimit
   getrusage ioctl ioprio_get ioprio_set kill landlock_add_rule landlock_create_ruleset landlock_restrict_self
@@ -73,10 +72,10 @@ const PROCESSES = words(`
   tkill ugetrlimit uname uretprobe vfork wait4 waitid waitpid
 `);
 
-/** Reading the memory of and tracing one's own processes: safe since Linux 4.8, which filters after ptrace. */
+/** Tracing processes of the container and reading their memory: safe since Linux 4.8, which filters after ptrace. */
 const TRACING = words('process_vm_readv process_vm_writev ptrace');
 
-/** Allowed to everybody, whatever the arguments. */
+/** Allowed for every container, with any arguments. */
 export const ALWAYS_ALLOWED: readonly string[] = [
   ...FILES,
   ...MEMORY,
@@ -88,7 +87,7 @@ export const ALWAYS_ALLOWED: readonly string[] = [
   ...TRACING,
 ];
 
-/** Allowed to who holds a capability: the kernel lets nobody else through anyway, or the call is too sharp without. */
+/** Allowed with the capability. Without it, the kernel refuses the call anyway, or the call is too dangerous. */
 export const ALLOWED_BY_CAPABILITY: Readonly<Record<string, readonly string[]>> = {
   CAP_DAC_READ_SEARCH: words('open_by_handle_at'),
   CAP_SYS_ADMIN: words(`
@@ -110,12 +109,12 @@ export const ALLOWED_BY_CAPABILITY: Readonly<Record<string, readonly string[]>> 
 };
 
 export interface SeccompMachine {
-  /** The native architecture and those whose programs it also runs, in libseccomp's names. */
+  /** The native architecture and the others whose programs the machine runs, by libseccomp's names. */
   readonly architectures: readonly string[];
   readonly allowed: readonly string[];
 }
 
-/** What differs by machine, by the name that `uname -m` or Node gives it. */
+/** Returns the machine's part of the profile, by the name that `uname -m` or Node gives the machine. */
 export function seccompMachine(machine: string): SeccompMachine {
   return MACHINES[machine] ?? { architectures: [], allowed: [] };
 }
@@ -128,7 +127,7 @@ const ARM64: SeccompMachine = {
   architectures: ['SCMP_ARCH_ARM', 'SCMP_ARCH_AARCH64'],
   allowed: words('arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2'),
 };
-/** libseccomp takes the native architecture when the list is empty. */
+/** libseccomp uses the native architecture when the list is empty. */
 const ARM: SeccompMachine = { ...ARM64, architectures: [] };
 const PPC64LE: SeccompMachine = {
   architectures: [],

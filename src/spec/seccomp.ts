@@ -16,7 +16,7 @@ export interface SeccompRequest {
   readonly enabled: boolean;
 }
 
-/** What the security context of a pod or of a container asks for; both have the same fields. */
+/** The seccomp request of a pod's or a container's security context. Both have the same fields. */
 export const seccompRequest = (
   context: Pick<LinuxContainerSecurityContext, 'seccomp' | 'seccomp_profile_path' | 'privileged'> | undefined,
   host: Pick<HostFacts, 'seccomp'>,
@@ -29,21 +29,21 @@ export const seccompRequest = (
   enabled: host.seccomp,
 });
 
-/** The file that a Localhost profile names, for the caller to read and parse; undefined when none is needed. */
+/** The path of a Localhost profile, which the caller reads and parses; undefined if the request has none. */
 export function localhostSeccompPath(request: SeccompRequest): string | undefined {
   const choice = seccompChoice(request);
   return choice?.kind === 'localhost' ? choice.ref : undefined;
 }
 
 /**
- * The system call filter. Without a request: `unset_seccomp_profile`, else the base spec's, else none. RuntimeDefault
- * follows from the final capabilities. A privileged container has none. FAILED_PRECONDITION when one is asked for and
- * the kernel has no filters.
+ * Returns the system call filter. Without a request it is that of `unset_seccomp_profile`, else the base spec's, else
+ * none. RuntimeDefault depends on the final capabilities. A privileged container has no filter. FAILED_PRECONDITION
+ * when a profile is requested and the kernel has no filters.
  */
 export function containerSeccomp(
   request: SeccompRequest,
   values: {
-    /** The bounding set that the container ends up with. */
+    /** The container's final bounding set. */
     readonly capabilities: readonly string[];
     readonly machine: string;
     /** The parsed file of a Localhost profile. */

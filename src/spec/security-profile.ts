@@ -1,16 +1,17 @@
 import { SecurityProfile_ProfileType, type SecurityProfile } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 
-/** A seccomp or AppArmor profile as it is asked for. */
+/** The seccomp or AppArmor profile that a request selects. */
 export type ProfileChoice =
   | { readonly kind: 'default' }
   | { readonly kind: 'unconfined' }
-  /** A profile's name (AppArmor) or the path of its file (seccomp). */
+  /** The name of a profile (AppArmor) or the path of its file (seccomp). */
   | { readonly kind: 'localhost'; readonly ref: string };
 
 /**
- * What a security context asks for: the structured field, else the older string, else `fallback`; undefined when none
- * of them says anything. INVALID_ARGUMENT for an unknown type and for a reference that is missing or out of place.
+ * Returns the profile that a security context selects: the structured field, else the older string, else `fallback`;
+ * undefined when none is set. INVALID_ARGUMENT for an unknown type, for a missing reference and for a reference with a
+ * type other than Localhost.
  */
 export function chooseProfile(
   profile: SecurityProfile | undefined,

@@ -2,13 +2,13 @@ import type { SELinuxOption } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
 import type { SelinuxLabels } from './types.js';
 
-/** What a policy gives containers by default: `user:role:type:level` of their processes and of their files. */
+/** A policy's default contexts of containers: `user:role:type:level` of processes and of files. */
 export interface SelinuxContexts {
   readonly process: string;
   readonly file: string;
 }
 
-/** From a policy's `contexts/lxc_contexts`: `process = "…"` and `file = "…"`. Undefined when it lacks one of them. */
+/** Parses a policy's `contexts/lxc_contexts`: `process = "…"` and `file = "…"`. Undefined when it lacks one of them. */
 export function parseSelinuxContexts(text: string): SelinuxContexts | undefined {
   const value = (key: string): string | undefined =>
     new RegExp(`^\\s*${key}\\s*=\\s*"?([^"\\n]+?)"?\\s*$`, 'm').exec(text)?.[1];
@@ -18,14 +18,15 @@ export function parseSelinuxContexts(text: string): SelinuxContexts | undefined 
 }
 
 /**
- * The labels of a pod's or a container's processes and files: the policy's, with what is asked for in its place, or
- * where nothing is, as `parent` (the pod's process label) has it; then files follow the processes' user and level.
+ * Returns the labels of a pod's or a container's processes and files. The parts in `options`, or if it is empty those
+ * of `parent` (the pod's process label), replace the parts of the policy's contexts. Files take only the user and the
+ * level.
  */
 export function selinuxLabels(input: {
   readonly contexts: SelinuxContexts;
   readonly options: SELinuxOption | undefined;
   readonly parent: string;
-  /** Used where neither the options nor the parent say one. */
+  /** Called if neither the options nor the parent have a level. */
   readonly freeLevel: () => string;
 }): SelinuxLabels {
   const { contexts, options } = input;
@@ -44,7 +45,7 @@ export function selinuxLabels(input: {
 /** The level (`s0:c1,c2`) of a context. */
 export const levelOf = (context: string): string => (context === '' ? '' : partsOf(context).level);
 
-/** A pair of categories that nobody has, so that containers cannot reach each other's files. */
+/** Returns a level with a random unused pair of categories, so that containers cannot reach each other's files. */
 export function freeLevel(used: ReadonlySet<string>, range: number, random: () => number): string {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const [a, b] = [Math.floor(random() * range), Math.floor(random() * range)];

@@ -2,7 +2,7 @@ import type { SELinuxOption } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import { checkNoControl } from './text.js';
 
-/** INVALID_ARGUMENT for a part that would break out of a context (`user:role:type:level`), or a level of another form. */
+/** INVALID_ARGUMENT for a colon or a control character in user, role or type, and for a malformed level. */
 export function checkSelinuxOptions(options: SELinuxOption | undefined, field: string): void {
   if (options === undefined) return;
   for (const part of ['user', 'role', 'type'] as const) {
@@ -13,7 +13,7 @@ export function checkSelinuxOptions(options: SELinuxOption | undefined, field: s
     throw invalidArgument(`${field}.level`, `"${options.level}" is not a level such as s0:c1,c2`);
 }
 
-/** The options that take effect: the container's, or where it has none the pod's. */
+/** Returns the options in effect: the container's, or the pod's if the container has none. */
 export function effectiveSelinuxOptions(
   container: SELinuxOption | undefined,
   pod: SELinuxOption | undefined,

@@ -4,10 +4,10 @@ import { anyOf, PROCESS_TYPE_URL, RESOURCES_TYPE_URL, SPEC_TYPE_URL } from '../c
 import type { Any } from '../containerd/containerd.js';
 import type { OciProcess, OciResources, OciSpec } from './oci.js';
 
-/** A spec, or a part of one, as JSON; a bigint becomes a bare number, undefined members are left out. */
+/** A spec, or a part of one, as JSON. A bigint becomes a number; undefined members are left out. */
 export const specToJson = (spec: object): string => stringify(spec) ?? 'null';
 
-/** The spec in the form in which containerd keeps it with a container. */
+/** The spec as containerd stores it in a container record. */
 export const specAny = (spec: OciSpec): Any => jsonAny(SPEC_TYPE_URL, spec);
 
 /** The process of an exec, for Tasks.Exec. */
@@ -16,10 +16,10 @@ export const processAny = (process: OciProcess): Any => jsonAny(PROCESS_TYPE_URL
 /** The resources of an update, for Tasks.Update. */
 export const resourcesAny = (resources: OciResources): Any => jsonAny(RESOURCES_TYPE_URL, resources);
 
-/** The spec that containerd keeps with a container. Throws a SyntaxError. */
+/** Parses the spec of a container record. Throws a SyntaxError. */
 export const parseSpec = (any: Pick<Any, 'value'>): OciSpec => specFromJson(new TextDecoder().decode(any.value));
 
-/** Integers beyond 2^53, and the fields that the types say are bigint, become bigint. Throws a SyntaxError. */
+/** Parses a spec. Integers beyond 2^53 and fields of the type bigint become bigint. Throws a SyntaxError. */
 export function specFromJson(text: string): OciSpec {
   const spec = parseExactJson(text) as OciSpec;
   if (spec.linux?.resources) spec.linux.resources = exactResources(spec.linux.resources);

@@ -3,8 +3,9 @@ import { canonicalSignal, signalNumber } from '../base/signals.js';
 import type { ImageConfig } from './image-config.js';
 
 /**
- * The name of the signal that stops a container, such as `SIGTERM` or `SIGRTMIN+3`: the request's, else the image's,
- * else SIGTERM. A STOPSIGNAL that Linux does not have also gives SIGTERM: only the image's author could mend it.
+ * Returns the name of the signal that stops a container, such as `SIGTERM` or `SIGRTMIN+3`: the request's, else the
+ * image's, else SIGTERM. An image's STOPSIGNAL that Linux does not have also gives SIGTERM, since only the image's
+ * author could fix it.
  */
 export function stopSignalOf(config: Pick<ContainerConfig, 'stop_signal'>, image: ImageConfig): string {
   if (config.stop_signal !== Signal.RUNTIME_DEFAULT) return nameOf(config.stop_signal);
@@ -13,8 +14,9 @@ export function stopSignalOf(config: Pick<ContainerConfig, 'stop_signal'>, image
 }
 
 /**
- * The CRI signal of a name or number: the inverse of `stopSignalOf`. Where CRI has several names for one number
- * (SIGCHLD and SIGCLD), it is the given one, or for any other spelling the first. RUNTIME_DEFAULT when CRI has none.
+ * Returns the CRI signal of a name or number: the inverse of `stopSignalOf`. If CRI has several names for one number
+ * (SIGCHLD and SIGCLD), a CRI name stays as given, and any other spelling gives the first name. RUNTIME_DEFAULT when
+ * CRI has no such signal.
  */
 export function criSignal(name: string): Signal {
   const number = signalNumber(name);

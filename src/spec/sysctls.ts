@@ -3,8 +3,8 @@ import { invalidArgument } from '../base/errors.js';
 import type { HostFacts, SpecOptions } from './types.js';
 
 /**
- * The sysctls of a pod's namespaces: the request's, and where the network is the pod's own what lets an unprivileged
- * process bind low ports and send pings. Pings need a group range, which a user namespace may not set.
+ * Returns the sysctls of a pod: the request's, and if the pod has its own network, the configured ones that let an
+ * unprivileged process bind low ports and send pings. Pings need a group range, which a user namespace may not set.
  */
 export function sandboxSysctls(input: {
   readonly requested: Readonly<Record<string, string>>;
@@ -24,7 +24,7 @@ export function sandboxSysctls(input: {
 }
 
 /**
- * INVALID_ARGUMENT for a sysctl that no namespace of the pod's own has, or that is not one clean name and value
+ * INVALID_ARGUMENT for a sysctl that is not in one of the pod's own namespaces, and for an invalid name or value
  * (CVE-2022-0811). Names may use `/` in place of `.`, as sysctl(8) allows.
  */
 export function checkSysctls(
@@ -35,7 +35,7 @@ export function checkSysctls(
   for (const [name, value] of Object.entries(sysctls)) {
     const where = `${field}[${JSON.stringify(name)}]`;
     if (!NAME.test(name) || name.includes('..')) throw invalidArgument(where, 'not the name of a sysctl');
-    // No value needs one of these, and helpers of other servers have taken them for the start of a second sysctl.
+    // No value needs these characters, and helpers of other CRI servers read them as the start of a second sysctl.
     // eslint-disable-next-line no-control-regex
     if (/[\u0000\r\n+=]/.test(value)) throw invalidArgument(where, 'a line break, NUL, "+" or "=" in the value');
     const namespace = namespaceOf(dotted(name));
@@ -47,7 +47,7 @@ export function checkSysctls(
   }
 }
 
-/** Whether one of them is of the network namespace. */
+/** Whether any sysctl is in the network namespace. */
 export const hasNetworkSysctls = (sysctls: Readonly<Record<string, string>>): boolean =>
   Object.keys(sysctls).some((name) => namespaceOf(dotted(name)) === 'network');
 
@@ -65,14 +65,14 @@ const IPC_SYSCTLS: ReadonlySet<string> = new Set([
 ]);
 const UTS_SYSCTLS: ReadonlySet<string> = new Set(['kernel.domainname', 'kernel.hostname']);
 
-/** As runc has it (libcontainer/configs/validate). */
+/** The same rules as runc's (libcontainer/configs/validate). */
 function namespaceOf(name: string): 'network' | 'IPC' | 'UTS' | undefined {
   if (name.startsWith('net.')) return 'network';
   if (UTS_SYSCTLS.has(name)) return 'UTS';
   return IPC_SYSCTLS.has(name) || name.startsWith('fs.mqueue.') ? 'IPC' : undefined;
 }
 
-/** `net.ipv4.conf.eth0/1.x` for `net/ipv4/conf/eth0.1/x`: the first separator says which of the two is meant. */
+/** Returns `net.ipv4.conf.eth0/1.x` for `net/ipv4/conf/eth0.1/x`: the first separator decides the form of a name. */
 function dotted(name: string): string {
   if (/[./]/.exec(name)?.[0] !== '/') return name;
   return name.replaceAll(/[./]/g, (separator) => (separator === '/' ? '.' : '/'));

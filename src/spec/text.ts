@@ -1,10 +1,10 @@
 import { invalidArgument } from '../base/errors.js';
 
-/** Checks of texts that a request carries. Each throws INVALID_ARGUMENT with the field's path. */
+/** Checks of strings in a request. Each throws INVALID_ARGUMENT with the field's path. */
 
 /**
- * Refuses a NUL byte in any text of a message, keys of maps included: the kernel would cut a path or a value off there.
- * Annotations are free text that the kernel never sees.
+ * Refuses a NUL byte in any string of a message, map keys included: the kernel would truncate a path or a value there.
+ * Annotations are not checked: they are free text that the kernel never sees.
  */
 export function checkNoNul(message: unknown, field: string): void {
   if (typeof message === 'string') {
@@ -26,12 +26,12 @@ export function checkNoControl(text: string, field: string): void {
   if (/[\u0000-\u001f\u007f]/.test(text)) throw invalidArgument(field, 'a control character');
 }
 
-/** Refuses a line break: in a file of lines it would add a line. */
+/** Refuses a line break, which would add a line to a line-based file. */
 export function checkOneLine(text: string, field: string): void {
   if (/[\n\r]/.test(text)) throw invalidArgument(field, 'a line break');
 }
 
-/** `..` may stand in it: the kernel or the runtime resolves it, on the host or inside the container. */
+/** The path may contain `..`: the kernel or the runtime resolves it, on the host or inside the container. */
 export function checkAbsolutePath(path: string, field: string): void {
   if (!path.startsWith('/')) throw invalidArgument(field, `"${path}" is not an absolute path`);
 }
@@ -40,7 +40,7 @@ export function checkNoClimb(path: string, field: string): void {
   if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" climbs with ".."`);
 }
 
-/** `values` is the enum's object, which maps numbers to names; ts-proto adds -1 for what it does not know. */
+/** `values` is the enum's object, which maps numbers to names. ts-proto adds -1 for unknown values. */
 export function checkEnum(value: number, values: Readonly<Record<number, string>>, field: string): void {
   if (value < 0 || values[value] === undefined) throw invalidArgument(field, `unknown value ${value}`);
 }

@@ -4,7 +4,7 @@ import type { CdiEdits } from './cdi.js';
 import type { ImageConfig } from './image-config.js';
 import type { OciSpec } from './oci.js';
 
-/** What a spec depends on of the machine and of crid's own process; read once at start. */
+/** Facts about the machine and crid's own process that a spec depends on; read once at start. */
 export interface HostFacts {
   readonly cgroupVersion: 1 | 2;
   readonly apparmor: boolean;
@@ -13,20 +13,20 @@ export interface HostFacts {
   /** Whether swap can be limited: `memory.memsw.limit_in_bytes` (v1) or `memory.swap.max` (v2) exists. */
   readonly swapController: boolean;
   readonly hugetlbController: boolean;
-  /** cgroup2's own, as `nsdelegate`, which a mount in the host's cgroup namespace sets anew for all (cgroups(7)); v1: none. */
+  /** cgroup2 options such as `nsdelegate`; [] on v1. A mount in the host's namespace sets them for all (cgroups(7)). */
   readonly cgroupMountOptions: readonly string[];
   readonly hostname: string;
-  /** As `uname -m` or Node's `process.arch` names it: `x86_64` and `x64` alike. */
+  /** The name that `uname -m` or Node's `process.arch` gives: both `x86_64` and `x64` work. */
   readonly machine: string;
-  /** crid's own, which an unprivileged process cannot go below. */
+  /** crid's own value. An unprivileged process cannot set a lower one. */
   readonly oomScoreAdj: number;
   /** Whether crid has CAP_SYS_RESOURCE in the initial user namespace. */
   readonly mayLowerOomScore: boolean;
   /** Whether the kernel has `net.ipv4.ip_unprivileged_port_start`. */
   readonly unprivilegedPortSysctl: boolean;
   /**
-   * What a container can be given at most: the permitted capabilities of crid's process, as `CAP_CHOWN`
-   * (see `parsePermittedCapabilities`). Unset: every capability that crid knows.
+   * The most that a container can get: the permitted capabilities of crid's process, such as `CAP_CHOWN` (see
+   * `parsePermittedCapabilities`). Unset: every capability that crid knows.
    */
   readonly capabilities?: readonly string[];
 }
@@ -34,7 +34,7 @@ export interface HostFacts {
 export interface ResolvedUser {
   readonly uid: number;
   readonly gid: number;
-  /** The primary gid first (CVE-2023-25173). */
+  /** The primary gid is first (CVE-2023-25173). */
   readonly additionalGids: readonly number[];
   /** Always "" in a spec for Linux. */
   readonly username: string;
@@ -42,10 +42,10 @@ export interface ResolvedUser {
 
 export type Propagation = 'rprivate' | 'rshared' | 'rslave';
 
-/** A CRI mount whose source is on the host by now: made if it was missing, links resolved. */
+/** A CRI mount whose source exists on the host: created if it was missing, links resolved. */
 export interface ResolvedMount {
   readonly containerPath: string;
-  /** Links resolved; for an image mount, the directory where the image's snapshot is mounted, sub path applied. */
+  /** The source, links resolved. For an image mount: the sub path in the directory of the mounted snapshot. */
   readonly hostPath: string;
   readonly readonly: boolean;
   readonly recursiveReadonly: boolean;
@@ -66,29 +66,29 @@ export interface ResolvedDevice {
   readonly fileMode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Some of `rwm`. */
+  /** A subset of `rwm`. */
   readonly access: string;
 }
 
-/** What of a runtime handler's configuration reaches the spec. */
+/** The configuration of a runtime handler that affects specs. */
 export interface SpecHandlerOptions {
-  /** Globs of annotations that pass through. */
+  /** Globs of the annotations that are passed to the spec. */
   readonly podAnnotations: readonly string[];
   readonly containerAnnotations: readonly string[];
   readonly privilegedWithoutHostDevices: boolean;
   readonly privilegedWithoutHostDevicesAllDevicesAllowed: boolean;
   readonly cgroupWritable: boolean;
-  /** Of its runtime; undefined where the runtime goes by the form of the path. */
+  /** The cgroup driver of the runtime; undefined if the runtime decides by the form of the cgroups path. */
   readonly cgroupDriver: CgroupDriver | undefined;
-  /** Whether the runtime knows `rro` (OCI features, mountOptions). */
+  /** Whether the runtime supports `rro` (OCI features, mountOptions). */
   readonly recursiveReadOnlyMounts: boolean;
   /** The parsed content of `base_runtime_spec`. */
   readonly baseSpec?: OciSpec;
 }
 
-/** What of crid's configuration reaches every spec. */
+/** The configuration of crid that affects every spec. */
 export interface SpecOptions {
-  /** containerd's namespace: the default parent of cgroups. */
+  /** containerd's namespace, the default parent of cgroups. */
   readonly namespace: string;
   readonly disableProcMount: boolean;
   readonly disableApparmor: boolean;
@@ -102,7 +102,7 @@ export interface SpecOptions {
   readonly enableUnprivilegedIcmp: boolean;
 }
 
-/** SELinux contexts, allocated by the caller; both empty or absent where SELinux is off. */
+/** SELinux contexts, allocated by the caller; both empty or absent when SELinux is off. */
 export interface SelinuxLabels {
   readonly processLabel: string;
   readonly mountLabel: string;
@@ -117,20 +117,20 @@ export interface ContainerSpecInput {
   readonly netnsPath?: string | undefined;
   readonly config: ContainerConfig;
   readonly pod: PodSandboxConfig;
-  /** The reference that the annotation shows. */
+  /** The image reference for the annotation. */
   readonly imageName: string;
   readonly image: ImageConfig;
   readonly user: ResolvedUser;
   /** The CRI's mounts, in the order of the request. */
   readonly mounts: readonly ResolvedMount[];
-  /** Files and directories of the pod; one whose source does not exist is left out. `shm` is the host's for IPC NODE. */
+  /** Host paths of the pod's files; undefined: the file does not exist. With IPC mode NODE, `shm` is the host's. */
   readonly podMounts: {
     readonly hosts?: string | undefined;
     readonly hostname?: string | undefined;
     readonly resolvConf?: string | undefined;
     readonly shm: string;
   };
-  /** VOLUMEs of the image that are not mounted over by the request, already copied up. */
+  /** VOLUMEs of the image that no mount of the request replaces. The image's files are already copied. */
   readonly volumes: readonly { readonly containerPath: string; readonly hostPath: string }[];
   readonly devices: readonly ResolvedDevice[];
   /** All devices of the host; used for a privileged container only. */
@@ -153,10 +153,10 @@ export interface SandboxSpecInput {
   readonly imageName: string;
   /** Undefined on the host network. */
   readonly netnsPath: string | undefined;
-  /** A pinned user namespace that owns the network namespace; unset: the runtime makes one. */
+  /** A pinned user namespace that owns the network namespace. If unset, the runtime creates one. */
   readonly usernsPath?: string | undefined;
   readonly hostname: string;
-  /** The host's /dev/shm for IPC NODE. */
+  /** The host's /dev/shm with IPC mode NODE. */
   readonly shmPath: string;
   readonly resolvConfPath: string;
   readonly user: ResolvedUser;

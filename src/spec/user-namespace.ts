@@ -13,8 +13,9 @@ export interface UserNamespaceMappings {
 }
 
 /**
- * The mappings of a pod or container with a user namespace of its own; undefined when it uses the host's. One line
- * for uids and one for gids, since a snapshot can be remapped by one only. INVALID_ARGUMENT names what is wrong.
+ * Returns the mappings of a pod or container with its own user namespace; undefined when it uses the host's. There is
+ * one mapping for uids and one for gids, since a snapshot can be remapped by only one. INVALID_ARGUMENT names the
+ * invalid field.
  */
 export function userNamespaceMappings(
   options: UserNamespace | undefined,
@@ -38,8 +39,8 @@ export function userNamespaceMappings(
 }
 
 /**
- * The labels by which a snapshotter shows a snapshot's files with owners inside the namespace; none without one.
- * A snapshotter that can do so says `remap-ids` of itself.
+ * Returns the labels that make a snapshotter remap the owners of a snapshot's files to the user namespace; none without
+ * mappings. A snapshotter that supports this has the capability `remap-ids`.
  */
 export const remapLabels = (mappings: UserNamespaceMappings | undefined): Record<string, string> =>
   mappings
@@ -49,7 +50,7 @@ export const remapLabels = (mappings: UserNamespaceMappings | undefined): Record
       }
     : {};
 
-/** The host's ids of a process in the namespace; undefined for one that is not mapped. */
+/** Returns the host's ids of a user in the namespace; undefined when an id is not mapped. */
 export function hostIds(
   { uids, gids }: UserNamespaceMappings,
   user: { readonly uid: number; readonly gid: number },
@@ -59,7 +60,7 @@ export function hostIds(
   return uid === undefined || gid === undefined ? undefined : { uid, gid };
 }
 
-/** INVALID_ARGUMENT unless a container's user namespace is the one of its pod. */
+/** INVALID_ARGUMENT unless a container has the same user namespace mappings as its pod. */
 export function checkSameUserNamespace(pod: NamespaceOption | undefined, container: NamespaceOption | undefined): void {
   const field = 'config.linux.security_context.namespace_options.userns_options';
   const ofPod = userNamespaceMappings(pod?.userns_options, `sandbox_${field}`);

@@ -22,24 +22,25 @@ export interface UserRequest {
   readonly policy: SupplementalGroupsPolicy;
 }
 
-/** runc takes ids up to this one; past it they would wrap to negative ones, and some to root (CVE-2024-40635). */
+/** The largest id that runc accepts. Larger ids would wrap to negative ones, and some to root (CVE-2024-40635). */
 export const MAX_ID = 2 ** 31 - 1;
 
-/** Finds out who a container's process is, from the files of its rootfs as they are read. */
+/** Resolves the user of a container's process from the files of its rootfs, while they are read. */
 export interface UserLookup {
-  /** Takes the next piece of /etc/passwd; false once the rest is not needed. */
+  /** Takes the next chunk of /etc/passwd. Returns false once the rest is not needed. */
   takePasswd(bytes: Uint8Array): boolean;
-  /** The same of /etc/group, which comes after the whole of /etc/passwd. */
+  /** The same for /etc/group, which must come after all of /etc/passwd. */
   takeGroup(bytes: Uint8Array): boolean;
-  /** The user; a file of which no piece was taken is missing. Throws what `resolveUser` does. */
+  /** Returns the user. A file without any chunk counts as missing. Throws the same errors as `resolveUser`. */
   result(): ResolvedUser;
 }
 
 /**
- * Who a container's process is. The user is the request's name, else its uid, else the image's USER (`user`, `uid`,
- * `user:group`, `uid:gid` and mixtures), else root. A uid without a group takes the group of its passwd entry, else 0.
- * Merge adds the groups that /etc/group lists the user in; Strict does not. INVALID_ARGUMENT for an id out of range
- * and for a group without a user; NOT_FOUND for a name that the rootfs does not know.
+ * Returns the user of a container's process. The user is the request's name, else its uid, else the image's USER
+ * (`user`, `uid`, `user:group`, `uid:gid` and mixtures), else root. A uid without a group gets the group of its passwd
+ * entry, else 0. Merge adds the groups of /etc/group that list the user; Strict does not. INVALID_ARGUMENT for an id
+ * out of range and for a group without a user; NOT_FOUND for a name that the rootfs does not have; RESOURCE_EXHAUSTED
+ * for more groups than a process can have.
  */
 export function resolveUser({ passwd, group, ...request }: UserRequest): ResolvedUser {
   const lookup = startUserLookup(request);
@@ -49,7 +50,7 @@ export function resolveUser({ passwd, group, ...request }: UserRequest): Resolve
   return lookup.result();
 }
 
-/** `resolveUser` for files of any size. INVALID_ARGUMENT for a request that is wrong whatever the files say. */
+/** `resolveUser` for files of any size. INVALID_ARGUMENT for a request that is invalid regardless of the files. */
 export function startUserLookup(request: Omit<UserRequest, 'passwd' | 'group'>): UserLookup {
   const chosen = chooseUser(request);
   const id = toId(chosen.user, chosen.userField);
@@ -80,7 +81,7 @@ export function startUserLookup(request: Omit<UserRequest, 'passwd' | 'group'>):
   };
 }
 
-/** Whether `resolveUser` has to see /etc/passwd or /etc/group of the rootfs: everywhere but for Strict with both ids. */
+/** Whether `resolveUser` needs /etc/passwd or /etc/group: always, except for Strict with numeric user and group. */
 export function needsUserLookup(request: Omit<UserRequest, 'passwd' | 'group'>): boolean {
   const chosen = chooseUser(request);
   const named = toId(chosen.user, chosen.userField) === undefined;
@@ -88,7 +89,7 @@ export function needsUserLookup(request: Omit<UserRequest, 'passwd' | 'group'>):
   return named || groupNamed || chosen.group === undefined || request.policy !== SupplementalGroupsPolicy.Strict;
 }
 
-/** The part of a request that a container's security context and image give. */
+/** Returns the part of a request that a container's security context and image give. */
 export function userRequest(
   context: LinuxContainerSecurityContext | undefined,
   imageUser: string,
@@ -122,7 +123,7 @@ function chooseUser({ username, uid, gid, imageUser }: Omit<UserRequest, 'passwd
   const field = `USER "${imageUser}" of the image`;
   const [name = '', groupName, ...more] = imageUser.split(':');
   if (more.length > 0) throw invalidArgument(field, 'more than one colon');
-  // An empty half of `:group` or `user:` means root, as it does in containerd.
+  // An empty part in `:group` or `user:` means root, as in containerd.
   const half = (text: string): string => (text === '' ? '0' : text);
   return {
     user: half(name),
@@ -139,7 +140,7 @@ function groupId(chosen: ChosenUser, group: string, found: number | undefined): 
   return inRange(found, chosen.groupField);
 }
 
-/** The number that a text is, in range; undefined for a name. */
+/** Parses a numeric id and checks its range; undefined for a name. */
 function toId(text: string, field: string): number | undefined {
   if (!/^[+-]?\d+$/.test(text)) return undefined;
   return inRange(Number(text), field);
@@ -156,7 +157,7 @@ const unknown = (kind: string, name: string, field: string, file: string): CriEr
 const tooManyGroups = (user: string): CriError =>
   new CriError('RESOURCE_EXHAUSTED', `user "${user}" is in more than the ${MAX_GROUPS} groups that a process can have`);
 
-/** The primary gid first, so that dropping a supplementary group cannot take it away (CVE-2023-25173). */
+/** Puts the primary gid first, so that a process cannot lose it by dropping a supplementary group (CVE-2023-25173). */
 function mergedGids(primary: number, listed: readonly number[], requested: readonly bigint[]): number[] {
   const field = `${CONTEXT}.supplemental_groups`;
   const others = [...listed, ...requested.map(Number)].map((gid) => inRange(gid, field));

@@ -2,13 +2,13 @@ import type { KeyValue } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import { checkNoControl } from './text.js';
 
-/** MAX_ARG_STRLEN, 32 pages: exec(2) refuses a longer `NAME=value`. Elsewhere than on x86 a page may have 64 KiB. */
+/** MAX_ARG_STRLEN, 32 pages: exec(2) refuses a longer `NAME=value`. A page may have 64 KiB except on x86. */
 const PAGE_BYTES = process.arch === 'x64' ? 4096 : 65_536;
 const MAX_LINE_BYTES = 32 * PAGE_BYTES - 1;
 
 /**
- * INVALID_ARGUMENT for a name that is empty, or has `=` or a control character (CVE-2022-4318), for a value that JSON
- * cannot carry, and for more than exec(2) takes.
+ * INVALID_ARGUMENT for a name that is empty, or contains `=` or a control character (CVE-2022-4318), for a value that
+ * is not UTF-8, and for an entry that is too long for exec(2).
  */
 export function checkEnvs(envs: readonly KeyValue[], field: string): void {
   for (const [index, { key, value }] of envs.entries()) {

@@ -2,7 +2,7 @@ import { MountPropagation, type Device, type IDMapping, type Mount } from '../..
 import { invalidArgument } from '../base/errors.js';
 import { checkAbsolutePath, checkEnum, checkNoClimb } from './text.js';
 
-/** INVALID_ARGUMENT for a mount that contradicts itself, has no target, or whose source is relative to no directory. */
+/** INVALID_ARGUMENT for a mount with contradictory fields, without a target, or with a relative source on the host. */
 export function checkMounts(mounts: readonly Mount[], field: string): void {
   for (const [index, mount] of mounts.entries()) {
     const where = `${field}[${index}]`;
@@ -10,7 +10,7 @@ export function checkMounts(mounts: readonly Mount[], field: string): void {
     checkEnum(mount.propagation, MountPropagation, `${where}.propagation`);
     checkMappings(mount.uidMappings, `${where}.uidMappings`);
     checkMappings(mount.gidMappings, `${where}.gidMappings`);
-    // Without a reference, an image is as good as none.
+    // An image without a reference counts as no image.
     if (mount.image?.image) checkImageMount(mount, where);
     else checkHostMount(mount, where);
     if (mount.recursive_read_only && !mount.readonly) {

@@ -3,8 +3,8 @@ import { invalidArgument } from '../base/errors.js';
 import { checkRange } from './text.js';
 
 /**
- * INVALID_ARGUMENT for a number or a list that no cgroup takes, which the runtime would find out later. -1 is "without a
- * limit" for memory; for the CPU quota every negative number is.
+ * INVALID_ARGUMENT for a number or a list that no cgroup accepts; otherwise the runtime would fail later. -1 means "no
+ * limit" for memory; any negative number does for the CPU quota.
  */
 export function checkResources(resources: LinuxContainerResources | undefined, field: string): void {
   if (resources === undefined) return;
@@ -16,7 +16,7 @@ export function checkResources(resources: LinuxContainerResources | undefined, f
   checkCpuList(resources.cpuset_cpus, `${field}.cpuset_cpus`);
   checkCpuList(resources.cpuset_mems, `${field}.cpuset_mems`);
   for (const [index, { page_size }] of resources.hugepage_limits.entries()) {
-    // It becomes part of a file's name: hugetlb.2MB.max.
+    // The page size becomes part of a file name: hugetlb.2MB.max.
     if (!/^\d+[KMG]B$/.test(page_size)) {
       throw invalidArgument(
         `${field}.hugepage_limits[${index}].page_size`,
@@ -34,7 +34,7 @@ function checkAtLeast(value: bigint, lowest: number, field: string): void {
   if (value < lowest) throw invalidArgument(field, `expected ${lowest} or more, received ${value}`);
 }
 
-/** The list format of cpuset(7): `0-3,7`. The kernel and runc take blanks between the parts. */
+/** The list format of cpuset(7): `0-3,7`. The kernel and runc accept blanks between the parts. */
 function checkCpuList(list: string, field: string): void {
   if (!/^(\d+(-\d+(:\d+\/\d+)?)?(,\d+(-\d+(:\d+\/\d+)?)?)*)?$/.test(list.replaceAll(' ', ''))) {
     throw invalidArgument(field, `expected a list such as 0-3,7, received "${list}"`);

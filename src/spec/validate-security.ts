@@ -13,7 +13,7 @@ import { checkAbsolutePath, checkEnum, checkNoControl, checkRange } from './text
 import { MAX_ID } from './user.js';
 import { userNamespaceMappings } from './user-namespace.js';
 
-/** INVALID_ARGUMENT for what a pod's security context cannot mean. */
+/** INVALID_ARGUMENT for an invalid security context of a pod. */
 export function checkSandboxSecurityContext(context: LinuxSandboxSecurityContext | undefined, field: string): void {
   if (context === undefined) return;
   checkIdentity(context, false, field);
@@ -23,7 +23,7 @@ export function checkSandboxSecurityContext(context: LinuxSandboxSecurityContext
   chooseProfile(context.apparmor, '', '', `${field}.apparmor`);
 }
 
-/** INVALID_ARGUMENT for what a container's security context cannot mean. */
+/** INVALID_ARGUMENT for an invalid security context of a container. */
 export function checkContainerSecurityContext(context: LinuxContainerSecurityContext | undefined, field: string): void {
   if (context === undefined) return;
   const username = context.run_as_username;

@@ -29,8 +29,8 @@ import { checkResources } from './validate-resources.js';
 import { checkContainerSecurityContext, checkSandboxSecurityContext } from './validate-security.js';
 
 /**
- * Refuses, before anything is made, a pod that cannot be: INVALID_ARGUMENT with the path of the field, as
- * `config.linux.sysctls["kernel.core_pattern"]`. What depends on the host is checked where it is known.
+ * Refuses an invalid pod before anything is created: INVALID_ARGUMENT with the path of the field, such as
+ * `config.linux.sysctls["kernel.core_pattern"]`. Checks that need facts about the host are made elsewhere.
  */
 export function validateSandboxConfig(config: PodSandboxConfig): void {
   if (config.metadata === undefined) throw invalidArgument('config.metadata', 'must be given');
@@ -52,7 +52,7 @@ export function validateSandboxConfig(config: PodSandboxConfig): void {
   checkResources(linux.resources, 'config.linux.resources');
 }
 
-/** Refuses, before anything is made, a container that cannot be: INVALID_ARGUMENT with the path of the field. */
+/** Refuses an invalid container before anything is created: INVALID_ARGUMENT with the path of the field. */
 export function validateContainerConfig(config: ContainerConfig): void {
   if (config.metadata === undefined) throw invalidArgument('config.metadata', 'must be given');
   if (config.metadata.name === '') throw invalidArgument('config.metadata.name', 'must not be empty');
@@ -72,10 +72,10 @@ export function validateContainerConfig(config: ContainerConfig): void {
   checkContainerSecurityContext(config.linux?.security_context, 'config.linux.security_context');
 }
 
-/** What sethostname(2) takes. */
+/** The limit of sethostname(2). */
 const MAX_HOSTNAME_BYTES = 64;
 
-/** A hostname belongs to the UTS namespace, which a pod on the host's network does not have. runc refuses both together. */
+/** A pod on the host's network has no UTS namespace of its own to set a hostname in. runc refuses both together. */
 function checkHostname({ hostname, linux }: PodSandboxConfig): void {
   if (hostname === '') return;
   checkNoControl(hostname, 'config.hostname');
@@ -87,7 +87,7 @@ function checkHostname({ hostname, linux }: PodSandboxConfig): void {
   }
 }
 
-/** Each stands in a line of resolv.conf. Kubernetes takes options as free text, also two in one entry. */
+/** Each entry becomes part of a line of resolv.conf. Kubernetes accepts any text as an option, even two in one. */
 function checkDns(dns: DNSConfig | undefined): void {
   for (const list of ['servers', 'searches', 'options'] as const) {
     for (const [index, word] of (dns?.[list] ?? []).entries())
@@ -103,7 +103,7 @@ function checkPortMappings(mappings: readonly PortMapping[]): void {
     checkEnum(mapping.protocol, Protocol, `${field}.protocol`);
     checkRange(mapping.container_port, 0, MAX_PORT, `${field}.container_port`);
     checkRange(mapping.host_port, 0, MAX_PORT, `${field}.host_port`);
-    // Without a port of the host there is nothing to map, and no plugin reads the address.
+    // Without a host port there is nothing to map, and no CNI plugin reads the address.
     if (mapping.host_port !== 0 && mapping.host_ip !== '' && isIP(mapping.host_ip) === 0) {
       throw invalidArgument(`${field}.host_ip`, `"${mapping.host_ip}" is not an IP address`);
     }
