@@ -1,6 +1,6 @@
 import { CriError, invalidArgument, isCode } from '../base/errors.js';
 
-/** For deletions: gone already is as good as deleted. */
+/** For deletions: returns undefined on NOT_FOUND, since an object that is already gone counts as deleted. */
 export async function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {
   try {
     return await work;
@@ -11,8 +11,8 @@ export async function unlessGone<T>(work: Promise<T>): Promise<T | undefined> {
 }
 
 /**
- * Refuses the update masks with which containerd does other than they say: an empty one replaces every field, and an
- * extension that is named but not given is stored as a nil Any, which later reads stumble over.
+ * Refuses update masks that containerd does not follow literally: an empty mask replaces every field, and an extension
+ * that is named but missing is stored as a nil Any, on which later reads fail.
  */
 export function checkFields(
   method: string,
@@ -28,12 +28,12 @@ export function checkFields(
   }
 }
 
-/** The record in an answer. containerd always sends one; a proxy plugin that does not is named. */
+/** Returns the record of a response. INTERNAL names the method of a proxy plugin that does not send one. */
 export function present<T>(record: T | undefined, method: string): T {
   if (record === undefined) throw new CriError('INTERNAL', `${method}: containerd answered without a record`);
   return record;
 }
 
-/** Whether a call was done, and only its answer is larger than gRPC takes. A full disk has the same code. */
+/** Whether a call succeeded and only its response exceeds gRPC's limit. A full disk has the same code. */
 export const isAnswerTooLarge = (thrown: unknown): boolean =>
   isCode(thrown, 'RESOURCE_EXHAUSTED') && /message larger than max/.test(thrown.message);

@@ -15,7 +15,7 @@ export const anyOf = (typeUrl: string, message: Uint8Array): Any => ({ type_url:
 export const jsonAny = (typeUrl: string, value: unknown): Any =>
   anyOf(typeUrl, new TextEncoder().encode(JSON.stringify(value)));
 
-/** The form that the generated codecs take: they know Buffer only. The bytes are shared, not copied. */
+/** Converts to the form of the generated codecs, which accept only Buffer. The bytes are shared, not copied. */
 export function wireAny(any: Any): WireAny;
 export function wireAny(any: Any | undefined): WireAny | undefined;
 export function wireAny(any: Any | undefined): WireAny | undefined {

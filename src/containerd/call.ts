@@ -10,10 +10,10 @@ import type { CallOptions } from './containerd.js';
 import { isCutOff, isNeverSent, translateError, type Ended } from './errors.js';
 import { isLasting, isRead, methodName, subjectOf } from './method-names.js';
 
-/** What the adapters pass with a call, besides its request. */
+/** The options that the adapters pass with a call, besides its request. */
 export interface CallExtras {
   readonly call?: CallOptions | undefined;
-  /** Named in messages when the request itself does not say what it is about. */
+  /** The subject for messages when the request itself does not have one. */
   readonly subject?: string | undefined;
 }
 
@@ -24,28 +24,28 @@ export interface CallSettings {
   readonly log: Logger;
   readonly defaultTimeoutMs: number;
   readonly connectTimeoutMs: number;
-  /** Ends the calls under way, and those to come, when the client closes. */
+  /** Ends running and later calls when the client closes. */
   readonly endings: Endings;
-  /** The process that answers the calls on a task or a sandbox, and its state: `shim 42 (stopped)`. */
+  /** Names the shim of a task or a sandbox and its state: `shim 42 (stopped)`. */
   readonly describeShim: ((id: string) => string) | undefined;
   readonly onCall: ((call: { method: string; code: string; durationMs: number }) => void) | undefined;
 }
 
-/** The calls under way, so that closing can end them. */
+/** The running calls, so that closing can end them. */
 export interface Endings {
   readonly closed: boolean;
   add(end: () => void): () => void;
 }
 
-/** A call that found no connection is sent again this often; each time it waits for the channel first. */
+/** How often a call without a connection is sent; each attempt first waits for the channel. */
 const NEVER_SENT_ATTEMPTS = 5;
 const READ_ATTEMPTS = 2;
-/** Node fires a timer at once when it is asked for more. */
+/** Node fires a timer with a longer delay at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * The one middleware of every call: waits for the connection, sets the headers, bounds the time, retries what may be
- * retried, translates errors, logs one line.
+ * The middleware of every call: waits for the connection, sets the headers, applies the timeout, retries calls that can
+ * be retried, translates errors, and logs one line.
  */
 export function callMiddleware(settings: CallSettings) {
   return async function* middleware<Request, Response>(
@@ -84,7 +84,7 @@ export function callMiddleware(settings: CallSettings) {
   };
 }
 
-/** containerd passes the calls on tasks and sandboxes on to the shim, which is the one that may not answer. */
+/** Names the process that a call waits for. containerd forwards calls on tasks and sandboxes to the shim. */
 function answeringProcess(method: string, subject: string, { describeShim }: CallSettings): string {
   const [id = ''] = subject.split('/');
   if (id === '' || !/^(tasks|controller)\./.test(method)) return 'containerd';
@@ -123,7 +123,7 @@ function headers(namespace: string, lease: string | undefined, span: Span | unde
   return metadata;
 }
 
-/** One signal out of three reasons to stop; it remembers which came first. AbortSignal.any leaks in Node 20. */
+/** Combines timeout, caller and close into one signal and records the first. AbortSignal.any leaks in Node 20. */
 function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings: Endings) {
   const controller = new AbortController();
   let why: Ended | undefined;

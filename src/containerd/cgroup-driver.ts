@@ -9,10 +9,10 @@ import { GENERIC_OPTIONS, RUNC_OPTIONS, RUNC_RUNTIME } from './runtime-options.j
 type Runtime = ContainerRecord['runtime'];
 
 /**
- * The cgroup driver that a runtime uses, read from the options that its shim is given: those of a handler, or those in
- * a container's record. runc's shim passes `--systemd-cgroup` where `systemd_cgroup` is set and nothing elsewhere, so
- * runc without options uses cgroupfs. Another runtime has a driver if its inline options say so (`SystemdCgroup`);
- * undefined: it has settings of its own, or it goes by the form of the path.
+ * Returns the cgroup driver of a runtime, from the options that its shim gets: those of a handler, or those in a
+ * container's record. runc's shim passes `--systemd-cgroup` only if `systemd_cgroup` is set, so runc without options
+ * uses cgroupfs. Another runtime has a driver if its inline options say so (`SystemdCgroup`). Undefined means that it
+ * has its own settings or decides by the form of the path.
  */
 export function cgroupDriverOf({ name, options }: Runtime): CgroupDriver | undefined {
   if (name === RUNC_RUNTIME) return driver(runcOptions(options).systemd_cgroup);
@@ -21,7 +21,7 @@ export function cgroupDriverOf({ name, options }: Runtime): CgroupDriver | undef
   return typeof said === 'boolean' ? driver(said) : undefined;
 }
 
-/** The same runtime with another cgroup driver. Only runc's options have a field for it; others stay as they are. */
+/** Returns the runtime with another cgroup driver. Only runc's options have a field for it; others stay as they are. */
 export function withCgroupDriver(runtime: Runtime, wanted: CgroupDriver): Runtime {
   if (runtime.name !== RUNC_RUNTIME || cgroupDriverOf(runtime) === wanted) return runtime;
   const options = { ...runcOptions(runtime.options), systemd_cgroup: wanted === 'systemd' };
@@ -33,7 +33,7 @@ const driver = (systemd: boolean): CgroupDriver => (systemd ? 'systemd' : 'cgrou
 const runcOptions = (options: Runtime['options']): RuncOptions =>
   options?.type_url === RUNC_OPTIONS ? RuncOptions.decode(options.value) : RuncOptions.fromPartial({});
 
-/** A body that is not TOML is in a format of the runtime's own. */
+/** Returns {} for a body that is not TOML: it is in the runtime's own format. */
 function inlineOptions(value: Uint8Array): Readonly<Record<string, unknown>> {
   try {
     return parse(Buffer.from(GenericOptions.decode(value).config_body).toString('utf8'));

@@ -4,7 +4,7 @@ import type { CgroupUsage, DeviceAccount, Pressure, Stall } from '../base/cgroup
 import { CriError } from '../base/errors.js';
 import type { Any } from './containerd.js';
 
-/** What `tasks.metrics` answers, from cgroup v1 or v2. INTERNAL for anything else. */
+/** Decodes the data of `tasks.metrics`, from cgroup v1 or v2. INTERNAL for any other type. */
 export function decodeCgroupMetrics(any: Any): CgroupUsage {
   switch (any.type_url.slice(any.type_url.lastIndexOf('/') + 1)) {
     case 'io.containerd.cgroups.v1.Metrics':

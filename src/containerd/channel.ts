@@ -4,27 +4,27 @@ import { createChannel } from 'nice-grpc';
 import { CriError } from '../base/errors.js';
 import { wallMs } from '../base/time.js';
 
-/** containerd refuses larger messages either way. */
+/** containerd refuses larger messages in both directions. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const PROBE_TIMEOUT_MS = 1000;
 
-/** The one channel to containerd. Connects on first use and again whenever the connection is lost. */
+/** Opens the channel to containerd. It connects on first use and reconnects when the connection is lost. */
 export function openChannel(address: string): Channel {
   return createChannel(`unix://${socketPath(address)}`, undefined, {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-    // The defaults (1 s growing to 2 min) cost seconds after containerd is back.
+    // The defaults (1 s growing to 2 min) would delay reconnecting by seconds once containerd is back.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 500,
     'grpc.use_local_subchannel_pool': 1,
-    // Statistics that nobody asks for, kept for every call and message.
+    // crid does not read these statistics, which are kept for every call and message.
     'grpc.enable_channelz': 0,
   });
 }
 
 /**
  * Waits until the channel is connected, at most `timeoutMs`. UNAVAILABLE with the socket's own error (ENOENT,
- * ECONNREFUSED, …) when it is not by then. `signal` ends the wait early.
+ * ECONNREFUSED, …) if it is not connected by then. `signal` ends the wait early.
  */
 export async function waitReady(
   channel: Channel,
@@ -43,7 +43,7 @@ export async function waitReady(
 }
 
 async function connected(channel: Channel, deadline: Date, signal: AbortSignal): Promise<void> {
-  // A closed channel that is asked to connect comes back to life, so the signal is looked at first.
+  // getConnectivityState(true) reopens a closed channel, so check the signal first.
   while (!signal.aborted) {
     const state = channel.getConnectivityState(true);
     if (state === connectivityState.READY) return;
@@ -56,7 +56,7 @@ async function connected(channel: Channel, deadline: Date, signal: AbortSignal):
 /** `unix:///run/x.sock`, `unix:/run/x.sock` and `/run/x.sock` mean the same. */
 const socketPath = (address: string): string => address.replace(/^unix:(\/\/)?(?=\/)/, '');
 
-/** grpc-js keeps the reason to itself, so the socket is asked once more. */
+/** grpc-js does not expose the reason, so connect to the socket once more to find it. */
 function probe(address: string): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(socketPath(address));

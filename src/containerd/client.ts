@@ -20,21 +20,21 @@ export interface ContainerdOptions {
   readonly address: string;
   readonly namespace: string;
   readonly log: Logger;
-  /** Time for a call that names none of its own; it covers the wait for the connection. */
+  /** Timeout of a call that sets none. It includes the wait for the connection. */
   readonly defaultTimeoutMs?: number;
   /** How long a call waits for containerd to be reachable before it fails with UNAVAILABLE. */
   readonly connectTimeoutMs?: number;
   /** Names the shim of a task or sandbox and its state, for messages: `shim 42 (stopped)`. */
   readonly describeShim?: (id: string) => string;
-  /** Told of every call when it ends. */
+  /** Called at the end of every call. */
   readonly onCall?: (call: { method: string; code: string; durationMs: number }) => void;
 }
 
-/** Twice what kubelet gives a request, so that callers' own limits come first. */
+/** Twice the kubelet's request timeout, so that the callers' own timeouts come first. */
 const DEFAULT_TIMEOUT_MS = 240_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** Nothing is sent before the first call; a containerd that is not up yet is no error here. */
+/** Creates the client. It sends nothing before the first call, so containerd need not be up yet. */
 export function createContainerd(options: ContainerdOptions): Containerd {
   const { address, namespace, log } = options;
   const channel = openChannel(address);

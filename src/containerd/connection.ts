@@ -4,7 +4,7 @@ import type { CallOptions } from './containerd.js';
 
 export type ServiceClient<Definition extends CompatServiceDefinition> = Client<Definition, CallExtras>;
 
-/** Makes the client of one service on the shared channel. */
+/** Creates the client of one service on the shared channel. */
 export type ClientOf = <Definition extends CompatServiceDefinition>(
   definition: Definition,
 ) => ServiceClient<Definition>;
@@ -14,10 +14,10 @@ export function createConnection(settings: CallSettings): ClientOf {
   return (definition) => factory.create(definition, settings.channel);
 }
 
-/** The extras of an ordinary call: the client's default time limit unless `options` has one. */
+/** The extras of an ordinary call: the client's default timeout unless `options` has one. */
 export const withOptions = (options: CallOptions | undefined): CallExtras => ({ call: options });
 
-/** The extras of a call that lasts as long as what it waits for, unless `options` bounds it. */
+/** The extras of a call without a timeout (waits and streams), unless `options` has one. */
 export const withoutLimit = (options: CallOptions | undefined): CallExtras => ({
   call: { timeoutMs: 0, ...definedOnly(options) },
 });

@@ -1,7 +1,7 @@
 /**
- * What the rooms above know of containerd: plain records and one port per service. No generated client, no gRPC
- * type and no header shows here. Every failure is a CriError: NOT_FOUND, ALREADY_EXISTS, UNAVAILABLE, … as containerd
- * answered, with the method in its message ("containers.get: container "x" not found").
+ * The interface of this module: plain records and one port per service of containerd, without generated clients, gRPC
+ * types and headers. Every failure is a CriError with containerd's code (NOT_FOUND, ALREADY_EXISTS, UNAVAILABLE, …) and
+ * the method in its message ("containers.get: container "x" not found").
  */
 
 /** A google.protobuf.Any. Type URLs of containerd carry no `type.googleapis.com/` prefix. */
@@ -13,9 +13,9 @@ export interface Any {
 export interface CallOptions {
   /** Ends the call early with CANCELLED. */
   readonly signal?: AbortSignal | undefined;
-  /** Time for this one call; the default of the client is used without it. 0 means no limit (Wait, streams). */
+  /** Timeout of this call; the client's default when unset. 0 means no timeout (Wait, streams). */
   readonly timeoutMs?: number | undefined;
-  /** The lease that what this call makes belongs to (header `containerd-lease`). */
+  /** The lease of the resources that this call creates (header `containerd-lease`). */
   readonly lease?: string | undefined;
 }
 
@@ -88,7 +88,7 @@ export interface TaskIo {
   readonly terminal: boolean;
 }
 
-/** containerd.services.tasks.v1.Tasks. Without `execId` the container's own process is meant. */
+/** containerd.services.tasks.v1.Tasks. Without `execId`, a call is about the container's own process. */
 export interface Tasks {
   create(
     request: {
@@ -101,13 +101,13 @@ export interface Tasks {
     options?: CallOptions,
   ): Promise<{ pid: number }>;
   start(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<{ pid: number }>;
-  /** Deletes a stopped task; its shim goes with the last one. Succeeds with undefined when it is already gone. */
+  /** Deletes a stopped task. The shim exits with its last task. Returns undefined when the task is already gone. */
   delete(containerId: string, options?: CallOptions): Promise<Exit | undefined>;
   deleteExec(target: { containerId: string; execId: string }, options?: CallOptions): Promise<Exit | undefined>;
-  /** Never of status `unknown`: UNAVAILABLE where the shim does not answer in `timeoutMs`. */
+  /** The status is never `unknown`: UNAVAILABLE if the shim does not respond within `timeoutMs` (default 10 s). */
   get(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Task>;
   list(options?: CallOptions): Promise<Task[]>;
-  /** `all` sends to every process of the container. NOT_FOUND when the process has ended. */
+  /** `all` sends the signal to every process of the container. NOT_FOUND when the process has ended. */
   kill(
     target: { containerId: string; execId?: string | undefined; signal: number; all?: boolean },
     options?: CallOptions,
@@ -120,14 +120,14 @@ export interface Tasks {
   ): Promise<void>;
   closeIo(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<void>;
   update(request: { containerId: string; resources: Any; annotations?: Labels }, options?: CallOptions): Promise<void>;
-  /** Ends when the process has exited; no time limit of its own. */
+  /** Returns when the process has exited. It has no default timeout. */
   wait(target: { containerId: string; execId?: string | undefined }, options?: CallOptions): Promise<Exit>;
   pids(containerId: string, options?: CallOptions): Promise<number[]>;
   /** Freezes every process of the container until `resume`. */
   pause(containerId: string, options?: CallOptions): Promise<void>;
-  /** Succeeds when it has ended. */
+  /** Succeeds when the task is already gone. */
   resume(containerId: string, options?: CallOptions): Promise<void>;
-  /** Writes the memory of its processes to files, with CRIU; the task goes on. */
+  /** Writes the memory of the container's processes to files, with CRIU. The task keeps running. */
   checkpoint(request: { containerId: string; options?: Any | undefined }, options?: CallOptions): Promise<void>;
   metrics(
     filters: readonly string[],
@@ -137,7 +137,7 @@ export interface Tasks {
 
 /** containerd.services.snapshots.v1.Snapshots, of one snapshotter. */
 export interface Snapshots {
-  /** A writable snapshot over `parent` (a chain id). ALREADY_EXISTS, NOT_FOUND (parent missing). */
+  /** Creates a writable snapshot over `parent` (a chain id). ALREADY_EXISTS, NOT_FOUND (parent missing). */
   prepare(key: string, parent: string, labels?: Labels, options?: CallOptions): Promise<SnapshotMount[]>;
   view(key: string, parent: string, labels?: Labels, options?: CallOptions): Promise<SnapshotMount[]>;
   mounts(key: string, options?: CallOptions): Promise<SnapshotMount[]>;
@@ -149,7 +149,7 @@ export interface Snapshots {
     filters: readonly string[],
     options?: CallOptions,
   ): Promise<{ name: string; parent: string; kind: string; labels: Labels }[]>;
-  /** Makes a writable snapshot read-only, under a name of its own. ALREADY_EXISTS: something has that name. */
+  /** Commits a writable snapshot as the read-only snapshot `name`. ALREADY_EXISTS when the name is taken. */
   commit(name: string, key: string, labels?: Labels, options?: CallOptions): Promise<void>;
   /** Succeeds when it is already gone. */
   remove(key: string, options?: CallOptions): Promise<void>;
@@ -180,9 +180,9 @@ export interface Images {
 }
 
 export interface Content {
-  /** The whole blob; refuses one larger than `maxBytes` with RESOURCE_EXHAUSTED. */
+  /** Returns the whole blob. RESOURCE_EXHAUSTED if it is larger than `maxBytes`. */
   read(digest: string, maxBytes: number, options?: CallOptions): Promise<Uint8Array>;
-  /** The blob piece by piece, however large it is. */
+  /** Returns a blob of any size in chunks. */
   stream(digest: string, options?: CallOptions): AsyncIterable<Uint8Array>;
   info(digest: string, options?: CallOptions): Promise<{ digest: string; size: bigint; labels: Labels }>;
   /** Sets these labels of the blob; others stay. */
@@ -191,9 +191,9 @@ export interface Content {
 
 /** containerd.services.diff.v1.Diff */
 export interface Diff {
-  /** Unpacks a layer, compressed or not, into what the mounts lead to; returns the digest of its tar, the diff id. */
+  /** Unpacks a layer, compressed or not, into the mounts. Returns the digest of its plain tar, the diff id. */
   apply(request: { layer: Descriptor; mounts: readonly SnapshotMount[] }, options?: CallOptions): Promise<string>;
-  /** Makes a blob, a tar, of what the newer mounts have beyond the older ones; `ref` names the upload. */
+  /** Creates a tar blob of the changes from the older to the newer mounts; `ref` names the upload. */
   create(
     request: { older: readonly SnapshotMount[]; newer: readonly SnapshotMount[]; ref: string },
     options?: CallOptions,
@@ -207,12 +207,12 @@ export interface Lease {
 }
 
 export interface Leases {
-  /** ALREADY_EXISTS when there is one of that id. */
+  /** ALREADY_EXISTS when a lease has that id. */
   create(id: string, labels: Labels, options?: CallOptions): Promise<Lease>;
   /** Succeeds when it is already gone. */
   delete(id: string, options?: CallOptions & { sync?: boolean }): Promise<void>;
   list(filters: readonly string[], options?: CallOptions): Promise<Lease[]>;
-  /** What the lease protects: `type` such as `snapshots/overlayfs`, `content`. */
+  /** The resources that the lease protects; `type`: such as `snapshots/overlayfs`, `content`. */
   resources(id: string, options?: CallOptions): Promise<{ id: string; type: string }[]>;
   addResource(id: string, resource: { id: string; type: string }, options?: CallOptions): Promise<void>;
 }
@@ -225,7 +225,7 @@ export interface RegistryAuth {
 
 export interface PullProgress {
   readonly event: string;
-  /** The layer's or manifest's name, as the transfer service tells it. */
+  /** The layer's or manifest's name, from the transfer service. */
   readonly name: string;
   readonly parents: readonly string[];
   readonly progress: bigint;
@@ -233,14 +233,14 @@ export interface PullProgress {
 }
 
 export interface PullRequest {
-  /** A whole reference: `docker.io/library/busybox:latest`, or by digest. */
+  /** A full reference, with a tag (`docker.io/library/busybox:latest`) or a digest. */
   readonly reference: string;
-  /** Answers the registry's question for credentials of `host`; undefined: none. */
+  /** Returns the credentials for a registry host; undefined if there are none. */
   readonly credentials?: ((host: string) => RegistryAuth | undefined) | undefined;
-  /** The `certs.d` folder ("" for none). */
+  /** The `certs.d` directory ("" for none). */
   readonly hostDir: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** undefined: all layers are fetched, and none is unpacked. */
+  /** If undefined, all layers are fetched and none is unpacked. */
   readonly snapshotter: string | undefined;
   readonly labels: Labels;
   readonly onProgress: (progress: PullProgress) => void;
@@ -275,12 +275,12 @@ export interface SandboxStore {
 
 export interface SandboxStatus {
   readonly pid: number;
-  /** `SANDBOX_READY`, `SANDBOX_NOTREADY` as the controller says. */
+  /** `SANDBOX_READY` or `SANDBOX_NOTREADY`, from the controller. */
   readonly state: string;
   readonly info: Readonly<Record<string, string>>;
   readonly createdAtNs: bigint;
   readonly exitedAtNs: bigint;
-  /** Where the pod's tasks are served; "" where containerd finds that by itself. */
+  /** The address that serves the pod's tasks; "" if containerd finds it by itself. */
   readonly address?: string;
   readonly version?: number;
 }
@@ -310,7 +310,7 @@ export interface SandboxController {
   update(sandboxer: string, sandbox: SandboxRecord, fields: readonly string[], options?: CallOptions): Promise<void>;
 }
 
-/** What crid reads out of containerd's event stream; every other topic is left out at the source. */
+/** The events that crid reads from containerd. The subscription filters out all other topics. */
 export type ContainerdEvent =
   | {
       readonly kind: 'task-exit';
@@ -324,9 +324,9 @@ export type ContainerdEvent =
 
 export interface Events {
   /**
-   * Subscribes until `signal` aborts, and again each time containerd comes back. `onConnected` runs after each
-   * (re)subscription is in force and before its events, for what was missed meanwhile; while it runs, events queue
-   * (bounded).
+   * Subscribes until `signal` aborts, and again each time containerd comes back. `onConnected` runs when a subscription
+   * has taken effect and before its events, so that the subscriber can read the changes it missed. Events are queued
+   * meanwhile (bounded).
    */
   subscribe(
     handlers: {
@@ -343,9 +343,9 @@ export interface PluginInfo {
   readonly id: string;
   readonly exports: Labels;
   readonly capabilities: readonly string[];
-  /** "" when it is loaded; why not, otherwise. */
+  /** "" for a loaded plugin, otherwise the reason why it is not loaded. */
   readonly initError: string;
-  /** gRPC code of the initError; 12/skip codes tell a disabled plugin from a broken one. */
+  /** gRPC code of `initError`; 0 for a loaded plugin. */
   readonly initCode: number;
 }
 
@@ -353,14 +353,17 @@ export interface Introspection {
   version(options?: CallOptions): Promise<{ version: string; revision: string }>;
   plugins(filters: readonly string[], options?: CallOptions): Promise<PluginInfo[]>;
   server(options?: CallOptions): Promise<{ uuid: string; deprecations: { id: string; message: string }[] }>;
-  /** Features of a runtime (containerd.services.introspection.v1 PluginInfo of `io.containerd.runtime.v2.task`), as its JSON. */
+  /**
+   * Returns the features of a runtime as parsed JSON; undefined if the runtime reports none
+   * (containerd.services.introspection.v1 PluginInfo of `io.containerd.runtime.v2.task`).
+   */
   runtimeFeatures(
     runtime: { name: string; path?: string; options?: Any | undefined },
     options?: CallOptions,
   ): Promise<unknown>;
 }
 
-/** The whole of containerd as crid uses it. One gRPC channel serves all of it. */
+/** All services of containerd that crid uses. They share one gRPC channel. */
 export interface Containerd {
   readonly address: string;
   readonly namespace: string;

@@ -13,7 +13,7 @@ export function createContainers(clientOf: ClientOf): Containers {
 
     list: async (filters, options) => {
       const records: ContainerRecord[] = [];
-      // The unary List fails above 16 MiB, which some 2,000 specs reach.
+      // The unary List fails above 16 MiB, which about 2,000 specs reach.
       for await (const { container } of client.listStream({ filters: [...filters] }, withOptions(options))) {
         records.push(recordOf(container, 'containers.list'));
       }

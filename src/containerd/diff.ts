@@ -4,7 +4,7 @@ import type { Diff } from './containerd.js';
 import { present } from './answers.js';
 import { wireMount } from './tasks.js';
 
-/** A layer as a plain tar: it is read back at once, so that compressing it is work for nothing. */
+/** A layer as a plain tar. crid reads it back at once, so compressing it would be wasted work. */
 const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 
 export function createDiff(clientOf: ClientOf): Diff {

@@ -2,21 +2,21 @@ import { ClientError } from 'nice-grpc';
 import { Code, CriError, type CodeName } from '../base/errors.js';
 import { redact } from './redact.js';
 
-/** Why a call was ended from this side. */
+/** The reason why crid ended a call. */
 export type Ended = 'deadline' | 'cancelled' | 'closed';
 
 export interface FailedCall {
-  /** As the port names it: `tasks.start`. */
+  /** The name of the port's method: `tasks.start`. */
   readonly method: string;
-  /** The id, key or name that the request was about; "" when there is none. */
+  /** The id, key or name in the request; "" when there is none. */
   readonly subject: string;
   readonly ended: Ended | undefined;
   readonly timeoutMs: number;
-  /** Names the process that was to answer: `containerd`, `shim 42 (stopped)`. */
+  /** Returns the process that the call waited for: `containerd`, `shim 42 (stopped)`. */
   readonly answering: () => string;
 }
 
-/** Whatever a call threw, as a CriError whose message begins with the method and keeps containerd's own text. */
+/** Converts an error of a call to a CriError. Its message begins with the method and keeps containerd's own text. */
 export function translateError(thrown: unknown, call: FailedCall): CriError {
   const about = call.subject === '' ? call.method : `${call.method}: "${call.subject}"`;
   switch (call.ended) {
@@ -34,18 +34,18 @@ export function translateError(thrown: unknown, call: FailedCall): CriError {
   }
   if (thrown instanceof CriError) return thrown.prefixed(call.method);
   if (thrown instanceof ClientError) {
-    // No cause: it would carry the text that was just redacted.
+    // No cause: it would contain the unredacted text.
     const culprit = isFullDisk(thrown) ? "containerd's disk is full: " : '';
     return new CriError(codeOf(thrown), `${culprit}${call.method}: ${redact(thrown.details)}`);
   }
   return CriError.from(thrown).prefixed(call.method);
 }
 
-/** The connection went away under the call: containerd may or may not have acted on it. */
+/** Whether the connection was lost during the call: containerd may or may not have acted on it. */
 export const isCutOff = (thrown: unknown): boolean =>
   thrown instanceof ClientError && codeOf(thrown) === 'UNAVAILABLE' && !isNeverSent(thrown);
 
-/** The call found no connection: containerd has not seen it, so even a write may be sent again. */
+/** Whether the call found no connection: containerd has not received it, so even a write can be sent again. */
 export const isNeverSent = (thrown: unknown): boolean =>
   thrown instanceof ClientError &&
   Number(thrown.code) === Code.UNAVAILABLE &&
@@ -53,19 +53,19 @@ export const isNeverSent = (thrown: unknown): boolean =>
 
 const names = new Map<number, CodeName>(Object.entries(Code).map(([name, number]) => [number, name as CodeName]));
 
-/** ENOSPC and EDQUOT, which containerd passes on as text without a code. */
+/** ENOSPC and EDQUOT, which containerd returns as text without a code. */
 const isFullDisk = ({ details }: ClientError): boolean => /no space left on device|disk quota exceeded/.test(details);
 
 function codeOf(error: ClientError): CodeName {
   const { code, details } = error;
   const name = names.get(code) ?? 'UNKNOWN';
-  // This side did not cancel, so a stopping containerd did: its handlers see their contexts end.
+  // crid did not cancel the call, so containerd is stopping: it cancels the contexts of its handlers.
   if (name === 'CANCELLED') return 'UNAVAILABLE';
   if (name === 'INTERNAL' && /RST_STREAM|ECONNRESET|EPIPE/.test(details)) return 'UNAVAILABLE';
-  // bbolt's answer once a stopping containerd has closed its metadata store.
+  // bbolt's error once a stopping containerd has closed its metadata store.
   if (name === 'UNKNOWN' && details.includes('database not open')) return 'UNAVAILABLE';
   if (name === 'UNKNOWN' && isFullDisk(error)) return 'RESOURCE_EXHAUSTED';
-  // runc's shim gives its refusals no code.
+  // runc's shim returns these errors without a code.
   if (name === 'UNKNOWN' && /cannot delete a (running|paused) process|cannot update a stopped container/.test(details))
     return 'FAILED_PRECONDITION';
   return name;

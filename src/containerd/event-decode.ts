@@ -3,7 +3,7 @@ import { TaskExit, TaskOOM } from '../../generated/containerd/events/task.js';
 import type { Any, ContainerdEvent } from './containerd.js';
 import { timestampNs } from './wire-time.js';
 
-/** By topic, for the type URLs of image events differ from the others' (containerd.services.images.v1.ImageCreate). */
+/** Keyed by topic: the type URLs of image events have another form (containerd.services.images.v1.ImageCreate). */
 const DECODERS: Readonly<Record<string, (value: Uint8Array) => ContainerdEvent>> = {
   '/tasks/exit': (value) => {
     const { container_id, id, pid, exit_status, exited_at } = TaskExit.decode(value);
@@ -21,11 +21,11 @@ const DECODERS: Readonly<Record<string, (value: Uint8Array) => ContainerdEvent>>
   '/images/delete': (value) => ({ kind: 'image-changed', name: ImageDelete.decode(value).name, deleted: true }),
 };
 
-/** containerd's filters for the topics that are read, and `topics`, of one namespace only. They are ORed. */
+/** containerd's filters for the topics that crid reads and for `topics`, in one namespace only. They are ORed. */
 export const eventFilters = (namespace: string, topics: readonly string[] = []): string[] =>
   [...Object.keys(DECODERS), ...topics].map(
     (topic) => `topic==${JSON.stringify(topic)},namespace==${JSON.stringify(namespace)}`,
   );
 
-/** undefined for an event that crid does not read. `execId` is "" for the container's own process. */
+/** Returns undefined for an event that crid does not read. `execId` is "" for the container's own process. */
 export const decodeEvent = (topic: string, event: Any): ContainerdEvent | undefined => DECODERS[topic]?.(event.value);

@@ -7,13 +7,13 @@ import { decodeEvent } from './event-decode.js';
 export interface FeedSettings {
   readonly namespace: string;
   readonly log: Logger;
-  /** Events kept while `onConnected` runs; one more and the subscription starts over. */
+  /** Limit of events queued while `onConnected` runs. Beyond it, the subscription starts again. */
   readonly queueLimit?: number;
 }
 
 const QUEUE_LIMIT = 10_000;
 
-/** Holds events back until the subscriber has caught up, then hands them on one by one. */
+/** Queues events until the subscriber has caught up, then delivers them one by one. */
 export function createFeed(
   handlers: Parameters<Events['subscribe']>[0],
   { namespace, log, queueLimit = QUEUE_LIMIT }: FeedSettings,

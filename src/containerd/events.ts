@@ -12,7 +12,7 @@ import { createFeed, type FeedSettings } from './event-feed.js';
 type Handlers = Parameters<Events['subscribe']>[0];
 
 export interface EventSettings extends FeedSettings {
-  /** No resubscription once the client is closed. */
+  /** Whether the client is closed, after which crid does not subscribe again. */
   readonly isClosed: () => boolean;
 }
 
@@ -92,8 +92,8 @@ async function runSession(
 }
 
 /**
- * containerd says nothing when a subscription takes effect, so an event of our own is published until it comes back:
- * from then on nothing is missed.
+ * containerd does not confirm a subscription. So crid publishes a marker event until it receives it: from then on it
+ * misses no event.
  */
 async function confirm(
   client: ServiceClient<EventsDefinition>,

@@ -31,7 +31,7 @@ export function createIntrospection(clientOf: ClientOf): Introspection {
 
     runtimeFeatures: async (runtime, options) => {
       const request = RuntimeRequest.fromPartial({
-        // containerd takes a path or a name such as io.containerd.runc.v2 here.
+        // containerd accepts a path or a name such as io.containerd.runc.v2 here.
         runtime_path: runtime.path !== undefined && runtime.path !== '' ? runtime.path : runtime.name,
         options: wireAny(runtime.options),
       });
@@ -48,7 +48,7 @@ export function createIntrospection(clientOf: ClientOf): Introspection {
   };
 }
 
-/** undefined for a runtime that tells none. */
+/** Returns undefined for a runtime that reports none. INTERNAL for features that are not JSON. */
 function featuresOf({ features }: RuntimeInfo, runtime: string): unknown {
   if (features === undefined || features.value.length === 0) return undefined;
   try {

@@ -1,20 +1,20 @@
 import { CriError, isCode } from '../base/errors.js';
 
-/** The records of one kind, and what no answer could carry. */
+/** The records of a list, and those that no response could carry. */
 export interface Pieces<T> {
   readonly records: readonly T[];
-  /** `prefix`: how the keys of the records begin that could not be read; "" when nothing could be read. */
+  /** `prefix`: the first digits of the unreadable records' values, or "" when no record could be read. */
   readonly unreadable: readonly { readonly prefix: string; readonly error: CriError }[];
 }
 
 export interface PiecesOptions {
   /** The field of containerd's filter syntax that is split: `id`, `target.digest`. Its values are hexadecimal. */
   readonly field: string;
-  /** What all values begin with, such as `sha256:`. */
+  /** The text before the digits of all values, such as `sha256:`. */
   readonly before?: string;
 }
 
-/** Six digits are as good as one record: of 1,000 records, two begin alike with a chance of 1 in 16,000. */
+/** Six digits nearly identify a record: of 1,000 records, one shares them with another at a chance of 1 in 16,000. */
 const MAX_DIGITS = 6;
 const HEX = '0123456789abcdef';
 
@@ -58,7 +58,7 @@ export async function listInPieces<T>(
   );
 }
 
-/** Halves the digits that may follow the prefix; one digit becomes part of the prefix. Nothing: it cannot be split. */
+/** Halves the digits that may follow the prefix; a single digit joins the prefix. Empty when it cannot be split. */
 function split(prefix: string, digits: string): { prefix: string; digits: string }[] {
   if (digits === '') return [];
   if (digits.length > 1) {

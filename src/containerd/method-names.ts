@@ -1,10 +1,10 @@
-/** Services whose port has another name than theirs. */
+/** Services whose port has a different name. */
 const SERVICES: Readonly<Record<string, string>> = {
   Store: 'sandboxes',
   Version: 'introspection',
 };
 
-/** Methods whose port has another name than theirs. */
+/** Methods whose name in the port is different. */
 const METHODS: Readonly<Record<string, string>> = {
   'containers.listStream': 'containers.list',
   'tasks.deleteProcess': 'tasks.deleteExec',
@@ -17,7 +17,7 @@ const METHODS: Readonly<Record<string, string>> = {
   'introspection.pluginInfo': 'introspection.runtimeFeatures',
 };
 
-/** Reads that may be sent again after a lost connection. Waits are not: who waits must look at the state first. */
+/** Reads that are sent again after a lost connection. Waits are not: their callers must first read the state again. */
 const READS: ReadonlySet<string> = new Set([
   ...['containers.get', 'containers.list', 'images.get', 'images.list', 'content.read', 'content.info'],
   ...['tasks.get', 'tasks.list', 'tasks.pids', 'tasks.metrics', 'leases.list', 'leases.resources'],
@@ -26,10 +26,10 @@ const READS: ReadonlySet<string> = new Set([
   ...['introspection.version', 'introspection.plugins', 'introspection.server', 'introspection.runtimeFeatures'],
 ]);
 
-/** They last as long as what they wait for, long after whoever began them has his answer. */
+/** Calls without a span: they may last long after the RPC that started them has returned. */
 const LASTING: ReadonlySet<string> = new Set(['tasks.wait', 'controller.wait', 'events.subscribe', 'transfer.stream']);
 
-/** The name by which logs and errors call a gRPC path: `/containerd.services.tasks.v1.Tasks/Start` is `tasks.start`. */
+/** The name of a gRPC path in logs and errors: `/containerd.services.tasks.v1.Tasks/Start` is `tasks.start`. */
 export function methodName(path: string): string {
   const [service = '', method = ''] = path.slice(1).split('/');
   const short = service.slice(service.lastIndexOf('.') + 1);
@@ -41,7 +41,7 @@ export const isLasting = (method: string): boolean => LASTING.has(method);
 
 export const isRead = (method: string): boolean => READS.has(method);
 
-/** What a request is about, for messages: its id, key, name, digest or that of the record in it; "" when unknown. */
+/** The subject of a request, for messages: the id, key, name or digest in it or in its record; "" when unknown. */
 export function subjectOf(request: unknown): string {
   if (typeof request !== 'object' || request === null) return '';
   const fields = request as Readonly<Record<string, unknown>>;

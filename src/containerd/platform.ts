@@ -7,7 +7,7 @@ interface Platform {
   readonly variant: string;
 }
 
-/** Node's names of architectures, as OCI images name them (the Go names). */
+/** The OCI (Go) names of Node's architectures. */
 const ARCHITECTURES: Readonly<Record<Machine, Omit<Platform, 'os'>>> = {
   x64: { architecture: 'amd64', variant: '' },
   arm64: { architecture: 'arm64', variant: '' },
@@ -22,12 +22,12 @@ export function hostPlatform(arch: string = process.arch): Platform {
   return { os: 'linux', ...ARCHITECTURES[arch] };
 }
 
-/** A platform as an image or an index spells it. */
+/** A platform in the spelling of an image or an index. */
 export type SpelledPlatform = Partial<Platform>;
 
 /**
- * How well an image of that platform suits a host: 0 is best, undefined means that it does not run there. Spellings and
- * fallbacks are those of containerd (github.com/containerd/platforms, Only).
+ * Returns how well an image of that platform suits a host: 0 is best, undefined means that it does not run there.
+ * Spellings and fallbacks are those of containerd (github.com/containerd/platforms, Only).
  */
 export function platformRank(spelled: SpelledPlatform, arch: string = process.arch): number | undefined {
   const { os, architecture, variant } = normalPlatform(spelled);
@@ -36,7 +36,7 @@ export function platformRank(spelled: SpelledPlatform, arch: string = process.ar
   return rank < 0 ? undefined : rank;
 }
 
-/** `architecture/variant` of all that the host runs, best first. */
+/** Every `architecture/variant` that the host runs, best first. */
 function runnable({ architecture, variant }: Platform): string[] {
   const arm = ['v8', 'v7', 'v6', 'v5'].map((one) => `arm/${one}`);
   if (architecture === 'amd64') return ['amd64/', '386/'];
@@ -45,7 +45,7 @@ function runnable({ architecture, variant }: Platform): string[] {
   return [`${architecture}/${variant}`];
 }
 
-/** Other spellings of an architecture, with the variant that they imply; undefined keeps the one that is given. */
+/** Other spellings of an architecture, with the variant that they imply; undefined keeps the given variant. */
 const SPELLINGS: Readonly<Record<string, readonly [architecture: string, variant: string | undefined]>> = {
   i386: ['386', ''],
   x86_64: ['amd64', undefined],
@@ -55,7 +55,7 @@ const SPELLINGS: Readonly<Record<string, readonly [architecture: string, variant
   armel: ['arm', 'v6'],
 };
 
-/** Variants that mean another one, by architecture. */
+/** Aliases of variants, by architecture. */
 const VARIANTS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   amd64: { v1: '' },
   arm64: { 8: '', v8: '', 'v8.0': '', 9: 'v9', '9.0': 'v9', 'v9.0': 'v9' },

@@ -1,7 +1,7 @@
 import { CriError, type CodeName } from '../base/errors.js';
 import { redact } from './redact.js';
 
-/** containerd knows these only as text, wrapped into UNKNOWN; the first match counts. */
+/** containerd returns these errors as text with the code UNKNOWN. The first match counts. */
 const PATTERNS: readonly (readonly [RegExp, CodeName])[] = [
   [
     /\b401\b|unauthorized|no basic auth credentials|missing username or secret|invalid authorization/i,
@@ -16,10 +16,10 @@ const PATTERNS: readonly (readonly [RegExp, CodeName])[] = [
   [/no space left on device/i, 'RESOURCE_EXHAUSTED'],
 ];
 
-/** containerd's answers that say no more than "something". */
+/** Codes of containerd that carry no information. */
 const VAGUE: ReadonlySet<CodeName> = new Set(['UNKNOWN', 'INTERNAL']);
 
-/** The error of a pull, with the reference in its message, the code that its text tells, and no secret in it. */
+/** Returns the error of a pull: the reference in its message, a code derived from the text, and secrets redacted. */
 export function pullError(thrown: unknown, reference: string, secrets: Iterable<string>): CriError {
   const error = CriError.from(thrown);
   const text = redact(error.message, secrets).replace(/^transfer\.pull: /, '');
@@ -27,7 +27,7 @@ export function pullError(thrown: unknown, reference: string, secrets: Iterable<
   return new CriError(VAGUE.has(error.code) ? codeOf(text, reference) : error.code, message);
 }
 
-/** The reference and URLs are left out: a repository may be called `team/403`. */
+/** Ignores the reference and URLs: a repository may be called `team/403`. */
 function codeOf(text: string, reference: string): CodeName {
   const words = text.replaceAll(reference, '').replace(/\bhttps?:\/\/\S+/g, '');
   return PATTERNS.find(([pattern]) => pattern.test(words))?.[1] ?? 'UNKNOWN';

@@ -2,14 +2,14 @@ import { CriError } from '../base/errors.js';
 import type { Any, ContainerRecord, SandboxRecord } from './containerd.js';
 
 /**
- * What one record may have when it is written. containerd stores more, but cannot send a record of more than 16 MiB any
- * more; the rest is for what is added later: a status, an address.
+ * The size limit of a record when crid writes it. containerd stores larger records, but cannot send one of more than 16
+ * MiB. The difference is for later additions: a status, an address.
  */
 export const MAX_RECORD_BYTES = 12 << 20;
 
 type Sized = Partial<Pick<ContainerRecord & SandboxRecord, 'labels' | 'spec' | 'extensions'>> & { readonly id: string };
 
-/** RESOURCE_EXHAUSTED with the parts of a record that is too large, largest first. `kind`: `container`. */
+/** RESOURCE_EXHAUSTED if a record is too large; it lists the parts, largest first. `kind`: such as `container`. */
 export function checkRecordSize(kind: string, { id, labels = {}, spec, extensions = {} }: Sized): void {
   const parts = [
     { name: 'labels', bytes: labelBytes(labels) },

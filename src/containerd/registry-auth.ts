@@ -5,7 +5,7 @@ import { anyOf } from './any.js';
 import type { PullRequest, RegistryAuth } from './containerd.js';
 import type { WireStream } from './wire-stream.js';
 
-/** Answers containerd's questions for credentials, host by host, until the stream ends. */
+/** Responds to containerd's requests for credentials of a host until the stream ends, and adds them to `secrets`. */
 export async function answerAuth(
   stream: WireStream,
   credentials: NonNullable<PullRequest['credentials']>,
@@ -22,20 +22,20 @@ export async function answerAuth(
       log.error({ err: CriError.from(thrown), host }, 'no credentials for the registry');
     }
     for (const secret of secretsOf(auth)) secrets.add(secret);
-    // containerd waits for each answer, so there is always one.
+    // containerd waits for each response, so always send one.
     const answer = AuthResponse.fromPartial(responseOf(auth));
     stream.send(anyOf('containerd.types.transfer.AuthResponse', AuthResponse.encode(answer).finish()));
   }
 }
 
-/** An identity token goes as a refresh token, which containerd exchanges at the registry's token server. */
+/** An identity token is sent as a refresh token, which containerd exchanges at the registry's token server. */
 function responseOf(auth: RegistryAuth | undefined): Partial<AuthResponse> {
   if (auth?.identityToken) return { authType: AuthType.REFRESH, secret: auth.identityToken };
   if (auth?.username) return { authType: AuthType.CREDENTIALS, username: auth.username, secret: auth.password ?? '' };
   return { authType: AuthType.NONE };
 }
 
-/** Every form in which `auth` may show up in a message. */
+/** Every form in which a secret of `auth` may appear in a message. */
 export function secretsOf(auth: RegistryAuth | undefined): string[] {
   const plain = [auth?.password, auth?.identityToken].filter((secret) => secret !== undefined);
   const basic = Buffer.from(`${auth?.username ?? ''}:${auth?.password ?? ''}`).toString('base64');

@@ -10,13 +10,13 @@ export const RUNC_OPTIONS = 'containerd.runc.v1.Options';
 export const GENERIC_OPTIONS = 'runtimeoptions.v1.Options';
 
 /**
- * The TOML options of a runtime handler (`[...runtimes.<handler>.options]`, keys by their Go field names) as the Any
- * that containers and tasks are created with. undefined without options. INVALID_ARGUMENT names an unknown key or one
+ * Encodes the TOML options of a runtime handler (`[...runtimes.<handler>.options]`, keys by their Go field names) as
+ * the Any that creates containers and tasks. Undefined without options. INVALID_ARGUMENT names an unknown key or a key
  * with a value of the wrong type.
  *
- * runc takes containerd.runc.v1.Options. Every other runtime takes runtimeoptions.v1.Options: with a ConfigPath the
- * runtime reads its configuration there; with neither ConfigPath nor ConfigBody the whole table is handed to it as
- * TOML, so that its keys are the runtime's own.
+ * runc takes containerd.runc.v1.Options. Every other runtime takes runtimeoptions.v1.Options. With a ConfigPath, the
+ * runtime reads its configuration there. With neither ConfigPath nor ConfigBody, crid passes the whole table as TOML,
+ * so that its keys are the runtime's own.
  */
 export function runtimeOptions(runtimeType: string, options: Readonly<Record<string, unknown>>): Any | undefined {
   if (Object.keys(options).length === 0) return undefined;
@@ -35,8 +35,8 @@ export function runtimeOptions(runtimeType: string, options: Readonly<Record<str
 }
 
 /**
- * What `runtimeOptions` made, for display: the fields that are set, by their names on the wire, bytes as base64. Of a
- * type that is not known here, the type URL and the bytes.
+ * Decodes the result of `runtimeOptions` for display: the fields that are set, by their names on the wire, bytes as
+ * base64. For an unknown type, returns the type URL and the bytes.
  */
 export function decodeRuntimeOptions(options: Any): Readonly<Record<string, unknown>> {
   switch (options.type_url) {

@@ -4,17 +4,17 @@ import { anyOf } from './any.js';
 import type { Any, ContainerRecord } from './containerd.js';
 import { RUNC_OPTIONS, RUNC_RUNTIME } from './runtime-options.js';
 
-/** What one task needs beside the options of its runtime. */
+/** The needs of one task besides the options of its runtime. */
 export interface TaskNeeds {
-  /** The host's ids of the container's user, to whom its pipes are to belong. */
+  /** The host's ids of the container's user, who is to own its pipes. */
   readonly ioOwner?: { readonly uid: number; readonly gid: number } | undefined;
-  /** Where a sandbox serves the tasks of its pod: `ttrpc+unix:///…`. */
+  /** The endpoint at which a sandbox serves the tasks of its pod: `ttrpc+unix:///…`. */
   readonly endpoint?: { readonly address: string; readonly version: number } | undefined;
 }
 
 /**
- * The options of Tasks.Create: undefined where those of the container's record will do. Where they are given they take
- * the place of the record's, so these are in them too. Only runc's have room for such needs.
+ * Returns the options of Tasks.Create; undefined when those of the container's record are enough. They replace the
+ * record's options, so they include them. Only runc's options have fields for these needs.
  */
 export function taskOptions(runtime: ContainerRecord['runtime'], { ioOwner, endpoint }: TaskNeeds): Any | undefined {
   if (runtime.name !== RUNC_RUNTIME || (!ioOwner && !endpoint)) return undefined;
@@ -31,9 +31,9 @@ export function taskOptions(runtime: ContainerRecord['runtime'], { ioOwner, endp
 }
 
 /**
- * The options of Tasks.Checkpoint: CRIU's images go to `imageDir`, its log and its statistics to `workDir`, and the task
- * goes on. Open connections and locks of files, which most servers have, do not stand in the way.
- * FAILED_PRECONDITION: another runtime than runc's shim.
+ * Returns the options of Tasks.Checkpoint: CRIU writes its images to `imageDir` and its log and statistics to
+ * `workDir`, and the task keeps running. Open connections and file locks, which most servers have, are allowed.
+ * FAILED_PRECONDITION for a runtime other than runc's shim.
  */
 export function checkpointOptions(
   runtime: ContainerRecord['runtime'],

@@ -14,8 +14,8 @@ export function createTasks(clientOf: ClientOf): Tasks {
 }
 
 /**
- * containerd asks a shim for 2 s (`io.containerd.timeout.task.state`), and then tells UNKNOWN as though that were an
- * answer. A shim that creates a container, in containerd 2.1, answers nothing else before the OCI runtime is done.
+ * containerd waits 2 s for a shim (`io.containerd.timeout.task.state`) and then returns UNKNOWN without an error. In
+ * containerd 2.1, a shim that creates a container does not respond to other calls until the OCI runtime is done.
  */
 const ASK_AGAIN_MS = 100;
 const SILENT_SHIM_MS = 10_000;
@@ -60,7 +60,7 @@ const inspection = (client: TasksClient): Pick<Tasks, 'get' | 'list' | 'pids' | 
   get: async (target, options) => {
     for (const startedMs = performance.now(); ; await sleep(ASK_AGAIN_MS, options?.signal)) {
       const { process } = await client.get(wireTarget(target), withOptions(options));
-      // containerd names the process, not the container, when an exec was asked for.
+      // For an exec, containerd returns the id of the process, not of the container.
       const task = { ...taskOf(present(process, 'tasks.get')), containerId: target.containerId };
       if (task.status !== 'unknown') return task;
       if (performance.now() - startedMs > (options?.timeoutMs ?? SILENT_SHIM_MS)) throw silentShim(target);
@@ -106,7 +106,7 @@ const freezing = (client: TasksClient): Pick<Tasks, 'pause' | 'resume' | 'checkp
     void (await unlessGone(client.resume({ container_id: containerId }, withOptions(options)))),
 
   checkpoint: async ({ containerId, options: runtimeOptions }, options) => {
-    // How long it takes depends on how much memory there is to be written.
+    // The duration depends on the amount of memory, so there is no timeout.
     await client.checkpoint({ container_id: containerId, options: wireAny(runtimeOptions) }, withoutLimit(options));
   },
 });
@@ -138,7 +138,7 @@ const statuses: Readonly<Partial<Record<Status, TaskStatus>>> = {
 };
 
 const taskOf = (process: Process): Task => ({
-  // A task of a list carries its container's id in `id`; `container_id` is empty there.
+  // In a list, a task has its container's id in `id`; `container_id` is empty there.
   containerId: process.container_id === '' ? process.id : process.container_id,
   pid: process.pid,
   status: statuses[process.status] ?? 'unknown',

@@ -15,7 +15,7 @@ import { pullError } from './pull-errors.js';
 import { answerAuth } from './registry-auth.js';
 import { openStream, type WireStream } from './wire-stream.js';
 
-/** The lease of a pull that outlives its client: containerd lets it go after this. */
+/** Time after which containerd deletes the lease of a pull that crid has not deleted. */
 const LEASE_EXPIRY_MS = 24 * 60 * 60 * 1000;
 const CLEANUP_TIMEOUT_MS = 10_000;
 const LAST_PROGRESS_TIMEOUT_MS = 1_000;
@@ -111,8 +111,8 @@ async function readProgress(stream: WireStream, onProgress: PullRequest['onProgr
 }
 
 /**
- * What a pull fetches must not be collected before its image record exists. The streams belong to the lease as well:
- * containerd forgets an auth stream only when its lease goes.
+ * Runs a pull under a lease, which protects the fetched content from garbage collection until its image record exists.
+ * The streams belong to the lease as well: containerd forgets an auth stream only when its lease goes.
  */
 async function withLease(
   leases: Leases,
@@ -133,7 +133,7 @@ async function withLease(
   }
 }
 
-/** A stream ends with an error when it is closed from here; nobody waits for more. */
+/** Ignores the error with which a stream ends when crid closes it. */
 const ignoreEnd = (_thrown: unknown): void => undefined;
 
 const timeout = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());

@@ -8,7 +8,7 @@ import type { Any } from './containerd.js';
 /** A stream that another call refers to by its id (containerd.services.streaming.v1). */
 export interface WireStream {
   send(any: Any): void;
-  /** Ends when containerd closes the stream; to be iterated once. */
+  /** Ends when containerd closes the stream. It can be iterated only once. */
   readonly messages: AsyncIterable<WireAny>;
   close(): void;
 }
@@ -38,7 +38,7 @@ export async function openStream(
   const options = { ...withoutLimit({ signal: ending.signal, lease }), subject: id };
   const incoming = client.stream(outgoing.messages, options)[Symbol.asyncIterator]();
   try {
-    // The empty first answer is the acknowledgement.
+    // The empty first message is the acknowledgement.
     if ((await incoming.next()).done === true) {
       throw new CriError('UNAVAILABLE', `transfer.stream: "${id}" was closed before it was acknowledged`);
     }
@@ -50,7 +50,7 @@ export async function openStream(
   return { send: outgoing.send, messages: { [Symbol.asyncIterator]: () => incoming }, close };
 }
 
-/** The request side: stays open until `signal` aborts, for containerd drops the stream with it. */
+/** The request side. It stays open until `signal` aborts, since containerd drops the stream when this side ends. */
 function createOutgoing(signal: AbortSignal) {
   const waiting: WireAny[] = [];
   let wake = (): void => undefined;

@@ -39,7 +39,7 @@ export const loadedAppArmorProfiles = (text: string): Set<string> =>
 /** The name of a process's profile, from its /proc/PID/attr/current: `NAME (enforce)` or `unconfined`. */
 export const appArmorProfileName = (current: string): string => current.trim().split(' ')[0] || 'unconfined';
 
-/** All of /proc/sys except kernel/shm*, all of /sys except fs/cgroup: a glob excludes a name only by its letters. */
+/** Denies /proc/sys except kernel/shm* and /sys except fs/cgroup. A glob can negate single letters, not words. */
 const DENIED: readonly (readonly [string, string])[] = [
   ['@{PROC}/{kcore,kmem,mem,sysrq-trigger}', 'rwklx'],
   ['@{PROC}/*', 'w'],

@@ -4,7 +4,7 @@ import type { Container } from '../state/records.js';
 import { METRICS, type MetricName } from './metric-descriptors.js';
 import type { LayerUsage } from './writable-layers.js';
 
-/** All that one container's metrics are made of; what is undefined yields no metric. */
+/** The input for one container's metrics. An undefined value yields no metric. */
 export interface MetricInput {
   /** Values of the labels that every metric has. */
   readonly labels: readonly string[];
@@ -30,7 +30,7 @@ export interface MetricInput {
 
 type Add = (name: MetricName, value: bigint | number | undefined, ...more: string[]) => void;
 
-/** One container's metrics under the names that cAdvisor gave them. */
+/** Returns one container's metrics under cAdvisor's names. */
 export function containerMetrics(input: MetricInput): Metric[] {
   const metrics: Metric[] = [];
   const add = adder(metrics, input.labels, input.atNs);
@@ -47,7 +47,7 @@ export function containerMetrics(input: MetricInput): Metric[] {
   return metrics;
 }
 
-/** Appends metrics with the labels of one object; one without a value is left out. */
+/** Returns a function that appends metrics with the labels of one object and skips metrics without a value. */
 export function adder(metrics: Metric[], labels: readonly string[], atNs: bigint): Add {
   return (name, value, ...more) => {
     if (value === undefined) return;
@@ -123,7 +123,7 @@ function addSpec(add: Add, { resources }: Container): void {
   add('container_spec_cpu_shares', linux.cpu_shares);
   add('container_spec_memory_limit_bytes', noneIsZero(linux.memory_limit_in_bytes));
   add('container_spec_memory_swap_limit_bytes', noneIsZero(linux.memory_swap_limit_in_bytes));
-  // CRI has no reservation.
+  // CRI has no memory reservation.
   add('container_spec_memory_reservation_limit_bytes', 0n);
 }
 

@@ -14,7 +14,7 @@ import { eachAlone } from './each.js';
 import { containerUsage } from './usage.js';
 import type { Layer } from './writable-layers.js';
 
-/** CRI ContainerStats. NOT_FOUND when it is unknown; UNAVAILABLE when it runs and nobody can tell what it uses. */
+/** CRI ContainerStats. NOT_FOUND for an unknown container; UNAVAILABLE if a running one's usage cannot be read. */
 export const containerStats =
   (deps: StatsDeps) =>
   async (request: ContainerStatsRequest): Promise<ContainerStatsResponse> => {
@@ -23,7 +23,7 @@ export const containerStats =
     return { stats: await statsOf(deps, container) };
   };
 
-/** CRI ListContainerStats: id, pod and labels are ANDed; one whose usage cannot be told is left out, and logged. */
+/** CRI ListContainerStats. id, pod and labels are ANDed. A container with unreadable usage is logged and left out. */
 export const listContainerStats =
   (deps: StatsDeps) =>
   (request: { readonly filter?: ContainerStatsFilter | undefined }): Promise<ContainerStats[]> =>

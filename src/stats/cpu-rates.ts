@@ -1,13 +1,13 @@
-/** How much CPU was used of late: nanoseconds of CPU time in a second, over one window, whoever asks and how often. */
+/** Recent CPU usage in nanoseconds of CPU time per second, over one window, however often callers ask. */
 export interface CpuRates {
   /**
-   * Notes a sample, read at `atNs` on the monotonic clock: a step of the wall clock changes no rate. A sample that comes
-   * sooner than a window after the last is passed over.
+   * Records a sample, read at `atNs` on the monotonic clock: a step of the wall clock does not change a rate. A sample
+   * that comes less than a window after the last one is ignored.
    */
   observe(id: string, usageNs: bigint, atNs?: bigint): void;
   /**
-   * Over the last window that is complete. Where there is none yet: since `startedAtNs`, with the sample at hand, and
-   * undefined when that is not known either.
+   * Returns the rate over the last complete window. Without one, returns the rate since `startedAtNs` by the given
+   * sample, or undefined if `startedAtNs` is not known.
    */
   nanoCores(id: string, now: { usageNs: bigint; atNs: bigint; startedAtNs?: bigint | undefined }): bigint | undefined;
   forget(id: string): void;
@@ -18,7 +18,7 @@ interface Sample {
   readonly atNs: bigint;
 }
 
-/** A timer that fires a little early still closes its window. */
+/** Factor of the window: a timer that fires slightly early still completes its window. */
 const TOLERANCE = 0.9;
 
 export function createCpuRates(windowMs: number): CpuRates {
@@ -39,7 +39,7 @@ export function createCpuRates(windowMs: number): CpuRates {
   };
 }
 
-/** An account that went backwards began anew. */
+/** A counter that went backwards was reset. */
 const rate = (from: Sample, to: Sample): bigint | undefined => {
   const elapsedNs = to.atNs - from.atNs;
   if (elapsedNs <= 0n) return undefined;

@@ -11,7 +11,7 @@ import { createWritableLayers } from './writable-layers.js';
 
 const MIN_WINDOW_MS = 100;
 
-/** What statistics are made of, and the sampler that runs until `close`. */
+/** Creates the dependencies of statistics, and starts the sampler, which runs until `close`. */
 export async function createStats(options: {
   config: Config;
   log: Logger;

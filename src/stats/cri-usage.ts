@@ -10,7 +10,7 @@ import type {
 import { workingSetBytes, type CgroupUsage, type Pressure, type Stall } from '../base/cgroup-usage.js';
 import type { LayerUsage } from './writable-layers.js';
 
-/** Accounts as CRI messages have them; what is not known is left out. */
+/** Usage in the form of CRI messages. Unknown values are undefined. */
 export interface CriUsage {
   readonly cpu: CpuUsage | undefined;
   readonly memory: MemoryUsage | undefined;

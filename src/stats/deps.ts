@@ -5,7 +5,7 @@ import type { State } from '../state/state.js';
 import type { CpuRates } from './cpu-rates.js';
 import type { WritableLayers } from './writable-layers.js';
 
-/** What statistics are made of; the composition root makes it once. */
+/** The dependencies of statistics. The composition root creates them once. */
 export interface StatsDeps {
   readonly log: Logger;
   readonly containerd: Pick<Containerd, 'tasks' | 'namespace'>;
@@ -13,6 +13,6 @@ export interface StatsDeps {
   readonly cgroups: CgroupReader;
   readonly rates: CpuRates;
   readonly layers: WritableLayers;
-  /** The folder that the layers of a snapshotter lie in. */
+  /** Returns the directory that contains the layers of a snapshotter. */
   readonly mountpoint: (snapshotter: string) => Promise<string>;
 }

@@ -1,11 +1,11 @@
 import { setImmediate } from 'node:timers/promises';
 import { CriError } from '../base/errors.js';
 
-/** So many at once, and the event loop gets its turn after so long. */
+/** Batch size, and the time in milliseconds after which the loop yields to the event loop. */
 const AT_ONCE = 32;
 const TURN_MS = 5;
 
-/** The answers in order, without those that failed: one that is broken stands for itself. */
+/** Runs `work` on each item and returns the results in order. A failed item goes to `onFailed` and is left out. */
 export async function eachAlone<T, R>(
   items: readonly T[],
   work: (item: T) => Promise<R> | R,

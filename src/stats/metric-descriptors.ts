@@ -4,7 +4,7 @@ import {
   type MetricDescriptor,
 } from '../../generated/runtime/v1/api.js';
 
-/** Whose metric it is; every metric has these labels first. */
+/** The labels that identify the container or pod. Every metric has them first. */
 const BASE = ['pod', 'namespace', 'container', 'id', 'image'] as const;
 const INTERFACE = [...BASE, 'interface'] as const;
 const DEVICE = [...BASE, 'device'] as const;
@@ -19,8 +19,8 @@ const counter = (help: string, labels: readonly string[] = BASE): Known => ({ ty
 const gauge = (help: string, labels: readonly string[] = BASE): Known => ({ type: MetricType.GAUGE, help, labels });
 
 /**
- * The names that cAdvisor gave these values, which dashboards know. Values are whole numbers on this wire
- * (Metric.value is a UInt64Value): seconds are whole seconds, rounded down.
+ * Metrics under cAdvisor's names, which dashboards use. CRI carries only whole numbers (Metric.value is a UInt64Value),
+ * so seconds are rounded down.
  */
 export const METRICS = {
   container_cpu_user_seconds_total: counter('CPU time in user mode, in seconds'),

@@ -5,14 +5,14 @@ import { usesHostNetwork } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
 import type { StatsDeps } from './deps.js';
 
-/** Every interface of a pod but `lo`; undefined on the host's network, and where no process of the pod is to be seen. */
+/** Returns a pod's interfaces except `lo`; undefined on the host's network or without a process on this host. */
 export function podInterfaces(deps: Pick<StatsDeps, 'state'>, pod: Pod): InterfaceUsage[] | undefined {
   if (usesHostNetwork(pod.config)) return undefined;
   const pid = pidIn(deps, pod);
   return pid === undefined ? undefined : interfacesOf(pid)?.filter(({ name }) => name !== 'lo');
 }
 
-/** CRI NetworkUsage: the default interface stands alone, the others beside it. */
+/** CRI NetworkUsage: the default interface has its own field, the others are in `interfaces`. */
 export function networkUsage(interfaces: readonly InterfaceUsage[], atNs: bigint): NetworkUsage {
   const main = interfaces.find(({ name }) => name === DEFAULT_INTERFACE);
   return {
@@ -30,7 +30,7 @@ const interfaceUsage = (one: InterfaceUsage): NetworkInterfaceUsage => ({
   tx_errors: { value: one.txErrors },
 });
 
-/** A process in the pod's network: its own, or that of a container where the sandbox has none on this host. */
+/** Returns a pid in the pod's network: the sandbox's, or a container's if the sandbox has no process on this host. */
 function pidIn({ state }: Pick<StatsDeps, 'state'>, pod: Pod): number | undefined {
   if (pod.state.phase === 'ready' && pod.state.pid > 0) return pod.state.pid;
   for (const container of state.containersOf(pod.id)) {

@@ -12,7 +12,7 @@ import { eachAlone } from './each.js';
 import { podInterfaces } from './network-usage.js';
 import { containerUsage, isOnHost } from './usage.js';
 
-/** CRI ListPodSandboxMetrics of every pod that is ready; a container that cannot be read leaves the rest of its pod. */
+/** CRI ListPodSandboxMetrics for every ready pod. A container that cannot be read is logged and left out. */
 export const listPodSandboxMetrics = async (deps: StatsDeps): Promise<PodSandboxMetrics[]> => {
   const pods = deps.state.pods.list().filter(({ state }) => state.phase === 'ready');
   const running = pods.flatMap((pod) => runningOf(deps, pod));
@@ -58,7 +58,7 @@ async function metricsOf(
   return { container_id: container.id, metrics };
 }
 
-/** Every interface under its own name; of the pod, not of a container. */
+/** Metrics of every interface of a pod. They belong to the pod, not to a container. */
 function networkMetrics(deps: StatsDeps, pod: Pod): Metric[] {
   const metrics: Metric[] = [];
   const add = adder(metrics, labelsOf(pod, '', pod.id, ''), nowNs());
@@ -93,7 +93,7 @@ function processesOf(deps: StatsDeps, pod: Pod, { cgroupsPath, state }: Containe
   return { count: pids.length, ...openFiles(pids), filesLimit: openFilesLimit(state.pid) };
 }
 
-/** The filesystems that the layers lie on, each looked at once. */
+/** Returns a function that finds the filesystem of a snapshotter's layers. It calls statfs once per snapshotter. */
 function filesystems({ mountpoint }: StatsDeps): (snapshotter: string) => Promise<MetricInput['filesystem']> {
   const known = new Map<string, Promise<MetricInput['filesystem']>>();
   const look = async (snapshotter: string): Promise<MetricInput['filesystem']> => {

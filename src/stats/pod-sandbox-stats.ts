@@ -20,7 +20,7 @@ import { networkUsage, podInterfaces } from './network-usage.js';
 import { sumOfUsages } from './sum-usage.js';
 import { containerUsage, isOnHost, podCgroup } from './usage.js';
 
-/** CRI PodSandboxStats. NOT_FOUND when it is unknown; UNAVAILABLE when it is not ready. */
+/** CRI PodSandboxStats. NOT_FOUND for an unknown pod; UNAVAILABLE if it is not ready or its usage cannot be read. */
 export const podSandboxStats =
   (deps: StatsDeps) =>
   async (request: PodSandboxStatsRequest): Promise<PodSandboxStatsResponse> => {
@@ -29,7 +29,7 @@ export const podSandboxStats =
     return { stats: await statsOf(deps, pod, await statsOfAll(deps, deps.state.containersOf(pod.id))) };
   };
 
-/** CRI ListPodSandboxStats of every pod that is ready; one whose usage cannot be told is left out, and logged. */
+/** CRI ListPodSandboxStats for every ready pod. A pod whose usage cannot be read is logged and left out. */
 export const listPodSandboxStats =
   (deps: StatsDeps) =>
   async (request: { readonly filter?: PodSandboxStatsFilter | undefined }): Promise<PodSandboxStats[]> => {
@@ -42,7 +42,7 @@ export const listPodSandboxStats =
     );
   };
 
-/** One pass over all containers, so that the layers are waited for once. */
+/** Reads all pods' containers in one pass, so that it waits only once for layers that were never measured. */
 async function containersByPod(deps: StatsDeps, pods: readonly Pod[]): Promise<Map<string, ContainerStats[]>> {
   const containers = pods.flatMap(({ id }) => deps.state.containersOf(id));
   const podOf = new Map(containers.map(({ id, podId }) => [id, podId]));
@@ -80,7 +80,7 @@ async function statsOf(deps: StatsDeps, pod: Pod, containers: ContainerStats[]):
   };
 }
 
-/** From the pod's own cgroup, else what its sandbox and its containers use together. */
+/** Returns the usage of the pod's own cgroup, or without one the sum of its sandbox's and its containers' usage. */
 async function podUsage(deps: StatsDeps, pod: Pod): Promise<CgroupUsage> {
   const own = isOnHost(pod) ? podCgroup(pod) : undefined;
   const usage = own === undefined ? undefined : deps.cgroups.usage(own);
@@ -100,7 +100,7 @@ const membersOf = (deps: StatsDeps, pod: Pod): { readonly id: string; readonly c
   ...deps.state.containersOf(pod.id).filter(({ state }) => state.phase === 'running'),
 ];
 
-/** Processes of the pod's containers, as they are counted where the runtime is asked; the pause process is not one. */
+/** Counts the processes of running containers, from their cgroup or else their runtime, without the pause process. */
 async function processCount(deps: StatsDeps, pod: Pod): Promise<number> {
   const running = deps.state.containersOf(pod.id).filter(({ state }) => state.phase === 'running');
   const counts = await eachAlone(

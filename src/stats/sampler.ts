@@ -6,7 +6,7 @@ import { isOnHost, podCgroup } from './usage.js';
 
 type SamplerDeps = Pick<StatsDeps, 'state' | 'cgroups' | 'rates' | 'layers' | 'log'>;
 
-/** Samples the CPU time of all that runs, once in each window, so that a rate is known when statistics are asked for. */
+/** Samples the CPU time of running containers and ready pods once per window. Returns the function that stops it. */
 export function startSampler(deps: SamplerDeps, windowMs: number): () => void {
   const { state, rates, layers } = deps;
   let sampling = false;
@@ -36,7 +36,7 @@ export function startSampler(deps: SamplerDeps, windowMs: number): () => void {
   };
 }
 
-/** Each container and pod alone: one whose cgroup cannot be found or read has no rate. */
+/** A container or pod whose cgroup cannot be found or read has no rate. It does not affect the others. */
 async function sample({ state, cgroups, rates }: SamplerDeps): Promise<void> {
   const pods = state.pods.list().filter(isOnHost);
   const onHost = new Set(pods.map(({ id }) => id));
@@ -56,7 +56,7 @@ async function sample({ state, cgroups, rates }: SamplerDeps): Promise<void> {
       const usageNs = directory === '' ? undefined : cgroups.cpuUsage(directory);
       if (usageNs !== undefined) rates.observe(id, usageNs);
     },
-    // The error is told to the caller who asks for the statistics of this pod or container.
+    // The request for the statistics of this pod or container reports the error.
     () => undefined,
   );
 }

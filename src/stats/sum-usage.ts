@@ -1,6 +1,6 @@
 import type { CgroupUsage, CpuAccount, MemoryAccount } from '../base/cgroup-usage.js';
 
-/** What several cgroups use together. Limits and pressure cannot be added up: they are left out. */
+/** Returns the sum of several cgroups' usage. Limits and pressure cannot be added, so they are left out. */
 export const sumOfUsages = (parts: readonly CgroupUsage[]): CgroupUsage => ({
   cpu: sumOfCpu(parts.flatMap(({ cpu }) => cpu ?? [])),
   memory: sumOfMemory(parts.flatMap(({ memory }) => memory ?? [])),

@@ -12,8 +12,8 @@ type UsageDeps = Pick<StatsDeps, 'containerd' | 'cgroups'>;
 const METRICS_TIMEOUT_MS = 5_000;
 
 /**
- * What a running container has used: from the kernel's files, and from its runtime where its processes are not this
- * kernel's (a virtual machine). UNAVAILABLE when neither can tell.
+ * Returns the usage of a running container: from the kernel's files, or from its runtime if its processes run on
+ * another kernel (a virtual machine) or it has no readable cgroup. UNAVAILABLE when neither has the usage.
  */
 export async function containerUsage(
   deps: UsageDeps,
@@ -26,13 +26,13 @@ export async function containerUsage(
   return usage ?? taskUsage(deps, id);
 }
 
-/** Whether the pod's processes are in the host's cgroups; those of a sandboxer of its own are the runtime's affair. */
+/** Whether the pod's processes are in the host's cgroups. For a pod of a sandboxer, only the runtime has the usage. */
 export const isOnHost = (pod: Pod | undefined): boolean => pod?.sandboxer === undefined;
 
 /**
- * Where the pod's own cgroup lies, that of all its containers, by the path in the spec of its sandbox. undefined when
- * it shares its parent with other pods, when no path is known, and when a runtime without the systemd driver has taken
- * the name of a slice for a directory: the slice is empty then.
+ * Returns the directory of the pod's own cgroup, which contains those of its containers, by the path in its sandbox's
+ * spec. Undefined when the pod has no cgroup parent of its own, when no path is known, and when a runtime without the
+ * systemd driver has used the name of a slice as a directory: the slice is empty then.
  */
 export function podCgroup({ config, cgroupsPath, runtime }: Pod): string | undefined {
   if ((config.linux?.cgroup_parent ?? '') === '') return undefined;

@@ -18,16 +18,16 @@ export interface Layer {
   /** The snapshot's key. */
   readonly id: string;
   readonly snapshotter: string;
-  /** Of its container: only one that runs changes its layer, so it is measured once in either of the other phases. */
+  /** The container's phase. Only a running container changes its layer; in any other phase, it is measured once. */
   readonly phase: Container['state']['phase'];
 }
 
 /**
- * What writable layers take. A snapshotter walks all files of one to tell, so callers are given what was measured
- * last, with the time of it, and ask for a fresh look that comes in the background.
+ * The disk usage of writable layers. A snapshotter walks all files of a layer to measure it. Callers therefore get the
+ * last measurement and its time, and request a new one, which runs in the background.
  */
 export interface WritableLayers {
-  /** Waits for those never measured, but not for long; the others are measured again in the background when stale. */
+  /** Waits for layers that were never measured, at most 1 s. Stale layers are measured again in the background. */
   want(layers: readonly Layer[]): Promise<void>;
   get(id: string): LayerUsage | undefined;
   forget(id: string): void;
@@ -42,8 +42,8 @@ const FIRST_CONCURRENCY = 4;
 const FIRST_PATIENCE_MS = 1_000;
 const USAGE_TIMEOUT_MS = 30_000;
 /**
- * Looking again takes a fifth of the time at most: after each look, a pause of four times as long. And 50 looks a second
- * at most, each a call: a node of 1,000 running containers has their layers anew every 20 s.
+ * Measuring again takes at most a fifth of the time: each measurement is followed by a pause of four times its length,
+ * at least 20 ms. That is at most 50 calls per second: every 20 s for each of 1,000 running containers.
  */
 const REST = 4;
 const REST_AT_LEAST_MS = 20;
@@ -58,7 +58,7 @@ export function createWritableLayers(options: {
   const failedAtMs = new Map<string, number>();
   const first = new Map<string, Promise<void>>();
   const firsts = new PQueue({ concurrency: FIRST_CONCURRENCY });
-  /** In the order in which they became stale. */
+  /** Ordered by the time at which the layers became stale. */
   const stale = new Map<string, Layer>();
   let looking = false;
 
