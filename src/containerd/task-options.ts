@@ -6,7 +6,7 @@ import { RUNC_OPTIONS, RUNC_RUNTIME } from './runtime-options.js';
 
 /** The needs of one task besides the options of its runtime. */
 export interface TaskNeeds {
-  /** The host's ids of the container's user, who is to own its pipes. */
+  /** The host's ids of the container's user, which own the container's pipes. */
   readonly ioOwner?: { readonly uid: number; readonly gid: number } | undefined;
   /** The endpoint at which a sandbox serves the tasks of its pod: `ttrpc+unix:///…`. */
   readonly endpoint?: { readonly address: string; readonly version: number } | undefined;

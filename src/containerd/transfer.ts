@@ -112,7 +112,7 @@ async function readProgress(stream: WireStream, onProgress: PullRequest['onProgr
 
 /**
  * Runs a pull under a lease, which protects the fetched content from garbage collection until its image record exists.
- * The streams belong to the lease as well: containerd forgets an auth stream only when its lease goes.
+ * The streams belong to the lease as well: containerd removes an auth stream only with its lease.
  */
 async function withLease(
   leases: Leases,

@@ -6,5 +6,5 @@ export function cleanPath(path: string): string {
   return normal.length > 1 && normal.endsWith('/') ? normal.slice(0, -1) : normal;
 }
 
-/** Makes a path absolute, relative to the root. `..` and links stay: the runtime resolves them inside the rootfs. */
+/** Returns an absolute path; a relative one gets a `/`. The runtime resolves `..` and links inside the rootfs. */
 export const fromRoot = (path: string): string => (path.startsWith('/') ? path : `/${path}`);

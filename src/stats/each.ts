@@ -5,7 +5,7 @@ import { CriError } from '../base/errors.js';
 const AT_ONCE = 32;
 const TURN_MS = 5;
 
-/** Runs `work` on each item and returns the results in order. A failed item goes to `onFailed` and is left out. */
+/** Runs `work` on each item and returns the results in order. A failed item is passed to `onFailed` and left out. */
 export async function eachAlone<T, R>(
   items: readonly T[],
   work: (item: T) => Promise<R> | R,
