@@ -8,10 +8,10 @@ import { serveCrid, type Served } from './run/serve.js';
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const step = spokenSteps((text) => process.stdout.write(text));
 
-/** Whether all went well and it was told to end. */
+/** Whether a pod has run and a signal has asked this program to end. */
 let stopping = false;
 process.on('exit', (code) => {
-  // Ctrl-C is how this is meant to end.
+  // Ctrl-C is the intended end.
   if (stopping && [SIGINT, SIGTERM].includes(code)) process.exitCode = 0;
 });
 const SIGINT = 128 + 2;
@@ -28,7 +28,7 @@ try {
 async function main(): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('needs root, for containers, mounts and network namespaces');
   const startedMs = performance.now();
-  // What is registered first is undone last.
+  // The first registered undo runs last.
   onDispose('farewell', async () => say('everything that was started is stopped'));
   const { values } = parseArgs({ options: { 'containerd-config': { type: 'string' } } });
   const backend = await chooseBackend(values['containerd-config'], step, say);
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
     stopping = true;
     say('\nstopping the pod, crid and what else was started');
   });
-  // What runs in the background does not keep this process alive.
+  // Background processes do not keep this process alive.
   const alive = setInterval(() => undefined, 3_600_000);
   try {
     await keepServing(served);
@@ -50,7 +50,10 @@ async function main(): Promise<void> {
   }
 }
 
-/** Until it is to stop: a crid that a signal has ended is started again, as a service manager would. */
+/**
+ * Waits until a signal asks to stop. Restarts crid over the running pods if a signal has ended it, as a service manager
+ * would.
+ */
 async function keepServing(served: Served): Promise<void> {
   for (;;) {
     const code = await served.ended();

@@ -4,7 +4,7 @@ import { sshCommand } from './vm/machine.js';
 import { useNode } from './vm/node.js';
 import { readMachine } from './vm/owner.js';
 
-/** `make vm`: a node to look around in, until Ctrl-C. */
+/** `make vm`: runs a node to explore, until Ctrl-C. */
 
 const say = (text: string): void => void process.stdout.write(text);
 
@@ -16,7 +16,7 @@ tests on it     make test-vm CRID_VM=${dir}
 
 Ctrl-C ends it, and all that was written on its disk is gone.
 `);
-  // What runs in the background does not keep this process alive.
+  // Background processes do not keep this process alive.
   setInterval(() => undefined, 3_600_000);
 } catch (thrown) {
   say(`make vm: ${thrown instanceof Error ? thrown.message : String(thrown)}\n`);

@@ -10,14 +10,14 @@ import { onDispose } from '../stack/disposers.js';
 import { startStack } from '../stack/stack.js';
 import type { Step } from '../stack/steps.js';
 
-/** The containerd that crid is to serve. */
+/** The containerd that crid will use. */
 export interface Backend {
   readonly description: string;
-  /** A folder for crid's own files and the pod's logs; it goes when this process ends. */
+  /** A folder for crid's files and the pod's logs. It is removed when this process ends. */
   readonly dir: string;
   /** containerd's config.toml; "" if it has none. */
   readonly containerdConfig: string;
-  /** What crid's own config.toml adds. */
+  /** Additional options for crid's own config.toml. */
   readonly config: Readonly<Record<string, object>>;
   /** Without a CNI configuration a pod can only use the host's network. */
   readonly hostNetwork: boolean;
@@ -27,7 +27,10 @@ const CONFIG = '/etc/containerd/config.toml';
 const PROBE_LIMIT_MS = 5_000;
 const OLDEST = 2;
 
-/** The containerd of this machine (of `file`, else of /etc/containerd/config.toml) if it is new enough, else our own. */
+/**
+ * Returns the containerd of this machine (configured in `file`, or in /etc/containerd/config.toml) if it is new enough.
+ * Otherwise starts a private one.
+ */
 export async function chooseBackend(
   file: string | undefined,
   step: Step,
@@ -51,7 +54,7 @@ export async function chooseBackend(
 
 interface Found {
   readonly version: string;
-  /** Its own CRI plugin runs, and so perhaps a kubelet's pods. */
+  /** containerd's own CRI plugin runs, and may serve a kubelet's pods. */
   readonly hasCri: boolean;
 }
 
@@ -66,7 +69,7 @@ async function machines(containerdConfig: string, config: Config, { version, has
     description: `containerd ${version} on ${config.grpc.address}`,
     dir,
     containerdConfig,
-    // Pods of a kubelet that uses the plugin are none of ours.
+    // A separate namespace keeps crid away from the pods of a kubelet that uses the plugin.
     config: hasCri ? { crid: { namespace: 'crid' } } : {},
     hostNetwork: !hasNetwork,
   };

@@ -13,7 +13,10 @@ const LOG_LIMIT_MS = 10_000;
 const EXEC_LIMIT_S = 10n;
 const SCRIPT = 'echo "hello from pod $HOSTNAME"; trap "exit 0" TERM; while :; do sleep 3600 & wait; done';
 
-/** Runs a pod with one container as a kubelet would, and shows its log and a command in it. Gone when this process ends. */
+/**
+ * Runs a pod with one container as a kubelet would, and shows its log and a command in it. Removes the pod when this
+ * process ends.
+ */
 export async function firstPod(
   cri: CriClient,
   backend: Backend,
@@ -23,7 +26,7 @@ export async function firstPod(
   const { runtime, images } = cri;
   const before = new Set((await images.listImages({})).images.map(({ id }) => id));
   onDispose('the images of the first pod', async () => {
-    // Somebody else's pulls meanwhile are none of ours: only this image and the pinned one of the pod itself.
+    // Other clients may pull images meanwhile. Remove only this image and the pinned image of the pod sandbox.
     for (const { id, pinned, repo_tags: tags } of (await images.listImages({})).images) {
       const isOurs = !before.has(id) && (pinned || tags.includes(IMAGE));
       if (isOurs) await images.removeImage({ image: { image: id } });
@@ -82,7 +85,7 @@ const containerConfig = (): ContainerConfig =>
     linux: { security_context: { namespace_options: { pid: NamespaceMode.CONTAINER } } },
   });
 
-/** One line of the CRI log: time, stream, P or F, text. */
+/** Returns the first line of the CRI log: time, stream, P or F, text. */
 const firstLine = (file: string): Promise<string> =>
   until(`a line in ${file}`, LOG_LIMIT_MS, async () => {
     const text = await readFile(file, 'utf8').catch(() => '');

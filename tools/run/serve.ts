@@ -9,13 +9,13 @@ import { projectRoot } from '../stack/project.js';
 import { until } from '../stack/wait.js';
 import type { Backend } from './backend.js';
 
-/** A crid that runs, and a client of it. */
+/** A running crid, with a client. */
 export interface Served extends CriClient {
   readonly logFile: string;
   pid(): number;
-  /** Waits until it has ended, whoever ended it. */
+  /** Waits until crid has ended, for any reason. */
   ended(): Promise<number | string>;
-  /** Starts it again once it has ended; waits until it answers. */
+  /** Starts crid again after its end, and waits until it responds. */
   restart(): Promise<void>;
 }
 
@@ -23,9 +23,9 @@ const SOCKET = '/run/crid/crid.sock';
 const READY_LIMIT_MS = 30_000;
 const STOP_LIMIT_MS = 45_000;
 
-/** Starts crid from this checkout and waits until it answers. */
+/** Starts crid from this checkout and waits until it responds. */
 export async function serveCrid({ dir, containerdConfig, config }: Backend): Promise<Served> {
-  // Another crid of this machine keeps its socket.
+  // If another crid uses the default socket, this one uses a socket in `dir`.
   const socket = (await isServed(SOCKET)) ? join(dir, 'crid.sock') : SOCKET;
   await mkdir(join(socket, '..'), { recursive: true });
   const [file, logFile] = [join(dir, 'crid.toml'), join(dir, 'crid.log')];

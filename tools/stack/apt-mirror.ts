@@ -5,7 +5,7 @@ import { join } from 'node:path';
 export const DEBIAN_KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
 const APT = '/etc/apt';
 
-/** The Debian mirror that this host itself uses; it carries every suite. */
+/** Returns the Debian mirror of this host's apt configuration; a mirror has every suite. */
 export async function debianMirror(): Promise<string> {
   if (!existsSync(DEBIAN_KEYRING)) {
     throw new Error(
@@ -23,7 +23,7 @@ export async function debianMirror(): Promise<string> {
   throw new Error(`no Debian mirror in ${APT}/sources.list or ${parts}`);
 }
 
-/** deb822 style, sources.list(5). */
+/** Reads the deb822 format of sources.list(5). */
 function fromStanzas(text: string): string | undefined {
   for (const stanza of text.split(/\n\s*\n/)) {
     const field = (name: string): string => new RegExp(`^${name}:[ \\t]*(.*)$`, 'im').exec(stanza)?.[1] ?? '';
@@ -33,7 +33,7 @@ function fromStanzas(text: string): string | undefined {
   return undefined;
 }
 
-/** One-line style. */
+/** Reads the one-line format. */
 function fromLines(text: string): string | undefined {
   for (const [, uri, suite] of text.matchAll(/^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)/gm)) {
     if (uri && suite && isDebian(uri, suite)) return uri;
@@ -41,6 +41,6 @@ function fromLines(text: string): string | undefined {
   return undefined;
 }
 
-/** Other repositories (security updates, vendors) have folders of other names. */
+/** Other repositories (security updates, vendors) have other folder names. */
 const isDebian = (uri: string, suites: string): boolean =>
   /\/debian\/?$/.test(uri) && suites.split(/\s+/).some((suite) => /^[a-z]+$/.test(suite));

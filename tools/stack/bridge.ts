@@ -4,23 +4,23 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { run, which } from './exec.js';
 
-/** A bridge of this stack's own, `crid<N>` with 10.N.0.0/16, and the CNI configuration that uses it. */
+/** The bridge of one stack, `crid<N>` with 10.N.0.0/16, and the CNI configuration that uses it. */
 export interface Bridge {
   /** The name of the bridge and of the CNI network. */
   readonly name: string;
   readonly subnet: string;
   readonly confDir: string;
-  /** Where host-local keeps the addresses in use. */
+  /** The folder in which host-local keeps the addresses in use. */
   readonly dataDir: string;
 }
 
 const FIRST = 200;
 const LAST = 254;
 const CACHE = '/var/lib/cni/results';
-/** Chains that the portmap plugin makes once for all networks. */
+/** Chains that the portmap plugin creates once for all networks. */
 const PORTMAP_CHAINS = ['CNI-HOSTPORT-DNAT', 'CNI-HOSTPORT-MASQ', 'CNI-HOSTPORT-SETMARK'];
 
-/** Makes the bridge at once, so that two stacks that start side by side take different ones. */
+/** Picks a free number and creates the bridge at once, so that two stacks that start in parallel get different ones. */
 export async function createBridge(dir: string): Promise<Bridge> {
   const taken = Object.values(networkInterfaces())
     .flat()
@@ -38,7 +38,7 @@ export async function createBridge(dir: string): Promise<Bridge> {
   throw new Error(`every bridge from crid${FIRST} to crid${LAST} is taken`);
 }
 
-/** Takes the bridge away, and what its pods left in packet filters and in libcni's cache. */
+/** Removes the bridge, and what its pods left in packet filters and in libcni's cache. */
 export async function removeBridge(name: string): Promise<void> {
   if (existsSync(`/sys/class/net/${name}`)) await ip('link', 'delete', name);
   for (const family of ['iptables', 'ip6tables']) await removeRules(family, name);
@@ -73,14 +73,14 @@ const conflist = ({ name, subnet, dataDir }: Bridge): unknown => ({
   ],
 });
 
-/** The plugins name their network in each rule's comment: `name: \"crid200\" id: …`. */
+/** Removes the rules of one network. The plugins name the network in each rule's comment: `name: \"crid200\" id: …`. */
 async function removeRules(family: string, network: string): Promise<void> {
   if (!which(`${family}-save`)) return;
   const rules = (await run(which(`${family}-save`) ?? '', ['-t', 'nat']).catch(() => '')).split('\n');
   const ours = rules.filter((rule) => rule.startsWith('-A ') && rule.includes(`\\"${network}\\"`));
   const chains = new Set(ours.flatMap((rule) => [...(rule.match(/\bCNI-(DN-)?[0-9a-f]{8,}/g) ?? [])]));
   const left = rules.filter((rule) => !ours.includes(rule) && ![...chains].some((chain) => rule.includes(chain)));
-  // What all networks share goes with the last of them.
+  // Chains that all networks share are removed with the last network.
   const shared = left.some((rule) => /\bCNI-(DN-)?[0-9a-f]{8}/.test(rule))
     ? []
     : PORTMAP_CHAINS.filter((chain) => rules.some((rule) => rule.startsWith(`:${chain} `)));

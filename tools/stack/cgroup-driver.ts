@@ -1,7 +1,10 @@
-/** Whether the stack's runtimes leave their cgroups to systemd, as on a node that runs it; else they make them themselves. */
+/**
+ * Whether the stack's runtimes let systemd create their cgroups, as on a node with systemd. Otherwise they create them
+ * directly.
+ */
 export const SYSTEMD_CGROUPS = process.env['CRID_STACK_CGROUP_DRIVER'] === 'systemd';
 
-/** A pod's `cgroup_parent` in the form that this driver takes: a folder below the root, or a slice below those of its name. */
+/** Returns a pod's `cgroup_parent` for this driver: a folder below the root, or a slice with its parent slices. */
 export function cgroupParent(name: string): string {
   if (!SYSTEMD_CGROUPS) return `/${name}`;
   const parts = name.replaceAll('/', '-').split('-');

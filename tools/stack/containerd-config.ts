@@ -3,17 +3,17 @@ import { join } from 'node:path';
 import { SYSTEMD_CGROUPS } from './cgroup-driver.js';
 import type { Layout } from './layout.js';
 
-/** What a private containerd may differ in. */
+/** Options of a private containerd. */
 export interface ContainerdOptions {
-  /** containerd's own CRI plugin, on the same socket. Off by default, as on a node that has moved to crid. */
+  /** Enables containerd's own CRI plugin, on the same socket. Off by default, as on a node that has moved to crid. */
   readonly cri?: boolean;
-  /** Its root is a file system of its own, of this size. */
+  /** Puts the root on a separate file system of this size. */
   readonly rootBytes?: number;
-  /** CRIU in its PATH, so that containers can be checkpointed. */
+  /** Adds CRIU to the PATH, so that containers can be checkpointed. */
   readonly criu?: boolean;
-  /** More TOML at the end: tables of their own, such as another runtime handler. */
+  /** Additional TOML at the end, such as the table of another runtime handler. */
   readonly extraToml?: string;
-  /** More of the CRI plugin's `runtime` settings, by key. */
+  /** Additional `runtime` settings of the CRI plugin, by key. */
   readonly runtime?: Readonly<Record<string, string | number | boolean>>;
 }
 
@@ -27,9 +27,11 @@ export interface ContainerdPaths {
   readonly certsDir: string;
 }
 
-/** Everything that pods pull from comes from the loopback registry instead. */
+/** The registries of the images that pods pull; the loopback registry replaces them. */
 const REGISTRIES = ['docker.io', 'registry.k8s.io', 'k8s.gcr.io', 'gcr.io', 'ghcr.io'];
-/** The service alone: what it is built on (its settings, the podsandbox controller) is of use to others too. */
+/**
+ * Only the service is disabled: crid and others can use the plugins below it (its settings, the podsandbox controller).
+ */
 const CRI_PLUGIN = 'io.containerd.grpc.v1.cri';
 
 export function containerdPaths(dir: string): ContainerdPaths {

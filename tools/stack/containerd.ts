@@ -13,13 +13,13 @@ import { run } from './exec.js';
 import type { Layout } from './layout.js';
 import { until } from './wait.js';
 
-/** A containerd of our own; its pods live on while it is stopped. */
+/** A private containerd. Its pods keep running while it is stopped. */
 export interface PrivateContainerd extends ContainerdPaths {
   pid(): number;
   start(): Promise<void>;
-  /** SIGTERM, then SIGKILL. */
+  /** Sends SIGTERM, then SIGKILL. */
   stop(): Promise<void>;
-  /** SIGKILL at once. */
+  /** Sends SIGKILL at once. */
   kill(): Promise<void>;
   ctr(...args: string[]): Promise<string>;
 }

@@ -2,20 +2,20 @@ import { spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import { killOnExit } from './disposers.js';
 
-/** A process of ours in the background. */
+/** A background process that this process started. */
 export interface Daemon {
   readonly pid: number;
-  /** The exit code, or the signal's name, once it has ended. */
+  /** Resolves with the exit code or the signal's name when the process has ended. */
   readonly ended: Promise<number | string>;
   hasEnded(): boolean;
-  /** Sends the signal, waits for the end; after `limitMs` it sends SIGKILL. */
+  /** Sends the signal and waits for the end; sends SIGKILL after `limitMs`. */
   stop(signal: NodeJS.Signals, limitMs: number): Promise<void>;
 }
 
 const KILL_LIMIT_MS = 10_000;
 const LOG_TAIL_CHARS = 3000;
 
-/** Starts a program whose both streams go to `logFile` (appended). It does not keep this process alive. */
+/** Starts a program whose stdout and stderr are appended to `logFile`. It does not keep this process alive. */
 export async function startDaemon(
   program: string,
   args: readonly string[],
@@ -26,7 +26,7 @@ export async function startDaemon(
     stdio: ['ignore', log, log],
     env: options.env ?? process.env,
     cwd: options.cwd,
-    // A Ctrl-C on the terminal is for this process alone, which then stops the others in order.
+    // A Ctrl-C on the terminal must reach only this process, which then stops the others in order.
     detached: true,
   });
   closeSync(log);
@@ -57,7 +57,7 @@ export async function startDaemon(
   };
 }
 
-/** The end of a log, for the message of an error. */
+/** Returns the end of a log, for an error message. */
 export function logTail(file: string): string {
   try {
     return readFileSync(file, 'utf8').slice(-LOG_TAIL_CHARS);

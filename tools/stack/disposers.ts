@@ -1,6 +1,7 @@
 /**
- * What this process has started or made on the host, and how to undo it. Everything runs in reverse, at the latest when
- * the process ends by a signal or of itself; each undo has a limit, and a failed one does not keep the others from running.
+ * A registry of undo functions for everything that this process starts or creates on the host. They run in reverse
+ * order, at the latest when the process ends, also by a signal. Each has a time limit, and a failed one does not stop
+ * the others.
  */
 
 interface Entry {
@@ -10,13 +11,13 @@ interface Entry {
 
 const UNDO_LIMIT_MS = 60_000;
 const entries: Entry[] = [];
-/** Pids to kill where nothing asynchronous can run any more (`process.exit`). */
+/** Pids to kill when no asynchronous code can run any more (`process.exit`). */
 const children = new Set<number>();
 let installed = false;
 let disposing: Promise<void> | undefined;
 let ending: Promise<void> | undefined;
 
-/** Registers an undo, and answers the function that runs it now (once). */
+/** Registers an undo function. Returns a function that runs it now, once. */
 export function onDispose(what: string, undo: () => Promise<void>, limitMs = UNDO_LIMIT_MS): () => Promise<void> {
   install();
   let running: Promise<void> | undefined;
@@ -29,14 +30,14 @@ export function onDispose(what: string, undo: () => Promise<void>, limitMs = UND
   };
 }
 
-/** Kills `pid` at the latest when this process exits; call the answer once it has ended. */
+/** Kills `pid` at the latest when this process exits. Call the returned function once `pid` has ended. */
 export function killOnExit(pid: number): () => void {
   install();
   children.add(pid);
   return () => void children.delete(pid);
 }
 
-/** Undoes everything that is still registered; who asks while that is under way waits for the same end. */
+/** Runs all registered undo functions. Concurrent calls share one run. */
 export function disposeAll(): Promise<void> {
   return (disposing ??= undoAll().finally(() => (disposing = undefined)));
 }
@@ -64,7 +65,7 @@ function install(): void {
       try {
         process.kill(pid, 'SIGKILL');
       } catch {
-        // it has ended
+        // The process has ended.
       }
     }
   });

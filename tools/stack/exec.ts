@@ -7,7 +7,7 @@ export interface RunOptions {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
   readonly timeoutMs?: number;
-  /** What the program reads from its stdin, which is empty without it. */
+  /** The program's stdin; empty by default. */
   readonly input?: string;
 }
 
@@ -16,7 +16,7 @@ const RETRY_PAUSE_MS = 2000;
 const OUTPUT_LIMIT_BYTES = 16 * 1024 * 1024;
 const SHOWN_LINES = 12;
 
-/** Runs a program to its end and answers its stdout; an error says what was run and ends with what it printed. */
+/** Runs a program until it ends and returns its stdout. An error contains the command and the end of its output. */
 export function run(program: string, args: readonly string[], options: RunOptions = {}): Promise<string> {
   const { cwd, env = process.env, timeoutMs = TIMEOUT_MS, input = '' } = options;
   const limits = { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_LIMIT_BYTES } as const;
@@ -26,12 +26,12 @@ export function run(program: string, args: readonly string[], options: RunOption
       const why = error.killed ? `took longer than ${timeoutMs} ms` : lastLines(stderr || stdout) || error.message;
       reject(new Error(`${[program, ...args].join(' ')}: ${why}`, { cause: error }));
     });
-    // A program that ends without reading its input is no failure of ours.
+    // A program that ends without reading its input has not failed.
     child.stdin?.on('error', () => undefined).end(input);
   });
 }
 
-/** The same, for programs that depend on the network: up to `tries` times. */
+/** The same with up to `tries` attempts, for programs that use the network. */
 export async function runWithRetries(
   tries: number,
   program: string,
@@ -48,7 +48,7 @@ export async function runWithRetries(
   }
 }
 
-/** The path of a program in PATH, or in the folders of system programs that a user's PATH may lack. */
+/** Returns the path of a program in PATH, or in the system folders that a user's PATH may not contain. */
 export function which(name: string): string | undefined {
   const folders = [...(process.env['PATH'] ?? '').split(':'), '/usr/sbin', '/sbin'];
   return folders.map((folder) => join(folder, name)).find(isExecutable);

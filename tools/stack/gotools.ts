@@ -10,11 +10,11 @@ export type GoTool = 'crictl' | 'critest' | 'kubelet';
 interface GoModule {
   readonly module: string;
   readonly version: string;
-  /** The version of the language that it needs. */
+  /** The version of the Go language that the module needs. */
   readonly go: string;
 }
 
-/** The Go module of crictl and critest; its minor version is that of the CRI which crid serves. */
+/** The Go module of crictl and critest. Its minor version is that of the CRI that crid serves. */
 export const CRI_TOOLS: GoModule = { module: 'sigs.k8s.io/cri-tools', version: 'v1.36.0', go: '1.26' };
 
 /** The Go module of the kubelet. */
@@ -26,10 +26,10 @@ const TRIES = 3;
 
 const moduleOf = (tool: GoTool): GoModule => (tool === 'kubelet' ? KUBERNETES : CRI_TOOLS);
 
-/** Where a tool is, or will be once it is built. */
+/** Returns the path of a tool, also before it is built. */
 export const goToolPath = (layout: Layout, tool: GoTool): string => join(layout.goTools, moduleOf(tool).version, tool);
 
-/** Builds a tool from its Go module unless it is there; the first time takes a minute or so, for the kubelet three. */
+/** Builds a tool from its Go module unless it exists. The first build takes about a minute; the kubelet takes three. */
 export async function ensureGoTool(layout: Layout, tool: GoTool): Promise<string> {
   const path = goToolPath(layout, tool);
   if (existsSync(path)) return path;
@@ -50,7 +50,7 @@ async function build(tool: GoTool, path: string): Promise<void> {
   try {
     const downloading = { cwd: work, env, timeoutMs: DOWNLOAD_LIMIT_MS };
     await writeGoMod(go, tool, downloading);
-    // Only this and the line above ask the network; a failure of the compiler needs no second try.
+    // Only this command and the line above use the network. A failed compilation needs no retry.
     await runWithRetries(TRIES, go, ['list', '-deps', '-test', source], downloading);
     await run(go, [...compileArgs(tool), '-o', built, source], { cwd: work, env, timeoutMs: BUILD_LIMIT_MS });
     await rename(built, path);
@@ -59,7 +59,7 @@ async function build(tool: GoTool, path: string): Promise<void> {
   }
 }
 
-/** A module of our own that requires the tool's. */
+/** Writes a module that requires the tool's module. */
 async function writeGoMod(
   go: string,
   tool: GoTool,
@@ -83,13 +83,16 @@ async function goModOf(
   return readFile((JSON.parse(answer) as { GoMod: string }).GoMod, 'utf8');
 }
 
-/** Kubernetes takes its own libraries from its staging folder; outside of its tree they are modules, as v0 of its v1. */
+/**
+ * Kubernetes replaces its own libraries by its staging folder. Outside of its tree they are modules, with v0 where
+ * Kubernetes has v1.
+ */
 function stagingReplacements(goMod: string): string[] {
   const libraries = [...goMod.matchAll(/^\s*(?:replace )?(\S+) => \.\/staging\//gm)].map(([, name = '']) => name);
   return libraries.map((name) => `replace ${name} => ${name} ${KUBERNETES.version.replace(/^v1/, 'v0')}`);
 }
 
-/** The suite is a Go test that is compiled and kept (go test -c); the others are ordinary programs. */
+/** critest is a compiled Go test (go test -c); the others are ordinary programs. */
 function compileArgs(tool: GoTool): string[] {
   if (tool === 'critest') return ['test', '-c'];
   const { version } = KUBERNETES;

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { run, runWithRetries, which } from './exec.js';
 
-/** Something that must be on this host, and the Debian package that has it. */
+/** A requirement of this host, and the Debian package that provides it. */
 export interface HostNeed {
   readonly package: string;
   readonly isHere: () => boolean | Promise<boolean>;
@@ -9,18 +9,18 @@ export interface HostNeed {
 
 const INSTALL_LIMIT_MS = 600_000;
 const TRIES = 3;
-/** Others may be installing, too. A configuration file that was changed here stays, without a question. */
+/** Waits for other users of apt. Keeps a changed configuration file without asking. */
 const APT_OPTIONS = ['-o', 'DPkg::Lock::Timeout=300', '-o', 'Dpkg::Options::=--force-confold'];
 
 export const hasProgram = (name: string) => (): boolean => which(name) !== undefined;
 
-/** What a stack runs on. */
+/** The requirements to run a stack. */
 export const STACK_NEEDS: readonly HostNeed[] = [
   { package: 'iptables', isHere: hasProgram('iptables') },
   { package: 'iproute2', isHere: hasProgram('ip') },
 ];
 
-/** What its images are made with. */
+/** The requirements to build the images. */
 export const IMAGE_NEEDS: readonly HostNeed[] = [
   { package: 'gcc', isHere: hasProgram('gcc') },
   { package: 'libc6-dev', isHere: hasStaticLibc },
@@ -44,7 +44,7 @@ export async function installHostPackages(packages: readonly string[]): Promise<
 
 async function hasStaticLibc(): Promise<boolean> {
   if (!which('gcc')) return false;
-  // gcc answers the bare name of a file that it does not find.
+  // If gcc does not find the file, it prints the bare name.
   const path = (await run('gcc', ['-print-file-name=libc.a'])).trim();
   return path.startsWith('/') && existsSync(path);
 }

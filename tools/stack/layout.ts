@@ -9,16 +9,16 @@ const TRIPLETS: Readonly<Record<string, { triplet: string; loader: string }>> = 
   arm64: { triplet: 'aarch64-linux-gnu', loader: 'ld-linux-aarch64.so.1' },
 };
 
-/** Where everything that is downloaded or built once lies. */
+/** The paths of everything that is downloaded or built once. */
 export interface Layout {
   readonly dir: string;
-  /** What the packages hold, as from `/`. */
+  /** The root of the unpacked packages. */
   readonly root: string;
   /** Programs that run on this host: containerd, ctr, containerd-shim-runc-v2, runc, crun, docker-registry. */
   readonly bin: string;
-  /** criu alone: a node has it only where somebody has installed it. */
+  /** The folder of criu, separate because a node has criu only if its operator installed it. */
   readonly criuBin: string;
-  /** The suite's own C library and what else runc, crun and the images need. */
+  /** The suite's C library and the other libraries of runc, crun and the images. */
   readonly lib: string;
   readonly loader: string;
   readonly cniBin: string;
@@ -27,11 +27,14 @@ export interface Layout {
   readonly goTools: string;
 }
 
-/** Of everything that is downloaded or built once, whatever it is for. */
+/** The folder of everything that is downloaded or built once, for any purpose. */
 export const cacheFolder = (env: NodeJS.ProcessEnv = process.env): string =>
   join(env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'crid');
 
-/** `CRID_STACK_DIR`, else a folder in the user's cache whose name changes with the list of packages. */
+/**
+ * Returns the layout in `CRID_STACK_DIR`, or in a folder of the user's cache whose name changes with the list of
+ * packages.
+ */
 export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
   const arch = TRIPLETS[process.arch];
   if (process.platform !== 'linux' || !arch) {
@@ -54,7 +57,7 @@ export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
     loader: join(lib, arch.loader),
     cniBin: join(root, 'usr', 'lib', 'cni'),
     registry: join(dir, 'registry'),
-    // It does not change with the packages.
+    // The Go tools do not depend on the packages.
     goTools: join(env['CRID_STACK_DIR'] || cache, 'go'),
   };
 }

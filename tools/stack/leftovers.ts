@@ -2,7 +2,7 @@ import { readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { run, which } from './exec.js';
 import { until } from './wait.js';
 
-/** A runtime shim of one containerd, by the socket that it was given. */
+/** A runtime shim of one containerd, recognised by the socket on its command line. */
 export interface Shim {
   readonly pid: number;
   readonly namespace: string;
@@ -21,7 +21,7 @@ export async function shimsOf(socket: string): Promise<Shim[]> {
   return shims;
 }
 
-/** Kills the shims of a containerd and every process below them; for what nothing else has stopped. */
+/** Kills the shims of a containerd and all processes below them, after the regular ways to stop them. */
 export async function killShims(socket: string): Promise<void> {
   for (const { pid } of await shimsOf(socket)) {
     const family = [pid, ...(await descendants(pid))];
@@ -43,7 +43,7 @@ export async function mountsBelow(folder: string): Promise<string[]> {
     .sort((a, b) => b.length - a.length);
 }
 
-/** Unmounts all below a folder and removes it. */
+/** Unmounts everything below a folder and removes the folder. */
 export async function removeTree(folder: string): Promise<void> {
   for (const point of await mountsBelow(folder)) {
     await run(which('umount') ?? 'umount', ['--lazy', point]).catch(() => undefined);
@@ -68,13 +68,13 @@ export async function processes(): Promise<Process[]> {
   return found;
 }
 
-/** The inode of a process's network namespace; "" when it has gone. */
+/** Returns the inode of a process's network namespace; "" if the process is gone. */
 export async function netnsOf(pid: number): Promise<string> {
   const link = await readlink(`/proc/${pid}/ns/net`).catch(() => '');
   return /\d+/.exec(link)?.[0] ?? '';
 }
 
-/** Some of /proc/PID/stat (proc_pid_stat(5)); undefined when there is no such process, or only its zombie. */
+/** Returns fields of /proc/PID/stat (proc_pid_stat(5)); undefined if the process does not exist or is a zombie. */
 export async function statOf(pid: number): Promise<{ parent: number; startTicks: string } | undefined> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The second field is the program's name, which may itself contain spaces and parentheses.
@@ -103,7 +103,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // it has ended
+    // The process has ended.
   }
 }
 

@@ -6,7 +6,7 @@ import { statOf } from './leftovers.js';
 const LIMIT_MS = 900_000;
 const PAUSE_MS = 250;
 
-/** Runs `work` while no other process does what the same lock file stands for. A lock whose owner has died is void. */
+/** Runs `work` while this process holds the lock file. The lock of a dead process is removed. */
 export async function withLock<T>(file: string, work: () => Promise<T>): Promise<T> {
   await mkdir(dirname(file), { recursive: true });
   const endMs = performance.now() + LIMIT_MS;
@@ -28,7 +28,7 @@ async function take(file: string): Promise<boolean> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     const owner = await ownerOf(file);
-    // Between its creation and its first byte a lock has no owner yet.
+    // A new lock file is empty for a moment and then has no owner yet.
     if (owner !== '' && !(await statOf(Number(owner)))) await rm(file, { force: true });
     return false;
   }

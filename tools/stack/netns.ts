@@ -6,14 +6,14 @@ import { descendants, netnsOf, processes, shimsOf } from './leftovers.js';
 /** A network namespace that CRI servers name `cni-…`. */
 export interface PodNetns {
   readonly path: string;
-  /** "" for a file that no namespace is mounted on, which is all that is left of one. */
+  /** "" for a file without a mounted namespace, which is left over from one. */
   readonly inode: string;
 }
 
 const FOLDER = '/run/netns';
 const RESULTS = '/var/lib/cni/results';
 
-/** The named namespaces of pods on this host, whosever they are. */
+/** Returns the named network namespaces of all pods on this host, of any CRI server. */
 export async function podNetns(): Promise<PodNetns[]> {
   const found: PodNetns[] = [];
   const { dev } = await stat('/proc/self/ns/net');
@@ -26,7 +26,7 @@ export async function podNetns(): Promise<PodNetns[]> {
   return found;
 }
 
-/** Without those in which pods of another containerd run. */
+/** Returns the namespaces of pods, without those of another containerd's running pods. */
 export async function podNetnsNotOfOthers(socket: string): Promise<PodNetns[]> {
   const foreign = new Set<string>();
   for (const { pid, args } of await processes()) {
@@ -37,8 +37,8 @@ export async function podNetnsNotOfOthers(socket: string): Promise<PodNetns[]> {
 }
 
 /**
- * Removes the namespaces in which pods of the containerd at `socket` run, or which libcni's cache names for the
- * network; and what that cache says of them.
+ * Removes the namespaces in which pods of the containerd at `socket` run and those that libcni's cache names for the
+ * network, with their entries in that cache.
  */
 export async function removePodNetns(socket: string, network: string | undefined): Promise<void> {
   const inodes = new Set<string>();
@@ -65,5 +65,5 @@ async function cachedResults(): Promise<{ file: string; netns: string }[]> {
   return found;
 }
 
-/** /var/run is a link to /run. */
+/** /var/run is a symbolic link to /run. */
 const isSame = (netns: string, path: string): boolean => netns === path || netns === `/var${path}`;

@@ -10,22 +10,22 @@ import { removeTaskTraces } from './task-traces.js';
 
 interface Owner {
   readonly pid: number;
-  /** When the process started, in clock ticks after boot: pids are used again. */
+  /** The start time of the process in clock ticks after boot, because pids are reused. */
   readonly started: string;
   readonly bridge: string;
 }
 
 const FILE = 'owner.json';
-/** What is started for a stack, with a file of its folder on the command line. */
+/** The programs of a stack. Each has a file of the stack's folder on its command line. */
 const PROGRAMS = ['containerd', 'docker-registry', 'kubelet', 'node'];
 
-/** Writes down that this process answers for a stack's folder. */
+/** Records that this process owns a stack's folder. */
 export async function claim(dir: string, bridge: string): Promise<void> {
   const owner: Owner = { pid: process.pid, started: await startOf(process.pid), bridge };
   await writeFile(join(dir, FILE), JSON.stringify(owner));
 }
 
-/** Removes the stacks of processes that were killed before they could do so themselves. */
+/** Removes the stacks of processes that were killed before they could remove them. */
 export async function sweepAbandoned(): Promise<void> {
   for (const base of new Set([tmpdir(), '/tmp'])) {
     for (const name of await readdir(base).catch(() => [])) {
@@ -57,7 +57,7 @@ async function ownerOf(dir: string): Promise<Owner | undefined> {
   try {
     return JSON.parse(await readFile(file, 'utf8')) as Owner;
   } catch {
-    // half written: it starts right now
+    // Half written: the stack is just starting.
     return undefined;
   }
 }

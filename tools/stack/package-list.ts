@@ -1,9 +1,9 @@
-/** The Debian suite whose containerd is 2.x; releases before it carry 1.x. */
+/** The Debian suite with containerd 2.x; earlier releases have 1.x. */
 export const SUITE = 'forky';
 
 /**
- * Of busybox an older one: from 1.38 on its shell says `sh: line 0: ls: Permission denied`, and critest expects the message
- * without the line.
+ * The suite of an older busybox: from 1.38 on its shell prints `sh: line 0: ls: Permission denied`, and critest expects
+ * the message without the line number.
  */
 export const BUSYBOX_SUITE = 'trixie';
 
@@ -13,7 +13,7 @@ export const PACKAGES: readonly string[] = [
   'crun',
   'containernetworking-plugins',
   'docker-registry',
-  // What the images are made of.
+  // The contents of the images.
   `busybox/${BUSYBOX_SUITE}`,
   'procps',
   'util-linux',
@@ -35,7 +35,7 @@ export const PACKAGES: readonly string[] = [
   'libjson-c5',
   'libblake3-0',
   'libproc2-1',
-  // Checkpoints, and what CRIU is linked with.
+  // For checkpoints: CRIU and the libraries that it is linked with.
   'criu',
   'libbsd0',
   'libmd0',

@@ -8,13 +8,13 @@ import { BUSYBOX_SUITE, PACKAGES, SUITE } from './package-list.js';
 
 const NETWORK_TIMEOUT_MS = 300_000;
 const TRIES = 3;
-/** They need a newer C library than a host may have. */
+/** These need a newer C library than a host may have. */
 const PATCHED = ['runc', 'crun', 'criu'];
 const AS_THEY_ARE = ['containerd', 'ctr', 'containerd-shim-runc-v2', 'docker-registry'];
 
 const stampOf = (layout: Layout): string => join(dirname(layout.root), 'made-of');
 
-/** Where the system itself has the programs, and `bin` only names them, the stamp says so (the node in tools/vm). */
+/** The stamp of a system that has the programs installed, with links to them in `bin` (the node in tools/vm). */
 export const INSTALLED = 'installed';
 
 export const havePackages = async (layout: Layout): Promise<boolean> =>
@@ -22,7 +22,7 @@ export const havePackages = async (layout: Layout): Promise<boolean> =>
 
 const recipe = (): string => JSON.stringify({ layout: 3, suite: SUITE, packages: PACKAGES });
 
-/** Downloads and unpacks the packages into the layout's folder; nothing of the host's own packages changes. */
+/** Downloads and unpacks the packages into the layout's folder. The host's own packages do not change. */
 export async function makePackages(layout: Layout): Promise<void> {
   const packages = dirname(layout.root);
   await rm(packages, { recursive: true, force: true });
@@ -33,7 +33,7 @@ export async function makePackages(layout: Layout): Promise<void> {
   for (const name of PATCHED) {
     const program = join(name === 'criu' ? layout.criuBin : layout.bin, name);
     await copyFile(found(layout, name), `${program}.new`);
-    // By force, so that it holds for the libraries of its libraries too.
+    // --force-rpath sets DT_RPATH, which also applies to the libraries of the libraries.
     const pointing = ['--force-rpath', '--set-interpreter', layout.loader, '--set-rpath', layout.lib, `${program}.new`];
     await run(layout.loader, ['--library-path', layout.lib, patchelf, ...pointing]);
     await rename(`${program}.new`, program);
@@ -43,7 +43,7 @@ export async function makePackages(layout: Layout): Promise<void> {
   await writeFile(stampOf(layout), recipe());
 }
 
-/** An apt of its own: its lists, its source and its cache lie in `folder`. */
+/** Uses a separate apt whose lists, sources and cache are in `folder`. */
 async function download(folder: string): Promise<string[]> {
   for (const name of ['lists/partial', 'cache/archives/partial', 'debs']) {
     await mkdir(join(folder, name), { recursive: true });
@@ -52,10 +52,10 @@ async function download(folder: string): Promise<string[]> {
   const mirror = await debianMirror();
   const sources = [SUITE, BUSYBOX_SUITE].map((suite) => `deb [signed-by=${DEBIAN_KEYRING}] ${mirror} ${suite} main\n`);
   await writeFile(join(folder, 'sources.list'), sources.join(''));
-  // A mirror may be a snapshot whose Release file is past its date; its signature is checked all the same.
+  // A mirror may be a snapshot whose Release file has expired; apt still checks its signature.
   const lines = [
     `Dir::State::Lists "${folder}/lists"`,
-    // Nothing counts as installed, so that only the suite's versions are candidates.
+    // No package counts as installed, so that only the suite's versions are candidates.
     `Dir::State::Status "${folder}/status"`,
     `APT::Default-Release "${SUITE}"`,
     `Dir::Etc::SourceList "${folder}/sources.list"`,

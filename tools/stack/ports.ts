@@ -1,6 +1,6 @@
 import { createServer } from 'node:net';
 
-/** A port on loopback that was free a moment ago. */
+/** Returns a loopback port that is free at the moment of the call. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();

@@ -9,7 +9,7 @@ import { havePackages, makePackages } from './packages.js';
 import { startRegistry } from './registry.js';
 import { silentSteps, type Step } from './steps.js';
 
-/** Makes sure that all that a stack needs is on this machine. When it is, this takes a few milliseconds. */
+/** Makes sure that this machine has everything that a stack needs. If it has, this takes a few milliseconds. */
 export async function prepareStack(layout: Layout, step: Step = silentSteps): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Error('a private containerd needs root: it makes containers, mounts, network namespaces and a bridge');

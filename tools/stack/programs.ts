@@ -6,7 +6,10 @@ import { compile } from './image-base.js';
 import type { Layout } from './layout.js';
 import { projectRoot } from './project.js';
 
-/** A program of `tools/stack/images`, compiled unless that was done before: not every host that needs it has a compiler. */
+/**
+ * Returns a program of `tools/stack/images`. It is compiled only once, because not every host that needs it has a
+ * compiler.
+ */
 export async function ensureProgram(layout: Layout, name: string): Promise<Buffer> {
   const source = await readFile(join(projectRoot, 'tools', 'stack', 'images', `${name}.c`));
   const version = createHash('sha256').update(source).digest('hex').slice(0, 12);

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** The folder that holds what was compiled (`build`): two above `build/tools/stack`. */
+/** The folder of the compiled files (`build`): two above `build/tools/stack`. */
 export const buildRoot = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 
 /** The checkout: the nearest folder at or above the compiled files that has buf.gen.yaml. */

@@ -16,13 +16,13 @@ export interface Registry {
 }
 
 export interface RegistryOptions {
-  /** Where configuration and log go. */
+  /** The folder for the configuration and the log. */
   readonly dir: string;
-  /** The images; the layout's by default, which every stack of this host shares. */
+  /** The folder of the images. The default is the layout's, which all stacks of this host share. */
   readonly storage?: string;
-  /** A port for a registry that comes back where one was. */
+  /** The port, to restart a registry where it was before. */
   readonly port?: number;
-  /** An htpasswd file (bcrypt): without the right password nothing is served. */
+  /** An htpasswd file (bcrypt). Requests without a valid password are refused. */
   readonly htpasswd?: string;
 }
 

@@ -16,11 +16,11 @@ import { removeTaskTraces } from './task-traces.js';
 
 export interface StackOptions extends ContainerdOptions {
   readonly step?: Step;
-  /** Another stack's registry (`http://127.0.0.1:PORT`) instead of one of its own. */
+  /** The registry of another stack (`http://127.0.0.1:PORT`) to use instead of a new one. */
   readonly registryUrl?: string;
 }
 
-/** A registry, a containerd and a network of our own, in one folder with a short path. */
+/** A private registry, containerd and network, in one folder with a short path. */
 export interface Stack {
   readonly dir: string;
   readonly layout: Layout;
@@ -30,11 +30,11 @@ export interface Stack {
   readonly cniConfDir: string;
   readonly cniBinDir: string;
   readonly runcPath: string;
-  /** Stops everything and removes every trace of it. Also happens by itself when the process ends. */
+  /** Stops everything and removes every trace of it. It also runs when the process ends. */
   dispose(): Promise<void>;
 }
 
-/** Paths of unix sockets are limited to 107 bytes, and shims and streams append to this one. */
+/** Paths of unix sockets have at most 107 bytes, and shims and streams append to this path. */
 const MAX_BASE_CHARS = 30;
 
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
@@ -44,7 +44,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   await sweepAbandoned();
   const base = tmpdir().length > MAX_BASE_CHARS ? '/tmp' : tmpdir();
   const dir = await mkdtemp(join(base, 'crid-stack-'));
-  // The root of a user namespace is nobody here, and must find its way to its rootfs.
+  // The root of a user namespace is an unprivileged user here, and must be able to reach its rootfs.
   await chmod(dir, 0o711);
   const parts: Parts = { dir };
   const dispose = onDispose(`stack ${dir}`, () => cleanUp(parts));
@@ -81,13 +81,13 @@ interface Parts {
   containerd?: PrivateContainerd;
 }
 
-/** Each part is tried, whatever the others say; the first failure is told. */
+/** Tries to remove each part even if others fail. Throws the first failure. */
 async function cleanUp({ dir, bridge, registry, containerd }: Parts): Promise<void> {
   const failures: unknown[] = [];
   const attempt = (work: Promise<void> | undefined): Promise<void> =>
     (work ?? Promise.resolve()).catch((error: unknown) => void failures.push(error));
   if (containerd) {
-    // Which namespaces are ours can be seen only while their pods run.
+    // The namespaces of this stack can be recognised only while its pods run.
     await attempt(removePodNetns(containerd.socket, bridge?.name));
     await attempt(containerd.kill());
     await attempt(killShims(containerd.socket));

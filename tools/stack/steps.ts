@@ -1,4 +1,4 @@
-/** Says what is done and how long it took: one line a step. */
+/** Runs `work` and prints one line with its name and duration. */
 export type Step = <T>(what: string, work: () => Promise<T>) => Promise<T>;
 
 export const spokenSteps =

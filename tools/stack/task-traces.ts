@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What the runtime keeps of a task outside of containerd's own folders, which `runc delete` would have removed. */
+/** What runc keeps of a task outside of containerd's folders; `runc delete` would remove it. */
 interface Traces {
   readonly namespace: string;
   readonly id: string;
@@ -10,14 +10,14 @@ interface Traces {
 }
 
 const BUNDLES = 'io.containerd.runtime.v2.task';
-/** The shim gives it to runc as `--root`. */
+/** The `--root` that the shim passes to runc. */
 const RUNC_ROOT = '/run/containerd/runc';
 
-/** For tasks whose shims have been killed: removes their cgroups, runc's record of them and the shim's socket. */
+/** Removes the cgroups, runc's state and the shim's socket of tasks whose shims were killed. */
 export async function removeTaskTraces(state: string): Promise<void> {
   const hierarchies = await cgroupMounts();
   for (const { namespace, id, cgroupsPath, shimSocket } of await tracesBelow(join(state, BUNDLES))) {
-    // A path of the systemd driver has colons and no slash: systemd removes an empty scope itself.
+    // A path of the systemd driver has colons and no slash. systemd removes an empty scope itself.
     if (cgroupsPath.startsWith('/') && cgroupsPath.endsWith(id)) {
       for (const mount of hierarchies) await removeCgroup(join(mount, cgroupsPath));
     }
@@ -45,7 +45,7 @@ async function cgroupMounts(): Promise<string[]> {
   return lines.filter((line) => / - cgroup2? /.test(line)).map((line) => line.split(' ')[4] ?? '');
 }
 
-/** Deepest first; the files in a cgroup's directory go with it. */
+/** Removes child cgroups first. The files in a cgroup's directory disappear with it. */
 async function removeCgroup(path: string): Promise<void> {
   const entries = await readdir(path, { withFileTypes: true }).catch(() => undefined);
   if (!entries) return;

@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 /**
- * Asks again and again until the answer is not undefined. After `limitMs` it fails with what the last question failed
- * with, or else with `what`.
+ * Calls `ask` until it returns a value other than undefined. After `limitMs` it throws the last error of `ask`, or else
+ * an error that contains `what`.
  */
 export async function until<T>(
   what: string,

@@ -6,15 +6,15 @@ import { projectRoot } from '../stack/project.js';
 import type { Machine } from './machine.js';
 import { quote } from './ssh.js';
 
-/** Shared with the guest at its own path, since test logs go there too. */
+/** Shared with the guest at the same path, because test logs are written there too. */
 export const SHARED = join(projectRoot, '.work');
-/** What the guest is given, and the reports that it leaves. */
+/** The folder of the files for the guest, and of the reports from it. */
 export const EXCHANGE = join(SHARED, 'vm');
 
 const PARTS = ['bin', 'build', 'docs', 'protos', 'test', 'tools', 'package.json', 'buf.gen.yaml'];
 const COPY_LIMIT_MS = 300_000;
 
-/** Puts this checkout, as it is built, on the guest's own disk, at its own path. */
+/** Copies this checkout, with its build, to the guest's disk at the same path. */
 export async function copyCheckout(machine: Machine): Promise<void> {
   const options = { cwd: projectRoot, timeoutMs: COPY_LIMIT_MS };
   const paths = (await run('npm', ['ls', '--omit=dev', '--all', '--parseable'], options)).split('\n');
@@ -26,8 +26,8 @@ export async function copyCheckout(machine: Machine): Promise<void> {
 }
 
 /**
- * Unpacks files of a folder of the host in the same folder of the guest, or in `target`. One archive, since each file of
- * a share costs the guest some milliseconds.
+ * Unpacks files from a folder of the host into the same folder of the guest, or into `target`. Uses one archive,
+ * because each file on a share costs the guest some milliseconds.
  */
 export async function unpackInGuest(
   machine: Machine,

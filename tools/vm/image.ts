@@ -26,18 +26,20 @@ const NEEDS: readonly HostNeed[] = [
   { package: 'e2fsprogs', isHere: hasProgram('mke2fs') },
   { package: 'openssh-client', isHere: hasProgram('ssh') },
 ];
-/** Debian 12 has it in QEMU's own packages, later ones in this. */
+/** A package of its own since Debian 13; Debian 12 has it in QEMU's packages. */
 const SHARE_NEEDS: readonly HostNeed[] = [{ package: 'virtiofsd', isHere: () => virtiofsd() !== undefined }];
 
 const BOOTSTRAP_LIMIT_MS = 900_000;
 const TRIES = 2;
 const DISK = '20G';
 
-/** The program that shares a folder of the host with a guest. */
+/** Returns the program that shares a folder of the host with a guest. */
 export const virtiofsd = (): string | undefined =>
   ['/usr/libexec/virtiofsd', '/usr/lib/qemu/virtiofsd'].find((path) => existsSync(path)) ?? which('virtiofsd');
 
-/** Sees to it that QEMU and the image are there: a few minutes the first time, a few milliseconds after that. */
+/**
+ * Makes sure that QEMU and the image exist. It takes a few minutes the first time, and a few milliseconds after that.
+ */
 export async function prepareVm(layout: VmLayout, step: Step): Promise<void> {
   const isWhole = async (): Promise<boolean> =>
     existsSync(layout.image) && (await missingPackages([...NEEDS, ...SHARE_NEEDS])).length === 0;
@@ -82,11 +84,11 @@ async function bootstrap(work: string, root: string): Promise<void> {
   const source = `deb [signed-by=${DEBIAN_KEYRING}] ${await debianMirror()} ${SUITE} main`;
   const args = [
     ...['--mode=root', '--variant=minbase', '--quiet', `--include=${PACKAGES.join(',')}`],
-    // A mirror may be a snapshot whose Release file is past its date; its signature is checked all the same.
+    // A mirror may be a snapshot whose Release file has expired; apt still checks its signature.
     '--aptopt=Acquire::Check-Valid-Until "false"',
-    // The image is made anew after a crash of the host, so no file of a package needs to be synced by itself.
+    // The image is rebuilt after a crash of the host, so dpkg need not sync each file.
     '--dpkgopt=force-unsafe-io',
-    // Before the kernel comes, which makes its initrd at once.
+    // Must be there before the kernel is installed, which builds its initrd at once.
     `--essential-hook=sync-in ${before} /`,
     ...[SUITE, root, source],
   ];
@@ -94,7 +96,7 @@ async function bootstrap(work: string, root: string): Promise<void> {
   await runWithRetries(TRIES, 'mmdebstrap', args, { timeoutMs: BOOTSTRAP_LIMIT_MS, env });
 }
 
-/** What the packages find when they come. */
+/** The folder of files that exist before the packages are installed. */
 const beforeOf = (work: string): string => join(work, 'before');
 
 async function configure(root: string, publicKey: string): Promise<void> {
@@ -106,7 +108,7 @@ async function configure(root: string, publicKey: string): Promise<void> {
   await rename(join(root, 'etc/containerd/config.toml'), join(root, PACKAGED_CONFIG));
   await writeFiles(root, { ...guestFiles(publicKey), [`${GUEST_STACK.slice(1)}/packages/made-of`]: INSTALLED });
   await chmod(join(root, 'root/.ssh'), 0o700);
-  // Otherwise the first boot does what these files are newer than.
+  // Otherwise the first boot updates /etc and /var, because they look older than /usr (ConditionNeedsUpdate=).
   for (const folder of ['etc', 'var']) await writeFile(join(root, folder, '.updated'), '');
 }
 

@@ -4,18 +4,21 @@ import { cacheFolder } from '../stack/layout.js';
 import { SUITE } from '../stack/package-list.js';
 import { guestFiles, INITRD_FILES, KEPT_PROFILES, PACKAGED_CONFIG, PACKAGES } from './recipe.js';
 
-/** Where the node's image lies, made once. */
+/** The paths of the node's image, which is built once. */
 export interface VmLayout {
   readonly dir: string;
-  /** The root file system, ext4, never written to by a running node. */
+  /** The root file system, ext4. A running node never writes to it. */
   readonly image: string;
   readonly kernel: string;
   readonly initrd: string;
-  /** The private key that the guest's root takes. */
+  /** The private key that the guest's root accepts. */
   readonly key: string;
 }
 
-/** `CRID_VM_DIR`, else a folder in the user's cache whose name changes with what the image is made of. */
+/**
+ * Returns the layout in `CRID_VM_DIR`, or in a folder of the user's cache whose name changes with the recipe of the
+ * image.
+ */
 export function vmLayout(env: NodeJS.ProcessEnv = process.env): VmLayout {
   if (process.platform !== 'linux' || process.arch !== 'x64') {
     throw new Error(`the node in a VM needs Linux on x64, not ${process.platform} ${process.arch}`);

@@ -13,36 +13,36 @@ import { vmLayout, type VmLayout } from './layout.js';
 import { readMachine, sweepMachines, writeMachine, type MachineFile } from './owner.js';
 import { quote, runInGuest, sshMaster, sshOptions, type GuestAnswer, type GuestRun, type SshTarget } from './ssh.js';
 
-/** A node that runs: Debian with systemd, cgroup v2 and AppArmor, in QEMU. */
+/** A running node: Debian with systemd, cgroup v2 and AppArmor, in QEMU. */
 export interface Machine {
-  /** The host's folder of this run: console, sockets. `attachMachine` finds it there. */
+  /** The host's folder of this run, with console and sockets. `attachMachine` takes it. */
   readonly dir: string;
-  /** A shell script's stdout; an error ends with what it wrote, unless it ends with 0. */
+  /** Returns the stdout of a shell script. Throws an error with the end of its output if the exit code is not 0. */
   run(script: string, options?: Partial<GuestRun>): Promise<string>;
-  /** Any exit code is an answer. */
+  /** Returns the result for any exit code. */
   answer(script: string, options: GuestRun): Promise<GuestAnswer>;
-  /** Ends it; what was written on its disk is gone. */
+  /** Ends the machine. Changes on its disk are lost. */
   dispose(): Promise<void>;
 }
 
 export interface MachineOptions {
   readonly step: Step;
-  /** Folders of the host that the guest has at the same paths, writable. */
+  /** Folders of the host that the guest mounts writable at the same paths. */
   readonly shares: readonly string[];
   readonly memoryMiB?: number;
   readonly cpus?: number;
 }
 
-/** After the boot it does nothing but look at each veth and mount of each pod: a tenth of what the guest can compute. */
+/** After the boot, udev only inspects each veth and mount of each pod, which costs a tenth of the guest's CPU time. */
 const STOP_UDEV = `systemctl stop 'systemd-udevd-*.socket' systemd-udevd.service`;
 const BOOT_LIMIT_MS = 300_000;
 const SOCKET_LIMIT_MS = 10_000;
 const STOP_LIMIT_MS = 15_000;
 const RUN_LIMIT_MS = 120_000;
-/** Of code that is kept; once it is full all of it is translated anew. QEMU takes no more than 2 GiB. */
+/** The size of QEMU's cache of translated code. QEMU drops all of it when it is full, and accepts at most 2 GiB. */
 const TRANSLATED_MIB = 2047;
 const SHOWN_CHARS = 3000;
-/** As ssh has it; what it runs should end with something else. */
+/** ssh's own exit code for a failed connection. Scripts must not use it. */
 const SSH_FAILED = 255;
 
 export async function startMachine(options: MachineOptions): Promise<Machine> {
@@ -68,7 +68,7 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
         ['-n', '5', 'qemu-system-x86_64', ...qemuArguments(layout, target, options)],
         {
           logFile: consoleOf(dir),
-          // Where the unlinked file goes that takes the disk's changes.
+          // The folder of the unlinked file that receives the disk's changes.
           env: { ...process.env, TMPDIR: dir },
         },
       );
@@ -84,12 +84,12 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
   }
 }
 
-/** One that another process has started and will end. */
+/** Attaches to a machine that another process has started and will end. */
 export async function attachMachine(dir: string): Promise<Machine> {
   return machineAt(await readMachine(dir), async () => undefined);
 }
 
-/** For a person at a terminal. */
+/** Returns the command line for an interactive shell. */
 export const sshCommand = ({ dir, port, key }: MachineFile): string =>
   ['ssh', '-t', ...sshOptions({ dir, port, key }), 'root@127.0.0.1'].join(' ');
 
@@ -133,13 +133,13 @@ async function startShare(dir: string, index: number, share: string): Promise<Da
 
 function qemuArguments(layout: VmLayout, { dir, port }: SshTarget, options: MachineOptions): string[] {
   const { memoryMiB = 4096, cpus = 2, shares } = options;
-  // Without address randomization a program lies at the same place each time, and its code is translated once, not again
-  // for each process.
+  // Without address randomization a program is loaded at the same address each time, so QEMU translates its code once,
+  // not again for each process.
   const kernel =
     'norandmaps root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off init_on_alloc=0 apparmor=1 security=apparmor';
   return [
     ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
-    // Software emulation, whatever the host has: the same everywhere. Shares need memory that others can map.
+    // Always use software emulation, so that every host behaves alike. Shares need memory that virtiofsd can map.
     ...[
       '-machine',
       'q35,memory-backend=memory',
@@ -161,7 +161,7 @@ function qemuArguments(layout: VmLayout, { dir, port }: SshTarget, options: Mach
   ];
 }
 
-/** The connection that all commands share: a handshake of its own costs each a second. */
+/** Opens the connection that all commands share: a handshake per command takes a second. */
 async function connect(target: SshTarget, qemu: Daemon): Promise<Daemon> {
   const logFile = join(target.dir, 'ssh.log');
   let master: Daemon | undefined;

@@ -8,14 +8,14 @@ import { GUEST_STACK } from './recipe.js';
 import { quote } from './ssh.js';
 
 /**
- * What the guest needs in its environment for the stack to be of its own packages, with the systemd cgroup driver. Programs
- * of Node.js keep what they have compiled: each file of tests starts some.
+ * The guest's environment for a stack of its installed packages, with the systemd cgroup driver. Node's compile cache
+ * is on because each test file starts Node programs.
  */
 export const GUEST_ENVIRONMENT = `CRID_STACK_DIR=${GUEST_STACK} CRID_STACK_CGROUP_DRIVER=systemd NODE_COMPILE_CACHE=/var/cache/node`;
 
 /**
- * A node that has the stack's images and the Go tools at their own paths. With CRID_VM, the folder of one that runs, that
- * one; it stays.
+ * Starts a node with the stack's images and the Go tools at the same paths as on the host. If CRID_VM is the folder of
+ * a running node, attaches to that node, which keeps running.
  */
 export async function useNode(step: Step): Promise<Machine> {
   const running = process.env['CRID_VM'];

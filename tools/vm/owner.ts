@@ -4,20 +4,20 @@ import { join } from 'node:path';
 import { processes, statOf } from '../stack/leftovers.js';
 import type { SshTarget } from './ssh.js';
 
-/** What is known of a machine that runs: `machine.json` in its folder. */
+/** The contents of `machine.json` in the folder of a running machine. */
 export interface MachineFile extends SshTarget {
   readonly shares: readonly string[];
 }
 
 interface Owner {
   readonly pid: number;
-  /** In clock ticks after boot: pids are used again. */
+  /** In clock ticks after boot, because pids are reused. */
   readonly started: string;
 }
 
 const FILE = 'machine.json';
 
-/** Writes down how it is reached, and that this process answers for it. */
+/** Records how to reach the machine, and that this process owns it. */
 export async function writeMachine(file: MachineFile): Promise<void> {
   const owner: Owner = { pid: process.pid, started: (await statOf(process.pid))?.startTicks ?? '' };
   await writeFile(join(file.dir, FILE), JSON.stringify({ ...file, owner }));
@@ -26,7 +26,7 @@ export async function writeMachine(file: MachineFile): Promise<void> {
 export const readMachine = async (dir: string): Promise<MachineFile> =>
   JSON.parse(await readFile(join(dir, FILE), 'utf8')) as MachineFile;
 
-/** Ends the machines of processes that were killed before they could do so themselves. */
+/** Ends the machines of processes that were killed before they could end them. */
 export async function sweepMachines(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     if (!name.startsWith('crid-vm-')) continue;

@@ -1,4 +1,4 @@
-/** What the node consists of: Debian's own packages of the suite that the stack's come from. */
+/** The packages of the node. They come from the same Debian suite as the stack's. */
 export const PACKAGES: readonly string[] = [
   'linux-image-cloud-amd64',
   'initramfs-tools',
@@ -12,34 +12,34 @@ export const PACKAGES: readonly string[] = [
   'sudo',
   'openssh-server',
   'ca-certificates',
-  // The runtime and what it works with.
+  // The runtime and its companions.
   'containerd',
   'runc',
   'crun',
   'containernetworking-plugins',
   'docker-registry',
   'nodejs',
-  // What a kubelet asks for beside them.
+  // Other requirements of a kubelet.
   'iproute2',
   'iptables',
   'nftables',
   'conntrack',
   'ethtool',
   'socat',
-  // To look into what does not work.
+  // For debugging.
   'strace',
 ];
 
-/** A file of the guest: text, or the target of a link. */
+/** A file of the guest: its text, or the target of a symbolic link. */
 export type GuestFile = string | { readonly link: string };
 
-/** The initrd holds only the disk's driver: what else the boot needs is built into this kernel. */
+/** The initrd contains only the disk's driver. The kernel has everything else built in that the boot needs. */
 export const INITRD_FILES: Readonly<Record<string, string>> = {
   'etc/initramfs-tools/conf.d/node': 'MODULES=list\n',
   'usr/share/initramfs-tools/modules.d/node': 'virtio_blk\n',
 };
 
-/** Where the guest keeps a stack's folder whose programs are its own (tools/stack/layout.ts). */
+/** The guest's folder of a stack that uses the guest's installed programs (tools/stack/layout.ts). */
 export const GUEST_STACK = '/opt/crid-stack';
 export const HOST_ADDRESS = '10.0.2.2';
 export const GUEST_NAME = 'node1';
@@ -56,11 +56,11 @@ const programs = [
   'sbin/runc',
 ];
 
-/** Everything that is laid over the packages' own files, by its path below `/`. */
+/** All files that are added to the packages' own, by their path below `/`. */
 export const guestFiles = (publicKey: string): Readonly<Record<string, GuestFile>> => ({
   'etc/hostname': `${GUEST_NAME}\n`,
   'etc/hosts': `127.0.0.1 localhost\n::1 localhost\n${GUEST_ADDRESS} ${GUEST_NAME}\n`,
-  // Without one the first boot would set up every unit anew.
+  // Without a machine id the first boot would set up every unit again.
   'etc/machine-id': '5f3b1c0e9a7d4e62b8f0c1d2e3a49576\n',
   'etc/resolv.conf': '',
   'etc/fstab': '',
@@ -71,7 +71,7 @@ export const guestFiles = (publicKey: string): Readonly<Record<string, GuestFile
   [`${units}/multi-user.target.wants/systemd-networkd.service`]: {
     link: '/usr/lib/systemd/system/systemd-networkd.service',
   },
-  // They only make the boot longer, or change the clock's meaning in the middle of a test. /tmp stays on the disk.
+  // Disabled units: they lengthen the boot, or change the clock in the middle of a test. /tmp stays on the disk.
   ...Object.fromEntries(
     [
       'tmp.mount',
@@ -96,10 +96,13 @@ export const guestFiles = (publicKey: string): Readonly<Record<string, GuestFile
   [`${GUEST_STACK.slice(1)}/packages/root`]: { link: '/' },
 });
 
-/** AppArmor profiles that a runtime may meet; to compile the hundred others takes longer than the rest of the boot. */
+/** AppArmor profiles that a runtime may use. Compiling the other hundred takes longer than the rest of the boot. */
 export const KEPT_PROFILES = ['runc', 'crun', 'unprivileged_userns'];
 
-/** QEMU's user network has the host at 10.0.2.2. Nothing else may leave: the default route leads nowhere. */
+/**
+ * In QEMU's user network, the host has the address 10.0.2.2. The guest can reach nothing else: the default route leads
+ * to a dummy device.
+ */
 function network(): Record<string, GuestFile> {
   const folder = 'etc/systemd/network';
   return {
@@ -110,10 +113,12 @@ function network(): Record<string, GuestFile> {
   };
 }
 
-/** Where the image keeps the config.toml of the containerd package, below its root: the tests have one of their own. */
+/**
+ * The path in the image, below its root, of the containerd package's config.toml. The tests use another configuration.
+ */
 export const PACKAGED_CONFIG = 'usr/local/share/containerd/config.toml';
 
-/** containerd with the systemd cgroup driver; its own CRI plugin is off, as on a node that has moved to crid. */
+/** containerd's configuration, with the systemd cgroup driver. containerd's CRI plugin is off unless `cri` is set. */
 export const containerdConfig = ({ cri = false } = {}): string => `version = 3
 disabled_plugins = ${JSON.stringify([...(cri ? [] : ['io.containerd.grpc.v1.cri']), 'io.containerd.nri.v1.nri'])}
 

@@ -3,7 +3,9 @@ import { once } from 'node:events';
 import { join } from 'node:path';
 import { killOnExit } from '../stack/disposers.js';
 
-/** How a guest is reached: a port of the host's loopback, the key, and a connection that all commands share. */
+/**
+ * How to reach a guest: a port of the host's loopback, the key, and the socket of a connection that all commands share.
+ */
 export interface SshTarget {
   readonly dir: string;
   readonly port: number;
@@ -11,21 +13,21 @@ export interface SshTarget {
 }
 
 export interface GuestRun {
-  /** The command is ended inside the guest after it. */
+  /** The guest ends the command after this time. */
   readonly timeoutMs: number;
-  /** Takes what it writes, both streams, as it comes. */
+  /** Receives the output of both streams as it arrives. */
   readonly write?: (text: string) => void;
 }
 
 export interface GuestAnswer {
-  /** 124 after the time-out. */
+  /** 124 after a timeout. */
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
 const KILL_AFTER_S = 10;
-/** After the guest's own limit: it, or the way to it, hangs. */
+/** How long to wait beyond the guest's own limit. After that, the guest or the connection hangs. */
 const GRACE_MS = 60_000;
 const OUTPUT_LIMIT_CHARS = 4 * 1024 * 1024;
 
@@ -34,17 +36,17 @@ const socketOf = ({ dir }: SshTarget): string => join(dir, 'ssh.sock');
 export const sshOptions = (target: SshTarget): string[] => [
   ...['-F', '/dev/null', '-i', target.key, '-p', String(target.port), '-S', socketOf(target)],
   ...['StrictHostKeyChecking=no', 'UserKnownHostsFile=/dev/null', 'LogLevel=ERROR', 'BatchMode=yes'].flatMap(option),
-  // A guest without a processor of its own answers late, not never.
+  // A guest that shares its CPU may reply late.
   ...['ConnectTimeout=20', 'ServerAliveInterval=15', 'ServerAliveCountMax=20'].flatMap(option),
 ];
 
-/** Arguments of a connection that only carries others. */
+/** Arguments of the connection that the others share. */
 export const sshMaster = (target: SshTarget): string[] => [...sshOptions(target), '-M', '-N', 'root@127.0.0.1'];
 
 /** Runs a shell script as root of the guest. */
 export async function runInGuest(target: SshTarget, script: string, options: GuestRun): Promise<GuestAnswer> {
   const { timeoutMs, write } = options;
-  // `timeout` sees to what a broken connection would leave running; the group dies with it.
+  // `timeout` ends what a broken connection would leave running, with its process group.
   const limited = `exec timeout --kill-after=${KILL_AFTER_S} ${Math.ceil(timeoutMs / 1000)} sh -c ${quote(script)}`;
   const child = spawn('ssh', [...sshOptions(target), 'root@127.0.0.1', limited], {
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -64,7 +66,7 @@ export async function runInGuest(target: SshTarget, script: string, options: Gue
   return { code: code ?? 255, ...said };
 }
 
-/** As one word of a POSIX shell. */
+/** Quotes a text as one word of a POSIX shell. */
 export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 const option = (text: string): string[] => ['-o', text];

@@ -1,5 +1,5 @@
-// Answers the gRPC health check (grpc.health.v1.Health/Check): `grpc-health PORT FILE` says NOT_SERVING while FILE is
-// there, else SERVING. It has that one method, so it looks at frames alone and never decodes a header (RFC 9113).
+// Serves the gRPC health check (grpc.health.v1.Health/Check): `grpc-health PORT FILE` returns NOT_SERVING while FILE
+// exists, otherwise SERVING. It has only that method, so it reads frames (RFC 9113) and never decodes a header.
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdint.h>
@@ -30,7 +30,7 @@ static void send_frame(int client, uint8_t type, uint8_t flags, uint32_t stream,
 }
 
 static void answer(int client, uint32_t stream, int serving) {
-  // Header names by their number in HPACK's static table where they have one (RFC 7541, appendix A).
+  // Header names are given by their number in HPACK's static table if they have one (RFC 7541, appendix A).
   static const char head[] = "\x88\x0f\x10\x10" "application/grpc";
   static const char trailer[] = "\x00\x0bgrpc-status\x01" "0";
   const uint8_t message[] = {0, 0, 0, 0, 2, 8, serving ? 1 : 2};
@@ -66,7 +66,7 @@ int main(int argc, char **argv) {
   }
   signal(SIGPIPE, SIG_IGN);
   signal(SIGCHLD, SIG_IGN);
-  // The first process of a pid namespace ends only by a signal that it handles.
+  // The first process of a pid namespace ends only on a signal that it handles.
   signal(SIGTERM, _exit);
   for (;;) {
     int client = accept(server, NULL, NULL);
