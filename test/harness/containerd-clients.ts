@@ -9,7 +9,7 @@ import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { encodeSandboxMetadata, sandboxName } from '../../src/state/stored.js';
 import { limited, openChannel } from './cri-client.js';
 
-/** containerd's services of records, without any of crid's bounds. */
+/** Clients of containerd's metadata services, without any of crid's limits. */
 export interface ContainerdClients {
   readonly sandboxes: StoreClient;
   readonly containers: ContainersClient;
@@ -29,7 +29,7 @@ export function containerdClients(socket: string, namespace: string): Containerd
   };
 }
 
-/** The sandbox record of a pod on the host's network that has nothing else. */
+/** Creates the sandbox record of a pod on the host's network, and nothing else of the pod. */
 export async function recordSandbox(
   { sandboxes }: ContainerdClients,
   id: string,

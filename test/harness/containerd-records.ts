@@ -9,13 +9,13 @@ import { limited, openChannel } from './cri-client.js';
 export interface ContainerdRecords {
   readonly container: string[];
   readonly task: string[];
-  /** Those of containers and pods; committed ones belong to images. */
+  /** Snapshots of containers and pods. Committed ones belong to images and are left out. */
   readonly snapshot: string[];
   readonly lease: string[];
   readonly sandbox: string[];
 }
 
-/** What containerd has in a namespace, asked without any of crid's own code. */
+/** Returns what containerd has in a namespace. Uses none of crid's own code. */
 export async function recordsIn(
   socket: string,
   namespace: string,

@@ -7,7 +7,7 @@ import {
   type RuntimeServiceClient,
 } from '../../generated/runtime/v1/api.js';
 
-/** A kubelet's view of a CRI server. */
+/** The client side of a CRI server, like a kubelet's. */
 export interface CriClient {
   readonly socket: string;
   readonly runtime: RuntimeServiceClient;
@@ -18,7 +18,7 @@ export interface CriClient {
 const CALL_LIMIT_MS = 180_000;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
-/** Nothing is sent before the first call. A call without a signal of its own is cancelled after 3 min; streams are not. */
+/** Connects at the first call. A call without its own signal is cancelled after 3 min; streams are not. */
 export function criClient(socket: string): CriClient {
   const channel = openChannel(socket);
   const clients = createClientFactory().use(limited);
@@ -30,7 +30,7 @@ export function criClient(socket: string): CriClient {
   };
 }
 
-/** A channel that comes back soon after its server does. */
+/** A channel that reconnects soon after its server restarts. */
 export const openChannel = (socket: string): Channel =>
   createChannel(`unix://${socket}`, undefined, {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
@@ -40,7 +40,7 @@ export const openChannel = (socket: string): Channel =>
     'grpc.use_local_subchannel_pool': 1,
   });
 
-/** Bounds every unary call that brings no signal. */
+/** Sets a time limit on every unary call without a signal. */
 export const limited: ClientMiddleware = async function* (call, options) {
   const bounded = options.signal || call.method.responseStream;
   return yield* call.next(call.request, bounded ? options : { ...options, signal: AbortSignal.timeout(CALL_LIMIT_MS) });

@@ -16,17 +16,17 @@ export interface CrictlResult {
   readonly stderr: string;
 }
 
-/** The client that node operators use, on one CRI socket. */
+/** crictl, the client that node operators use, on one CRI socket. */
 export interface Crictl {
-  /** Runs it to its end. stdin and stdout can be files. */
+  /** Runs crictl until it ends. stdin and stdout can be files. */
   run(args: readonly string[], files?: { stdin?: string; stdout?: string }): Promise<CrictlResult>;
-  /** With `ignore` its output goes nowhere, and costs this process nothing. */
+  /** With `ignore` the output is discarded and costs this process nothing. */
   start(args: readonly string[], stdout?: 'pipe' | 'ignore'): ChildProcess;
-  /** As a line for a shell, for a program that gives it a terminal. */
+  /** Returns the command as a line for a shell, for a program that gives crictl a terminal. */
   line(args: readonly string[]): string;
 }
 
-/** Builds it first where it is not there. */
+/** Builds crictl first if it does not exist. */
 export async function crictl(stack: TestStack, socket: string): Promise<Crictl> {
   const program = await ensureGoTool(stack.layout, 'crictl');
   const config = join(dirname(socket), 'crictl.yaml');
@@ -56,7 +56,10 @@ export async function crictl(stack: TestStack, socket: string): Promise<Crictl> 
   };
 }
 
-/** The port that `crictl port-forward POD :PORT` has chosen. It goes on to speak of its connections, to nobody. */
+/**
+ * Resolves with the port that `crictl port-forward POD :PORT` chose. Its later output about connections is read and
+ * ignored.
+ */
 export function forwardedPort({ stdout }: ChildProcess): Promise<number> {
   let said = '';
   return new Promise((resolve, reject) => {

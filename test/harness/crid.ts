@@ -13,38 +13,38 @@ export interface CridOptions {
   /** crid's own config.toml, as an object: `{ crid: { namespace: 'x' }, runtime: { … } }`. */
   readonly config?: Readonly<Record<string, object>>;
   readonly env?: Readonly<Record<string, string>>;
-  /** Another containerd's config.toml than the stack's. */
+  /** A config.toml of containerd that replaces the stack's. */
   readonly containerdConfig?: string;
-  /** More arguments of `crid serve`. */
+  /** Additional arguments of `crid serve`. */
   readonly args?: readonly string[];
 }
 
-/** A `crid serve` of the test's own, over the stack's containerd. */
+/** A `crid serve` process of this test, over the stack's containerd. */
 export interface Crid extends CriClient {
   readonly dir: string;
   readonly logFile: string;
   pid(): number;
-  /** All that crid has logged since its first start. */
+  /** Returns everything that crid has logged since its first start. */
   log(): Promise<string>;
-  /** The log's lines as objects; what is no JSON comes as `{ msg }`. */
+  /** Returns the lines of the log as objects; a line that is not JSON is `{ msg }`. */
   logLines(): Promise<Record<string, unknown>[]>;
-  /** Starts it again on the same socket, after `stop` or `kill9`; waits until it answers. */
+  /** Starts crid again on the same socket, after `stop` or `kill9`, and waits until it responds. */
   start(): Promise<void>;
-  /** Waits until what an earlier crid has left is undone and swept: the start's operations have ended. */
+  /** Waits until the leftovers of an earlier crid are undone and swept: the operations of the start have ended. */
   settled(): Promise<void>;
-  /** SIGTERM, and waits for the end; answers the exit code or the signal that ended it. */
+  /** Sends SIGTERM and waits for the end. Returns the exit code, or the signal that ended the process. */
   stop(): Promise<number | string>;
   kill9(): Promise<void>;
   /** `stop` and `start`. */
   restart(): Promise<void>;
-  /** Waits until it ends by itself. */
+  /** Waits until crid ends by itself. */
   ended(): Promise<number | string>;
 }
 
 const READY_LIMIT_MS = 240_000;
 const STOP_LIMIT_MS = 60_000;
 
-/** Starts crid with a configuration that is nothing but containerd's and what `options` add; waits until it answers. */
+/** Starts crid with only containerd's configuration and `options`, and waits until it responds. */
 export async function startCrid(stack: TestStack, options: CridOptions = {}): Promise<Crid> {
   const dir = await mkdtemp(join(stack.dir, 'crid-'));
   const [socket, logFile, config] = [join(dir, 'crid.sock'), join(dir, 'crid.log'), join(dir, 'crid.toml')];

@@ -1,6 +1,8 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 
-/** What a process has open, counted by kind: `socket`, `pipe`, `fifo`, `anon_inode:[eventpoll]`, … */
+/**
+ * Returns the number of open descriptors of a process by kind: `socket`, `pipe`, `fifo`, `anon_inode:[eventpoll]`, …
+ */
 export function descriptors(pid: number): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const fd of readdirSync(`/proc/${pid}/fd`)) {
@@ -10,7 +12,7 @@ export function descriptors(pid: number): Readonly<Record<string, number>> {
   return counts;
 }
 
-/** Kinds of which there are more than before, with both numbers. */
+/** Returns the kinds whose count has grown, with both numbers. */
 export const grown = (
   before: Readonly<Record<string, number>>,
   after: Readonly<Record<string, number>>,
@@ -25,12 +27,12 @@ function target(link: string): string {
   try {
     return readlinkSync(link);
   } catch {
-    // closed meanwhile
+    // The descriptor was closed meanwhile.
     return '';
   }
 }
 
-/** Paths are told apart by FIFOs, which are what streams are made of, and the rest. */
+/** A path is a `fifo` (the FIFOs of a container's streams) or a `file` (all others). */
 function kindOf(path: string): string {
   if (path.startsWith('/')) return /-(stdin|stdout|stderr)( \(deleted\))?$/.test(path) ? 'fifo' : 'file';
   return path.replace(/:\[\d+\]$/, '');

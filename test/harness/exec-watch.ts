@@ -4,10 +4,13 @@ import { EventsDefinition } from '../../generated/containerd/services/events/v1/
 import { TasksDefinition } from '../../generated/containerd/services/tasks/v1/tasks.js';
 import { limited, openChannel } from './cri-client.js';
 
-/** Every exec that containerd has made since; containerd has no list of them, so they are taken from its events. */
+/**
+ * Tracks every exec that containerd creates from now on. containerd cannot list execs, so they are taken from its
+ * events.
+ */
 export interface ExecWatch {
   readonly made: number;
-  /** Those that a shim still has, running or not. */
+  /** Returns the execs that a shim still has, running or not. */
   left(): Promise<string[]>;
   close(): void;
 }
@@ -32,7 +35,7 @@ export async function watchExecs(socket: string, namespace: string): Promise<Exe
   };
   const following = follow();
   following.catch(() => undefined);
-  // A subscription is not answered: that it stands is known by whatever was asked after it.
+  // containerd does not confirm a subscription. Once it has replied to a later call, the subscription is active.
   await tasks.list({});
 
   return {

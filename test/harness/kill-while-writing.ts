@@ -9,20 +9,20 @@ import type { TestStack } from './test-stack.js';
 
 export interface KillsResult {
   readonly lines: number;
-  /** The longest that one write(2) of the container took, over all kills. */
+  /** The duration of the container's longest write(2) over all kills. */
   readonly longestWriteMs: number;
-  /** From each kill until crid answered again. */
+  /** The time from each kill until crid responded again. */
   readonly awayMs: readonly number[];
 }
 
 const LINE_BYTES = 100;
 const GROWS_LIMIT_MS = 30_000;
-/** Kills come at any point of crid's work. */
+/** A random pause before each kill, so that kills hit any point of crid's work. */
 const MAX_PAUSE_MS = 400;
 
 /**
- * Kills crid (SIGKILL) and starts it again, `kills` times, while a container writes numbered lines; then fails unless every
- * line is in the log, once and in order.
+ * Kills crid (SIGKILL) and starts it again, `kills` times, while a container writes numbered lines. Fails unless the
+ * log contains every line, once and in order.
  */
 export async function killWhileWriting(
   crid: Crid,

@@ -1,7 +1,7 @@
 import { request, type RequestOptions } from 'node:https';
 import type { IncomingMessage } from 'node:http';
 
-/** What is read of a pod's status (Kubernetes' core/v1). */
+/** The fields of a pod's status (Kubernetes' core/v1) that the tests read. */
 export interface PodStatus {
   readonly phase?: string;
   readonly podIP?: string;
@@ -43,13 +43,13 @@ export interface Pod {
 
 const LIMIT_MS = 60_000;
 
-/** The pods that a kubelet has been given, with their statuses. */
+/** Returns the pods that the kubelet knows, with their statuses. */
 export async function kubeletPods(url: string): Promise<Pod[]> {
   const { items } = JSON.parse(await kubeletGet(url, '/pods')) as { items: Pod[] | null };
   return items ?? [];
 }
 
-/** The body of an answer; anything but a success is an error with the kubelet's words. */
+/** Returns the body of a response. Throws an error with the kubelet's text if the status is not 200. */
 export async function kubeletGet(url: string, path: string, method = 'GET'): Promise<string> {
   const response = await open(url, path, { method });
   const body = await textOf(response);
@@ -57,7 +57,7 @@ export async function kubeletGet(url: string, path: string, method = 'GET'): Pro
   return body;
 }
 
-/** An answer that goes on, such as a log that is followed; `stop` hangs up. */
+/** Opens a response that does not end, such as a followed log; `stop` disconnects. */
 export async function kubeletFollow(url: string, path: string): Promise<{ text(): string; stop(): void }> {
   const response = await open(url, path, { method: 'GET' });
   let text = '';
@@ -66,7 +66,7 @@ export async function kubeletFollow(url: string, path: string): Promise<{ text()
   return { text: () => text, stop: () => void response.destroy() };
 }
 
-/** The kubelet signs its certificate itself. */
+/** The kubelet's certificate is self-signed. */
 function open(url: string, path: string, options: RequestOptions): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const call = request(`${url}${path}`, { ...options, rejectUnauthorized: false, timeout: LIMIT_MS }, resolve);

@@ -1,11 +1,11 @@
-/** An entry of a kubelet's log (klog); its text may have more than one line. */
+/** An entry of a kubelet's log (klog). Its text may have several lines. */
 export interface LogLine {
-  /** Info, warning, error, fatal. */
+  /** I, W, E or F: info, warning, error or fatal. */
   readonly severity: string;
   readonly text: string;
 }
 
-/** What the kubelet says of a pod to whoever asks for its events. */
+/** An event of a pod, as the kubelet publishes it. */
 export interface PodEvent {
   /** `NAMESPACE/NAME` */
   readonly object: string;
@@ -13,7 +13,7 @@ export interface PodEvent {
   readonly message: string;
 }
 
-/** An error that is no fault of the runtime, and why. */
+/** A pattern of errors that the runtime does not cause, with the reason. */
 export interface Expected {
   readonly pattern: RegExp;
   readonly reason: string;
@@ -28,7 +28,7 @@ export const parseLog = (log: string): LogLine[] =>
     return severity !== undefined && text !== undefined ? [{ severity, text }] : [];
   });
 
-/** Errors, and whatever else tells of a call that has failed, without those that are expected; equal ones once. */
+/** Returns errors and other entries about failed calls, except expected ones. Equal entries appear once. */
 export function unexpectedErrors(log: string, expected: readonly Expected[]): string[] {
   const errors = parseLog(log)
     .filter(({ severity, text }) => severity === 'E' || severity === 'F' || text.includes('rpc error:'))
@@ -46,7 +46,7 @@ export const parseEvents = (log: string): PodEvent[] =>
       message: field(text, 'message'),
     }));
 
-/** The value of `name="…"`, or of `name=<`, which has lines of its own, each behind a tab. */
+/** Returns the value of `name="…"`, or of `name=<`, whose lines follow, each after a tab. */
 function field(text: string, name: string): string {
   const lines = new RegExp(`\\b${name}=<\\n(.*?)\\n >`, 's').exec(text)?.[1];
   if (lines !== undefined) return lines.replaceAll(/^\t/gm, '');
@@ -54,7 +54,7 @@ function field(text: string, name: string): string {
   try {
     return JSON.parse(quoted) as string;
   } catch {
-    // Go's quoting has escapes that JSON lacks.
+    // Go's quoting has escapes that JSON does not have.
     return quoted.slice(1, -1);
   }
 }

@@ -16,33 +16,35 @@ export interface KubeletOptions {
   readonly program: string;
   /** The CRI socket. */
   readonly socket: string;
-  /** More of KubeletConfiguration, by key. */
+  /** Additional fields of KubeletConfiguration, by key. */
   readonly config?: Readonly<Record<string, unknown>>;
   readonly featureGates?: Readonly<Record<string, boolean>>;
 }
 
-/** A kubelet without an API server: it runs the pods whose manifests lie in a folder. */
+/** A kubelet without an API server: it runs the pods whose manifests are in a folder. */
 export interface Kubelet {
   readonly manifests: string;
   readonly podLogs: string;
-  /** Its own folder, where the volumes of pods are. */
+  /** The kubelet's own folder, which contains the volumes of pods. */
   readonly root: string;
   /** `https://127.0.0.1:PORT` */
   readonly url: string;
   pid(): number;
-  /** All that it has logged since its first start. */
+  /** Returns everything that it has logged since its first start. */
   log(): Promise<string>;
-  /** Starts it again after `stop`, with more of KubeletConfiguration; its pods have lived on. */
+  /**
+   * Starts the kubelet again after `stop`, with additional fields of KubeletConfiguration. Its pods have kept running.
+   */
   start(config?: Readonly<Record<string, unknown>>): Promise<void>;
   stop(): Promise<void>;
-  /** Stops it and removes its folders, but not its log. */
+  /** Stops the kubelet and removes its folders, but not its log. */
   dispose(): Promise<void>;
 }
 
 export const NODE = 'node1';
 const READY_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 20_000;
-/** From here on events are logged ("Event occurred"). */
+/** The lowest verbosity that logs events ("Event occurred"). */
 const VERBOSITY = 3;
 
 export async function startKubelet(stack: TestStack, options: KubeletOptions): Promise<Kubelet> {
@@ -51,7 +53,7 @@ export async function startKubelet(stack: TestStack, options: KubeletOptions): P
   for (const folder of [manifests, podLogs, root]) await mkdir(folder);
   const resolvConf = join(dir, 'resolv.conf');
   await writeFile(resolvConf, 'nameserver 127.0.0.1\n');
-  // Outside of the folder, which goes before anybody looks at the log.
+  // The log is outside the folder, because the folder is removed before the log is read.
   const [logFile, configFile, port] = [`${dir}.log`, join(dir, 'config.yaml'), await freePort()];
   const url = `https://127.0.0.1:${port}`;
   const fixed = { port, resolvConf, staticPodPath: manifests, podLogsDir: podLogs };
@@ -61,7 +63,8 @@ export async function startKubelet(stack: TestStack, options: KubeletOptions): P
     await writeFile(configFile, stringify({ ...configuration(options), ...fixed, ...more }));
     const flags = ['--config', configFile, '--root-dir', root, '--cert-dir', join(dir, 'pki')];
     const named = ['--hostname-override', NODE, '--v', String(VERBOSITY)];
-    // For cadvisor, which asks containerd itself whose a container is; it would look at the usual place.
+    // cadvisor asks containerd which container a cgroup belongs to. Without this flag it uses containerd's default
+    // socket.
     const cadvisor = ['--containerd', stack.containerd.socket];
     daemon = await startDaemon(options.program, [...flags, ...named, ...cadvisor], { logFile });
     await ready(daemon, url, logFile);
@@ -71,7 +74,7 @@ export async function startKubelet(stack: TestStack, options: KubeletOptions): P
   const dispose = onDispose(`kubelet ${dir}`, async () => {
     await stop();
     await removeTraces();
-    // Where the host's mounts are private, the kubelet has mounted its root onto itself.
+    // On a host with private mounts, the kubelet has bind-mounted its root onto itself.
     await removeTree(dir);
   });
   await start();
@@ -91,7 +94,7 @@ const configuration = ({ socket, config, featureGates }: KubeletOptions): Record
   containerRuntimeEndpoint: `unix://${socket}`,
   failSwapOn: false,
   failCgroupV1: false,
-  // Whether a test passes must not hang on how full a disk is.
+  // The result of a test must not depend on how full the disk is.
   evictionHard: { 'nodefs.available': '1%', 'imagefs.available': '1%' },
   imageGCHighThresholdPercent: 100,
   ...CGROUPS,
@@ -99,7 +102,10 @@ const configuration = ({ socket, config, featureGates }: KubeletOptions): Record
   featureGates: featureGates ?? {},
 });
 
-/** On a node with systemd the kubelet's own defaults, and the driver that crid names; elsewhere the cgroups of the host are not its to arrange. */
+/**
+ * On a node with systemd: the kubelet's defaults and the driver that crid reports. Elsewhere the kubelet must not
+ * arrange the host's cgroups.
+ */
 const CGROUPS = SYSTEMD_CGROUPS ? {} : { cgroupDriver: 'cgroupfs', cgroupsPerQOS: false, enforceNodeAllocatable: [] };
 
 const ready = (daemon: Daemon, url: string, logFile: string): Promise<true> =>

@@ -7,7 +7,7 @@ import { podNetnsNotOfOthers } from '../../tools/stack/netns.js';
 import { recordsIn } from './containerd-records.js';
 import type { TestStack } from './test-stack.js';
 
-/** What pods take of a host and of containerd, each thing by a name that says what it is. */
+/** The resources of a host and of containerd that pods use, by kind, each with a readable name. */
 export type Inventory = Readonly<Record<Kind, readonly string[]>>;
 
 type Kind =
@@ -33,7 +33,7 @@ const CRI_FOLDERS = ['sandboxes', 'containers', 'image-volumes'];
 const SETTLE_LIMIT_MS = 60_000;
 const SETTLE_PAUSE_MS = 100;
 
-/** What there is now; take it before and after, and compare. */
+/** Returns the resources that exist now. Take an inventory before and after a test, and compare them. */
 export async function leaks(stack: TestStack, namespace = NAMESPACE): Promise<Inventory> {
   const { bridge, containerd } = stack;
   const mounts = await mountsBelow(stack.dir);
@@ -52,20 +52,20 @@ export async function leaks(stack: TestStack, namespace = NAMESPACE): Promise<In
   };
 }
 
-/** Fails with the names of what is there and was not before. */
+/** Fails with the names of resources that exist after but not before. */
 export function assertNoLeaks(before: Inventory, after: Inventory): void {
   const left = leftIn(before, after);
   if (left.length > 0) assert.fail(`left behind:\n${left.map((line) => `  ${line}`).join('\n')}`);
 }
 
-/** The same for things that may take a moment to go, such as a shim after its last task. */
+/** The same, for resources that may take a moment to disappear, such as a shim after its last task. */
 export async function assertLeavesNothing(stack: TestStack, before: Inventory, namespace = NAMESPACE): Promise<void> {
   const endMs = Date.now() + SETTLE_LIMIT_MS;
   let after = await leaks(stack, namespace);
   while (leftIn(before, after).length > 0 && Date.now() < endMs) {
     await sleep(SETTLE_PAUSE_MS);
     const now = await leaks(stack, namespace);
-    // Those that another stack's pods are just being given come and go; a leak stays.
+    // Network namespaces of another stack's new pods appear for a moment; a leak stays.
     after = { ...now, netns: now.netns.filter((path) => after.netns.includes(path)) };
   }
   assertNoLeaks(before, after);
@@ -78,7 +78,7 @@ const leftIn = (before: Inventory, after: Inventory): string[] =>
 
 const names = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
 
-/** Does not look into mounts: what lies in a container's rootfs is its own business. */
+/** Skips mounts, because the contents of a container's rootfs do not matter. */
 async function fifosBelow(folder: string, mounts: ReadonlySet<string>): Promise<string[]> {
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
   const found: string[] = [];
@@ -90,10 +90,10 @@ async function fifosBelow(folder: string, mounts: ReadonlySet<string>): Promise<
   return found;
 }
 
-/** What the OCI runtime knows of this containerd's: others' shims use the same directory. */
+/** The OCI runtime's containers of this containerd only: the shims of other containerds use the same directory. */
 async function ociContainers({ state }: { state: string }, namespace: string): Promise<string[]> {
   const ids = await names(join(OCI_RUNTIMES, namespace));
-  // The files of runc and of crun.
+  // runc writes state.json, crun writes status.
   const known = await Promise.all(
     ids.map(async (id) =>
       Promise.all(
@@ -106,7 +106,7 @@ async function ociContainers({ state }: { state: string }, namespace: string): P
   return ids.filter((_, index) => known[index]?.some((text) => text.includes(`${state}/`)));
 }
 
-/** Directories of pods and containers, in the places that containerd's CRI plugin uses too. */
+/** Directories of pods and containers, at the paths that containerd's CRI plugin also uses. */
 async function criDirectories({ root, state }: { root: string; state: string }): Promise<string[]> {
   const found: string[] = [];
   for (const base of [root, state]) {

@@ -3,41 +3,41 @@ import { chmod, mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compile } from '../../tools/stack/image-base.js';
 
-/** What the program `lines` (tools/stack/images/lines.c) is told. */
+/** The arguments of the program `lines` (tools/stack/images/lines.c). */
 export interface LinesOptions {
-  /** 0: as fast as it can. */
+  /** 0 means as fast as possible. */
   readonly bytesPerSecond: number;
-  /** 0: for ever. */
+  /** 0 means for ever. */
   readonly count: number;
   readonly widthBytes: number;
-  /** Lines that go out with one call; 1 unless given. */
+  /** How many lines one write(2) contains; the default is 1. */
   readonly linesPerWrite?: number;
-  /** Names the file with its times; it then waits for `go`. */
+  /** The name of the file that receives the writer's times. A named writer waits for `go`. */
   readonly name?: string;
 }
 
 export interface Times {
   readonly bytes: number;
   readonly elapsedMs: number;
-  /** The longest that one write(2) took. */
+  /** The duration of the longest write(2). */
   readonly longestWriteMs: number;
 }
 
-/** The program in a folder of the test's own, for containers to mount. */
+/** The program in a folder of this test, for containers to mount. */
 export interface Lines {
-  /** The parts of a container's configuration that run it. */
+  /** The fields of a container's configuration that run the program. */
   container(options: LinesOptions): {
     command: string[];
     mounts: { host_path: string; container_path: string }[];
     envs: { key: string; value: Buffer }[];
   };
-  /** Lets those begin that wait. */
+  /** Lets the waiting writers begin. */
   go(): Promise<void>;
-  /** What the writer of this name has left when it ended; undefined: it has not. */
+  /** Returns the times that the writer of this name wrote at its end, or undefined while it runs. */
   timesOf(name: string): Promise<Times | undefined>;
 }
 
-/** Below `folder`, which must be reachable for the users of containers. */
+/** Installs the program below `folder`, which the users of containers must be able to reach. */
 export async function createLines(folder: string): Promise<Lines> {
   const dir = await mkdtemp(join(folder, 'lines-'));
   await chmod(dir, 0o777);
@@ -64,8 +64,9 @@ export async function createLines(folder: string): Promise<Lines> {
 const LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{0,8}[1-9])?(?:Z|[+-]\d\d:\d\d) stdout ([PF]) (.*)$/;
 
 /**
- * Fails unless these logs, one after the other, hold the lines 1, 2, 3, … of `lines` with none left out, twice or torn. A
- * piece (P) and what follows it are one line. Answers how many there are, and the longest write that a line tells of.
+ * Fails unless these logs, one after the other, contain the lines 1, 2, 3, … of `lines`, each exactly once and whole. A
+ * partial line (P) and its continuation are one line. Returns the number of lines, and the longest write that a line
+ * reports.
  */
 export async function assertNumbered(paths: readonly string[]): Promise<{ lines: number; longestWriteMs: number }> {
   let lines = 0;

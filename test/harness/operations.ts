@@ -1,7 +1,7 @@
 import type { RuntimeServiceClient } from '../../generated/runtime/v1/api.js';
 import type { RunningOperation } from '../../src/operation/operation.js';
 
-/** What crid does now, as `crictl info` shows it. */
+/** Returns the running operations, as `crictl info` shows them. */
 export async function runningOperations(runtime: Pick<RuntimeServiceClient, 'status'>): Promise<RunningOperation[]> {
   const { info } = await runtime.status({ verbose: true });
   return (JSON.parse(info['operations'] ?? '{}') as { running: RunningOperation[] }).running;

@@ -10,17 +10,17 @@ import type { CriClient } from './cri-client.js';
 import type { TestStack } from './test-stack.js';
 
 export const BUSYBOX = 'docker.io/library/busybox:latest';
-/** Does nothing until it is told to end, and then ends at once. */
+/** Sleeps until SIGTERM, and then ends at once. */
 export const SLEEP = ['sh', '-c', 'trap "exit 0" TERM; sleep 1000 & wait'];
 
-/** What `fromPartial` takes, and `name` as a short form of `metadata: { name }`. */
+/** The argument of `fromPartial`, with `name` as a short form of `metadata: { name }`. */
 type Pod = Parameters<typeof PodSandboxConfig.fromPartial>[0] & { name?: string };
 export type Container = Parameters<typeof ContainerConfig.fromPartial>[0] & { name?: string };
 
 let count = 0;
 const unique = (prefix: string): string => `${prefix}-${process.pid}-${++count}`;
 
-/** A pod's configuration with a unique name and uid, and a log directory of its own below the stack's folder. */
+/** A pod's configuration with a unique name and uid, and its own log directory in the stack's folder. */
 export async function podConfig(stack: TestStack, { name = unique('pod'), ...more }: Pod = {}): Promise<PodConfig> {
   return PodSandboxConfig.fromPartial({
     ...more,
@@ -30,7 +30,7 @@ export async function podConfig(stack: TestStack, { name = unique('pod'), ...mor
   });
 }
 
-/** A container of busybox that sleeps, unless told otherwise. Its log is `NAME.log`. */
+/** A busybox container that sleeps, unless `command` is given. Its log is `NAME.log`. */
 export function containerConfig({ name = unique('container'), ...more }: Container = {}): ContainerConfig {
   return ContainerConfig.fromPartial({
     ...more,
@@ -42,17 +42,17 @@ export function containerConfig({ name = unique('container'), ...more }: Contain
   });
 }
 
-/** A pod that runs, with the calls that tests make on it. */
+/** A running pod, with the calls that tests make on it. */
 export interface RunningPod {
   readonly id: string;
   readonly config: PodConfig;
-  /** Creates and starts a container; answers its id. */
+  /** Creates and starts a container. Returns its id. */
   run(container?: Container): Promise<string>;
   create(container?: Container): Promise<string>;
   exec(containerId: string, cmd: readonly string[], timeoutSeconds?: number): Promise<ExecResult>;
-  /** Path of a container's log. */
+  /** Returns the path of a container's log. */
   logPath(containerName: string): string;
-  /** Stops and removes it with all its containers. */
+  /** Stops and removes the pod with all its containers. */
   remove(): Promise<void>;
 }
 
@@ -62,7 +62,7 @@ export interface ExecResult {
   readonly exitCode: number;
 }
 
-/** Runs a pod. The image of its containers must have been pulled. */
+/** Runs a pod. The image of its containers must already be pulled. */
 export async function runPod(
   cri: CriClient,
   stack: TestStack,
@@ -102,7 +102,7 @@ export async function runPod(
   };
 }
 
-/** Removes every pod that the server lists; for the end of a test file, whatever went wrong in it. */
+/** Removes every pod that the server lists, at the end of a test file, even if a test failed. */
 export async function removeAllPods({ runtime }: CriClient): Promise<void> {
   const { items } = await runtime.listPodSandbox({});
   for (const { id } of items) {

@@ -1,13 +1,13 @@
 import { closeSync } from 'node:fs';
 import { call, lastErrno, systemCall } from '../../src/host/libc.js';
-// Declares struct msghdr.
+// This import declares struct msghdr.
 import '../../src/host/sd-notify.js';
 
-/** The part of systemd that a service talks to (sd_notify(3)): messages, and a store of descriptors that lives in this process. */
+/** The parts of systemd that a service uses (sd_notify(3)): messages, and a store of descriptors in this process. */
 export interface ServiceManager {
-  /** Takes what has come since; answers the messages. */
+  /** Reads the messages that have arrived since the last call and returns them. */
   receive(): string[];
-  /** Names in the store. */
+  /** Returns the names in the store. */
   stored(): string[];
   close(): void;
 }

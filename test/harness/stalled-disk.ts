@@ -2,19 +2,19 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** A disk that can stop: calls that write to it wait, and go on when it does. */
+/** A disk that can stall: writes to it block until it continues. */
 export interface StallingDisk {
   readonly path: string;
   stall(): void;
   /** Idempotent. */
   goOn(): void;
-  /** Goes on, and unmounts it. Idempotent. */
+  /** Continues, and unmounts the disk. Idempotent. */
   remove(): void;
 }
 
 const SIZE_BYTES = 32 * 1024 * 1024;
 
-/** Makes one in a folder: ext4 in a file, which fsfreeze(8) stops. */
+/** Creates a stalling disk in a folder: ext4 in a file, frozen with fsfreeze(8). */
 export function makeStallingDisk(folder: string): StallingDisk {
   const [image, path] = [join(folder, 'disk.ext4'), join(folder, 'disk')];
   writeFileSync(image, '');

@@ -3,7 +3,7 @@ import { startStack, type Stack } from '../../tools/stack/stack.js';
 
 export { startStack, type Stack } from '../../tools/stack/stack.js';
 
-/** What tests need to know of a stack; its containerd is somebody else's to stop. */
+/** The paths of a stack. Tests cannot stop its containerd. */
 export interface TestStack extends Omit<Stack, 'containerd' | 'dispose'> {
   readonly containerd: ContainerdPaths;
 }
@@ -11,8 +11,8 @@ export interface TestStack extends Omit<Stack, 'containerd' | 'dispose'> {
 let own: Promise<Stack> | undefined;
 
 /**
- * The stack that the test runner has started for all files (CRID_TEST_STACK), else one of this process's own, which goes
- * when the process ends. A test that stops containerd starts another: `startStack()`.
+ * Returns the stack that the test runner started for all files (CRID_TEST_STACK). Without one, starts a stack of this
+ * process, which is removed when the process ends. A test that stops containerd starts its own with `startStack()`.
  */
 export function testStack(): Promise<TestStack> {
   const shared = process.env['CRID_TEST_STACK'];

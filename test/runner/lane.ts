@@ -1,6 +1,6 @@
 /**
- * A process that runs test files one after another on a stack of its own. Its parent sends the path of a file, and gets the
- * outcome and the output of that file. It stops the stack when the parent disconnects.
+ * A process that runs test files one after another on its own stack. Its parent sends the path of a file, and receives
+ * the outcome and the output of that file. The process stops the stack when the parent disconnects.
  */
 import { disposeAll, onDispose } from '../../tools/stack/disposers.js';
 import type { LaneReport } from './lanes.js';
@@ -23,7 +23,7 @@ process.on('message', (file: string) => {
     .then((outcome) => {
       const report: LaneReport = { file, outcome, output };
       output = '';
-      // A parent that has gone needs no report; `disconnect` follows.
+      // If the parent is gone, the report is lost, and `disconnect` follows.
       process.send?.(report, undefined, undefined, () => undefined);
     });
 });

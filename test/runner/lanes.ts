@@ -2,7 +2,7 @@ import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { failure, type Outcome } from './run-files.js';
 
-/** What a lane sends after each file. */
+/** The message that a lane sends after each file. */
 export interface LaneReport {
   readonly file: string;
   readonly outcome: Outcome;
@@ -12,9 +12,9 @@ export interface LaneReport {
 const LANE = new URL('./lane.js', import.meta.url).pathname;
 
 /**
- * Runs files in `count` processes side by side, each with a stack of its own, since most tests wait more than they work.
- * Reports each file when it has ended. No file runs twice at the same time, so tests that want a resource of the host for
- * themselves stay alone as long as they are in one file.
+ * Runs files in `count` parallel processes, each with its own stack, because most tests wait more than they compute.
+ * Reports each file when it ends. No file runs twice at the same time, so a test that needs a host resource exclusively
+ * must share a file with the other tests that use that resource.
  */
 export async function runInLanes(options: {
   files: readonly string[];
@@ -43,7 +43,7 @@ export async function runInLanes(options: {
   }
 }
 
-/** A lane that ends without a report has failed the file that it ran. */
+/** If a lane exits without a report, the file that it ran has failed. */
 function reportOf(lane: ChildProcess, file: string): Promise<LaneReport> {
   return new Promise((resolve) => {
     const onExit = (): void => {

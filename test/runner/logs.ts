@@ -3,7 +3,10 @@ import { basename, join } from 'node:path';
 import { projectRoot } from '../../tools/stack/project.js';
 import type { TestStack } from '../harness/test-stack.js';
 
-/** Copies the logs of a stack's containerd and of every crid and kubelet on it to `.work/test-logs/FILE`; answers that folder. */
+/**
+ * Copies the logs of a stack's containerd and of every crid and kubelet on it to `.work/test-logs/FILE`. Returns that
+ * folder.
+ */
 export async function keepLogs(stack: TestStack, file: string): Promise<string> {
   const folder = join(projectRoot, '.work', 'test-logs', basename(file, '.test.js'));
   await rm(folder, { recursive: true, force: true });

@@ -39,7 +39,7 @@ export function createOnStack(write: (text: string) => void, signal: AbortSignal
       const isClean = await leavesNothing(stack, before, outcome, file);
       if (outcome.failed > 0) write(`  logs: ${await keepLogs(stack, file)}\n`);
       if (isClean) return outcome;
-      // The next file gets a new stack, without the leftovers of this one.
+      // The next file gets a new stack without these leftovers.
       await stack.dispose();
       stack = undefined;
       return outcome;

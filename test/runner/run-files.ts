@@ -10,9 +10,9 @@ export interface Counts {
   skipped: number;
 }
 
-/** Test files that have run. */
+/** The results of test files. */
 export interface Outcome extends Counts {
-  /** A text for each test that failed: its name, and the beginning of why. */
+  /** The name of each failed test, with the beginning of its error. */
   readonly failures: string[];
 }
 
@@ -42,7 +42,7 @@ export function failure(thrown: unknown): Outcome {
   return { ...noTests(), failed: 1, failures: [text] };
 }
 
-/** Runs each file in a process of its own, writes the output of Node's spec reporter, and adds its tests to `outcome`. */
+/** Runs each file in its own process, writes the output of Node's spec reporter, and adds the results to `outcome`. */
 export async function runFiles(options: {
   files: readonly string[];
   concurrency: number;
@@ -58,7 +58,7 @@ export async function runFiles(options: {
       objectMode: true,
       transform(event: TestEvent, _encoding, done) {
         count(event, outcome);
-        // Its summary of one file would be taken for that of all.
+        // Drop the reporter's summary of one file: it looks like the summary of all files.
         const isSummary = event.type === 'test:diagnostic' && SUMMARY.test(event.data.message ?? '');
         done(null, isSummary ? undefined : event);
       },
@@ -70,7 +70,7 @@ export async function runFiles(options: {
 }
 
 function count({ type, data }: TestEvent, counts: Outcome): void {
-  // A suite counts only where it has failed of itself, by a hook or a time-out; its tests count anyway.
+  // Count a suite only if it failed by itself, in a hook or by a timeout. Its tests are counted anyway.
   const isSuite = data.details?.type === 'suite';
   if (isSuite && (type !== 'test:fail' || data.details?.error?.failureType === 'subtestsFailed')) return;
   if (type === 'test:fail' && !data.todo) {

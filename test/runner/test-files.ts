@@ -2,7 +2,10 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { buildRoot, projectRoot } from '../../tools/stack/project.js';
 
-/** The compiled files of `test/KIND`, one for each source, so that what was deleted and is still in build/ does not run. */
+/**
+ * Returns the compiled files of `test/KIND`, one for each source, so that a stale file in build/ whose source was
+ * deleted does not run.
+ */
 export function testFiles(kind: string, words: readonly string[]): string[] {
   const folder = join(projectRoot, 'test', kind);
   const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>

@@ -9,11 +9,11 @@ export const TRANSPORTS: readonly Transport[] = ['spdy', 'websocket'];
 /** An exec or an attach, the same over both transports. */
 export interface CommandClient {
   readonly socket: Socket;
-  /** Resolves when there is room for more, or the connection is gone. */
+  /** Resolves when the connection can take more, or is closed. */
   write(bytes: Uint8Array | string): Promise<void>;
   endInput(): void;
   resize(width: number, height: number): void;
-  /** Resolves when the connection is closed, with what the server said at the end; "" when it said nothing. */
+  /** Resolves when the connection is closed, with the outcome that the server sent; "" when it sent none. */
   readonly outcome: Promise<string>;
 }
 
@@ -21,7 +21,7 @@ export interface CommandOptions {
   readonly transport: Transport;
   readonly stdin?: boolean;
   readonly tty?: boolean;
-  /** Without it, output is thrown away. */
+  /** If undefined, output is discarded. */
   readonly onOutput?: (stream: 'stdout' | 'stderr', bytes: Buffer) => void;
 }
 
@@ -67,11 +67,11 @@ const CHANNEL = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4 } as const
 const ignore = (): void => undefined;
 const sizeText = (width: number, height: number): string => JSON.stringify({ Width: width, Height: height });
 
-/** Resolves when a connection is closed, in a good way or none. */
+/** Resolves when a connection is closed, with or without an error. */
 export const closed = (socket: Socket): Promise<unknown> =>
   socket.closed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve));
 
-/** Waits for room when a write has found none. */
+/** Waits until the socket can take more, if `hasRoom` (the result of a write) is false. */
 export async function room(socket: Socket, hasRoom: boolean): Promise<void> {
   if (hasRoom || socket.destroyed) return;
   const over = new AbortController();

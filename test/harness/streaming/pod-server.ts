@@ -2,15 +2,15 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import type { CriClient } from '../cri-client.js';
 
-/** A server that listens in a pod's network. */
+/** A server that listens in a pod's network namespace. */
 export interface PodServer {
   readonly pid: number;
   stop(): void;
 }
 
 /**
- * Runs a script of Node's in a pod's network, but not in the pod: the images of the tests have no server that knows
- * half a connection. The script says something on stdout once it listens.
+ * Runs a Node script in a pod's network namespace, but not in the pod: the test images have no server that supports
+ * half-closed connections. The script prints something to stdout once it listens.
  */
 export async function startPodServer(
   { runtime }: Pick<CriClient, 'runtime'>,
@@ -25,7 +25,10 @@ export async function startPodServer(
   return { pid: child.pid ?? 0, stop: () => void child.kill('SIGKILL') };
 }
 
-/** Echoes on the IPv4 loopback, and ends when its client does; on the IPv6 one at `ipv6Port`. */
+/**
+ * Echoes on the IPv4 loopback at `ipv4Port` and on the IPv6 loopback at `ipv6Port`. Closes its side when the client
+ * does.
+ */
 export const echoServer = (ipv4Port: number, ipv6Port: number): string => `
   const server = require('node:net').createServer({ allowHalfOpen: true }, (socket) => {
     socket.on('error', () => socket.destroy());

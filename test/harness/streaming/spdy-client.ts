@@ -6,17 +6,20 @@ import { upgrade } from './upgrade.js';
 
 /** One stream of a SPDY client. */
 export interface ClientStream {
-  /** False: the server is slow. */
+  /** Returns false when the server is slow. */
   write(bytes: Uint8Array | string): boolean;
   end(): void;
   reset(): void;
-  /** All that came and was not taken, once the server has ended it or the connection is closed. */
+  /**
+   * Resolves with all data that `onData` did not take, once the server has ended the stream or the connection is
+   * closed.
+   */
   readonly all: Promise<Buffer>;
 }
 
 export interface SpdyClient {
   readonly socket: Socket;
-  /** `onData` takes what comes, which is then not kept. */
+  /** If `onData` is given, it receives the data, which is not kept. */
   open(headers: Record<string, string>, onData?: (bytes: Buffer) => void): Promise<ClientStream>;
 }
 
@@ -31,9 +34,9 @@ export async function openSpdy(url: string, protocol: string): Promise<SpdyClien
   return client;
 }
 
-/** Port-forward as new clients ask for it: SPDY in the binary messages of a WebSocket. */
+/** Opens a port-forward in the way of new clients: SPDY in the binary messages of a WebSocket. */
 export async function openTunnel(url: string, protocol = 'SPDY/3.1+portforward.k8s.io'): Promise<SpdyClient> {
-  // The server says nothing before it is spoken to.
+  // The server sends nothing before the client does.
   let receive: (bytes: Buffer) => void = () => undefined;
   const messages = await openMessages(url, [protocol], (payload) => receive(payload));
   const spoken = speak(messages.socket, (bytes) => messages.send('binary', bytes));
@@ -43,7 +46,7 @@ export async function openTunnel(url: string, protocol = 'SPDY/3.1+portforward.k
 
 const CANCEL = 5;
 
-/** Go's reader takes a name with a capital for an error. */
+/** Go's reader treats a name with a capital letter as an error. */
 const lowerCase = (headers: Record<string, string>): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 

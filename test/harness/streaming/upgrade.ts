@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 
-/** The status line and headers that answer an upgrade, with what came after them. */
+/** Returns the status line and headers of the response to an upgrade, and the bytes that followed them. */
 export async function upgrade(url: string, headers: readonly string[], method = 'GET') {
   const { hostname, port, pathname, search, protocol } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');

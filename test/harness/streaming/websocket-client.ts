@@ -1,23 +1,23 @@
 import type { Socket } from 'node:net';
 import { openMessages } from './websocket-messages.js';
 
-/** A client that speaks channels over a WebSocket. */
+/** A client that uses the channels of a WebSocket. */
 export interface WebSocketClient {
   readonly socket: Socket;
   readonly protocol: string;
-  /** False: the server is slow. */
+  /** Returns false when the server is slow. */
   send(channel: number, bytes: Uint8Array | string): boolean;
   /** Version 5: ends a channel. */
   end(channel: number): void;
-  /** What has come on a channel so far. */
+  /** Returns the bytes that have arrived on a channel so far. */
   received(channel: number): Buffer;
-  /** Resolves when so much has come on a channel. */
+  /** Resolves when the bytes that have arrived on a channel satisfy the predicate. */
   until(channel: number, predicate: (bytes: Buffer) => boolean): Promise<void>;
-  /** Resolves with the close code; 1006 when the connection broke off. */
+  /** Resolves with the close code; 1006 when the connection broke. */
   readonly closed: Promise<number>;
 }
 
-/** `onData` takes what comes, which is then not kept. */
+/** If `onData` is given, it receives the data, which is not kept. */
 export async function openWebSocket(
   url: string,
   protocols: readonly string[],
@@ -36,7 +36,7 @@ export async function openWebSocket(
   };
   const take = onData ?? keep;
 
-  // What the server has to say can come before its protocol is known here.
+  // Messages of the server can arrive before this function knows the protocol.
   const early: Buffer[] = [];
   let onMessage = (payload: Buffer): void => void early.push(payload);
   const messages = await openMessages(url, protocols, (payload) => onMessage(payload));

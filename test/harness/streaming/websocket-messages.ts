@@ -3,13 +3,13 @@ import type { Socket } from 'node:net';
 import { upgrade } from './upgrade.js';
 import { webSocketFrame } from './wire.js';
 
-/** A WebSocket client's connection: whole messages, both ways. */
+/** The client's side of a WebSocket connection, with whole messages in both directions. */
 export interface WebSocketMessages {
   readonly socket: Socket;
   readonly protocol: string;
-  /** False: the server is slow. */
+  /** Returns false when the server is slow. */
   send(kind: 'text' | 'binary', payload: Uint8Array | string): boolean;
-  /** Resolves with the close code; 1006 when the connection broke off. */
+  /** Resolves with the close code; 1006 when the connection broke. */
   readonly closed: Promise<number>;
 }
 
@@ -51,7 +51,7 @@ export async function openMessages(
 
 const OPCODE = { text: 1, binary: 2, close: 8, ping: 9, pong: 10 } as const;
 
-/** Frames as a server sends them: no mask, and here no fragments. */
+/** Parses the server's frames. They have no mask; fragments are not supported. */
 function createServerFrames(onFrame: (opcode: number, payload: Buffer) => void): (bytes: Buffer) => void {
   let pending: Buffer = Buffer.alloc(0);
   return (bytes) => {

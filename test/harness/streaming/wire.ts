@@ -1,4 +1,4 @@
-/** The client's half of the protocols, as bytes. */
+/** The client's side of the protocols, as bytes. */
 import { randomBytes } from 'node:crypto';
 import { constants, deflateSync, createDeflate, type Deflate } from 'node:zlib';
 import { SPDY_DICTIONARY } from '../../../src/streaming/spdy-dictionary.js';
@@ -37,7 +37,7 @@ export function headerDeflater(): (headers: Record<string, string>) => Promise<B
     });
 }
 
-/** A first header block, all at once. */
+/** Compresses the first header block of a connection in one call. */
 export const firstHeaderBlock = (plain: Buffer): Buffer =>
   deflateSync(plain, { dictionary: SPDY_DICTIONARY, finishFlush: constants.Z_SYNC_FLUSH });
 
@@ -57,7 +57,7 @@ export function plainHeaders(headers: Record<string, string>): Buffer {
 export const synStream = (id: number, block: Buffer, flags = 0): Buffer =>
   controlFrame(CONTROL.synStream, flags, id, 0, Buffer.alloc(2), block);
 
-/** Cuts bytes into pieces of random sizes, an empty one now and then. */
+/** Cuts bytes into pieces of random sizes; some are empty. */
 export function* pieces(bytes: Buffer, random: () => number, maxBytes = 9): Generator<Buffer> {
   for (let at = 0; at < bytes.length;) {
     const size = Math.floor(random() * (maxBytes + 1));
@@ -66,7 +66,7 @@ export function* pieces(bytes: Buffer, random: () => number, maxBytes = 9): Gene
   }
 }
 
-/** Random numbers in [0, 1) that are the same each time (mulberry32). */
+/** Returns a generator of numbers in [0, 1) that gives the same sequence for the same seed (mulberry32). */
 export function seeded(seed: number): () => number {
   let state = seed;
   return () => {
