@@ -59,24 +59,27 @@ import { startTracing } from './tracing/otlp.js';
 import { VERSION } from './version.js';
 
 const SHUTDOWN_MS = 30_000;
-/** Clients take the answers within that. */
+/** Time for clients to receive their errors after a failed start. */
 const FAILED_START_MS = 1_000;
 
 export interface App {
   readonly path: string;
   readonly log: Logger;
-  /** How much is logged from now on. */
+  /** Sets the log level from now on. */
   setLogLevel(level: Config['crid']['log_level']): void;
-  /** Answers no new call, finishes those that run, and leaves every pod as it is. */
+  /** Refuses new calls, finishes the running ones, and leaves every pod as it is. */
   stop(): Promise<void>;
 }
 
-/** Listens, and then makes every adapter, wires it and rebuilds the state: calls that come meanwhile wait for that. */
+/**
+ * Listens, then creates and wires every adapter and rebuilds the state. Calls that arrive meanwhile wait. Fails if
+ * containerd is older than 2.0 or if another crid uses the same socket or directories.
+ */
 export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<App> {
   const { config } = loaded;
   const log = createLogger(config.crid.log_level);
   for (const warning of [...loaded.warnings, ...notHonoured(config), ...kernelProblems()]) log.warn(warning);
-  // Another crid that is at work there must not find its pods rebuilt, read from and swept by this one.
+  // Must come first: rebuilding the state reads and sweeps the pods of another crid that already serves on this socket.
   await clearSocket(socketPath(config.crid.listen));
   const directories = directoriesOf(config);
   const giveUp = await ownAlone(directories, { address: config.grpc.address, namespace: config.crid.namespace });
@@ -98,7 +101,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   const parts = await gate
     .run(() => startParts(base))
     .catch(async (thrown: unknown) => {
-      // Those that wait read why.
+      // Calls that wait fail with the reason.
       await server.stop(FAILED_START_MS);
       throw thrown;
     });
@@ -125,7 +128,7 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
   };
 }
 
-/** What there is before the state is. */
+/** The parts that exist before the state does. */
 interface Base {
   readonly config: Config;
   readonly log: Logger;
@@ -137,15 +140,15 @@ interface Base {
   readonly gate: StartGate;
 }
 
-/** What `stop` needs of the rest. */
+/** The remaining parts that `stop` needs. */
 interface Parts {
   readonly events: ContainerEvents;
   readonly recovery: Recovery;
-  /** `finished`: whether all calls could finish. */
+  /** `finished`: all calls have finished. */
   close(finished: boolean): Promise<void>;
 }
 
-/** Makes every adapter, wires it, rebuilds the state and opens the gate. */
+/** Creates and wires every adapter, rebuilds the state and opens the gate. */
 async function startParts(base: Base): Promise<Parts> {
   const { config, log, directories, onUnhandled, metrics, underWay, fdStore, gate } = base;
   const shims = shimNames(config);
@@ -249,7 +252,10 @@ async function startParts(base: Base): Promise<Parts> {
   };
 }
 
-/** Names the shim of a task: the containers of a pod live in that of its sandbox. Before there is a state, by the id alone. */
+/**
+ * Describes the shim of a task: a pod's containers run in the shim of its sandbox. Before the state exists, it uses
+ * only the id.
+ */
 function shimNames({ crid }: Config): { describe(id: string): string; state: State | undefined } {
   const shims = createShimStates(crid);
   const names = {
@@ -281,7 +287,7 @@ async function askContainerd(config: Config, containerd: Containerd, log: Logger
   return { version, warnings: conflict ? [conflict] : [], features };
 }
 
-/** FAILED_PRECONDITION where it is too old. */
+/** Throws FAILED_PRECONDITION if containerd is older than 2.0. */
 async function usableVersion(containerd: Containerd, config: Config): Promise<string> {
   const { version } = await containerd.introspection.version();
   if (Number.parseInt(version.replace(/^v/, ''), 10) >= 2) return version;
@@ -291,7 +297,7 @@ async function usableVersion(containerd: Containerd, config: Config): Promise<st
   );
 }
 
-/** Every step is measured; the fault harness, where it is on, sees it too. */
+/** Measures every step; fault injection, if enabled, hooks in after that. */
 const stepHook = (metrics: Metrics, faults: StepHook | undefined): StepHook => ({
   before: (kind, step) => faults?.before?.(kind, step),
   after: (kind, step, outcome) => {
@@ -300,7 +306,7 @@ const stepHook = (metrics: Metrics, faults: StepHook | undefined): StepHook => (
   },
 });
 
-/** How late exits come through the event stream. */
+/** Measures how late exits arrive through the event stream. */
 const timed = (exits: Exits, metrics: Metrics): Pick<Exits, 'report'> => ({
   report(id, exit) {
     metrics.exitEvent(exit.exitedAtNs);
@@ -308,7 +314,10 @@ const timed = (exits: Exits, metrics: Metrics): Pick<Exits, 'report'> => ({
   },
 });
 
-/** Labels only where the configuration wants them and the node has SELinux and a policy that knows of containers. */
+/**
+ * Returns undefined unless the configuration enables SELinux and the node runs it. Throws FAILED_PRECONDITION if the
+ * policy has no contexts for containers.
+ */
 async function selinux(config: Config, state: State): Promise<Selinux | undefined> {
   if (!config.runtime.enable_selinux || !selinuxEnabled()) return undefined;
   const contexts = parseSelinuxContexts((await readSelinuxContexts()) ?? '');
@@ -334,7 +343,10 @@ const eventsOf = (state: State, images: ImageCache, metrics: Metrics): Container
     }),
   });
 
-/** Gives back pipes of containers that are gone. A shim that is slow may still have its container's streams opened again. */
+/**
+ * Releases stored pipes of containers that are gone. It keeps those of running ones: a slow shim may get its streams
+ * reopened later.
+ */
 function releaseUnused(fdStore: FdStore, ios: ContainerDeps['ios'], state: State, log: Logger): void {
   const mayRun = (id: string): boolean => ios.has(id) || state.containers.byId(id)?.state.phase === 'running';
   for (const id of fdStore.names) if (!mayRun(id)) releasePipes(fdStore, id, log);

@@ -43,7 +43,7 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
     process.on('SIGHUP', () => {
       loadConfig(options).then(
         ({ config }) => app.setLogLevel(config.crid.log_level),
-        // What is wrong in the file is told, and crid goes on as it was.
+        // An error in the file is logged, and crid keeps its configuration.
         (thrown: unknown) => app.log.error({ err: CriError.from(thrown).message }, 'configuration not read again'),
       );
     });
@@ -74,7 +74,7 @@ withFiles(
     .argument('[pod]', 'only of this pod: its id, its name, or NAMESPACE/NAME')
     .option('--socket <socket>', 'where crid listens (default: as configured)'),
 ).action(async (pod: string | undefined, options: FileOptions & { socket?: string }) => {
-  // Imported where they are needed: the start of `serve` is short.
+  // Imported only where needed, so that `serve` starts quickly.
   const [{ withRuntime }, { why }] = await Promise.all([import('./why/client.js'), import('./why/why.js')]);
   const socket = options.socket ?? (await loadConfig(options)).config.crid.listen;
   process.stdout.write(await withRuntime(socket, (runtime) => why(runtime, pod)));
@@ -111,7 +111,7 @@ program.parseAsync().then(
   (thrown: unknown) => fail(thrown),
 );
 
-/** Who cannot be told is no reason to end. */
+/** A failed notification to systemd must not stop crid. */
 function teller(app: App, systemd: SdNotify): SdNotify['notify'] {
   return (variables) => {
     try {

@@ -1,6 +1,6 @@
 /**
- * As Promise.all, but rejects only when all have ended. For the work of one step: its undo must not run beside a part that
- * goes on, and miss what that makes.
+ * Like Promise.all, but rejects only when every promise has settled. For the parallel work of one step: its undo must
+ * not run while a part still works, because it would miss what that part creates.
  */
 export async function allEnded(works: readonly Promise<unknown>[]): Promise<void> {
   await Promise.allSettled(works);

@@ -15,5 +15,5 @@ export function inBackground(log: Pick<Logger, 'warn'>, what: string, work: Prom
   });
 }
 
-/** How many promises failed in the background since crid started. */
+/** The number of background promises that have failed since crid started. */
 export const backgroundFailures = (): number => failures;

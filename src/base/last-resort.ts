@@ -7,7 +7,7 @@ export interface LastResort {
 }
 
 /**
- * More than this many errors in a minute are a loop, which fills the log and keeps crid from its work. A restart takes a
+ * More errors than this in a minute mean a loop, which fills the log and keeps crid from its work. A restart takes a
  * second and leaves the pods as they are.
  */
 export const MAX_UNHANDLED_PER_MINUTE = 30;
@@ -15,17 +15,19 @@ const MINUTE_MS = 60_000;
 
 let count = 0;
 
-/** How many errors reached the last resort since crid started. */
+/** The number of errors that reached the last resort since crid started. */
 export const unhandledErrors = (): number => count;
 
-/** Makes the last resort of the process, for this thread and for what others tell it. */
+/**
+ * Installs the last resort of the process. It handles this thread's errors, and those that other threads report to it.
+ */
 export function installLastResort(log: Logger): LastResort {
   const lastResort = createLastResort({ log, exit: () => process.exit(1) });
   routeUnhandled(lastResort.onUnhandled);
   return lastResort;
 }
 
-/** `exit` ends the process. It is called once. */
+/** `exit` ends the process. It is called once at most. */
 export function createLastResort(options: {
   log: Pick<Logger, 'error' | 'fatal'>;
   exit: () => void;
@@ -49,8 +51,8 @@ export function createLastResort(options: {
 }
 
 /**
- * Routes this thread's unhandled rejections and uncaught exceptions to `onUnhandled`. Node's default, to end the process
- * or the thread, would take every call and stream along for the error of one.
+ * Routes this thread's unhandled rejections and uncaught exceptions to `onUnhandled`. Node's default ends the process
+ * or the thread, so the error of one call would break every call and stream.
  */
 export function routeUnhandled(onUnhandled: LastResort['onUnhandled']): void {
   process.on('unhandledRejection', (reason) => onUnhandled(reason, 'unhandledRejection'));
@@ -59,7 +61,7 @@ export function routeUnhandled(onUnhandled: LastResort['onUnhandled']): void {
 
 const describe = (thrown: unknown): string => (thrown instanceof Error ? thrown.message : String(thrown));
 
-/** The stack of the error and of its causes. */
+/** Returns the stacks of the error and of its causes. */
 function stackOf(thrown: unknown): string {
   const stacks: string[] = [];
   for (let error = thrown; error instanceof Error && stacks.length < MAX_CAUSES; error = error.cause) {

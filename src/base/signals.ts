@@ -1,6 +1,6 @@
 /**
- * The number of a signal as an image's STOPSIGNAL or a CRI request names it (`SIGTERM`, `term`, `15`, `RTMIN+3`);
- * undefined when Linux has none such. Real-time signals are glibc's: SIGRTMIN is 34.
+ * Returns the number of a signal as an image's STOPSIGNAL or a CRI request names it (`SIGTERM`, `term`, `15`,
+ * `RTMIN+3`), or undefined if Linux has no such signal. Real-time signals are numbered as in glibc: SIGRTMIN is 34.
  */
 export function signalNumber(name: string): number | undefined {
   if (/^\d+$/.test(name)) return Number(name) >= 1 && Number(name) <= SIGRTMAX ? Number(name) : undefined;
@@ -14,7 +14,7 @@ export function signalNumber(name: string): number | undefined {
 const SIGRTMIN = 34;
 const SIGRTMAX = 64;
 
-/** x86, arm and most others (signal(7)); mips and sparc are not among the machines crid runs on. */
+/** The numbers of x86, arm and most others (signal(7)). mips and sparc differ, but crid does not run on them. */
 const NUMBERS: Readonly<Record<string, number>> = Object.fromEntries(
   [
     ...['HUP', 'INT', 'QUIT', 'ILL', 'TRAP', 'ABRT', 'BUS', 'FPE', 'KILL', 'USR1', 'SEGV', 'USR2', 'PIPE', 'ALRM'],
@@ -30,7 +30,7 @@ const NUMBERS: Readonly<Record<string, number>> = Object.fromEntries(
     ]),
 );
 
-/** `SIGTERM` for `term`; a number stays one. */
+/** Returns `SIGTERM` for `term`; a number is returned unchanged. */
 export function canonicalSignal(name: string): string {
   if (/^\d+$/.test(name)) return name;
   const upper = name.toUpperCase();

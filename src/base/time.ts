@@ -1,11 +1,13 @@
 import { CriError } from './errors.js';
 
-/** Node fires a timer at once when it gets more (https://nodejs.org/api/timers.html#settimeoutcallback-delay-args). */
+/**
+ * Node fires a timer at once if its delay is longer (https://nodejs.org/api/timers.html#settimeoutcallback-delay-args).
+ */
 export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * The wall clock, in milliseconds since the epoch, for what is shown or stored. It may step forwards and backwards:
- * measure durations and deadlines with `performance.now()`.
+ * The wall clock, in milliseconds since the epoch, for times that are shown or stored. It may step forwards and
+ * backwards: measure durations and deadlines with `performance.now()`.
  */
 export const wallMs = (): number => Date.now();
 
@@ -13,7 +15,7 @@ export interface Timer {
   clear(): void;
 }
 
-/** Calls `onEnd` after `ms`, however long that is; never when it is Infinity. */
+/** Calls `onEnd` after `ms`, which may exceed MAX_TIMER_MS; never if `ms` is Infinity. */
 export function startTimer(ms: number, onEnd: () => void): Timer {
   const endMs = performance.now() + ms;
   let timer: NodeJS.Timeout | undefined;
@@ -25,14 +27,16 @@ export function startTimer(ms: number, onEnd: () => void): Timer {
   return { clear: () => clearTimeout(timer) };
 }
 
-/** A signal that aborts after `ms`, however long that is. `clear` releases its timer. */
+/**
+ * A signal that aborts with DEADLINE_EXCEEDED after `ms`, which may exceed MAX_TIMER_MS. `clear` releases its timer.
+ */
 export function timeoutSignal(ms: number): Timer & { readonly signal: AbortSignal } {
   const controller = new AbortController();
   const late = (): void => controller.abort(new CriError('DEADLINE_EXCEEDED', `not done within ${ms / 1000} s`));
   return { signal: controller.signal, ...startTimer(ms, late) };
 }
 
-/** The result of `work`, or of `late` when `work` takes longer than `ms`. `work` goes on all the same. */
+/** Returns the result of `work`, or that of `late` if `work` takes longer than `ms`. `work` is not cancelled. */
 export async function withLimit<T>(work: Promise<T>, ms: number, late: () => T): Promise<T> {
   let timer: Timer | undefined;
   const limit = new Promise<void>((resolve) => (timer = startTimer(ms, resolve)));
@@ -43,7 +47,7 @@ export async function withLimit<T>(work: Promise<T>, ms: number, late: () => T):
   }
 }
 
-/** Resolves after `ms`; rejects at once when `signal` aborts. */
+/** Resolves after `ms`. Rejects at once with the signal's reason when `signal` aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => {

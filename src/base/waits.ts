@@ -1,17 +1,17 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** What the work of one step waits for outside crid, while it waits. */
+/** The things outside crid that the work of one step waits for. */
 export interface Waits {
-  /** `shim 42 (stopped) to answer tasks.kill`, or undefined when it waits for nothing. */
+  /** Returns text such as `shim 42 (stopped) to answer tasks.kill`, or undefined if the work waits for nothing. */
   describe(): string | undefined;
 }
 
 type Wait = () => string;
-/** A pod of a hundred containers stops them all in one step. */
+/** Bounds the text: a pod with a hundred containers stops them all in one step. */
 const MAX_NAMED = 3;
 const storage = new AsyncLocalStorage<Set<Wait>>();
 
-/** Runs `work`, and tells `onWaits` what it waits for. */
+/** Runs `work`. `onWaits` receives the description of its waits. */
 export function collectWaits<T>(work: () => T, onWaits: (waits: Waits) => void): T {
   const waits = new Set<Wait>();
   onWaits({
@@ -24,7 +24,10 @@ export function collectWaits<T>(work: () => T, onWaits: (waits: Waits) => void):
   return storage.run(waits, work);
 }
 
-/** Notes that the step, if there is one, waits for what `describe` names. Call what is returned when it has come. */
+/**
+ * Records that the current step, if any, waits for what `describe` names. Call the returned function when the wait is
+ * over.
+ */
 export function beginWait(describe: Wait): () => void {
   const waits = storage.getStore();
   waits?.add(describe);

@@ -1,14 +1,16 @@
-/** How many calls are under way, for threads whose work makes way for them. */
+/** The number of RPCs in progress. Other threads read it and slow their work down while it is not 0. */
 export interface CallsUnderWay {
-  /** One number, in shared memory. */
+  /** One counter in shared memory. */
   readonly count: Int32Array;
-  /** A call begins; answers what says that it has ended. */
+  /** Counts a call; the returned function ends it. */
   begin(): () => void;
 }
 
-/** A call that takes longer waits for something else than a processor: the end of a container, a registry. */
+/** A longer call no longer counts: it waits for the end of a container or for a registry, not for the CPU. */
 const COUNTED_MS = 2_000;
-/** Often the next one follows, and what has made way takes some time until it does. */
+/**
+ * A call counts this long after its end: the next call often follows, and the other threads slow down with some delay.
+ */
 const LINGER_MS = 50;
 
 export function createCallsUnderWay(): CallsUnderWay {

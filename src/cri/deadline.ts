@@ -21,7 +21,7 @@ export const deadlineInterceptor: ServerInterceptor = (_method, call) =>
       }),
   });
 
-/** On the monotonic clock (`performance.now()`), or undefined where the caller waits for ever. */
+/** The deadline on the monotonic clock (`performance.now()`); undefined if the caller waits for ever. */
 export function deadlineOf(metadata: CallMetadata): number | undefined {
   const value = metadata.get(KEY);
   return value === undefined ? undefined : Number(value);

@@ -9,7 +9,7 @@ import { fieldOf } from './list-codec.js';
 import { implement } from './service.js';
 import { inMessages } from './stream-list.js';
 
-/** runtime.v1.ImageService: which function answers which RPC. */
+/** runtime.v1.ImageService: the handler of each RPC. */
 export const imageService = (deps: ImageDeps) =>
   implement(ImageServiceDefinition, {
     pullImage: pullImage(deps),

@@ -24,7 +24,7 @@ export interface InformationDeps {
   readonly events: ContainerEvents;
 }
 
-/** The RPCs that tell how pods and containers fare: statistics, metrics, events, and the lists in pieces. */
+/** The handlers of the RPCs for statistics, metrics, events and streamed lists. */
 export const information = ({ stats, events }: InformationDeps) =>
   ({
     containerStats: containerStats(stats),

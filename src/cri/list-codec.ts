@@ -5,8 +5,9 @@ import type { Container, Pod } from '../state/records.js';
 import type { Codec } from './service.js';
 
 /**
- * The bytes of one item in a list response, whose only field is `repeated Message items = 1`. They are kept as long as
- * the record, which is never changed in place: of 2,000 containers, that is 22 instead of 57 ms a call.
+ * Encodes one item of a list response, whose only field is `repeated Message items = 1`. The bytes are cached for as
+ * long as the record lives, because a record is never changed in place: a list of 2,000 containers takes 22 ms instead
+ * of 57 ms.
  */
 export type Field<T> = (record: T) => Buffer;
 
@@ -22,7 +23,7 @@ export function fieldOf<T extends object>(encode: (record: T) => Uint8Array): Fi
   };
 }
 
-/** A list and a stream of it share what is kept. */
+/** The unary list and the streamed list share the cache. */
 export const podField = fieldOf((pod: Pod) => PodSandbox.encode(toPodSandbox(pod)).finish());
 export const containerField = fieldOf((container: Container) =>
   CriContainer.encode(toCriContainer(container)).finish(),

@@ -8,10 +8,10 @@ import type { Span, Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
 import { spanAttributes } from './span-attributes.js';
 
-/** Calls that change nothing, and that a kubelet makes all the time. */
+/** RPCs that change nothing and that a kubelet calls all the time. */
 const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|\w+Status|\w+Stats|ImageFsInfo)$/;
 
-/** One answered call, for metrics. */
+/** One finished call, for metrics. */
 export interface AnsweredCall {
   readonly method: string;
   readonly code: string;
@@ -19,8 +19,8 @@ export interface AnsweredCall {
 }
 
 /**
- * What every request goes through: an id that follows it down to each containerd call, one log line when it is
- * answered, and the one place where an error becomes a gRPC status.
+ * Middleware of every RPC. It gives the request an id that appears in the log of each containerd call, logs one line at
+ * the end of the call, and is the only place that translates an error to a gRPC status.
  */
 export function requestMiddleware(options: {
   log: Logger;
@@ -42,7 +42,8 @@ export function requestMiddleware(options: {
     const startedMs = performance.now();
     let failure: CriError | undefined;
     try {
-      // A generator's body does not keep the asynchronous context of who iterates it: each step enters it anew.
+      // A generator's body does not keep the asynchronous context of the code that iterates it: each step enters it
+      // anew.
       const steps = withContext(request, () => call.next(call.request as never, context));
       for (;;) {
         const step = await withContext(request, () => steps.next());
@@ -68,7 +69,7 @@ export function requestMiddleware(options: {
   };
 }
 
-/** The logger is made when something is logged: a List that nothing is said about does without. */
+/** Creates the logger on first use: most List calls log nothing. */
 function requestContext(log: Logger, path: string, span: Span | undefined): RequestContext {
   const requestId = randomUUID();
   let own: Logger | undefined;

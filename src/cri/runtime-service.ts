@@ -29,7 +29,7 @@ import { containerField, listCodec, podField } from './list-codec.js';
 import { information, type InformationDeps } from './information.js';
 import { implement } from './service.js';
 
-/** runtime.v1.RuntimeService: which function answers which RPC. */
+/** runtime.v1.RuntimeService: the handler of each RPC. */
 export const runtimeService = (deps: {
   pods: PodDeps;
   containers: ContainerDeps;

@@ -9,12 +9,15 @@ import { clearSocket, listenProtected, socketPath } from './socket.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const ASK_CLIENTS_MS = 20_000;
-/** One that does not answer may be slow, or crid itself was stopped for a while; to write to one that is gone fails at once. */
+/**
+ * A client that misses a ping may be slow, or crid was paused, so wait 10 min. A write to a dead client fails at once
+ * anyway.
+ */
 const CLIENT_ANSWERS_WITHIN_MS = 10 * 60_000;
 
 export interface CriServer {
   readonly path: string;
-  /** Takes no new call and waits for those that run, then ends the rest; answers whether all could finish. */
+  /** Refuses new calls, waits for running ones, then ends the rest. Returns true if all calls finished in time. */
   stop(timeoutMs: number): Promise<boolean>;
 }
 
@@ -33,10 +36,10 @@ export async function serve(options: {
   const server = createGrpcServer({
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-    // Node does not always see that a client which was killed has gone.
+    // Node does not always notice that a killed client is gone.
     'grpc.keepalive_time_ms': ASK_CLIENTS_MS,
     'grpc.keepalive_timeout_ms': CLIENT_ANSWERS_WITHIN_MS,
-    // Statistics that nobody asks for, kept for every call and message.
+    // Nobody reads these statistics, and grpc-js would keep them for every call and message.
     'grpc.enable_channelz': 0,
     interceptors: [deadlineInterceptor],
   }).use(requestMiddleware(options));

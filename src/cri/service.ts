@@ -2,7 +2,7 @@ import type { ServiceDefinition, CallContext } from 'nice-grpc';
 import type { Caller } from '../operation/operation.js';
 import { deadlineOf } from './deadline.js';
 
-/** What encodes one response: a message of the generated code, or something quicker for long lists. */
+/** Encodes one response: a generated message, or a faster encoder for long lists. */
 export interface Codec<T> {
   encode(message: T): { finish(): Uint8Array };
 }
@@ -24,7 +24,7 @@ export interface GeneratedService {
 type RequestOf<M extends GeneratedMethod> = ReturnType<M['requestType']['decode']>;
 type ResponseOf<M extends GeneratedMethod> = ReturnType<M['responseType']['decode']>;
 
-/** A service as the library takes it. */
+/** A service in the form that nice-grpc takes. */
 export interface Service {
   readonly definition: Record<string, ServiceDefinition[string]>;
   readonly implementation: Record<string, Implementation>;
@@ -32,22 +32,22 @@ export interface Service {
 
 type Implementation = (request: unknown, context: CallContext) => Promise<unknown> | AsyncIterable<unknown>;
 
-/** A handler of a unary RPC: the request, and who waits for the answer. */
+/** A handler of a unary RPC. `caller` has the call's deadline and abort signal. */
 export type Handler<Request, Response> = (request: Request, caller: Caller) => Promise<Response> | Response;
 
-/** A handler of an RPC that answers with many messages, encoded or not, until it returns or the caller has gone. */
+/** A handler of a streaming RPC. It yields messages, encoded or not, until it returns or the caller has gone. */
 export type StreamHandler<Request, Response> = (
   request: Request,
   caller: Caller,
 ) => AsyncIterable<Response | Uint8Array>;
 
-/** A handler that answers something else than the generated message, with what encodes it. */
+/** A handler whose result is not the generated message, with the codec of that result. */
 export interface Encoded<Request, Response> {
   readonly handle: Handler<Request, Response>;
   readonly codec: Codec<Response>;
 }
 
-/** The handlers of a service by method; a method that is left out answers UNIMPLEMENTED. */
+/** The handlers of a service by method; a method without a handler fails with UNIMPLEMENTED. */
 export type Handlers<S extends GeneratedService> = {
   readonly [M in keyof S['methods']]?: S['methods'][M]['responseStream'] extends true
     ? StreamHandler<RequestOf<S['methods'][M]>, ResponseOf<S['methods'][M]>>
@@ -57,8 +57,8 @@ export type Handlers<S extends GeneratedService> = {
 };
 
 /**
- * A service with just the given methods. Responses are whole messages, so that the library's pass over every field
- * (`fromPartial`), which costs some 10 ms for a list of 2,000, is left out.
+ * A service with just the given methods. Responses are complete messages, so nice-grpc's pass over every field
+ * (`fromPartial`) is skipped: it costs some 10 ms for a list of 2,000.
  */
 export function implement<S extends GeneratedService>(service: S, handlers: Handlers<S>): Service {
   const definition: Service['definition'] = {};
@@ -85,7 +85,7 @@ export function implement<S extends GeneratedService>(service: S, handlers: Hand
   return { definition, implementation };
 }
 
-/** A method as the library takes it, with the codecs of the generated code. */
+/** A method in the form that nice-grpc takes, with the codecs of the generated code. */
 export const definitionOf = ({ fullName }: GeneratedService, method: GeneratedMethod): ServiceDefinition[string] => ({
   path: `/${fullName}/${method.name}`,
   requestStream: method.requestStream,

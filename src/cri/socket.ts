@@ -8,7 +8,10 @@ const MAX_PATH_BYTES = 107;
 const PROBE_MS = 1_000;
 const SOCKET_MODE = 0o660;
 
-/** The path of `unix:///path`, `unix:/path` or `/path`. INVALID_ARGUMENT for anything else, and for paths the kernel cannot take. */
+/**
+ * Returns the path of `unix:///path`, `unix:/path` or `/path`. Throws INVALID_ARGUMENT for other forms and for paths
+ * that are too long for the kernel.
+ */
 export function socketPath(address: string): string {
   const path = address.replace(/^unix:(\/\/)?/, '');
   if (!path.startsWith('/')) {
@@ -24,7 +27,10 @@ export function socketPath(address: string): string {
   return path;
 }
 
-/** Makes room for a socket: its directory, and no stale socket. ALREADY_EXISTS when a server answers there, or a file is in the way. */
+/**
+ * Creates the socket's directory and removes a stale socket. Throws ALREADY_EXISTS if a server listens on it or it is
+ * another kind of file.
+ */
 export async function clearSocket(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o755 });
   const there = await lstat(path).catch((error: NodeJS.ErrnoException) => {
@@ -38,8 +44,9 @@ export async function clearSocket(path: string): Promise<void> {
 }
 
 /**
- * Listens on a socket that only its owner and its group can connect to. It is made in a private directory, and appears at
- * `path` with its final mode, so that there is no moment in which others could connect. Returns how to remove it.
+ * Listens on a socket that only its owner and its group can connect to. The socket is created in a private directory
+ * and then renamed to `path` with its final mode, so that others can connect at no moment. Returns a function that
+ * removes the socket.
  */
 export async function listenProtected(
   path: string,
@@ -62,10 +69,10 @@ export async function listenProtected(
 
 const HIDDEN_PREFIX = '.';
 const HIDDEN_NAME = 's';
-/** `/.XXXXXX/s`, which stands where the name of the socket does later. */
+/** The length of `/.XXXXXX/s`, which replaces the socket's name until the rename. */
 const HIDDEN_BYTES = 10;
 
-/** Not the socket of a server that has started since. */
+/** Removes the socket unless a server that started later has replaced it. */
 async function removeOwn(path: string, inode: number): Promise<void> {
   const there = await lstat(path).catch(() => undefined);
   if (there?.ino === inode) await rm(path, { force: true });

@@ -1,6 +1,6 @@
 import type { Attributes } from '../base/span.js';
 
-/** What a request or its answer is about, by the names that the spans of containerd's CRI plugin have. */
+/** The ids and the image in a request or response, under the names that the spans of containerd's CRI plugin use. */
 export function spanAttributes(message: unknown): Attributes {
   if (typeof message !== 'object' || message === null) return {};
   const { pod_sandbox_id, container_id, image, config } = message as Readonly<Record<string, unknown>>;

@@ -5,19 +5,24 @@ import { collectWaits, type Waits } from '../base/waits.js';
 import { answerDueInMs } from '../operation/operation.js';
 import { callerOf, definitionOf, type GeneratedService, type Service } from './service.js';
 
-/** How long a call waits for the start before it fails; a kubelet asks again. */
+/** How long a call waits for the start before it fails; a kubelet retries it. */
 const WAIT_MS = 2_000;
 
-/** The services while crid starts: the socket is there, and calls wait until the handlers are. */
+/** The services while crid starts: the socket accepts connections, and calls wait until the handlers are ready. */
 export interface StartGate {
   readonly services: readonly Service[];
-  /** Does the work of the start. Calls that fail meanwhile name what it waits for; after a failure, that failure. */
+  /**
+   * Runs the start. A call that fails meanwhile names what the start waits for; after a failed start, it names the
+   * failure.
+   */
   run<T>(work: () => Promise<T>): Promise<T>;
-  /** From now on these answer, in the order of the generated services. */
+  /** Hands the calls, those that wait included, to these services, in the order of the generated services. */
   open(services: readonly Service[]): void;
 }
 
-/** Until `open`, each call waits `waitMs` at most, and then fails with UNAVAILABLE and what the start waits for. */
+/**
+ * Until `open`, each call waits at most `waitMs`, and then fails with UNAVAILABLE and names what the start waits for.
+ */
 export function createStartGate(generated: readonly GeneratedService[], waitMs = WAIT_MS): StartGate {
   const waiting = createWaiting(waitMs);
   let opened: readonly Service[] | undefined;
@@ -74,7 +79,7 @@ const mapMethods = <T>(
   map: (key: string, method: GeneratedService['methods'][string]) => T,
 ): Record<string, T> => Object.fromEntries(Object.entries(methods).map(([key, method]) => [key, map(key, method)]));
 
-/** Waits of calls, each until `end`, for so long, or until the caller's own deadline is near. */
+/** Lets calls wait until `end`, but at most `waitMs` and not past the caller's own deadline. */
 function createWaiting(waitMs: number) {
   const ends = new Set<() => void>();
   return {

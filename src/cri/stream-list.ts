@@ -1,11 +1,11 @@
 import type { Field } from './list-codec.js';
 
-/** Far below gRPC's limit of 4 MiB that a client has by itself, and of 16 MiB that a kubelet has. */
+/** Far below gRPC's limits: 4 MiB is the default of clients, and the kubelet sets 16 MiB. */
 const MESSAGE_BYTES = 1024 * 1024;
 
 /**
- * A list in encoded messages of a bounded size, whatever its items weigh: an annotation may be as large as 256 KiB. An
- * item that is larger by itself is a message of its own; an empty list is a stream without a message.
+ * Splits a list into encoded messages of bounded size. Items can be large: an annotation may have 256 KiB. An item
+ * above the bound is a message of its own; an empty list is a stream without messages.
  */
 export async function* inMessages<T>(
   items: readonly T[] | Promise<readonly T[]>,
