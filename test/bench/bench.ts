@@ -2,30 +2,30 @@ import type { Recorder } from './recorder.js';
 import type { ContainerRequest, PodConfig, Requests } from './requests.js';
 import type { Both, Side } from './side.js';
 
-/** What every part of the benchmark works with. */
+/** The servers and settings that every part of the benchmark uses. */
 export interface Bench {
   readonly sides: Both<Side>;
   readonly recorder: Recorder;
   readonly requests: Both<Requests>;
-  /** How often the expensive operations run on each side; cheap ones run more often, and very expensive ones less. */
+  /** How often the expensive operations run on each side. Cheap ones run more often, and very expensive ones less. */
   readonly rounds: number;
   readonly images: {
-    /** In place before the benchmark starts. */
+    /** Present before the benchmark starts. */
     readonly warm: string;
-    /** Pulled, and removed again, by the benchmark alone. */
+    /** Only the benchmark pulls and removes this image. */
     readonly cold: string;
   };
 }
 
-/** A part of the benchmark; it removes what it makes. */
+/** A part of the benchmark. It removes what it creates. */
 export interface Part {
   readonly name: string;
-  /** What it measures, in the order of the table. */
+  /** The measured operations, in the order of the table. */
   readonly operations: readonly string[];
   run(bench: Bench): Promise<void>;
 }
 
-/** A pod that runs, with the config that every later call on it must repeat. */
+/** A running pod, with the config that later calls on it must repeat. */
 export interface RunningPod {
   readonly id: string;
   readonly config: PodConfig;
@@ -52,7 +52,7 @@ export async function createContainer(
   return id;
 }
 
-/** Ends the pod and its containers. */
+/** Stops and removes the pod and its containers. */
 export async function removePod(side: Side, id: string): Promise<void> {
   await side.runtime.stopPodSandbox({ pod_sandbox_id: id });
   await side.runtime.removePodSandbox({ pod_sandbox_id: id });

@@ -9,12 +9,12 @@ import type { Both, Side } from './side.js';
 
 const ATTEMPTS = 5;
 const PAUSE_MS = 500;
-/** Shims, and what their containers had mounted, go a moment after the call that ends them. */
+/** Shims and the mounts of their containers disappear a moment after the call that ends them. */
 const GRACE_MS = 10_000;
 
 /**
- * Removes every pod of the benchmark from both sides. An interrupted call may still be making one, so the lists are
- * read again until they stay empty.
+ * Removes every pod of the benchmark from both sides. Reads the lists again until they stay empty, because an
+ * interrupted call may still create a pod.
  */
 export async function removeAllPods(sides: Both<Side>): Promise<void> {
   for (const side of [sides.reference, sides.candidate]) {
@@ -31,7 +31,7 @@ export async function removeAllPods(sides: Both<Side>): Promise<void> {
   }
 }
 
-/** Fails with a list of whatever the pods have left behind in the stack's containerd, folder, network and cgroups. */
+/** Fails with a list of everything that pods have left in the stack's containerd, folder, network and cgroups. */
 export async function requireNothingLeft(stack: Stack, namespaces: readonly string[]): Promise<void> {
   const deadlineMs = Date.now() + GRACE_MS;
   for (;;) {
@@ -43,11 +43,11 @@ export async function requireNothingLeft(stack: Stack, namespaces: readonly stri
   }
 }
 
-/** Other pods of this host have their network namespaces where both servers would have theirs by default. */
+/** Leaves out network namespaces: other pods of this host have theirs in the same default folder. */
 const podsThings = ({ netns: _ofOthers, ...rest }: Inventory): string[] =>
   Object.entries(rest).flatMap(([kind, names]) => names.map((name) => `${kind} ${name}`));
 
-/** The cgroups in which the pods ran go with them; the parent that they all had goes here. */
+/** The cgroups of the pods are removed with them; this removes their common parent. */
 async function cgroups(): Promise<string[]> {
   const root = '/sys/fs/cgroup';
   const left: string[] = [];

@@ -2,7 +2,7 @@ import { readFile, rename, writeFile } from 'node:fs/promises';
 
 const END = '<!-- end of results -->';
 
-/** Puts `text` between the markers that a document has for this command; an error when it has none. */
+/** Replaces the text between the document's markers for this command. Throws if the document has none. */
 export async function rewriteResults(path: string, text: string, command = 'make bench'): Promise<void> {
   const marker = `<!-- results: written by \`${command}\`, do not edit -->`;
   const document = await readFile(path, 'utf8');

@@ -9,11 +9,11 @@ export interface Environment {
   readonly kernel: string;
   readonly cpus: number;
   readonly memoryGiB: number;
-  /** What else the machine did before the first call: its load average over one minute. */
+  /** The machine's load average over one minute, before the first call. */
   readonly load: number;
   readonly node: string;
   readonly containerd: string;
-  /** The commit that was measured, with a `+` when the checkout was not clean; empty outside a checkout. */
+  /** The measured commit, with a `+` if the checkout had changes; empty outside a checkout. */
   readonly commit: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What hostile trees, account files and image configs cost crid: the longest stall of the event loop and the growth of memory, each in
- * a process of its own. `make bench-hostile` prints a table (docs/limits.md, "Measured").
+ * Measures what hostile trees, account files and image configs cost crid: the longest stall of the event loop and the
+ * growth of memory, each in its own process. `make bench-hostile` prints a table (docs/limits.md, "Measured").
  */
 import { execFileSync } from 'node:child_process';
 import { createReadStream, mkdtempSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -18,7 +18,7 @@ const DEEP_LEVELS = 40;
 const DEEP_NAME_LENGTH = 200;
 const ACCOUNT_BYTES = 16 * 1024 * 1024;
 const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-/** As containerd sends a blob. */
+/** The size in which containerd sends a blob. */
 const CHUNK_BYTES = 1 << 20;
 const NS_PER_MS = 1e6;
 const BYTES_PER_MIB = 1024 * 1024;
@@ -70,7 +70,7 @@ async function copyVolume(root: string): Promise<void> {
   rootfs.close();
 }
 
-/** Both files of an image's /etc, filled with the same text. */
+/** Writes both account files of an image's /etc, filled with the same text. */
 function accounts(folder: string, text: string, head = ''): string {
   mkdirSync(join(folder, 'etc'));
   const body = head + text.repeat(Math.ceil(ACCOUNT_BYTES / text.length)).slice(0, ACCOUNT_BYTES - head.length);
@@ -105,7 +105,7 @@ async function readConfig(path: string): Promise<void> {
   );
 }
 
-/** What every image of such a config would cost without `readImage`: the value stays. */
+/** For comparison: the cost of an image config that is parsed without `readImage` and stays in memory. */
 const parsed: unknown[] = [];
 async function parseWhole(path: string): Promise<void> {
   parsed.push(JSON.parse(readFileSync(path, 'utf8')));

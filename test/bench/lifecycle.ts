@@ -2,10 +2,10 @@ import { createContainer, removePod, runPod, type Bench, type Part } from './ben
 import { onBoth } from './side.js';
 
 const WARM_UP_ROUNDS = 2;
-/** In seconds, as the CRI has it; the container ends at the first signal. */
+/** In seconds, as in the CRI. The container ends at the first signal. */
 const GRACE_S = 30n;
 
-/** One pod with one container from its beginning to its end, each call measured. */
+/** Measures each call on one pod with one container, from its creation to its removal. */
 export const lifecycle: Part = {
   name: 'lifecycle',
   operations: [
@@ -50,8 +50,8 @@ const START = 'pod start';
 const END = 'container end';
 
 /**
- * What a user waits for: the pod's sandbox, its container made and started; and StopContainer with RemoveContainer, of
- * which either may do what the other leaves.
+ * Sums that a user waits for: the sandbox with the container created and started; and StopContainer with
+ * RemoveContainer, because either may do work that the other leaves.
  */
 export const podStart: Part = {
   name: START,

@@ -14,12 +14,14 @@ import { startServers, type Servers } from './servers.js';
 import { median, percentile } from './statistics.js';
 import type { Side } from './side.js';
 
-/** Containers that write their logs as fast as they can: on crid, and on the CRI plugin of the same containerd. */
+/**
+ * Measures containers that write their logs as fast as they can, on crid and on the CRI plugin of the same containerd.
+ */
 
 interface Load {
   readonly name: string;
   readonly containers: number;
-  /** Of each container. */
+  /** The number per container. */
   readonly lines: number;
   readonly linesPerWrite: number;
 }
@@ -28,7 +30,7 @@ interface Sample {
   readonly megabytesPerSecond: number;
   readonly cpuSecondsPerGiB: number;
   readonly longestWriteMs: number;
-  /** ListContainers, before the writers begin and while they write. */
+  /** Milliseconds of ListContainers, before the writers begin and while they write. */
   readonly idleListMs: number;
   readonly busyListMs: number;
   readonly busyListP99Ms: number;
@@ -38,7 +40,7 @@ const LINE_BYTES = 100;
 const MEGABYTE = 1e6;
 const GIBIBYTE = 1024 ** 3;
 const LIMIT_MS = 180_000;
-/** What is in the pipes when the writers end is still to be written. */
+/** When the writers end, the pipes still have data for the logs. */
 const SETTLE_MS = 500;
 const AT_ONCE = 8;
 const IDLE_CALLS = 200;
@@ -143,13 +145,16 @@ async function measure(servers: Servers, side: Side, load: Load, round: number):
   };
 }
 
-/** The end of the benchmark looks for pods by this label. */
+/** The clean-up at the end of the benchmark finds pods by this label. */
 const labelled = (config: ReturnType<ReturnType<typeof createRequests>['pod']>, server: string): typeof config => ({
   ...config,
   labels: { ...config.labels, [BENCH_LABEL]: server },
 });
 
-/** On a busy machine containerd's plugin fails to stop a pod of a hundred containers at its first try. */
+/**
+ * Retries, because on a busy machine containerd's plugin fails at the first attempt to stop a pod of a hundred
+ * containers.
+ */
 async function removed(side: Side, pod: string): Promise<void> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -161,7 +166,7 @@ async function removed(side: Side, pod: string): Promise<void> {
   }
 }
 
-/** How long each of many ListContainers took, one every few milliseconds. */
+/** The durations of repeated ListContainers calls, one every few milliseconds. */
 async function listings(side: Side, isEnough: (calls: number) => boolean): Promise<number[]> {
   const tookMs: number[] = [];
   while (!isEnough(tookMs.length)) {
@@ -180,7 +185,7 @@ const timesOf = (lines: Lines, names: readonly string[]): Promise<Times[]> =>
     return ended.length === names.length ? ended : undefined;
   });
 
-/** Of both servers: containerd works for crid too. */
+/** The CPU time of both servers, because containerd also works for crid. */
 const cpuOf = ({ pids }: Servers): number => cpuMs(pids.containerd) + (pids.crid === undefined ? 0 : cpuMs(pids.crid));
 
 function table(samples: ReadonlyMap<string, { reference: Sample[]; candidate: Sample[] }>): string {

@@ -19,7 +19,7 @@ const PARTS: readonly Part[] = [reads, lifecycle, podStart, together, pulls, lis
 
 const step = spokenSteps((text) => void process.stderr.write(text));
 
-// Whatever was started is stopped by tools/stack/disposers.ts; here, nothing more may be started.
+// tools/stack/disposers.ts stops everything that was started. These handlers only prevent further starts.
 const interrupted = new AbortController();
 for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.once(name, () => {
@@ -50,7 +50,7 @@ async function main(options: Options): Promise<void> {
     interrupted.signal.throwIfAborted();
     results = await measure(options, servers, operations);
   } finally {
-    // After a signal the disposers already do it, in their order.
+    // After a signal, the disposers do this in their own order.
     if (!interrupted.signal.aborted) {
       await step('remove the pods, look for what they left, stop the servers', () => servers.stop());
     }
@@ -61,7 +61,9 @@ async function main(options: Options): Promise<void> {
   if (options.write !== undefined) await rewriteResults(options.write, text);
 }
 
-/** The operations that are asked for, by their own name, without what stands in brackets, or by their part's. */
+/**
+ * Returns the operations to run. They are chosen by name, by name without the part in brackets, or by the part's name.
+ */
 function chosen(only: readonly string[]): ReadonlySet<string> {
   const wanted = new Set(only.map((name) => name.toLowerCase()));
   const all = PARTS.flatMap(({ name, operations }) => operations.map((operation) => ({ name, operation })));

@@ -6,9 +6,9 @@ export interface Options {
   readonly only: readonly string[];
   readonly json?: string;
   readonly write?: string;
-  /** The reference on both sides: how much of a difference is chance. */
+  /** Measures the reference on both sides, which shows how much of a difference is chance. */
   readonly self: boolean;
-  /** crid's log level; its log is kept when it is given. */
+  /** crid's log level. If set, the log is kept. */
   readonly cridLog?: string;
 }
 

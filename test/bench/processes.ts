@@ -1,19 +1,19 @@
 import { readFileSync } from 'node:fs';
 
-/** What Linux shows to every program: `USER_HZ` is 100 on all of Node's architectures. */
+/** The unit of CPU times in /proc: `USER_HZ` is 100 on all of Node's architectures. */
 const TICK_MS = 10;
 
-/** The CPU time that a process and its threads have used, in milliseconds, in steps of 10 (proc(5), stat). */
+/** The CPU time in milliseconds that a process and its threads have used, in steps of 10 (proc(5), stat). */
 export function cpuMs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The second field is the program's name, and may itself contain spaces and parentheses.
+  // The second field is the program's name, which may itself contain spaces and parentheses.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
 export interface Memory {
   readonly rssMiB: number;
-  /** The most it ever was. */
+  /** The highest resident size so far. */
   readonly peakMiB: number;
 }
 

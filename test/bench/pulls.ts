@@ -4,7 +4,7 @@ import { onBoth } from './side.js';
 const PULL = 'PullImage (cold)';
 const REMOVE = 'RemoveImage';
 
-/** An image that is there, and one that is not. */
+/** Pulls of an image that is present and of one that is not. */
 export const pulls: Part = {
   name: 'pulls',
   operations: ['PullImage (warm)', PULL, REMOVE],
@@ -19,7 +19,7 @@ export const pulls: Part = {
   },
 };
 
-/** containerd shares content between namespaces, so a pull is cold only while neither side has the image. */
+/** containerd shares content between namespaces, so a pull is cold only if neither side has the image. */
 const coldRound = ({ recorder, images }: Bench, kept: boolean): Promise<void> =>
   recorder.round(
     PULL,

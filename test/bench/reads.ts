@@ -1,16 +1,16 @@
 import { createContainer, removePod, runPod, type Bench, type Part } from './bench.js';
 import { onBoth, type Both, type Side } from './side.js';
 
-/** A read takes about a millisecond, so it can be repeated more often than the rest. */
+/** A read takes about a millisecond, so it is repeated more often than other calls. */
 const READS_PER_ROUND = 10;
-/** Both servers become faster for some hundred calls: Node compiles, Go's heap grows. */
+/** Both servers become faster during some hundred calls: Node compiles, Go's heap grows. */
 const WARM_UP_READS = 150;
 const FEW = 5;
 const MANY = 100;
 
 type Read = (side: Side) => Promise<unknown>;
 
-/** The calls that change nothing, with one pod of five running containers on each side. */
+/** Calls that change nothing, with one pod of five running containers on each side. */
 export const reads: Part = {
   name: 'reads',
   operations: [
@@ -56,7 +56,7 @@ export const lists: Part = {
   },
 };
 
-/** Goes round and round through all calls, so that whatever disturbs the machine meets them all. */
+/** Makes each call once per round, so that a disturbance of the machine affects all of them. */
 async function repeat(bench: Bench, calls: Readonly<Record<string, Read>>): Promise<void> {
   for (let count = -WARM_UP_READS; count < bench.rounds * READS_PER_ROUND; count++) {
     for (const [operation, call] of Object.entries(calls)) {
@@ -70,7 +70,7 @@ interface Made {
   readonly containers: readonly string[];
 }
 
-/** A pod with so many created containers on each side while `work` runs. */
+/** Runs `work` with a pod of `count` created containers on each side. */
 async function withContainers(bench: Bench, count: number, work: (made: Both<Made>) => Promise<void>): Promise<void> {
   const made = await onBoth(bench.sides, async (side): Promise<Made> => {
     const pod = await runPod(bench, side);

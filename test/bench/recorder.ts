@@ -3,12 +3,12 @@ import { cpuMs } from './processes.js';
 import { onBoth, type Both, type Side } from './side.js';
 import { median } from './statistics.js';
 
-/** No call of the benchmark takes this long unless something hangs. */
+/** A call takes longer only if something hangs. */
 const CALL_LIMIT_MS = 120_000;
-/** What a call leaves running in the background should not be paid by the other side's call after it. */
+/** A pause after each call, so that its background work does not slow the other side's next call. */
 const SETTLE_MS = 15;
 
-/** The CPU time that went into one side's calls, in milliseconds. */
+/** The CPU time during one side's calls, in milliseconds. */
 export interface Cpu {
   containerdMs: number;
   cridMs: number;
@@ -18,7 +18,7 @@ export interface Measured {
   readonly operation: string;
   /** Milliseconds of each call. */
   readonly samples: Both<number[]>;
-  /** What was measured side by side: the median of each side in one round. */
+  /** The median of each side in one round. */
   readonly pairs: Both<number>[];
   readonly cpu: Both<Cpu>;
 }
@@ -27,7 +27,7 @@ export interface Recorder {
   readonly measured: ReadonlyMap<string, Measured>;
   /** Times one call on each side. */
   pair<T>(operation: string, call: (side: Side) => Promise<T>, options?: RoundOptions): Promise<Both<T>>;
-  /** The same for work that takes its times itself: it answers them in milliseconds, under each operation's name. */
+  /** The same for work that measures itself: it returns milliseconds by the name of each operation. */
   round(
     name: string,
     work: (side: Side) => Promise<ReadonlyMap<string, readonly number[]>>,
@@ -36,13 +36,13 @@ export interface Recorder {
 }
 
 export interface RoundOptions {
-  /** False throws the times away: the servers are warming up. */
+  /** If false, the times are discarded, because the servers are warming up. */
   readonly kept?: boolean;
-  /** Zero for calls that only read, and leave nothing running. */
+  /** 0 for calls that only read and leave no background work. */
   readonly settleMs?: number;
 }
 
-/** Every round runs on both sides, one right after the other, and who goes first changes with every round. */
+/** Runs every round on both sides, one directly after the other. The order changes with every round. */
 export function createRecorder(options: {
   sides: Both<Side>;
   pids: { containerd: number; crid: number | undefined };
@@ -119,7 +119,7 @@ const cpuOf = (pids: { containerd: number; crid: number | undefined }): Cpu => (
   cridMs: pids.crid === undefined ? 0 : cpuMs(pids.crid),
 });
 
-/** The call's result; an error when it hangs or the benchmark is interrupted. */
+/** Returns the result of `work`. Throws if it hangs or if the benchmark is interrupted. */
 async function within<T>(work: Promise<T>, what: string, signal: AbortSignal): Promise<T> {
   let stop: () => void = () => undefined;
   const ended = new Promise<never>((_resolve, reject) => {

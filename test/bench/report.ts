@@ -2,7 +2,7 @@ import type { Results } from './results.js';
 
 type Cells = readonly string[];
 
-/** The results as Markdown tables, which read as well on a terminal. */
+/** Formats the results as Markdown tables, which are also readable on a terminal. */
 export function report(results: Results): string {
   const { environment, names, processes, cpuInCalls, rounds, durationS } = results;
   const { reference, candidate } = names;
@@ -44,7 +44,7 @@ export function report(results: Results): string {
 
 export const milliseconds = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
-/** A Markdown table, its first column to the left. */
+/** Formats a Markdown table with a left-aligned first column. */
 export function table([head, ...rows]: readonly [Cells, ...Cells[]]): string {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((cells) => cells[column]?.length ?? 0), 3));
   const line = (cells: Cells): string =>

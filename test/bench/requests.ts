@@ -3,20 +3,20 @@ import { NamespaceMode, type ContainerConfig, type PodSandboxConfig } from '../.
 export type PodConfig = Parameters<typeof PodSandboxConfig.fromPartial>[0];
 export type ContainerRequest = Parameters<typeof ContainerConfig.fromPartial>[0];
 
-/** On every pod of the benchmark. */
+/** The label of every pod of the benchmark. */
 export const BENCH_LABEL = 'crid-bench';
-/** The cgroup under which all of them run. */
+/** The parent cgroup of every pod of the benchmark. */
 export const CGROUP_PARENT = '/crid-bench';
 
 const MEBIBYTE = 1024n * 1024n;
 
-/** What a kubelet sends for an ordinary pod with one container, more or less. */
+/** Requests similar to a kubelet's for an ordinary pod with one container. */
 export interface Requests {
   pod(): PodConfig;
   container(name: string): ContainerRequest;
 }
 
-/** `logRoot` gets a folder for each pod. Every pod has a name of its own, so that both servers can share a node. */
+/** `logRoot` gets a folder for each pod. Every pod has a unique name, so that both servers can share a node. */
 export function createRequests(options: { image: string; logRoot: string; server: string }): Requests {
   let count = 0;
   return {
@@ -44,7 +44,7 @@ export function createRequests(options: { image: string; logRoot: string; server
     container: (name) => ({
       metadata: { name, attempt: 0 },
       image: { image: options.image },
-      // PID 1 gets no signal that it has no handler for.
+      // The kernel discards a signal that PID 1 has no handler for.
       command: ['sh', '-c', 'trap "exit 0" TERM; echo started; while :; do sleep 3600 & wait $!; done'],
       envs: [
         { key: 'KUBERNETES_SERVICE_HOST', value: Buffer.from('10.96.0.1') },

@@ -4,7 +4,7 @@ import type { Cpu, Measured, Recorder } from './recorder.js';
 import type { Both } from './side.js';
 import { median, percentile, sum } from './statistics.js';
 
-/** All of one run, as `--json` writes it. */
+/** The results of one run, as `--json` writes them. */
 export interface Results {
   readonly environment: Environment;
   readonly names: Both<string>;
@@ -12,7 +12,7 @@ export interface Results {
   readonly durationS: number;
   readonly operations: readonly OperationResult[];
   readonly processes: readonly ProcessResult[];
-  /** CPU seconds spent during each side's calls, by process. */
+  /** CPU seconds during each side's calls, by process. */
   readonly cpuInCalls: Both<{ containerdS: number; cridS: number }>;
 }
 
@@ -20,9 +20,9 @@ export interface OperationResult {
   readonly operation: string;
   readonly reference: SideResult;
   readonly candidate: SideResult;
-  /** Median of the candidate over that of the reference. */
+  /** The candidate's median divided by the reference's. */
   readonly ratio: number;
-  /** The median of the ratios of each round. */
+  /** The median of the ratios of all rounds. */
   readonly pairedRatio: number;
 }
 
@@ -30,7 +30,7 @@ export interface SideResult {
   readonly n: number;
   readonly medianMs: number;
   readonly p95Ms: number;
-  /** CPU milliseconds for each call. */
+  /** CPU milliseconds per call. */
   readonly cpu: Cpu;
 }
 

@@ -9,9 +9,9 @@ import { requireNothingLeft, removeAllPods } from './clean-up.js';
 import type { Options } from './options.js';
 import type { Both, Side } from './side.js';
 
-/** crid's namespace in the containerd that both share. */
+/** crid's namespace in the containerd that both servers share. */
 export const CRID_NAMESPACE = 'crid-bench';
-/** Two thousand containers, on a machine that does other things too. */
+/** Enough for two thousand containers on a busy machine. */
 const REMOVAL_LIMIT_MS = 300_000;
 
 /** Both servers on one containerd. */
@@ -20,14 +20,14 @@ export interface Servers {
   readonly pids: { readonly containerd: number; readonly crid: number | undefined };
   readonly images: { readonly warm: string; readonly cold: string };
   readonly stack: Stack;
-  /** For logs and whatever else lasts as long as the servers. */
+  /** For logs and other files that must exist as long as the servers. */
   readonly folder: string;
-  /** Removes every pod, checks that nothing is left of them, and stops what was started. */
+  /** Removes every pod, checks that they left nothing, and stops the servers. */
   stop(): Promise<void>;
 }
 
 export async function startServers(options: Options, step: Step): Promise<Servers> {
-  // With its network namespaces below its own folder, whatever either server leaves mounted is found there.
+  // With the network namespaces in the stack's folder, the check for leftovers finds every mount there.
   const stack = await startStack({ cri: true, runtime: { netns_mounts_under_state_dir: true }, step });
   const folder = join(stack.dir, 'bench');
   await mkdir(folder, { recursive: true });

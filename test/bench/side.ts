@@ -4,7 +4,7 @@ import type { ImageServiceClient, RuntimeServiceClient } from '../../generated/r
 export interface Side {
   readonly key: 'reference' | 'candidate';
   readonly name: string;
-  /** Of its CRI. */
+  /** The socket of its CRI. */
   readonly socket: string;
   readonly runtime: RuntimeServiceClient;
   readonly images: ImageServiceClient;
@@ -16,7 +16,7 @@ export interface Both<T> {
   readonly candidate: T;
 }
 
-/** Does the same on both sides, one after the other, the second first when `swapped`. */
+/** Runs `work` on both sides, one after the other; with `swapped` the candidate first. */
 export async function onBoth<T>(
   sides: Both<Side>,
   work: (side: Side) => Promise<T>,

@@ -2,13 +2,13 @@ import { createContainer, removePod, runPod, type Bench, type Part } from './ben
 import type { Side } from './side.js';
 
 const PODS = 10;
-/** A batch takes as long as five rounds of anything else. */
+/** A batch takes as long as five rounds of any other part. */
 const ROUNDS_PER_BATCH = 5;
 const ONE = `pod start (${PODS} at once)`;
 const ALL = `all ${PODS} started`;
 const REMOVED = `all ${PODS} stopped and removed`;
 
-/** Ten pods at once: how long each of them takes, and how long it takes until all run, and until all are gone. */
+/** Starts ten pods at once. Measures the time of each, the time until all run, and the time until all are removed. */
 export const together: Part = {
   name: 'together',
   operations: [ONE, ALL, REMOVED],

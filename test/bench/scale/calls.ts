@@ -26,7 +26,7 @@ async function drained(messages: AsyncIterable<unknown>): Promise<void> {
   for await (const _message of messages);
 }
 
-/** What the side has of `all`, and what it answers UNIMPLEMENTED. */
+/** Splits `all` into the calls that the side supports and those that fail with UNIMPLEMENTED. */
 export async function answered(all: Calls, side: Side): Promise<{ has: Calls; lacks: Calls }> {
   const [has, lacks]: [Record<string, Call>, Record<string, Call>] = [{}, {}];
   for (const [name, call] of Object.entries(all)) {

@@ -17,8 +17,8 @@ import { answered, LISTS, STATS, STREAMS, type Calls } from './calls.js';
 import { cpuOf, likeKubelet, STATS_EVERY_MS, type PerMinute } from './rhythm.js';
 
 /**
- * The lists and statistics of a full node. Each server gets the same pods and containers on one containerd: some of them
- * run, the others are records (and snapshots) that CreateContainer has made.
+ * Measures the lists and statistics of a full node. Each server gets the same pods and containers on one containerd:
+ * some of them run, the others are only records (and snapshots) that CreateContainer has made.
  */
 
 interface Options {
@@ -33,9 +33,9 @@ interface Options {
 
 interface Measured {
   readonly before: Environment;
-  /** Of calls that both sides have. */
+  /** The calls that both sides have. */
   readonly recorder: Recorder;
-  /** Milliseconds of each call that crid alone has. */
+  /** Milliseconds of each call that only crid has. */
   readonly alone: Readonly<Record<string, readonly number[]>>;
   readonly idle: PerMinute;
   readonly rhythm: Both<PerMinute>;
@@ -78,7 +78,7 @@ async function measure(servers: Servers): Promise<Measured> {
   await step(`${options.pods} pods, ${options.containers} containers on each side`, () =>
     onBoth(sides, (side) => fill(benchOf(servers, recorder), side)),
   );
-  // What the plugin collects, it collects every ten seconds.
+  // The plugin collects its statistics every ten seconds.
   await sleep(STATS_EVERY_MS);
   const { has: calls, lacks } = await answered({ ...LISTS, ...STATS, ...STREAMS }, sides.reference);
   await step(`${options.rounds} rounds of ${Object.keys(calls).join(', ')}`, () =>
@@ -106,7 +106,7 @@ function benchOf({ sides, images, folder }: Servers, recorder: Recorder): Bench 
   };
 }
 
-/** Pods with a few running containers each; the rest of the containers are spread over them and never started. */
+/** Creates pods with a few running containers each. The other containers are spread over the pods and never started. */
 async function fill(bench: Bench, side: Side): Promise<void> {
   const { containers, pods, running } = options;
   const queue = new PQueue({ concurrency: AT_ONCE });
@@ -194,6 +194,6 @@ try {
   process.stderr.write(`bench-scale: ${(thrown as Error).stack ?? String(thrown)}\n`);
   process.exitCode = 1;
 } finally {
-  // After a failure: the pods first, since they are what was registered last.
+  // After a failure, the pods are removed first: their undo was registered last.
   await disposeAll();
 }

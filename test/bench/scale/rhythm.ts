@@ -6,19 +6,19 @@ import type { Side } from '../side.js';
 import { sum } from '../statistics.js';
 import { LISTS, STATS, type Calls } from './calls.js';
 
-/** CPU seconds in a minute. */
+/** CPU seconds per minute. */
 export interface PerMinute {
   readonly containerdS: number;
-  /** All of that containerd: each pod has one. */
+  /** The sum over all shims of that containerd; each pod has one shim. */
   readonly shimsS: number;
   readonly cridS: number;
 }
 
-/** What a kubelet asks for, and how often: its pod lifecycle event generator, and its statistics. */
+/** The intervals of a kubelet's calls: those of its pod lifecycle event generator, and those of its statistics. */
 const LIST_EVERY_MS = 1_000;
 export const STATS_EVERY_MS = 10_000;
 
-/** What all processes use while `work` goes on, as if for a minute. */
+/** The CPU time of all processes during `work`, converted to one minute. */
 export async function cpuOf(
   { pids, stack }: Servers,
   seconds: number,
@@ -41,7 +41,7 @@ export async function cpuOf(
   return { containerdS: perMinute('containerdS'), shimsS: perMinute('shimsS'), cridS: perMinute('cridS') };
 }
 
-/** Asks as a kubelet does until `signal` aborts; only what is in `known`. */
+/** Makes a kubelet's calls, as far as they are in `known`, until `signal` aborts. */
 export async function likeKubelet(side: Side, known: Calls, signal: AbortSignal): Promise<void> {
   const every = async (periodMs: number, calls: Calls): Promise<void> => {
     const asked = Object.entries(calls).filter(([name]) => name in known);

@@ -3,25 +3,25 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { criClient } from '../../harness/cri-client.js';
 import { cpuMs } from '../processes.js';
 
-/** Milliseconds from the start of the process to the first answer of each call. */
+/** Milliseconds from the start of the process to the first successful response of each call. */
 export interface FirstAnswers {
   readonly versionMs: number;
   readonly listContainersMs: number;
-  /** CPU time that the process has used by then. */
+  /** The CPU time that the process has used by then. */
   readonly usedMs: number;
 }
 
 const ASK_EVERY_MS = 5;
 const LIMIT_MS = 120_000;
 
-/** A server that can be started: where it answers, and its process once it has been started. */
+/** A server that can be started. `pid` is valid after the start. */
 export interface Startable {
   readonly socket: string;
   readonly pid: () => number;
   readonly start: () => Promise<unknown>;
 }
 
-/** Starts a server, and asks on its socket until it has answered both calls. */
+/** Starts a server, and calls it until both calls have succeeded. */
 export async function firstAnswers(server: Startable): Promise<FirstAnswers> {
   const startedMs = performance.now();
   const [answers] = await Promise.all([askOn(server, startedMs), server.start()]);

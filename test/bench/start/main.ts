@@ -19,7 +19,7 @@ import { startReport, type Case, type Series } from './report.js';
 import { killWhileCreating, slowHandlerToml, writeSlowRuntime } from './slow-runtime.js';
 
 /**
- * How long a start takes until the first call is answered: crid over a containerd that runs, and beside it a restart of
+ * Measures the time from a start to the first response: of crid with a running containerd, and of a restarted
  * containerd with its own CRI plugin on the same records.
  */
 
@@ -35,16 +35,16 @@ interface Options {
 interface Bench {
   readonly stack: Stack;
   readonly crid: Crid;
-  /** containerd's own CRI, while it is on. */
+  /** A client of containerd's own CRI, while that is enabled. */
   readonly plugin: CriClient;
-  /** Of the slow OCI runtime. */
+  /** The folder of the slow OCI runtime. */
   readonly folder: string;
-  /** Restarts containerd with its CRI plugin or without it. */
+  /** Restarts containerd with or without its CRI plugin. */
   setPlugin(on: boolean): Promise<void>;
 }
 
 const RUNNING_PODS = 5;
-/** Of the pods that are being made at the moment of a kill. */
+/** The number of pods in creation at the moment of a kill. */
 const CREATES_AT_ONCE = 4;
 const KILL_AFTER_STEP_MS = 40;
 
@@ -103,7 +103,7 @@ async function prepare(): Promise<{ bench: Bench; before: Environment }> {
   return { bench: { stack, crid, plugin, folder, setPlugin }, before };
 }
 
-/** Kills crid in the middle of creates, again and again; the kubelet's part is to ask for the same pods again. */
+/** Kills crid in the middle of creates, repeatedly. Like a kubelet, it then requests the same pods again. */
 async function killSeries(bench: Bench): Promise<Series[]> {
   const { crid, stack } = bench;
   const all: Series[] = [];
@@ -131,7 +131,7 @@ async function restartOfContainerd({ stack: { containerd } }: Bench): Promise<Fi
   return firstAnswers(containerd);
 }
 
-/** Both servers, killed while they make pods whose OCI runtime is slow: its shims live on without an owner. */
+/** Kills both servers while they create pods with a slow OCI runtime, which leaves shims without an owner. */
 async function halfMade(bench: Bench): Promise<Case> {
   const { crid, plugin, stack, folder } = bench;
   const name = `${options.halfMade} half-made pods with their shims`;

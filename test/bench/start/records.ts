@@ -28,11 +28,11 @@ import { NAMESPACE } from '../../harness/leaks.js';
 import { runPod } from '../../harness/pod.js';
 import type { TestStack } from '../../harness/test-stack.js';
 
-/** A pod and its containers, as containerd keeps them; no process belongs to them. */
+/** The records of a pod and its containers in containerd, without processes. */
 export interface Template {
   readonly pause: ContainerRecord;
   readonly sandbox: SandboxRecord;
-  /** One that has ended, and one that was never started. */
+  /** A container that has ended, and one that was never started. */
   readonly containers: readonly ContainerRecord[];
 }
 
@@ -40,7 +40,7 @@ const CONTAINERS_PER_POD = 4;
 const AT_ONCE = 16;
 const END_LIMIT_MS = 30_000;
 
-/** Reads the records of a pod that crid has made, and removes the pod. */
+/** Runs a pod on crid, reads its records and removes the pod. */
 export async function recordsOfAPod(crid: Crid, stack: TestStack): Promise<Template> {
   const pod = await runPod(crid, stack);
   const ended = await pod.run({ command: ['sh', '-c', 'exit 0'] });
@@ -58,7 +58,7 @@ export async function recordsOfAPod(crid: Crid, stack: TestStack): Promise<Templ
   return template;
 }
 
-/** Adds `count` records of pods and containers: of each five, one is a pod; half of the containers have ended. */
+/** Adds `count` records of pods and containers. One of five is a pod; half of the containers have ended. */
 export async function addRecords(stack: TestStack, template: Template, count: number): Promise<void> {
   const { root, state } = stack.containerd;
   const directories = createDirectories({ root, state, namespace: NAMESPACE, netnsUnderState: true });

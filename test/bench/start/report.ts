@@ -8,7 +8,7 @@ export interface Case {
   readonly name: string;
   readonly records: number;
   readonly crid: readonly FirstAnswers[];
-  /** Until crid has also undone, swept and asked everything. */
+  /** The time until crid has also undone and swept leftovers and recovered everything. */
   readonly settledMs: readonly number[];
   readonly plugin: readonly FirstAnswers[];
 }
@@ -18,7 +18,7 @@ export interface Series {
   readonly answersMs: readonly number[];
 }
 
-/** What a start may take: 1 s, and 1 ms for each record. */
+/** The limit for a start: 1 s, and 1 ms for each record. */
 const AIM_MS = 1_000;
 const AIM_PER_RECORD_MS = 1;
 

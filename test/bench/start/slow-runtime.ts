@@ -5,12 +5,12 @@ import { podConfig } from '../../harness/pod.js';
 import type { CriClient } from '../../harness/cri-client.js';
 import type { TestStack } from '../../harness/test-stack.js';
 
-/** Longer than containerd waits before it gives a create up whose caller has gone. */
+/** Longer than containerd waits before it gives up a create whose caller is gone. */
 const DELAY_S = 12;
 const LIMIT_MS = 60_000;
 export const SLOW_HANDLER = 'slow';
 
-/** For containerd's config.toml: a handler whose OCI runtime is `program`. */
+/** TOML for containerd's config.toml: a runtime handler with the OCI runtime `program`. */
 export const slowHandlerToml = (program: string): string => `
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.${SLOW_HANDLER}]
 runtime_type = "io.containerd.runc.v2"
@@ -18,7 +18,7 @@ runtime_type = "io.containerd.runc.v2"
 BinaryName = ${JSON.stringify(program)}
 `;
 
-/** Writes an OCI runtime that waits in `create` while the file `mode` in the folder says so; returns its path. */
+/** Writes an OCI runtime whose `create` is slow while the file `mode` in the folder says so. Returns its path. */
 export async function writeSlowRuntime(runc: string, folder: string): Promise<string> {
   await mkdir(reachedIn(folder), { recursive: true });
   const program = join(folder, 'runc');
@@ -32,7 +32,7 @@ exec ${runc} "$@"
   return program;
 }
 
-/** Asks for `count` pods at once, and kills the server when the runtime is at work on each of them. */
+/** Requests `count` pods at once, and kills the server when the runtime has begun to create each of them. */
 export async function killWhileCreating(
   { runtime }: CriClient,
   stack: TestStack,

@@ -4,7 +4,7 @@ import { createContainer, removePod, runPod } from '../bench.js';
 import type { Both, Side } from '../side.js';
 import type { StreamingBench } from './streaming-bench.js';
 
-/** Milliseconds of each call, with nothing else under way and with the streams. */
+/** Milliseconds of each call, on an idle server and under load. */
 export interface Interference {
   readonly operation: string;
   readonly idle: Both<number[]>;
@@ -15,7 +15,10 @@ const READS_PER_ROUND = 20;
 const TRUNCATE_EVERY_MS = 250;
 const SETTLE_MS = 1_000;
 
-/** What the control plane's calls take while one container writes flat out and an exec streams without end. */
+/**
+ * Measures the duration of the control plane's calls while one container writes at full speed and an exec streams
+ * without end.
+ */
 export async function interference(all: StreamingBench): Promise<Interference[]> {
   const names = ['Version', 'ListContainers', 'RunPodSandbox'];
   const results = names.map((operation) => ({
@@ -53,7 +56,7 @@ async function underLoad(all: StreamingBench, side: Side, work: () => Promise<vo
   const id = await createContainer(bench, side, pod, 'writer', { command: ['yes', 'a line of the container'] });
   await side.runtime.startContainer({ container_id: id });
   const log = join(pod.config.log_directory ?? folder, 'writer', '0.log');
-  // A log that nobody rotates would fill the disk.
+  // Without truncation this log would fill the disk.
   const truncating = setInterval(() => void truncate(log).catch(() => undefined), TRUNCATE_EVERY_MS);
   const child = crictl[side.key].start(['exec', containers[side.key], 'cat', '/dev/zero'], 'ignore');
   try {

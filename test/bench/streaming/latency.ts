@@ -7,7 +7,10 @@ export const EXEC_OVER_WEBSOCKET = 'exec over a WebSocket';
 const WARM_UP_ROUNDS = 5;
 const ROUNDS_EACH = 4;
 
-/** One exec of `true` each: the URL, the connection, the command, its exit. Answers crid's over a WebSocket apart. */
+/**
+ * Times an exec of `true`: the URL, the connection, the command, its exit. Returns the times of crid over a WebSocket,
+ * which have no counterpart.
+ */
 export async function latency({ bench, containers }: StreamingBench): Promise<number[]> {
   const overWebSocket: number[] = [];
   for (let round = -WARM_UP_ROUNDS; round < bench.rounds * ROUNDS_EACH; round++) {

@@ -13,7 +13,7 @@ import { streamingReport, type StreamingResults } from './report.js';
 import type { StreamingBench } from './streaming-bench.js';
 import { throughput } from './throughput.js';
 
-/** Exec and port-forward of crid and of the same containerd's own CRI, side by side. */
+/** Compares exec and port-forward of crid and of the same containerd's own CRI. */
 
 interface Options {
   readonly rounds: number;

@@ -2,15 +2,15 @@ import type { Crictl } from '../../harness/crictl.js';
 import type { Bench, RunningPod } from '../bench.js';
 import type { Both } from '../side.js';
 
-/** What every part of this benchmark works with. */
+/** The servers, pods and settings that every part of this benchmark uses. */
 export interface StreamingBench {
   readonly bench: Bench;
-  /** One for each side's socket. */
+  /** A crictl for each side's socket. */
   readonly crictl: Both<Crictl>;
-  /** A pod with one container that does nothing, on each side. */
+  /** On each side, a pod with one idle container. */
   readonly pods: Both<RunningPod>;
   readonly containers: Both<string>;
-  /** How much goes through a stream each time. */
+  /** The size of one stream. */
   readonly sizeMiB: number;
   readonly folder: string;
 }

@@ -12,13 +12,16 @@ import type { StreamingBench } from './streaming-bench.js';
 export const OPERATIONS = ['exec, out', 'exec, in', 'port-forward, out', 'port-forward, in'] as const;
 type Operation = (typeof OPERATIONS)[number];
 
-/** crid's alone, over a WebSocket: milliseconds, and of crid's CPU. */
+/** Milliseconds per operation over a WebSocket, and crid's CPU time. Only crid is measured. */
 export type OverWebSocket = Record<Operation, { ms: number[]; cpuMs: number[] }>;
 
 const [SOURCE_PORT, SINK_PORT] = [8100, 8101];
 const CHUNK_BYTES = 65_536;
 
-/** crictl is the client on both sides, whose output goes nowhere and whose input comes out of a file of zeros. */
+/**
+ * Measures the throughput with crictl as the client of both sides. Its output is discarded; its input is a file of
+ * zeros.
+ */
 export async function throughput(all: StreamingBench, cridPid: number | undefined): Promise<OverWebSocket> {
   const { bench, folder, sizeMiB } = all;
   const zeros = join(folder, 'zeros');
@@ -70,7 +73,7 @@ async function transfer(
   }
 }
 
-/** Answers what came on stderr. */
+/** Returns what the command wrote to stderr. */
 async function exec({ crictl }: StreamingBench, side: Side, args: readonly string[], stdin: string): Promise<string> {
   const { code, stderr } = await crictl[side.key].run(['exec', ...args], { stdin, stdout: '/dev/null' });
   if (code !== 0) throw new Error(`crictl exec: ${stderr}`);
@@ -108,7 +111,7 @@ async function fill(socket: Socket, bytes: number): Promise<void> {
   await answered;
 }
 
-/** One port gives so many zeros, the other takes as many and then says so. */
+/** Listens on two ports in the pod: one sends `sizeMiB` of zeros, the other receives as many and then confirms. */
 const serve = ({ pods, sizeMiB }: StreamingBench, side: Side) =>
   startPodServer(
     side,
