@@ -4,14 +4,15 @@ import { runInNewContext } from 'node:vm';
 import { BroadcastChannel, isMainThread } from 'node:worker_threads';
 
 /**
- * `heap.ts` has crid load this in each of its threads: at a SIGUSR2 those that run an event loop collect their garbage,
- * and append what is left as a line to the file in `CRID_SOAK_HEAP`. The thread that copies sleeps in epoll_wait instead.
+ * `heap.ts` makes crid load this in each of its threads. On SIGUSR2, threads that run an event loop collect their
+ * garbage and append the remaining size as a line to the file in `CRID_SOAK_HEAP`. The thread that copies blocks in
+ * epoll_wait and does not respond.
  */
 
 export interface HeapReport {
-  /** Which SIGUSR2, from 1. */
+  /** The number of the SIGUSR2, from 1. */
   readonly round: number;
-  /** Of the heap and of buffers outside it. */
+  /** The size of the heap and of buffers outside it. */
   readonly mib: number;
 }
 
@@ -21,7 +22,7 @@ const collect = runInNewContext('gc') as () => void;
 
 function answer(round: number): void {
   collect();
-  // What a first collection frees outside the heap is counted as free only by the next.
+  // Memory outside the heap that the first collection frees is counted as free only after the second.
   collect();
   const { heapUsed, external } = process.memoryUsage();
   const report: HeapReport = { round, mib: (heapUsed + external) / 2 ** 20 };

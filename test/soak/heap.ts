@@ -5,20 +5,20 @@ import type { Crid, CridOptions } from '../harness/crid.js';
 import type { HeapReport } from './heap-probe.js';
 
 const PROBE = new URL('./heap-probe.js', import.meta.url).href;
-/** The main thread and the streaming thread. */
+/** The main thread and the streaming thread report. */
 const ANSWERS = 2;
 const ANSWER_WITHIN_MS = 30_000;
 
 const reportIn = (dir: string): string => join(dir, 'crid-heap.jsonl');
 
-/** With these a crid can be asked for its heap; `dir`: the stack's. */
+/** Options to start a crid that reports its heap. `dir` is the stack's folder. */
 export const heapOptions = (dir: string): Pick<CridOptions, 'env'> => ({
   env: { NODE_OPTIONS: `--import=${PROBE}`, CRID_SOAK_HEAP: reportIn(dir) },
 });
 
 /**
- * Asks what of crid's heaps is in use once they are collected, in MiB. The crid is one that was started with these
- * options, was not started again, and is asked by nobody else.
+ * Returns a function that measures crid's used heap after a garbage collection, in MiB. crid must have been started
+ * with `heapOptions`, must not have been restarted, and must have no other such function.
  */
 export function heapOf(crid: Pick<Crid, 'pid'>, dir: string): () => Promise<number> {
   let rounds = 0;

@@ -5,7 +5,7 @@ import { killWhileWriting } from '../harness/kill-while-writing.js';
 import { pullImage } from '../harness/pod.js';
 import { startStack } from '../harness/test-stack.js';
 
-/** Kills crid over and over while a container writes 1 MB/s, and says for how long the container was held up. */
+/** Kills crid repeatedly while a container writes 1 MB/s, and reports how long the container's writes were blocked. */
 
 const { kills, rate } = new Command('soak-logs')
   .description('kill -9 of crid while a container writes numbered lines: none may be missing, twice or torn')

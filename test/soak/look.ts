@@ -11,7 +11,7 @@ import type { TestStack } from '../harness/test-stack.js';
 import { SHIM_DESCRIPTORS, type Sample } from './samples.js';
 
 const REST_WITHIN_MS = 60_000;
-/** A shim closes files that nothing refers to any more when Go collects its garbage: at the latest every 30 s. */
+/** A shim closes unreferenced files when Go collects its garbage, at the latest every 30 s. */
 const COLLECTED_WITHIN_MS = 35_000;
 const COLLECTED_SLACK = 2;
 
@@ -19,22 +19,22 @@ export interface Looker {
   readonly stack: TestStack;
   readonly crid: Crid;
   readonly watch: ExecWatch;
-  /** Collects crid's garbage, and answers what is in use (MiB). */
+  /** Collects crid's garbage and returns the used heap (MiB). */
   readonly heap: () => Promise<number>;
-  /** Of containerd, where it is ours to look at. */
+  /** The pid of containerd, if it belongs to this test. */
   readonly containerdPid: number | undefined;
-  /** The fewest that the shims were seen to have. */
+  /** The lowest number of descriptors seen in the shims. */
   shimDescriptors: number;
 }
 
-/** Looks for the first time. */
+/** Counts the shims' descriptors for the first time. */
 export async function createLooker(of: Omit<Looker, 'shimDescriptors'>): Promise<Looker> {
   return { ...of, shimDescriptors: sumOf(await shimPids(of.stack), descriptorCount) };
 }
 
 /**
- * Waits until nothing is under way, and counts; `collected`: with what a shim holds for no longer than until its next
- * collection given back. What is left after one is counted, for then something holds it.
+ * Waits until nothing is running, and takes a sample. With `collected` it also waits until the shims have collected
+ * their garbage, so that any descriptor that remains is leaked.
  */
 export async function look(looker: Looker, done: number, collected = false): Promise<Sample> {
   const { stack, crid, watch, heap, containerdPid } = looker;

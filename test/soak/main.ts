@@ -11,7 +11,7 @@ import { createLooker } from './look.js';
 import { soakParts } from './parts.js';
 import { soak, table } from './soak.js';
 
-/** Repeats what probes and people do, thousands of times, and fails when anything grows. */
+/** Repeats the operations of probes and users thousands of times, and fails if anything grows. */
 
 interface Options {
   readonly execs: number;

@@ -10,7 +10,7 @@ import {
   type Transport,
 } from '../harness/streaming/command-client.js';
 
-/** What is repeated; `index` counts the repetitions, and chooses among what they do. */
+/** An operation that is repeated. `index` is the number of the repetition and selects a variant. */
 export interface SoakPart {
   readonly name: string;
   one(index: number): Promise<void>;
@@ -18,7 +18,7 @@ export interface SoakPart {
 
 const ANSWER_WITHIN_MS = 60_000;
 
-/** `execSync`: as probes do it, well and badly. */
+/** ExecSync as probes call it, with success and failure. */
 export function execSyncs({ runtime }: Crid, container_id: string): SoakPart {
   const shell = (script: string, timeout = 30n) =>
     runtime.execSync({ container_id, cmd: ['sh', '-c', script], timeout });
@@ -46,7 +46,7 @@ export function execSyncs({ runtime }: Crid, container_id: string): SoakPart {
   };
 }
 
-/** Attaches, hears an answer, and goes: in a good way or none. */
+/** Attaches, waits for echoed output, and disconnects, cleanly or not. */
 export function attaches({ runtime }: Crid, echoing: string): SoakPart {
   return {
     name: 'attach and detach',
@@ -69,7 +69,7 @@ export function attaches({ runtime }: Crid, echoing: string): SoakPart {
   };
 }
 
-/** A terminal for a command that does not exist. */
+/** An exec with a terminal, of a command that does not exist. */
 export function failingTerminals({ runtime }: Crid, container_id: string): SoakPart {
   return {
     name: 'terminal execs that fail',
@@ -83,7 +83,7 @@ export function failingTerminals({ runtime }: Crid, container_id: string): SoakP
   };
 }
 
-/** Execs whose client goes while the command runs. */
+/** Execs whose client disconnects while the command runs. */
 export function killedExecs({ runtime }: Crid, container_id: string): SoakPart {
   return {
     name: 'execs whose client goes',
@@ -100,7 +100,7 @@ export function killedExecs({ runtime }: Crid, container_id: string): SoakPart {
   };
 }
 
-/** What a soak needs in a pod. */
+/** Creates the containers of a soak in a pod. */
 export async function soakParts(crid: Crid, pod: RunningPod) {
   const idle = await pod.run();
   const echoing = await pod.run({ command: ['cat'], stdin: true });

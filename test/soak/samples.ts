@@ -1,39 +1,40 @@
 import { median } from '../bench/statistics.js';
 
-/** What a node has, with nothing under way, after so many repetitions. */
+/** The resources of an idle node after a number of repetitions. */
 export interface Sample {
   readonly done: number;
   readonly counts: Readonly<Record<string, number>>;
-  /** What is in use of heaps whose garbage was just collected. */
+  /** Used heap right after a garbage collection. */
   readonly heapMiB: Readonly<Record<string, number>>;
-  /** Resident. */
+  /** Resident size. */
   readonly memoryMiB: Readonly<Record<string, number>>;
 }
 
 export const SHIM_DESCRIPTORS = 'descriptors of shims';
-/** How often a soak looks, at its beginning included. */
+/** The number of samples in a soak, including the one at its beginning. */
 export const SAMPLES = 20;
-/** Of those, so many are for buffers and caches that grow once. */
+/** The first samples are left out, because buffers and caches grow once. */
 const WARM_UP_SAMPLES = 5;
 const COUNT_SLACK = 2;
 const MEMORY_SLACK = 1.1;
 const HEAP_SLACK_MIB = 2;
-/** What the allocator keeps after answers of 16 MiB is at one look more, at the next less. */
+/** The amount of memory that the allocator keeps after responses of 16 MiB varies between samples. */
 const MEMORY_SLACK_MIB = 32;
 
-/** Whether the look of this number is one of those that are compared. */
+/** Whether the sample with this index is compared. */
 export function isCompared(index: number): boolean {
   const third = thirdOf(SAMPLES - WARM_UP_SAMPLES);
   return index >= WARM_UP_SAMPLES && (index < WARM_UP_SAMPLES + third || index >= SAMPLES - third);
 }
 
-/** Whether it is the first or the last of those. */
+/** Whether the sample with this index is the first or the last compared one. */
 export const isEnd = (index: number): boolean => index === WARM_UP_SAMPLES || index === SAMPLES - 1;
 
 /**
- * What has grown, in words; nothing: all is flat. The samples after the warm-up are cut into three; of the first and the
- * last third the medians are compared, or their first and their last where only these are sure to have waited for a
- * collection. Counts may differ by 2, heaps by 2 MiB, what is resident by 10 % and 32 MiB, unless another slack is given.
+ * Describes what has grown; empty if everything is flat. The samples after the warm-up are cut into three parts, and the
+ * medians of the first and the last part are compared. Of the shims' descriptors, only the first and the last sample are
+ * compared, because only these are sure to have waited for a garbage collection. The slack is 2 for counts, 2 MiB for
+ * heaps, and 10 % and `memorySlackMiB` (32 MiB by default) for resident memory.
  */
 export function grown(samples: readonly Sample[], memorySlackMiB = MEMORY_SLACK_MIB): string[] {
   const kept = samples.slice(WARM_UP_SAMPLES);

@@ -9,11 +9,11 @@ export interface SoakResult {
   readonly count: number;
   readonly durationS: number;
   readonly samples: readonly Sample[];
-  /** What is not flat. */
+  /** Descriptions of everything that has grown. */
   readonly grown: readonly string[];
 }
 
-/** Repeats a part `count` times, eight at once, and looks now and then what there is. */
+/** Repeats a part `count` times, eight at once, and takes samples in between. */
 export async function soak(
   looker: Looker,
   part: SoakPart,
@@ -23,7 +23,7 @@ export async function soak(
     waits = isCompared,
   }: {
     readonly memorySlackMiB?: number;
-    /** Which looks, by number, wait for what is collected late. */
+    /** Whether the sample with this number waits for garbage collections in the shims. */
     readonly waits?: (sample: number) => boolean;
   } = {},
 ): Promise<SoakResult> {
@@ -42,7 +42,7 @@ export async function soak(
   return { name: part.name, count, durationS, samples, grown: grown(samples, memorySlackMiB) };
 }
 
-/** Every fourth sample as a Markdown table, and the last. */
+/** Returns every fourth sample and the last one as a Markdown table. */
 export function table({ name, count, durationS, samples }: SoakResult): string {
   const shown = samples.filter((_, index) => index % 4 === 0 || index === samples.length - 1);
   const row = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
