@@ -18,20 +18,20 @@ import {
 import { HANDLERS } from './scopes.js';
 
 const DEFAULT = 'cri-containerd.apparmor.d';
-/** A profile of somebody else's, which says no to one thing. */
+/** A profile that is not crid's. It denies writes to /home. */
 const OTHER = 'crid-test-no-home';
 const FIELD = 'config.linux.security_context.apparmor';
 
 const suite = startSuite();
 
-/** With processes of its own, so that 1 is the container's and not the pod's. */
+/** With a separate pid namespace, so that pid 1 is the container's process and not the pod's. */
 const own = (more: Context = {}): ContainerPart =>
   context({ namespace_options: { pid: NamespaceMode.CONTAINER }, ...more });
 const localhost = (localhost_ref: string): Context => ({
   apparmor: { profile_type: Profile.Localhost, localhost_ref },
 });
 const CURRENT = 'cat /proc/1/attr/current /proc/self/attr/current';
-/** The runtimes themselves may have a profile that confines nothing, whose name their children keep. */
+/** The runtimes themselves may have a profile that confines nothing. Their children keep its name. */
 const NONE = /^(unconfined|\w+ \(unconfined\))\n\1$/;
 const twice = (line: string): string => `${line}\n${line}`;
 
@@ -129,7 +129,7 @@ const rules = (handler: string): Rule[] => {
     },
   ].map(on);
 };
-/** The profile is the runtime's to apply; what it does after that is the kernel's. */
+/** The runtime applies the profile; the kernel enforces it. These cases test the runtime. */
 const OF_THE_RUNTIME = /^(nothing asked|Unconfined$|Localhost: a profile|privileged)/;
 
 const pods: Pods = Object.fromEntries(

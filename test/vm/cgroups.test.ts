@@ -7,7 +7,7 @@ import { context, type ContainerPart, type PodPart } from '../integration/spec/r
 import { assertFails, startSuite } from '../integration/rpc/suite.js';
 import { cgroupOf, GIVEN_ID, HANDLERS, POD_USERNS } from './scopes.js';
 
-/** Pods as a kubelet with the systemd driver makes them: their parent is a slice, named by its path. */
+/** The parent cgroup of a pod as a kubelet with the systemd driver names it: a slice. */
 const PARENT = '/cridtest.slice/cridtest-pod1.slice';
 const MIB = 1024 * 1024;
 const { CONTAINER } = NamespaceMode;
@@ -20,7 +20,7 @@ const podPart = (security_context: NonNullable<PodPart['linux']>['security_conte
   linux: { cgroup_parent: PARENT, security_context },
 });
 
-/** What is asked for, and what the kernel has of it in the files of cgroup v2. */
+/** Requested resources, and the contents of the files of cgroup v2 that they lead to. */
 const LIMITS: readonly [name: string, asked: Resources, files: Readonly<Record<string, string | RegExp>>][] = [
   [
     'memory, and none of it swaps',
@@ -37,7 +37,8 @@ const LIMITS: readonly [name: string, asked: Resources, files: Readonly<Record<s
     'CPU: shares become a weight, quota and period one limit; cpuset',
     { cpu_shares: 1024n, cpu_quota: 25_000n, cpu_period: 50_000n, cpuset_cpus: '1', cpuset_mems: '0' },
     {
-      // Runtimes have changed the formula: 39 by the older one, 100 by the newer, which meets the kernel's default.
+      // The formula has changed between versions of the runtimes: the older gives 39; the newer, which maps the default
+      // shares to the kernel's default weight, gives 100.
       'cpu.weight': /^(39|100)$/,
       'cpu.max': '25000 50000',
       'cpuset.cpus': '1',
@@ -200,15 +201,16 @@ test('a parent that is no slice is refused', async () => {
   await assertFails(pod, 'INVALID_ARGUMENT', 'config.linux.cgroup_parent', '.slice');
 });
 
-/** The suite, whose hook comes first, has removed the pods. */
+/** The hook of the suite runs first and has removed the pods. */
 after(async () => {
   const units = await run('systemctl', ['list-units', '--no-legend', '--plain', 'cri-containerd-*.scope']);
   assert.equal(units, '', 'no scope is left');
 });
 
 /**
- * What the container sees of its cgroup. (Under crun that is one below the scope, with limits that systemd does not know,
- * or not as exactly: it takes the sum of memory and swap for the swap alone.)
+ * Asserts the contents of the container's own cgroup files. (Not with crun: it puts the container into a child of the
+ * scope, with limits that systemd does not know or knows less exactly: it takes the sum of memory and swap for swap
+ * alone.)
  */
 async function assertFiles(id: string, files: Readonly<Record<string, string | RegExp>>): Promise<void> {
   const names = Object.keys(files);
@@ -221,7 +223,7 @@ async function assertFiles(id: string, files: Readonly<Record<string, string | R
   }
 }
 
-/** The node's own: its options are those of every mount in its cgroup namespace. */
+/** The node's mount of cgroup v2. Its options apply to every mount in its cgroup namespace. */
 const cgroupMount = (): Promise<string> => run('grep', [' /sys/fs/cgroup ', '/proc/self/mounts']);
 
 const remove = (id: string): Promise<unknown> => suite.crid.runtime.removeContainer({ container_id: id });

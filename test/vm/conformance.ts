@@ -23,13 +23,13 @@ interface Voice {
   readonly say: (text: string) => void;
 }
 
-/** critest in the guest, on each handler, against crid as a service or containerd's own CRI plugin. */
+/** Runs critest in the guest on each handler, against crid as a service or containerd's own CRI plugin. */
 export async function conformance(machine: Machine, options: ConformanceOptions, voice: Voice): Promise<Counts> {
   const { server, handlers } = options;
   const { step, say } = voice;
   const layout = stackLayout();
   const critest = await step('build critest', () => ensureGoTool(layout, 'critest'));
-  // In the machine's folder, so that whoever sweeps up a killed run finds both.
+  // In the machine's folder, so that the sweep after a killed run finds the registry too.
   const dir = await mkdtemp(join(machine.dir, 'registry-'));
   const registry = await step('start a registry', () => startRegistry(layout, { dir }));
   try {
@@ -52,7 +52,8 @@ export async function conformance(machine: Machine, options: ConformanceOptions,
           limitMs: SUITE_LIMIT_MS,
         }),
       );
-      // This node lacks nothing; only an older containerd may not have what a spec asks for.
+      // Against crid no spec may be skipped, because this node has everything. An older containerd's plugin may skip
+      // specs.
       const report = withAtLeast(server === 'crid' ? withoutExcuse(found, []) : found, options.least);
       say(`  its log: ${log}\n\npassed:\n${report.passed.map(describePassed).join('')}\n${describeReport(report)}\n`);
       total.passed += report.passed.length;
@@ -66,7 +67,7 @@ export async function conformance(machine: Machine, options: ConformanceOptions,
   }
 }
 
-/** Every image comes from the registry on the host's loopback. */
+/** Makes the guest's containerd pull every image from the registry on the host's loopback. */
 async function pointToRegistry(machine: Machine, url: string): Promise<void> {
   const certs = join(EXCHANGE, 'certs.d');
   await rm(certs, { recursive: true, force: true });

@@ -9,19 +9,22 @@ import { containerdConfig } from '../../tools/vm/recipe.js';
 import { quote } from '../../tools/vm/ssh.js';
 import type { ServerName } from '../conformance/options.js';
 
-/** Where the service listens, as crid does by default. */
+/** The socket of the service, which is crid's default. */
 export const CRID_SOCKET = '/run/crid/crid.sock';
 export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
 
 const NPM_LIMIT_MS = 300_000;
 const START_LIMIT_MS = 180_000;
 
-/** Installs this checkout in the guest as a user would: what `npm pack` makes of it, globally, and its systemd unit. */
+/**
+ * Installs this checkout in the guest as a user would: the package that `npm pack` makes, globally, and its systemd
+ * unit.
+ */
 export async function installCrid(machine: Machine): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'crid-package-'));
   const npm = (...args: string[]): Promise<string> => run('npm', args, { cwd: projectRoot, timeoutMs: NPM_LIMIT_MS });
   try {
-    // It is built already; the package's own script would build it again.
+    // The checkout is already built, and the package's script would build it again.
     await npm('pack', '--ignore-scripts', '--silent', '--pack-destination', folder);
     const [tarball = ''] = await readdir(folder);
     const prefix = join(folder, 'prefix');
@@ -36,7 +39,7 @@ export async function installCrid(machine: Machine): Promise<void> {
   await machine.run(`printf %s ${quote(unit)} >/etc/systemd/system/crid.service && systemctl daemon-reload`);
 }
 
-/** Starts crid beside a containerd without its CRI plugin, or a containerd that serves CRI itself. */
+/** Starts crid with a containerd without its CRI plugin, or a containerd that serves the CRI itself. */
 export async function startServer(machine: Machine, server: ServerName): Promise<string> {
   const config = containerdConfig({ cri: server === 'reference' });
   await machine.run(

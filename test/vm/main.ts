@@ -14,12 +14,12 @@ import { installCrid } from './installed.js';
 import { parseOptions, type TestOptions } from './options.js';
 
 /**
- * Runs test files and critest in a VM: Debian with systemd, cgroup v2 and AppArmor. Ends with the line
- * `N passed, N failed`.
+ * Runs test files and critest in a VM: Debian with systemd, cgroup v2 and AppArmor. The last line of its output is `N
+ * passed, N failed`.
  */
 
 const TESTS_LIMIT_MS = 5_400_000;
-/** How much longer the guest may take than its host. */
+/** How many times slower than its host the guest may be. */
 const SLOWNESS = 10;
 
 const say = (text: string): void => void process.stdout.write(text);
@@ -43,7 +43,7 @@ const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
 say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 
-/** The runner of all test files, inside the guest. */
+/** Runs the test runner in the guest. */
 async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions): Promise<Counts> {
   await step('copy this checkout to the node', () => copyCheckout(machine));
   const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} CRID_TEST_SLOWNESS=${SLOWNESS} node --enable-source-maps build/test/run.js --lanes 1 ${[...kinds, ...words].map(quote).join(' ')}`;
@@ -54,19 +54,19 @@ async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions
   return { passed, failed, skipped: skippedThere };
 }
 
-/** One file of test/vm/ runs a kubelet too. */
+/** Whether a selected test runs a kubelet; one file of test/vm/ does. */
 function needsKubelet({ kinds, words }: TestOptions): boolean {
   return kinds.includes('kubelet') || words.some((word) => 'test/vm/packaged.test.js'.includes(word));
 }
 
-/** The guest has no compilers; what they make is where it looks for it. */
+/** Builds programs on the host in the folder that the guest shares, because the guest has no compilers. */
 async function buildKubelet(): Promise<void> {
   const layout = stackLayout();
   await ensureGoTool(layout, 'kubelet');
   await ensureProgram(layout, 'grpc-health');
 }
 
-/** What the results are of. */
+/** Returns the versions of the node's software, for the report. */
 async function describe(machine: Machine): Promise<string> {
   const versions = await machine.run(
     `. /etc/os-release; echo "$PRETTY_NAME, kernel $(uname -r), systemd $(systemctl --version | sed -n '1s/systemd \\([0-9]*\\).*/\\1/p')"

@@ -8,7 +8,7 @@ import { runPod } from '../harness/pod.js';
 import { startSuite } from '../integration/rpc/suite.js';
 import { cgroupOf, HANDLERS } from './scopes.js';
 
-/** What cgroup v2 has that v1 has not: OOM kills by group, swap of its own, pressure. */
+/** Tests of what cgroup v2 has and v1 does not: OOM kills by group, separate swap, pressure. */
 const suite = startSuite();
 
 const MIB = 1024n * 1024n;

@@ -3,19 +3,19 @@ import type { ServerName } from '../conformance/options.js';
 import type { SuiteOptions } from '../conformance/suite.js';
 
 export interface TestOptions {
-  /** Kinds of test/run.js. */
+  /** The kinds of test/run.js. */
   readonly kinds: readonly string[];
-  /** Words of the paths of test files; none: `WORDS`. */
+  /** Words that select test files by path. The default is `WORDS`. */
   readonly words: readonly string[];
-  /** The default handler. */
+  /** The default runtime handler. */
   readonly runtime: string;
 }
 
 export interface ConformanceOptions extends Pick<SuiteOptions, 'focus' | 'skip'> {
   readonly server: ServerName;
-  /** Each runs the whole selection. */
+  /** The runtime handlers. critest runs the whole selection on each. */
   readonly handlers: readonly string[];
-  /** How many specs have to run on each, if more than one. */
+  /** The lowest number of specs that must run on each handler; 1 by default. */
   readonly least?: number;
 }
 
@@ -30,15 +30,15 @@ const USAGE = `usage: main.js test [--runtime NAME] [WORD]...
        main.js --ci`;
 
 /**
- * The suites that look at what a node with cgroup v2, systemd and AppArmor does otherwise. Of integration/stats the lists
- * of 5,000 records and the checkpoints are not among them: the former ask nothing of the node, it has no CRIU for the latter.
+ * Suites whose results depend on cgroup v2, systemd or AppArmor. Of integration/stats, the lists of 5,000 records are
+ * left out because they do not depend on the node, and the checkpoints because the node has no CRIU.
  */
 const WORDS = ['test/vm/', 'integration/spec/', 'stats/stats', 'rpc/container-status', 'rpc/container-life'];
 const CI_WORDS = ['test/vm/'];
 const KINDS = ['vm', 'integration'];
 /** Specs whose outcome depends on AppArmor, cgroups or the security context. */
 const CI_FOCUS = ['AppArmor', 'OOM', 'Security Context'];
-/** So many has critest v1.36; docs/conformance.md has the number too. */
+/** The number in critest v1.36, which docs/conformance.md also states. */
 const CI_SPECS = 49;
 
 export function parseOptions(args: readonly string[]): Options {

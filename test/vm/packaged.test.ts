@@ -17,8 +17,8 @@ import { CONTAINERD_SOCKET, CRID_SOCKET } from './installed.js';
 import { cgroupOf, pidOf } from './scopes.js';
 
 /**
- * The node as it is packaged: Debian's containerd with its own config.toml, crid from its package with no
- * configuration, and a kubelet with its defaults, which takes the cgroup driver from crid.
+ * The node as packaged: Debian's containerd with its config.toml, crid from its package without configuration, and a
+ * kubelet with its defaults, which takes the cgroup driver from crid.
  */
 const crid = criClient(CRID_SOCKET);
 const LIMIT_MS = 300_000;
@@ -30,7 +30,7 @@ const FILES = ['memory.max', 'cpu.max', 'cpu.weight'] as const;
 type Limits = Readonly<Record<'memory.max' | 'cpu.max', string>>;
 interface QosPod {
   readonly name: string;
-  /** The kubelet's folder of the class, "" for Guaranteed. */
+  /** The kubelet's cgroup folder of the QoS class, "" for Guaranteed. */
   readonly qos: '' | 'burstable' | 'besteffort';
   readonly resources: object;
   readonly limits: Limits;
@@ -108,7 +108,7 @@ test('with SystemdCgroup = true they are in force in the slices that the kubelet
   });
 });
 
-/** `placeOf`: the cgroup of the pod, and the name of the container's below it. */
+/** `placeOf` returns the cgroup of the pod and the name of the container's cgroup below it. */
 async function assertLimits(
   t: TestContext,
   placeOf: (qos: string, uid: string, id: string) => readonly [pod: string, container: string],
@@ -151,7 +151,7 @@ async function filesOf(cgroup: string): Promise<Files> {
   return Object.fromEntries(await Promise.all(FILES.map(read))) as Files;
 }
 
-/** The container of a pod that runs in its place; undefined until there is one. */
+/** Returns the running container of a pod in the expected cgroup; undefined while there is none. */
 async function runningIn(
   name: string,
   placeOf: (uid: string, id: string) => readonly [pod: string, container: string],

@@ -14,7 +14,7 @@ import { testStack } from '../harness/test-stack.js';
 import { CRID_SOCKET } from './installed.js';
 import { cgroupOf, pidOf } from './scopes.js';
 
-/** crid as a node has it: from its npm package, by its unit, beside the packaged containerd. */
+/** crid as a node runs it: installed from its npm package, started by its unit, with the packaged containerd. */
 const crid = criClient(CRID_SOCKET);
 const LIMIT_MS = 300_000;
 const COUNTING = ['sh', '-c', 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'];
@@ -137,7 +137,7 @@ test('crid doctor finds nothing wrong with the node', async () => {
   await run('/usr/local/bin/crid', ['doctor'], { timeoutMs: LIMIT_MS });
 });
 
-/** It writes now, and every number is there once, in order. */
+/** Asserts that the container still writes, and that the log contains every number once, in order. */
 async function assertCountsOn(): Promise<void> {
   const numbers = async (): Promise<number[]> =>
     (await readFile(join(pod.config.log_directory, 'counting.log'), 'utf8'))
