@@ -3,7 +3,7 @@ import type { Expected } from '../harness/kubelet-log.js';
 const NO_API_SERVER = 'this kubelet has no API server';
 const TEST_HOST = 'a test host is no node: its process may lack rights, and its cgroups are not left to the kubelet';
 
-/** What a kubelet logs as an error in every run, whatever the runtime does, and why. */
+/** Errors that a kubelet logs in every run regardless of the runtime, with the reason. */
 export const alwaysExpected: readonly Expected[] = [
   { pattern: /^"failed to check if node is newer; using informer node"/, reason: NO_API_SERVER },
   { pattern: /^"Failed to set rlimit on max file handles"/, reason: TEST_HOST },

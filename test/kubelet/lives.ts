@@ -2,7 +2,10 @@ import type { CriClient } from '../harness/cri-client.js';
 import { pidOf } from '../integration/recovery/view.js';
 import { allContainers, type PodHandle } from './pod-handle.js';
 
-/** What of pods a restart of others must leave as it is: ids, processes and addresses of what is ready, and how often it was started. */
+/**
+ * The state of ready containers that a restart of other processes must not change: ids, processes, addresses and
+ * restart counts.
+ */
 export async function lives(cri: CriClient, pods: readonly PodHandle[]): Promise<Record<string, object>> {
   const found: Record<string, object> = {};
   for (const pod of pods) {

@@ -1,6 +1,6 @@
 import { limitSeconds } from '../harness/slowness.js';
 
-/** The parts of Kubernetes' core/v1 Pod that tests write; what they do not name is passed on as it is. */
+/** The fields of Kubernetes' core/v1 Pod that the tests write. Other fields are passed on unchanged. */
 export interface PodSpec {
   readonly metadata?: { readonly labels?: Record<string, string>; readonly annotations?: Record<string, string> };
   readonly containers: readonly Container[];
@@ -12,9 +12,9 @@ export interface PodSpec {
 
 export interface Container {
   readonly name: string;
-  /** A script of busybox's shell in place of `command`. */
+  /** A shell script for busybox, instead of `command`. */
   readonly script?: string;
-  /** Their seconds, like those of a pod's grace, are of a machine that is not slow. */
+  /** Times in probes, like a pod's grace period, are for a fast machine. `podManifest` scales them. */
   readonly startupProbe?: Probe;
   readonly livenessProbe?: Probe;
   readonly readinessProbe?: Probe;
@@ -30,7 +30,7 @@ interface Probe {
 export const IMAGE = 'docker.io/library/busybox:1.37.0';
 const GRACE_SECONDS = 5;
 
-/** Stays until it is told to end, and then ends at once. */
+/** Runs until SIGTERM, and then ends at once. */
 export const STAY = 'trap "exit 0" TERM; while :; do sleep 1000 & wait; done';
 
 export function podManifest(name: string, { metadata, containers, initContainers, ...spec }: PodSpec): object {
@@ -59,7 +59,7 @@ const container = ({ script, ...more }: Container): object => ({
 const PROBES = ['startupProbe', 'livenessProbe', 'readinessProbe'] as const;
 const DEFAULT_TIMEOUT_SECONDS = 1;
 
-/** A slow machine answers later, and would do nothing but answer if it were asked as often. */
+/** A slow machine replies later, and would do nothing but run probes if they came as often. */
 function probe({ timeoutSeconds = DEFAULT_TIMEOUT_SECONDS, periodSeconds, ...more }: Probe): Probe {
   const period = periodSeconds === undefined ? {} : { periodSeconds: limitSeconds(periodSeconds) };
   return { ...more, ...period, timeoutSeconds: limitSeconds(timeoutSeconds) };

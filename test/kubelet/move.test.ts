@@ -35,7 +35,7 @@ describe('a node moves from the CRI plugin of containerd to crid, and back', { t
   let stack: Stack;
   let kubelet: Kubelet;
   let crid: Crid | undefined;
-  /** Who serves the kubelet now. */
+  /** The CRI server that the kubelet uses now. */
   let server: CriClient;
   let seen: object = {};
   const pods: PodHandle[] = [];
@@ -55,7 +55,10 @@ describe('a node moves from the CRI plugin of containerd to crid, and back', { t
     await writeManifest(kubelet, name, podManifest(name, spec));
     pods.push(podHandle({ kubelet, runtime: () => server.runtime, pods: () => kubeletPods(kubelet.url) }, name));
   }
-  /** Everybody stops, the plugin comes or goes with a restart of containerd, and the kubelet starts with another socket. */
+  /**
+   * Stops the kubelet and crid, restarts containerd with or without its plugin, and starts the kubelet on the other
+   * socket.
+   */
   async function move(to: 'plugin' | 'crid'): Promise<void> {
     await kubelet.stop();
     await crid?.stop();

@@ -7,28 +7,28 @@ import type { CriClient } from '../harness/cri-client.js';
 import { NODE, type Kubelet } from '../harness/kubelet.js';
 import { limitMs } from '../harness/slowness.js';
 
-/** A static pod, as the kubelet and crid see it. */
+/** A static pod, through the kubelet and crid. */
 export interface PodHandle {
-  /** With the node's name, which the kubelet adds. */
+  /** The pod's name including the node's name, which the kubelet appends. */
   readonly name: string;
   status(): Promise<PodStatus>;
-  /** Waits until a look at the status has a result that is not undefined. */
+  /** Polls the status until `look` returns a value other than undefined, and returns that value. */
   until<T>(what: string, look: (status: PodStatus) => T | undefined): Promise<T>;
   /** Waits until every container is ready. */
   ready(): Promise<PodStatus>;
-  /** Waits until a container of any kind has come to where `look` has a result. */
+  /** The same for the status of one container of any kind. */
   container<T>(name: string, what: string, look: (container: ContainerStatus) => T | undefined): Promise<T>;
-  /** The id of a container that runs. */
+  /** Returns the id of a running container. */
   id(container: string): Promise<string>;
   log(container: string, query?: string): Promise<string>;
-  /** Waits until a container has logged a line that matches, and answers the whole log. */
+  /** Waits until a container has logged a line that matches. Returns the whole log. */
   logged(container: string, pattern: RegExp, query?: string): Promise<string>;
-  /** What a script of the shell prints in a container. */
+  /** Runs a shell script in a container and returns its output. */
   run(container: string, script: string): Promise<string>;
   events(): Promise<PodEvent[]>;
-  /** Waits until the kubelet has told of an event. */
+  /** Waits for an event of the kubelet about this pod. */
   event(reason: string, message?: RegExp): Promise<PodEvent>;
-  /** Takes the manifest away. */
+  /** Removes the manifest. */
   removeManifest(): Promise<void>;
 }
 
@@ -36,10 +36,10 @@ const LIMIT_MS = 120_000;
 const EVERY_MS = 300;
 const EXEC_LIMIT_SECONDS = 60n;
 
-/** Who knows of a pod. */
+/** The kubelet and the CRI server of a pod. */
 export interface PodNode {
   readonly kubelet: Kubelet;
-  /** What the kubelet has been given. */
+  /** Returns the pods that the kubelet knows. */
   pods(): Promise<Pod[]>;
   runtime(): CriClient['runtime'];
 }

@@ -19,10 +19,10 @@ const AWAY_MS = 3000;
 const AGAIN_LIMIT_MS = 60_000;
 const GC_LIMIT_MS = 60_000;
 
-/** A busy host takes its time; what crid gets wrong fails at once all the same. */
+/** Long probe timeouts for a busy host. An error of crid fails at once nevertheless. */
 const PATIENT = { periodSeconds: 1, failureThreshold: 1, timeoutSeconds: 60 };
 
-/** Pods that run while crid, containerd and the kubelet come and go. */
+/** Pods that run while crid, containerd and the kubelet are restarted. */
 const RUNNING: Readonly<Record<string, PodSpec>> = {
   probed: {
     containers: [
@@ -80,7 +80,7 @@ describe('restarts under a kubelet', { timeout: limitMs(900_000) }, () => {
     assert.ok(Math.max(...tookMs) < limitMs(AGAIN_LIMIT_MS), tookMs.join(' '));
     assert.deepEqual(await lives(suite.crid, pods), before);
     await assertUndisturbed();
-    // Without its runtime the kubelet would stop looking after pods.
+    // The kubelet stops syncing pods if it considers the runtime down.
     const idle = parseLog(await suite.kubelet.log()).filter(
       ({ text }) =>
         text.startsWith('"Skipping pod synchronization"') && !text.includes('status check may not have completed yet'),
@@ -106,7 +106,8 @@ describe('restarts under a kubelet', { timeout: limitMs(900_000) }, () => {
     await suite.crid.images.pullImage({ image: { image: unused } });
     const before = await lives(suite.crid, pods);
     await suite.kubelet.stop();
-    // It looks at images when it starts, and then each five minutes: whatever is not in use is too old.
+    // The kubelet collects images when it starts and then every five minutes. With these ages, every unused image is
+    // too old.
     await suite.kubelet.start({ imageMinimumGCAge: '1ns', imageMaximumGCAge: '2ns' });
     await until('the unused image is gone', limitMs(GC_LIMIT_MS), async () => {
       const { image: found } = await suite.crid.images.imageStatus({ image: { image: unused } });
@@ -121,7 +122,7 @@ describe('restarts under a kubelet', { timeout: limitMs(900_000) }, () => {
     await assertUndisturbed();
   });
 
-  /** Nothing that ever ran has ended, and no pod was given another sandbox. */
+  /** Asserts that no container has ended and that no pod has a new sandbox. */
   async function assertUndisturbed(): Promise<void> {
     const { containers } = await suite.crid.runtime.listContainers({});
     const ended = containers.filter(({ state }) => state === ContainerState.CONTAINER_EXITED);

@@ -23,33 +23,36 @@ import { alwaysExpected } from './expected.js';
 import { IMAGE, podManifest, type PodSpec } from './manifest.js';
 import { podHandle, type PodHandle } from './pod-handle.js';
 
-/** What the tests of one kubelet work on; it is there once the first of them runs. */
+/** The processes that the tests of one kubelet use. It is available once the first test runs. */
 export interface KubeletSuite {
   readonly stack: TestStack;
   readonly crid: Crid;
   readonly kubelet: Kubelet;
-  /** Of this suite's own images, and empty else. */
+  /** A registry for the images of this suite. It is empty at first. */
   readonly registry: Registry;
-  /** Writes a manifest; the kubelet makes the pod of it. */
+  /** Writes a manifest, from which the kubelet creates a pod. */
   pod(name: string, spec: PodSpec): Promise<PodHandle>;
-  /** What the kubelet knows, not older than a moment. */
+  /** Returns the kubelet's pods, cached for a moment. */
   pods(): Promise<Pod[]>;
-  /** Errors in the kubelet's log that a test has brought about. */
+  /** Declares errors in the kubelet's log that a test causes. */
   expect(pattern: RegExp, reason: string): void;
-  /** The image of a pod that answers gRPC's health checks. */
+  /** The image of a server for gRPC health checks. */
   readonly grpcImage: string;
 }
 
 export interface KubeletSuiteOptions extends Pick<KubeletOptions, 'config' | 'featureGates'> {
   readonly expected?: readonly Expected[];
-  /** Another stack than the one of all files. */
+  /** Starts a separate stack, instead of the one of all files. */
   readonly stack?: () => Promise<Stack>;
 }
 
-/** All pods at once: each test looks at its own. On a slow machine as many as can be made within the limits. */
+/**
+ * Runs all tests at once, because each uses its own pod. On a slow machine fewer, so that they finish within the
+ * limits.
+ */
 export const AT_ONCE = { concurrency: limitCount(50), timeout: limitMs(600_000) };
 
-/** Where the kubelet does the wrong thing when an event comes late: as many as a node of two processors keeps up with. */
+/** For tests in which the kubelet misbehaves if an event is late: as many as a node with two CPUs can handle. */
 export const SOME_AT_ONCE = { ...AT_ONCE, concurrency: limitCount(8) };
 
 const GONE_LIMIT_MS = 120_000;
@@ -57,8 +60,8 @@ const FRESH_MS = 250;
 const GRPC_REPOSITORY = 'crid-test/grpc-health';
 
 /**
- * Starts crid and a kubelet on it before the first test. After the last one it takes every manifest away, waits until the
- * kubelet has stopped all, and fails when its log has an error that nobody expected or when anything is left behind.
+ * Starts crid and a kubelet on it before the first test. After the last one it removes every manifest, waits until the
+ * kubelet has stopped all pods, and fails if the kubelet's log has an unexpected error or anything is left behind.
  */
 export function kubeletSuite(options: KubeletSuiteOptions = {}): KubeletSuite {
   let made: Parts | undefined;
@@ -136,7 +139,7 @@ async function finish({ stack, crid, kubelet, registry, baseline }: Parts, expec
   try {
     await removeManifests(kubelet, crid);
     await kubelet.dispose();
-    // What the kubelet would remove in its own time: once a minute it looks for dead containers.
+    // Remove what the kubelet would remove later: it looks for dead containers once a minute.
     await removeAllPods(crid);
     assert.deepEqual(unexpectedErrors(await kubelet.log(), expected), [], 'errors in the log of the kubelet');
     await assertLeavesNothing(stack, baseline);
@@ -149,7 +152,7 @@ async function finish({ stack, crid, kubelet, registry, baseline }: Parts, expec
   }
 }
 
-/** Takes every manifest away and waits until the kubelet has stopped all pods and unmounted their volumes. */
+/** Removes every manifest and waits until the kubelet has stopped all pods and unmounted their volumes. */
 export async function removeManifests({ manifests, root }: Kubelet, { runtime }: CriClient): Promise<void> {
   for (const name of await readdir(manifests)) await rm(join(manifests, name));
   await until('the kubelet has stopped all pods', limitMs(GONE_LIMIT_MS), async () => {
@@ -163,7 +166,10 @@ export async function removeManifests({ manifests, root }: Kubelet, { runtime }:
   });
 }
 
-/** At once, so that the kubelet never reads half a manifest; it leaves names with a dot at the front alone. */
+/**
+ * Writes a manifest atomically, so that the kubelet never reads half of it. The kubelet ignores file names that begin
+ * with a dot.
+ */
 export async function writeManifest({ manifests }: Kubelet, name: string, manifest: object): Promise<void> {
   const partial = join(manifests, `.${name}`);
   await writeFile(partial, JSON.stringify(manifest));

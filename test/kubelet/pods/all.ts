@@ -10,10 +10,10 @@ import { LOG_ROTATION, logTests } from './logs.js';
 import { probeTests } from './probes.js';
 import { OFTEN_VOLUMES, statsTests } from './stats.js';
 
-/** What the kubelet has to be told for `allTests`. */
+/** The kubelet configuration that `allTests` needs. */
 export const CONFIG = { ...LOG_ROTATION, ...OFTEN_VOLUMES };
 
-/** Every test of pods; they can run at once, each looks at its own. */
+/** All tests of pods. They can run at once, because each uses its own pod. */
 export function allTests(suite: KubeletSuite): void {
   initTests(suite);
   probeTests(suite);

@@ -13,7 +13,7 @@ const V5 = 'v5.channel.k8s.io';
 const SUCCESS = '{"metadata":{},"status":"Success"}';
 const LIMIT_MS = 60_000;
 
-/** What the kubelet's own API passes on to the runtime, over both protocols of streams. */
+/** Tests of the kubelet's API for logs, exec, attach and port-forward, over both streaming protocols. */
 export function apiTests(suite: KubeletSuite): void {
   const url = (what: string, pod: PodHandle, container: string, query: string): string =>
     `${suite.kubelet.url}/${what}/default/${pod.name}/${container}?${query}`;

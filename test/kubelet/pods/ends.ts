@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import type { KubeletSuite } from '../suite.js';
 
-/** How containers end, and what is told of it. */
+/** Tests of how containers end and how that is reported. */
 export function endTests(suite: KubeletSuite): void {
   it('says that a container was killed for its memory, and starts it again', async () => {
     const pod = await suite.pod('oom', {
@@ -30,7 +30,7 @@ export function endTests(suite: KubeletSuite): void {
     await pod.event('BackOff');
     const ended = await pod.container('main', 'has ended', ({ lastState }) => lastState?.terminated);
     assert.deepEqual([ended.reason, ended.exitCode], ['Error', 3]);
-    // In between, the kubelet may just have removed the one that it names.
+    // The kubelet may just have removed the container that it named in between, so retry.
     await pod.logged('main', /^trying\n$/, '?previous=true');
   });
 

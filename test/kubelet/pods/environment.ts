@@ -12,7 +12,7 @@ const resource = (name: string, what: string): object => ({
 });
 const lines = (text: string): string[] => text.split('\n').filter(Boolean);
 
-/** What containers find around them: variables, files, limits. */
+/** Tests of the environment of containers: variables, files, limits. */
 export function environmentTests(suite: KubeletSuite): void {
   it('tells a container of its pod, by variables and by files', async () => {
     const items = ['name', 'labels', 'annotations'].map((path) => ({

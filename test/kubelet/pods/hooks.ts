@@ -10,9 +10,9 @@ import { limitMs, limitSeconds } from '../../harness/slowness.js';
 
 const GONE_LIMIT_MS = 120_000;
 
-/** Hooks of containers, and how pods end. */
+/** Tests of container hooks and of how pods end. */
 export function hookTests(suite: KubeletSuite): void {
-  /** A folder of the host that outlives the pod. */
+  /** Creates a folder on the host that outlives the pod. */
   async function diary(): Promise<{ read: () => Promise<string>; volume: object; mount: object }> {
     const path = await mkdtemp(join(suite.stack.dir, 'diary-'));
     return {

@@ -5,7 +5,7 @@ import { layer, pushImage } from '../../../tools/stack/image-push.js';
 import { ensureProgram } from '../../../tools/stack/programs.js';
 import type { KubeletSuite } from '../suite.js';
 
-/** Images that are not there yet, or never will be. */
+/** Tests of images that do not exist, or do not exist yet. */
 export function imageTests(suite: KubeletSuite): void {
   it('backs off from an image that is not there, and goes on once it is', async () => {
     const name = 'crid-test/late';

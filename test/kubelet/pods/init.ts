@@ -6,7 +6,7 @@ import type { KubeletSuite } from '../suite.js';
 const shared = { volumes: [{ name: 'shared', emptyDir: {} }] };
 const volumeMounts = [{ name: 'shared', mountPath: '/shared' }];
 
-/** Containers that run before the others, and those of them that stay. */
+/** Tests of init containers, including those that keep running (sidecars). */
 export function initTests(suite: KubeletSuite): void {
   it('runs init containers one after another, then the others', async () => {
     const step = (name: string, script: string): Container => ({ name, script, volumeMounts });

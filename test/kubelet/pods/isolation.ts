@@ -11,11 +11,11 @@ import type { KubeletSuite } from '../suite.js';
 
 const CONNECT_LIMIT_MS = 60_000;
 const TRY_LIMIT_MS = 2_000;
-/** Answers `here` to whoever connects. */
+/** The script of a server that sends `here` to each client. */
 const greet = (port: number | string): string =>
   `while :; do echo here | nc -l -p ${port}; done & trap "exit 0" TERM; wait`;
 
-/** What containers share with each other and with the host, and what they may do. */
+/** Tests of what containers share with each other and with the host, and of their permissions. */
 export function isolationTests(suite: KubeletSuite): void {
   const answers = (host: string, port: number): Promise<true> =>
     until(`${host}:${port} answers`, limitMs(CONNECT_LIMIT_MS), async () => {

@@ -8,7 +8,7 @@ import { limitMs } from '../../harness/slowness.js';
 import type { KubeletSuite } from '../suite.js';
 
 const ROTATION_LIMIT_MS = 120_000;
-/** Writes until it is told to end, however long the node takes for its rotations. */
+/** Writes lines until the file /tmp/enough exists, however long the rotations take. */
 const WRITER = `i=0
   until [ -e /tmp/enough ]; do
     i=$((i + 1)); echo "line $i ................................................"
@@ -17,7 +17,7 @@ const WRITER = `i=0
   echo "line $((i + 1)) is the last"
   trap "exit 0" TERM; while :; do echo "still here"; sleep 1; done`;
 
-/** What the kubelet has to be told for `logTests`. */
+/** The kubelet configuration that `logTests` needs. */
 export const LOG_ROTATION = {
   containerLogMaxSize: '64Ki',
   containerLogMaxFiles: 10,
@@ -49,7 +49,7 @@ export function logTests(suite: KubeletSuite): void {
   });
 }
 
-/** Of all files of a container's log, the oldest first; their names say when they were put aside. */
+/** Returns the contents of all files of a container's log, oldest first. Their names contain the time of rotation. */
 async function wholeLog(folder: string): Promise<string> {
   const names = (await readdir(folder)).filter((name) => name !== '0.log' && !name.endsWith('.tmp')).sort();
   const texts = await Promise.all(

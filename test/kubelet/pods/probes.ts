@@ -5,10 +5,10 @@ import type { KubeletSuite } from '../suite.js';
 
 const HTTP_PORT = 8080;
 const GRPC_PORT = 9090;
-/** A server for each container of a pod, since they have one network. */
+/** The script of a web server. Each container of a pod uses another port, because they share a network. */
 const serve = (port: number): string => `mkdir -p /www; echo ok > /www/ok; httpd -f -p ${port} -h /www & wait`;
 
-/** Probes that find what they look for, by their kinds. */
+/** Probes that succeed, by kind. */
 const good = {
   exec: { exec: { command: ['test', '-d', '/tmp'] } },
   http: { httpGet: { path: '/ok', port: HTTP_PORT } },
@@ -19,7 +19,10 @@ type Kind = keyof typeof good;
 const KINDS = Object.keys(good) as Kind[];
 const often = { periodSeconds: 1, failureThreshold: 30 };
 
-/** Probes that do not. Nobody listens on the ports; the page is not there; the gRPC server says NOT_SERVING. */
+/**
+ * Probes that fail, by kind: the command fails, the page is missing, no server listens on the TCP port, and the gRPC
+ * server returns NOT_SERVING.
+ */
 const bad: Readonly<Record<Kind, object>> = {
   exec: { exec: { command: ['false'] } },
   http: { httpGet: { path: '/missing', port: HTTP_PORT } },
@@ -160,7 +163,7 @@ export function probeTests(suite: KubeletSuite): void {
       ],
     });
     await pod.event('Unhealthy', /timed out/);
-    // Each probe says which one it is, before it hangs.
+    // Each probe logs its number before it hangs.
     await pod.logged('main', /^4$/m);
     suite.expect(/timeout of \d+ s exceeded, command killed/, 'the probe of this pod takes too long');
     const left = await pod.run('main', 'pgrep -f "^sleep 730" | wc -l');

@@ -6,7 +6,7 @@ import { limitMs } from '../../harness/slowness.js';
 import { STAY } from '../manifest.js';
 import type { KubeletSuite } from '../suite.js';
 
-/** What is read of the kubelet's Summary (k8s.io/kubelet, stats/v1alpha1). */
+/** The fields of the kubelet's Summary (k8s.io/kubelet, stats/v1alpha1) that the tests read. */
 interface Summary {
   readonly node: { readonly cpu: Cpu; readonly memory: Memory; readonly fs: Fs; readonly runtime: { imageFs: Fs } };
   readonly pods: readonly {
@@ -34,10 +34,10 @@ interface Fs {
 const MIB = 1024 * 1024;
 const FIGURES_LIMIT_MS = 120_000;
 
-/** What the kubelet has to be told for `statsTests`: it looks at volumes once a minute. */
+/** Configuration that `statsTests` needs: by default the kubelet measures volumes once a minute. */
 export const OFTEN_VOLUMES = { volumeStatsAggPeriod: '5s' };
 
-/** Figures of what pods use, which autoscalers and `kubectl top` read. */
+/** Tests of resource usage, which autoscalers and `kubectl top` read. */
 export function statsTests(suite: KubeletSuite): void {
   it('tells what a pod uses, as much as it does use', async () => {
     const pod = await suite.pod('stats', {
@@ -59,7 +59,8 @@ export function statsTests(suite: KubeletSuite): void {
       ],
     });
     await pod.ready();
-    // Each figure is a sample, and they are taken at different times: of the volume while its file was being written, say.
+    // The values are samples from different times. The volume's may be from when its file was still being written, so
+    // retry.
     await until(
       `right figures of ${pod.name}`,
       limitMs(FIGURES_LIMIT_MS),
@@ -103,7 +104,7 @@ export function statsTests(suite: KubeletSuite): void {
   });
 }
 
-/** Which of the figures are as they have to be, of a pod as the first test makes it. */
+/** Returns which values are in the expected range, for a pod as the first test creates it. */
 function figuresOf(pod: Summary['pods'][number] | undefined, node: Summary['node']): Record<string, boolean> {
   const busy = pod?.containers.find(({ name }) => name === 'busy');
   const full = pod?.containers.find(({ name }) => name === 'full');
