@@ -22,14 +22,14 @@ try {
   process.exitCode = 1;
 }
 
-/** Prints each server's report, crid's last; answers whether crid (else the one that ran) is conformant. */
+/** Prints each server's report, crid's last. Returns whether crid (or else the server that ran) is conformant. */
 async function main(options: Options): Promise<boolean> {
   if (process.getuid?.() !== 0) throw new Error('needs root: it starts a containerd, and pods with networks');
   const excuses = excusesOf({ hasAppArmor: appArmorEnabled() });
   const reports = new Map<ServerName, Report>();
   for (const server of [...options.servers].sort().reverse()) {
     const found = await conformance(server, options);
-    // The plugin of an older containerd may skip what it does not have; crid may not.
+    // The plugin of an older containerd may skip specs of newer features; crid may not.
     const report = server === 'crid' ? withoutExcuse(found, excuses) : found;
     reports.set(server, report);
     process.stdout.write(`${TITLE[server]}\n${describeReport(report)}\n\n`);
@@ -50,7 +50,8 @@ async function main(options: Options): Promise<boolean> {
 
 async function conformance(server: ServerName, options: Options): Promise<Report> {
   say(`critest ${CRI_TOOLS.version} against ${TITLE[server]}\n`);
-  // Now and then the plugin leaves a namespace behind that it could not remove: below `state`, it goes with the stack.
+  // The plugin sometimes leaves a namespace behind that it could not remove. Below `state` it is removed with the
+  // stack.
   const plugin = { cri: true, runtime: { netns_mounts_under_state_dir: true } };
   const stack = await startStack({ ...(server === 'reference' && plugin), step });
   try {

@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 export type ServerName = 'crid' | 'reference';
 
 export interface Options {
-  /** One after the other, each on a stack of its own. */
+  /** Tested one after the other, each on its own stack. */
   readonly servers: readonly ServerName[];
   /** Regular expressions over whole spec names. */
   readonly focus: readonly string[];

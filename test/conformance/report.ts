@@ -1,25 +1,25 @@
 import { whyLeftOut, type Selection } from './selection.js';
 
-/** What a run of the suite came to, spec by spec. */
+/** The results of a run of the suite, by spec. */
 export interface Report {
   readonly passed: readonly Spec[];
   readonly failed: readonly Spec[];
-  /** Specs that found that this host, or the server, lacks what they test. */
+  /** Specs that skipped themselves because the host or the server lacks what they test. */
   readonly skipped: readonly Spec[];
-  /** Specs that were not asked for. */
+  /** Specs that were not selected. */
   readonly leftOut: readonly Spec[];
 }
 
 export interface Spec {
   readonly name: string;
-  /** The beginning of why it failed, was skipped or left out, in one line; "" if it passed. */
+  /** The beginning of the reason why it failed, was skipped or left out, in one line; "" if it passed. */
   readonly reason: string;
   readonly durationMs: number;
 }
 
 const SHOWN_CHARS = 250;
 
-/** What is read of ginkgo's JSON report (github.com/onsi/ginkgo/v2/types, Report and SpecReport). */
+/** The fields of ginkgo's JSON report that are read (github.com/onsi/ginkgo/v2/types, Report and SpecReport). */
 interface GinkgoSuite {
   readonly SuiteDescription?: string;
   readonly SpecReports?: readonly GinkgoSpec[] | null;
@@ -37,7 +37,10 @@ interface GinkgoSpec {
 const EVERYTHING: Selection = { focus: [], skip: [] };
 const NOT_RUN = 'it was to run, and the suite ended before';
 
-/** Reads ginkgo's JSON report. Whatever is neither passed, skipped nor left out has failed, the suite's own nodes too. */
+/**
+ * Reads ginkgo's JSON report. A spec that neither passed nor was skipped or left out has failed; so has a failed node
+ * of the suite.
+ */
 export function readReport(json: string, selection = EVERYTHING): Report {
   const report = { passed: [] as Spec[], failed: [] as Spec[], skipped: [] as Spec[], leftOut: [] as Spec[] };
   for (const { SuiteDescription = '', SpecReports } of JSON.parse(json) as GinkgoSuite[]) {
@@ -62,7 +65,7 @@ function outcome({ State, LeafNodeType, Failure }: GinkgoSpec, why: () => string
       return ['leftOut', 'the suite itself has it as pending'];
     case 'skipped': {
       if (message || LeafNodeType !== 'It') return ['skipped', message];
-      // After an abort, and when its time is over, ginkgo calls the rest the same as what nobody asked for.
+      // After an abort or a timeout, ginkgo reports the remaining specs like those that were not selected.
       const reason = why();
       return reason === undefined ? ['failed', NOT_RUN] : ['leftOut', reason];
     }
@@ -74,7 +77,7 @@ function outcome({ State, LeafNodeType, Failure }: GinkgoSpec, why: () => string
 const nameOf = ({ ContainerHierarchyTexts, LeafNodeText, LeafNodeType }: GinkgoSpec): string =>
   [...(ContainerHierarchyTexts ?? []), LeafNodeText || LeafNodeType].join(' ');
 
-/** The report as text: what did not pass, by name and with its reason; the counts last. */
+/** Formats the report as text: the specs that did not pass, with reasons, and then the counts. */
 export function describeReport({ passed, failed, skipped, leftOut }: Report): string {
   const section = (title: string, specs: readonly Spec[]): string[] =>
     specs.length === 0

@@ -1,10 +1,10 @@
-/** Which specs are asked for: regular expressions over whole names, which begin with the suite's own. */
+/** The selected specs: regular expressions over whole names, which begin with the suite's name. */
 export interface Selection {
   readonly focus: readonly string[];
   readonly skip: readonly string[];
 }
 
-/** critest leaves them out by itself: they need a switch of their own. */
+/** critest leaves benchmarks out by default; they need a separate option. */
 const BENCHMARKS = 'benchmark';
 const DIGEST = 'public image with digest should be pulled and removed';
 
@@ -14,10 +14,10 @@ const REASONS: Readonly<Record<string, string>> = {
     'pulls an image by the digest that the original on the internet has, and the images here are of our own making',
 };
 
-/** What the suite is told to skip: unless there is a focus, what cannot pass here as well. */
+/** The patterns to skip. Without a focus, they include the spec that cannot pass here. */
 export const skipped = ({ focus, skip }: Selection): readonly string[] => (focus.length > 0 ? skip : [DIGEST, ...skip]);
 
-/** Why a spec was not to run; undefined when it was. */
+/** Returns why a spec was not selected; undefined if it was. */
 export function whyLeftOut(name: string, selection: Selection): string | undefined {
   const matches = (pattern: string): boolean => new RegExp(pattern).test(name);
   const skip = [BENCHMARKS, ...skipped(selection)].find(matches);

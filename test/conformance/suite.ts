@@ -10,25 +10,28 @@ export interface SuiteOptions extends Selection {
   readonly critest: string;
   /** The CRI socket under test. */
   readonly socket: string;
-  /** Where log and reports go. */
+  /** The folder for the log and the reports. */
   readonly folder: string;
-  /** The runtime handler that the pods ask for; "" for the default. */
+  /** The runtime handler of the pods; "" for the default. */
   readonly handler: string;
-  /** Runs a program to its end, both its streams to a file, and says how it ended; on this host unless told otherwise. */
+  /**
+   * Runs a program until it ends, with stdout and stderr in a file, and returns the exit code or signal. The default
+   * runs it on this host.
+   */
   readonly execute?: (program: string, logFile: string, args: readonly string[]) => Promise<string>;
-  /** Of the whole suite. */
+  /** The limit for the whole suite. */
   readonly limitMs?: number;
 }
 
 const SUITE_LIMIT_MS = 1_800_000;
 
-/** Runs critest once and reads its report; a spec that fails is no error, a suite that does not report is. */
+/** Runs critest once and reads its report. A failed spec is not an error; a suite without a report is. */
 export async function runSuite(options: SuiteOptions): Promise<{ report: Report; log: string }> {
   const { critest, socket, folder, focus, handler, execute = run, limitMs = SUITE_LIMIT_MS } = options;
   await mkdir(folder, { recursive: true });
   const [log, json, config] = ['log', 'report.json', 'crictl.yaml'].map((name) => join(folder, name)) as Three;
   await rm(json, { force: true });
-  // Without a file of its own the suite would read the host's /etc/crictl.yaml.
+  // Without its own file, critest reads the host's /etc/crictl.yaml.
   await writeFile(config, `runtime-endpoint: unix://${socket}\nimage-endpoint: unix://${socket}\n`);
   const code = await execute(critest, log, [
     ...['-config', config, '-runtime-endpoint', `unix://${socket}`, '-image-endpoint', `unix://${socket}`],
@@ -45,7 +48,7 @@ export async function runSuite(options: SuiteOptions): Promise<{ report: Report;
 
 type Three = [string, string, string];
 
-/** Answers the exit code or the signal's name. */
+/** Returns the exit code or the signal's name. */
 async function run(program: string, logFile: string, args: readonly string[]): Promise<string> {
   const log = await open(logFile, 'w');
   try {

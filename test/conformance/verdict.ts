@@ -1,16 +1,18 @@
 import type { Report, Spec } from './report.js';
 
-/** A spec that may skip itself because the machine, not the server, lacks something. */
+/** A spec that may be skipped because the machine, not the server, lacks something. */
 export interface Excuse {
   readonly spec: RegExp;
   readonly reason: string;
 }
 
-/** What this machine lacks. */
+/** Returns the excuses for this machine. */
 export const excusesOf = ({ hasAppArmor }: { hasAppArmor: boolean }): readonly Excuse[] =>
   hasAppArmor ? [] : [{ spec: /\bAppArmor\b/, reason: 'this machine has no AppArmor' }];
 
-/** Whoever skips a spec without an excuse has failed it: a server could pass a suite by not being asked. */
+/**
+ * Turns a skip without an excuse into a failure: otherwise a server could pass the suite by having its specs skipped.
+ */
 export function withoutExcuse(report: Report, excuses: readonly Excuse[]): Report {
   const excused = ({ name }: Spec): boolean => excuses.some(({ spec }) => spec.test(name));
   const failed = report.skipped.filter((spec) => !excused(spec));
@@ -21,7 +23,7 @@ export function withoutExcuse(report: Report, excuses: readonly Excuse[]): Repor
   };
 }
 
-/** A suite that ran fewer specs than it has to has failed, and one of which none passed: a focus may match nothing. */
+/** Adds a failure if fewer specs ran than required or none passed, because a focus may match nothing. */
 export function withAtLeast(report: Report, least = 1): Report {
   const [passed, ran] = [report.passed.length, [...report.passed, ...report.failed, ...report.skipped].length];
   if (passed > 0 && ran >= least) return report;
@@ -29,7 +31,7 @@ export function withAtLeast(report: Report, least = 1): Report {
   return { ...report, failed: [...report.failed, { name: 'the suite', reason, durationMs: 0 }] };
 }
 
-/** Two servers side by side: the counts, and each spec that did not come out the same. */
+/** Compares two servers: the counts, and each spec with different outcomes. */
 export function describeComparison(sides: Readonly<Record<string, Report>>): string {
   const [names, reports] = [Object.keys(sides), Object.values(sides)];
   const outcomes = reports.map(outcomesOf);
@@ -51,7 +53,7 @@ const WORDS = { passed: 'passed', failed: 'failed', skipped: 'skipped', leftOut:
 const outcomesOf = (report: Report): Map<string, string> =>
   new Map(LISTS.flatMap((list) => report[list].map(({ name }): [string, string] => [name, WORDS[list]])));
 
-/** Every column as wide as its widest cell. */
+/** Formats rows with columns as wide as their widest cell. */
 function table(rows: readonly (readonly string[])[]): string[] {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
   return rows.map((row) =>
