@@ -26,7 +26,7 @@ test('events of this namespace arrive after onConnected, in order; the end of th
     containerd.events.subscribe(
       {
         onConnected: async () => {
-          // Both happen while onConnected runs: the event waits in the queue.
+          // Both happen while onConnected runs, so the event waits in the queue.
           await containerd.images.create({ name: 'early', labels: {}, target });
           order.push('connected');
           change().catch((thrown: unknown) => reject(thrown));

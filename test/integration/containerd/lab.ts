@@ -5,7 +5,7 @@ import { createContainerd } from '../../../src/containerd/client.js';
 import type { Containerd } from '../../../src/containerd/containerd.js';
 import { createLogger } from '../../../src/base/log.js';
 
-/** A plain-HTTP registry that has `library/busybox:latest`. */
+/** A plain-HTTP registry with `library/busybox:latest`. */
 export const registry = process.env['CRID_TEST_REGISTRY'] ?? '127.0.0.1:5000';
 export const busybox = `${registry}/library/busybox:latest`;
 export const snapshotter = 'overlayfs';
@@ -33,7 +33,10 @@ export const pullOf = (reference: string) => ({
   onProgress: (): void => undefined,
 });
 
-/** The chain id of an image of one platform: the snapshot that its containers start from (OCI image spec, config). */
+/**
+ * Returns the chain id of an image with one platform: the snapshot that its containers start from (OCI image spec,
+ * config).
+ */
 export async function chainId(containerd: Containerd, reference: string): Promise<string> {
   const { target } = await containerd.images.get(reference);
   const json = async (digest: string): Promise<unknown> =>
@@ -65,7 +68,7 @@ export const specOf = (id: string, ...args: string[]) =>
     },
   });
 
-/** Takes everything out of the client's namespace and asserts that nothing is left. */
+/** Removes everything from the client's namespace and asserts that it is empty. */
 export async function empty(containerd: Containerd): Promise<void> {
   const snapshots = containerd.snapshots(snapshotter);
   for (const { containerId } of await containerd.tasks.list()) {
@@ -78,13 +81,13 @@ export async function empty(containerd: Containerd): Promise<void> {
   for (const { id } of await containerd.leases.list([])) await containerd.leases.delete(id);
   for (const { name, kind } of await snapshots.list([])) if (kind !== 'committed') await snapshots.remove(name);
   for (const { name } of await containerd.images.list([])) await containerd.images.delete(name, true);
-  // Deleting an image synchronously runs the collector; a lease does the same where there was no image.
+  // The synchronous deletion of an image runs the garbage collector; if there was no image, that of a lease does.
   await containerd.leases.create('collect', {});
   await containerd.leases.delete('collect', { sync: true });
   assert.deepEqual(await snapshots.list([]), []);
 }
 
-/** The code and message that `work` fails with. */
+/** Returns the code and message of the error of `work`. */
 export async function failure(work: Promise<unknown>): Promise<string> {
   try {
     await work;

@@ -8,12 +8,12 @@ import { join } from 'node:path';
 export interface PrivateContainerd {
   readonly address: string;
   start(): void;
-  /** Ends it and waits until it is gone. */
+  /** Stops containerd and waits for its end. */
   stop(signal: NodeJS.Signals): Promise<void>;
   remove(): Promise<void>;
 }
 
-/** A containerd of the test's own, without CRI, in a temporary folder; CRID_TEST_CONTAINERD_BINARY names the program. */
+/** Creates a containerd without CRI in a temporary folder. CRID_TEST_CONTAINERD_BINARY names the program. */
 export async function createPrivateContainerd(): Promise<PrivateContainerd> {
   const folder = await mkdtemp(join(tmpdir(), 'crid-containerd-'));
   const address = join(folder, 'containerd.sock');

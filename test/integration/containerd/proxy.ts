@@ -4,12 +4,15 @@ import { registry } from './lab.js';
 
 export interface Proxy {
   readonly host: string;
-  /** The Authorization headers that were seen, in order, "" for none. */
+  /** The Authorization header of each request in order, "" for none. */
   readonly seen: readonly string[];
   close(): void;
 }
 
-/** An HTTP proxy before the registry. `guard` answers a request itself and returns true, or lets it pass. */
+/**
+ * Starts an HTTP proxy in front of the registry. `guard` returns true if it has responded to a request itself; other
+ * requests are forwarded.
+ */
 export async function startProxy(
   guard: (request: IncomingMessage, response: ServerResponse, host: string) => boolean,
 ): Promise<Proxy> {

@@ -141,7 +141,7 @@ test('containerd tells its version, plugins, deprecations and what its runtime c
   assert.ok((features as { linux: { namespaces: string[] } }).linux.namespaces.includes('user'));
 });
 
-/** Bytes come back as Buffers; deepEqual tells them from Uint8Array. */
+/** Converts Uint8Arrays to Buffers, which containerd's clients return: deepEqual distinguishes them. */
 function buffers<T>(value: T): T {
   if (value instanceof Uint8Array) return Buffer.from(value) as unknown as T;
   if (typeof value !== 'object' || value === null) return value;

@@ -16,7 +16,8 @@ after(async () => {
 });
 
 async function createTask(id: string, ...args: string[]): Promise<number> {
-  // Until the container's record refers to it, the collector would take it.
+  // Without this label, containerd's garbage collector would delete the snapshot before the container's record refers
+  // to it.
   const labels = { 'containerd.io/gc.root': new Date().toISOString() };
   const rootfs = await containerd.snapshots(snapshotter).prepare(id, await chainId(containerd, busybox), labels);
   await containerd.containers.create({

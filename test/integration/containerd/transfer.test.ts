@@ -123,7 +123,7 @@ test('aborting the signal stops the pull in containerd', async (t) => {
   const abort = new AbortController();
   let closed: Promise<unknown> = Promise.reject(new Error('containerd asked for no blob'));
   closed.catch(() => undefined);
-  // Blobs that no image has, so that containerd must ask for them.
+  // Digests of blobs in no image, so that containerd must request them.
   const manifestType = 'application/vnd.oci.image.manifest.v1+json';
   const blob = { digest: `sha256:${randomBytes(32).toString('hex')}`, size: 1000 };
   const manifest = JSON.stringify({
@@ -134,7 +134,7 @@ test('aborting the signal stops the pull in containerd', async (t) => {
   });
   const proxy = await startProxy((request, response) => {
     if (request.url?.includes('/blobs/') === true) {
-      // A blob that begins and never ends: only containerd's own hanging up closes the connection.
+      // This blob begins and never ends: the connection closes only if containerd closes it.
       closed = once(request.socket, 'close');
       response.writeHead(200, { 'content-type': 'application/octet-stream' }).write('{');
       abort.abort();

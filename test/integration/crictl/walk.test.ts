@@ -13,14 +13,14 @@ import { until } from '../../../tools/stack/wait.js';
 import { BUSYBOX } from '../../harness/pod.js';
 import { startSuite } from '../rpc/suite.js';
 
-/** Each test is a stretch of one walk: pod and containers are made at its beginning and removed at its end. */
+/** Each test is a part of one sequence: the pod and containers are created in the first and removed in the last. */
 
 const suite = startSuite();
 const TRANSPORTS = ['spdy', 'websocket'];
 const OTHER_IMAGE = 'registry.k8s.io/e2e-test-images/busybox:1.29-2';
 const WAIT_LIMIT_MS = 60_000;
 const LABELS = { 'io.kubernetes.pod.name': 'walk', 'io.kubernetes.pod.namespace': 'default' };
-/** Of crictl itself, without a runtime; and what containers outside of Windows and a reloaded runtime have no use for. */
+/** Commands of crictl that use no runtime, and one that only Windows or a reloaded runtime needs. */
 const NOT_WALKED = ['completion', 'config', 'help', 'update-runtime-config'];
 const SCRIPT =
   'mkdir -p /www; echo page > /www/page; httpd -p 8080 -h /www; while read -r line; do echo "got $line"; done';
@@ -29,7 +29,10 @@ const walked = new Set<string>();
 let [dir, pod, container] = ['', '', ''];
 const children: ChildProcess[] = [];
 
-/** The program, with a configuration of its own: the host's would be read otherwise. Hooks of one file do not wait for each other. */
+/**
+ * Writes a configuration for crictl, which otherwise reads the host's. Cached, because hooks of one file do not wait
+ * for each other.
+ */
 const prepared = (): Promise<readonly string[]> => (preparing ??= prepare());
 let preparing: Promise<readonly string[]> | undefined;
 async function prepare(): Promise<readonly string[]> {
@@ -51,7 +54,7 @@ async function crictl(command: string, ...args: string[]): Promise<string> {
 const json = async <T>(command: string, ...args: string[]): Promise<T> =>
   JSON.parse(await crictl(command, '--output', 'json', ...args)) as T;
 
-/** A command that goes on; what it prints so far. */
+/** Runs a command in the background. `text` returns its output so far. */
 async function going(command: string, ...args: string[]): Promise<{ child: ChildProcess; text: () => string }> {
   walked.add(command);
   const [program = '', ...options] = await prepared();

@@ -8,7 +8,7 @@ import { startImages } from './harness.js';
 import { tinyImage, type TinyOptions } from './tiny-image.js';
 import { REPOSITORY, startRegistry, type TinyRegistry } from './tiny-registry.js';
 
-/** Published vulnerabilities, as far as an image that is pulled shows them. */
+/** Published vulnerabilities that pulling an image can reproduce. */
 
 const images = startImages('crid-images-advisories');
 let tiny: TinyRegistry;
@@ -24,7 +24,7 @@ after(async () => {
   await images.close();
 });
 
-/** Serves the image under a tag of its own; answers its reference. */
+/** Serves the image under a unique tag. Returns its reference. */
 function served(options: TinyOptions): string {
   const tag = `v${++count}`;
   tiny.put(tag, tinyImage(options));
@@ -37,7 +37,7 @@ test('CVE-2026-53493, GHSA-pg57-6jwg-q645: annotations of a layer do not shift t
   const annotations = Object.fromEntries(names.map((name) => [name, shift]));
   const image = served({ layerFields: { annotations }, file: { name: 'owned', content: 'by root' } });
   const refused = await failure(images.pull(image));
-  // containerd before 2.3.6 and 2.4.1 follows them, and then cannot write the layer.
+  // containerd before 2.3.6 and 2.4.1 follows the URLs, and then cannot write the layer.
   if (refused !== 'no failure') {
     assert.match(refused, /^UNKNOWN .*failed to extract layer/);
     return images.assertOnly([]);

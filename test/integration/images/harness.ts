@@ -18,20 +18,20 @@ import { createImageCache } from '../../../src/state/images.js';
 import { createState } from '../../../src/state/state.js';
 import { connect, empty, log, testAddress } from '../containerd/lab.js';
 
-/** The image operations over a real containerd, in a namespace of their own. */
+/** The image operations over a real containerd, in a separate namespace. */
 export interface Images {
   readonly deps: ImageDeps;
   readonly containerd: Containerd;
-  /** Pulls and answers the id. */
+  /** Pulls an image and returns its id. */
   pull(
     image: string,
     options?: { auth?: Partial<AuthConfig>; handler?: string; signal?: AbortSignal },
   ): Promise<string>;
   status(image: string, options?: { verbose?: boolean; handler?: string }): ReturnType<ReturnType<typeof imageStatus>>;
   remove(image: string): Promise<unknown>;
-  /** Asserts that the namespace has nothing but the given image records, and that no pull has left anything. */
+  /** Asserts that the namespace has only the given image records, and that no pull has left anything. */
   assertOnly(records: readonly string[]): Promise<void>;
-  /** Takes everything out of the namespace. */
+  /** Removes everything from the namespace. */
   clear(): Promise<void>;
   close(): Promise<void>;
 }
@@ -84,7 +84,7 @@ async function assertOnly(containerd: Containerd, namespace: string, records: re
   assert.deepEqual({ snapshots, ingests }, { snapshots: [], ingests: [] });
 }
 
-/** What is being written into the content store: half a layer, where a pull has failed. */
+/** Returns the unfinished writes in the content store, such as half a layer after a failed pull. */
 async function ingestsOf(namespace: string): Promise<string[]> {
   const channel = createChannel(`unix://${testAddress()}`);
   try {
@@ -96,7 +96,7 @@ async function ingestsOf(namespace: string): Promise<string[]> {
   }
 }
 
-/** A `certs.d` with one registry in it. */
+/** Creates a `certs.d` folder with one registry. */
 export async function certsDir(
   registry: string,
   hostsToml: string,

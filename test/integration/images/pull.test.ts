@@ -190,7 +190,7 @@ test('ImageFsInfo gives the default snapshotter first, with what its snapshots t
   await images.pull(app('space'));
   const { image_filesystems: all, container_filesystems: containers } = await imageFsInfo(deps)();
   assert.deepEqual([containers, all.length], [all, 1]);
-  // Out of what containerd says of its snapshotter: the configured root is another one here.
+  // The mountpoint comes from containerd's information about the snapshotter: the configured root differs in this test.
   assert.match(all[0]?.fs_id?.mountpoint ?? '', /^\/(?!nowhere).*\/io\.containerd\.snapshotter\.v1\.overlayfs$/);
   assert.ok((all[0]?.used_bytes?.value ?? 0n) >= 64n * 1024n);
   assert.ok((all[0]?.inodes_used?.value ?? 0n) >= 1n);

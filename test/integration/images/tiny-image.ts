@@ -16,21 +16,21 @@ export interface TinyImage {
 export interface TinyOptions {
   readonly user?: string;
   readonly architecture?: string;
-  /** LABELs, in its configuration. */
+  /** The labels in the image configuration. */
   readonly labels?: Readonly<Record<string, string>>;
-  /** More of its execution parameters, such as `{ Entrypoint: ['/app'] }`. */
+  /** Other execution parameters, such as `{ Entrypoint: ['/app'] }`. */
   readonly execution?: Readonly<Record<string, unknown>>;
-  /** Of the manifest. */
+  /** The annotations of the manifest. */
   readonly annotations?: Readonly<Record<string, string>>;
-  /** Where else its layer is to be had. */
+  /** The alternative URLs of the layer. */
   readonly urls?: readonly string[];
-  /** Instead of a file that is random. */
+  /** The file in the layer. The default has random content. */
   readonly file?: { readonly name: string; readonly content: string };
-  /** What the manifest says of the layer otherwise than the layer is. */
+  /** Fields of the layer's descriptor in the manifest that override the true values. */
   readonly layerFields?: Readonly<Record<string, unknown>>;
 }
 
-/** An image of one layer with one random file, so that no containerd has any of it already. */
+/** Makes an image of one layer with one random file, which no containerd has yet. */
 export function tinyImage(options: TinyOptions = {}): TinyImage {
   const { file } = options;
   const tar = file ? tarOf(file.name, Buffer.from(file.content)) : tarOf('random', randomBytes(64 * 1024));
@@ -51,7 +51,7 @@ export function tinyImage(options: TinyOptions = {}): TinyImage {
   return { layer, config, manifest };
 }
 
-/** An index of images by architecture. */
+/** Makes an index of images by architecture. */
 export const indexOf = (images: Readonly<Record<string, TinyImage>>): Blob =>
   jsonBlob('application/vnd.oci.image.index.v1+json', {
     schemaVersion: 2,
@@ -69,7 +69,7 @@ const blobOf = (mediaType: string, bytes: Buffer): Blob => ({ mediaType, digest:
 const jsonBlob = (mediaType: string, value: unknown): Blob => blobOf(mediaType, Buffer.from(JSON.stringify(value)));
 const descriptorOf = ({ mediaType, digest, bytes }: Blob) => ({ mediaType, digest, size: bytes.length });
 
-/** A ustar archive of one file. */
+/** Makes a ustar archive of one file. */
 function tarOf(name: string, content: Buffer): Buffer {
   const header = Buffer.alloc(512);
   const octal = (value: number, length: number): string => `${value.toString(8).padStart(length - 1, '0')}\0`;

@@ -7,9 +7,9 @@ export interface TinyRegistry {
   readonly host: string;
   /** Every request in order: `GET /v2/…`. */
   readonly requests: readonly string[];
-  /** The Authorization headers that came, each once. */
+  /** The Authorization headers of all requests, without duplicates. */
   readonly authorizations: ReadonlySet<string>;
-  /** Answers requests itself, as long as it returns true. */
+  /** Returns true if it has responded to the request itself. */
   guard: (request: IncomingMessage, response: ServerResponse) => boolean;
   /** Serves the image at `/team/app` under the tag, behind an index if one is given. */
   put(tag: string, image: TinyImage, index?: Blob): void;
@@ -18,7 +18,7 @@ export interface TinyRegistry {
 
 export const REPOSITORY = 'team/app';
 
-/** A registry of one repository, which can be made to misbehave. */
+/** Starts a registry with one repository, which can be made to misbehave. */
 export async function startRegistry(): Promise<TinyRegistry> {
   const blobs = new Map<string, Blob>();
   const requests: string[] = [];
@@ -66,7 +66,7 @@ export function stallAt(blob: Blob): TinyRegistry['guard'] {
   };
 }
 
-/** Wants Basic credentials. */
+/** Requires Basic credentials. */
 export function demand(user: string, password: string): TinyRegistry['guard'] {
   const wanted = `Basic ${Buffer.from(`${user}:${password}`).toString('base64')}`;
   return (request, response) => {

@@ -15,7 +15,7 @@ import { empty, log } from '../containerd/lab.js';
 import { startFaultyCrid, stepsOf, type FaultyCrid } from '../recovery/faults.js';
 import { failureOf } from '../rpc/suite.js';
 
-/** What is taken away here must be nobody else's. */
+/** A separate namespace, because this test deletes snapshots and content. */
 const NAMESPACE = 'crid-unpack';
 const PAUSE = 'registry.k8s.io/pause:3.10';
 const KIND = 'unpack image';
@@ -67,7 +67,7 @@ async function loseLayers(image: string): Promise<void> {
 const isPresent = async (image: string): Promise<boolean> =>
   (await crid.images.imageStatus({ image: { image } })).image !== undefined;
 
-/** How often crid has logged this of the image. */
+/** Returns how often crid has logged this message for the image. */
 const told = async (msg: string, image: string): Promise<number> =>
   (await crid.logLines()).filter((line) => line['msg'] === msg && line['image'] === image).length;
 
@@ -135,7 +135,7 @@ test('an image whose layers have gone too is not present, and runs once it has b
       /^NOT_FOUND .*busybox:latest.* layer sha256:[0-9a-f]{64} .*pull the image again$/,
     );
     assert.equal(await isPresent(BUSYBOX), false);
-    // As a kubelet pulls: for no handler.
+    // Like a kubelet, pull without a runtime handler.
     await pullImage(crid);
     assert.equal(await isPresent(BUSYBOX), true);
     await assertRuns(pod, await pod.create());

@@ -8,7 +8,9 @@ import { ctr } from '../recovery/processes.js';
 import { exited } from '../recovery/view.js';
 import { startSuite } from '../rpc/suite.js';
 
-/** What a container writes just before it ends while crid is away, where a service manager keeps descriptors. */
+/**
+ * The last output of a container that ends while crid is not running, with a service manager that stores descriptors.
+ */
 
 let manager: ServiceManager | undefined;
 const suite = startSuite({

@@ -6,15 +6,21 @@ import { ContainerState } from '../../../generated/runtime/v1/api.js';
 import { openCommandClient, TRANSPORTS } from '../../harness/streaming/command-client.js';
 import { startSuite } from '../rpc/suite.js';
 
-/** What a container wrote last is in its log, whoever is attached and does not read. */
+/** The last output of a container must reach its log, even if an attached client does not read. */
 
 const suite = startSuite({ withPod: true });
 const WAIT_LIMIT_MS = 60_000;
 const LAST = 800_000;
-/** Waits for a line, so that a client is attached by then; so much fills what is on the way to it over SPDY, and a part of the FIFO too. */
+/**
+ * Waits for a line, which shows that a client is attached. The output fills the buffers to a client over SPDY, and a
+ * part of the FIFO.
+ */
 const SCRIPT = `read line; seq ${LAST}`;
 
-/** A container that begins to write once a client is attached, which reads nothing; and its log. */
+/**
+ * Runs a container that writes once a client is attached, and attaches a client that does not read. Returns both with
+ * the log.
+ */
 async function held(script: string, index: number) {
   const { crid, pod } = suite;
   const id = await pod.run({ name: `held-${index}-${Date.now()}`, command: ['sh', '-c', script], stdin: true });
@@ -45,7 +51,7 @@ for (const [index, transport] of TRANSPORTS.entries()) {
 
 test('a running container that is removed, with all of it written', async () => {
   const { runtime } = suite.crid;
-  // What it has written fits the pipes, so that it is the server who has not read it yet.
+  // The output fits into the pipes, so that only the server has not read it yet.
   const lines = 120_000;
   const { id, client, log } = await held(`read line; seq ${lines}; sleep 1000`, 0);
   const { exit_code: written } = await runtime.execSync({

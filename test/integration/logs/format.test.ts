@@ -8,10 +8,13 @@ import { criClient, type CriClient } from '../../harness/cri-client.js';
 import { pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
 import { startStack, type Stack } from '../../harness/test-stack.js';
 
-/** Logs of the same containers on crid and on containerd's own CRI plugin, which must be the same but for their times. */
+/**
+ * Compares the logs of the same containers on crid and on containerd's own CRI plugin. They must be equal except for
+ * times.
+ */
 
 const WAIT_LIMIT_MS = 30_000;
-/** max_container_log_line_size, small so that many lines are longer. */
+/** max_container_log_line_size, small so that many lines exceed it. */
 const LINE_BYTES = 64;
 const exactly = (bytes: number): string => `head -c ${bytes} /dev/zero | tr '\\0' x`;
 
@@ -77,7 +80,7 @@ for (const { name, script, tty = false } of CASES) {
 
 let count = 0;
 
-/** What stands after the time in each line, by stream: how the streams' lines mix is chance. */
+/** Returns the text after the time in each line, by stream, because the order between the streams is random. */
 async function logOf(
   { cri, pod }: Side,
   script: string,
@@ -91,7 +94,7 @@ async function logOf(
   });
   const path = pod.logPath(name);
   let text = await readFile(path, 'latin1');
-  // containerd says that a container has ended before its log is complete.
+  // containerd reports that a container has ended before its log is complete.
   await until(`${path} is complete`, WAIT_LIMIT_MS, async () => {
     await new Promise((resolve) => setTimeout(resolve, 100));
     const last = text;

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { killWhileWriting } from '../../harness/kill-while-writing.js';
 import { startSuite } from '../rpc/suite.js';
 
-/** `make soak-logs` does the same more often, and measures. */
+/** A short version of `make soak-logs`, without its measurements. */
 
 const suite = startSuite();
 

@@ -5,7 +5,7 @@ import { until } from '../../../tools/stack/wait.js';
 import { assertNumbered, createLines } from '../../harness/lines.js';
 import { startSuite } from '../rpc/suite.js';
 
-/** Real containers; test/unit/stdio/many.test.ts has a thousand of them without containerd. */
+/** Tests with real containers. test/unit/stdio/many.test.ts tests a thousand streams without containerd. */
 
 const suite = startSuite({ withPod: true });
 const SLOW = 20;

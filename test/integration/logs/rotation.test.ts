@@ -29,7 +29,7 @@ test('rotation as the kubelet does it, while the container writes as fast as it 
     const next = `${path}.${rotated.length}`;
     await rename(path, next);
     rotated.push(next);
-    // The kubelet renames it back when this fails, and so it does when the container has just ended.
+    // The call fails if the container has just ended. A kubelet then renames the file back.
     const reopened = await suite.crid.runtime.reopenContainerLog({ container_id: id }).catch(() => undefined);
     if (reopened === undefined) break;
   }

@@ -12,14 +12,14 @@ import { runPod } from '../../harness/pod.js';
 import { makeStallingDisk, type StallingDisk } from '../../harness/stalled-disk.js';
 import { failureOf, startSuite } from '../rpc/suite.js';
 
-/** One pod's logs on a disk that stops, another's on a file system that never answers, beside a pod that needs neither. */
+/** One pod logs to a disk that stalls and one to a file system that never responds, beside a pod that uses neither. */
 
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const WAIT_LIMIT_MS = 60_000;
 
 let hung: HungMount | undefined;
 let disk: StallingDisk | undefined;
-// Before the suite's own end, which finds whatever is still mounted.
+// This hook must run before the suite's own, which fails if a mount is left.
 after(() => {
   hung?.release();
   disk?.remove();

@@ -10,7 +10,7 @@ import { createLines } from '../../harness/lines.js';
 import { runPod } from '../../harness/pod.js';
 import { startSuite } from '../rpc/suite.js';
 
-/** What may become of a log's directory: the container goes on, crid says so and recovers by itself. */
+/** Failures of a log directory: the container keeps running, and crid reports the failure and recovers by itself. */
 
 let metrics = '';
 const suite = startSuite({
@@ -33,7 +33,10 @@ const said = (id: string, text: string): Promise<true> =>
     return lines.some((line) => line['containerId'] === id && String(line['msg']).includes(text)) || undefined;
   });
 
-/** The numbers of a log, whose lines must be whole and in order, but for one that is just being written; some may be missing. */
+/**
+ * Returns the numbers in a log. Its lines must be whole and in order, except for a last one that is just being written;
+ * numbers may be missing.
+ */
 async function numbersIn(path: string): Promise<number[]> {
   const numbers = (await readFile(path, 'latin1'))
     .split('\n')
@@ -48,7 +51,10 @@ const lastIn = async (path: string): Promise<number> => (await numbersIn(path)).
 const passes = (path: string, number: number): Promise<true> =>
   until(`${path} is past ${number}`, WAIT_LIMIT_MS, async () => (await lastIn(path)) > number || undefined);
 
-/** A container that writes numbered lines for ever, with its logs in a folder of its own; `after` is done once it is gone. */
+/**
+ * Runs a container that writes numbered lines for ever, with its logs in a separate folder. `after` runs after its
+ * removal.
+ */
 async function writer(
   t: TestContext,
   logDirectory: string,
@@ -89,7 +95,7 @@ test('a deleted directory is made again, and nothing is lost that is written fro
   const directory = await mkdtemp(join(suite.stack.dir, 'deleted-'));
   const { id, path } = await writer(t, directory);
   const before = await lastIn(path);
-  // Parts of it may be there again before the last of it has gone.
+  // crid may create new files while this still deletes.
   await rm(directory, { recursive: true, maxRetries: 10 });
   await said(id, 'deleted');
   await passes(path, before);
@@ -109,7 +115,7 @@ test('a log that cannot be opened when crid starts: its container is not held up
   await suite.crid.start();
   await said(id, 'EEXIST');
   assert.equal(await metric('crid_logs_failing'), 1);
-  // More than its pipes hold: it would stop if nobody read.
+  // More than the container's pipes hold: it would block if crid did not read.
   await until(
     'it goes on',
     WAIT_LIMIT_MS,

@@ -10,7 +10,7 @@ import { createNetns, removeNetns } from '../../../src/host/netns.js';
 import { createNetwork } from '../../../src/network/create-network.js';
 import type { Network, NetworkPod } from '../../../src/network/network.js';
 
-// Names and addresses of this process's own: another run of the tests may be at work on this host.
+// Names and addresses derived from this process's pid: another run of the tests may use this host.
 const OWN = 1 + (process.pid % 250);
 const BRIDGE = `crid-net-${process.pid % 1_000_000}`;
 const HOST_PORT = 28_000 + OWN * 16;
@@ -114,7 +114,7 @@ const pod = (name: string, number: number): NetworkPod => ({
 
 const forever = (): AbortSignal => AbortSignal.timeout(60_000);
 
-/** The lines of the host's packet filter, iptables or nftables, that speak of the pod or of its port. */
+/** Returns the lines of the host's packet filter, iptables or nftables, that mention the pod or its port. */
 async function rulesOf(each: NetworkPod): Promise<string[]> {
   const rules = await Promise.all([
     run('iptables-save', '-t', 'nat').catch(() => ''),
@@ -199,7 +199,7 @@ test('bridge, host-local, portmap and loopback: attached, cached, and detached w
 });
 
 test('detach releases the address and the port when the namespace has gone', async (t) => {
-  // With ipMasq the bridge plugin would forget its rules: it finds a pod's addresses only inside the namespace.
+  // With ipMasq the bridge plugin would leave its rules: it reads a pod's addresses only from the namespace.
   const lab = await createLab(t, { ipMasq: false });
   const two = await lab.pod(2);
   await lab.network.attach(two, forever());

@@ -23,7 +23,7 @@ test('docs/fields.md says of every field of a CRI request what becomes of it', a
   );
 });
 
-/** `Message.field` of all messages that a request of the CRI can hold. */
+/** Returns `Message.field` for all messages that a request of the CRI can contain. */
 function requestFields(set: FileDescriptorSet): string[] {
   const files = set.file.filter((file) => file.package === PACKAGE);
   const messages = new Map(files.flatMap((file) => file.messageType).map((each) => [`.${PACKAGE}.${each.name}`, each]));

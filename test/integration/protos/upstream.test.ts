@@ -48,7 +48,7 @@ test("the maps of CRI's configs are the ones that the stored JSON knows of", asy
   );
 });
 
-/** The names of the map fields and of the others, in the messages that can be reached from `roots`. */
+/** Returns the names of map fields and of other fields in the messages that are reachable from `roots`. */
 function fieldNames(contract: Contract, roots: readonly string[]): { maps: Set<string>; others: Set<string> } {
   const [maps, others, seen] = [new Set<string>(), new Set<string>(), new Set<string>()];
   const queue = [...roots];
@@ -66,7 +66,9 @@ function fieldNames(contract: Contract, roots: readonly string[]): { maps: Set<s
   return { maps, others };
 }
 
-/** What is lacking, without the members of messages, enums and services that are lacking whole. */
+/**
+ * Returns the missing declarations, without the members of messages, enums and services that are missing themselves.
+ */
 function outline(lacking: readonly string[]): string[] {
   const wholes = lacking.flatMap((line) => /^(?:message|enum|service) ([^:]+):/.exec(line)?.[1] ?? []);
   return lacking.filter((line) => {

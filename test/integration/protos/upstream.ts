@@ -12,16 +12,16 @@ import { FileDescriptorSetSchema, type FileDescriptorSet } from '@bufbuild/proto
 const run = promisify(execFile);
 const LIMIT_MS = 300_000;
 
-/** A Go module and where its protos import each other from, relative to the root of all protos. */
+/** A Go module, and the folder that its protos' imports are relative to, below the root of all protos. */
 interface Module {
   readonly name: string;
   readonly version: string;
   readonly root: string;
-  /** What of it is wanted: folders and files. */
+  /** The folders and files of the module that are used. */
   readonly paths: readonly string[];
 }
 
-/** Go modules whose protos are the ones that `protos/` declares again. */
+/** Go modules with the protos that `protos/` declares again. */
 export interface Release {
   readonly name: string;
   readonly modules: readonly Module[];
@@ -35,7 +35,7 @@ const cgroups: Module = {
   ...{ name: 'github.com/containerd/cgroups/v3', version: 'v3.1.3' },
   ...{ root: 'github.com/containerd/cgroups', paths: ['cgroup1/stats', 'cgroup2/stats'] },
 };
-/** google/rpc/status.proto, which neither of the others carries. */
+/** google/rpc/status.proto, which the other modules do not contain. */
 const googleapis: Module = {
   ...{ name: 'github.com/gogo/googleapis', version: 'v1.4.1' },
   ...{ root: '', paths: ['google/rpc/status.proto'] },
@@ -56,7 +56,7 @@ export const RELEASES: readonly Release[] = [
   },
 ];
 
-/** The descriptors of this repository's protos. */
+/** Returns the descriptors of this repository's protos. */
 export async function ownDescriptors(): Promise<FileDescriptorSet> {
   const folder = await mkdtemp(path.join(tmpdir(), 'crid-protos-'));
   try {
@@ -66,7 +66,7 @@ export async function ownDescriptors(): Promise<FileDescriptorSet> {
   }
 }
 
-/** The descriptors of a release, from the cache (`$XDG_CACHE_HOME/crid/protos`) or else from its Go modules. */
+/** Returns the descriptors of a release, from the cache (`$XDG_CACHE_HOME/crid/protos`) or from its Go modules. */
 export async function upstreamDescriptors(release: Release): Promise<FileDescriptorSet> {
   const key = createHash('sha256').update(JSON.stringify(release.modules)).digest('hex').slice(0, 16);
   const cache = path.join(process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'), 'crid', 'protos');
@@ -100,7 +100,7 @@ async function layOut(modules: readonly Module[], folder: string): Promise<void>
   }
 }
 
-/** The module's folder in Go's own cache. */
+/** Returns the module's folder in Go's module cache. */
 async function download(name: string, version: string, cwd: string): Promise<string> {
   const env = { ...process.env, GOFLAGS: '-mod=mod' };
   const options = { cwd, env, timeout: LIMIT_MS };
@@ -122,7 +122,7 @@ async function build(folder: string, output: string): Promise<FileDescriptorSet>
 const read = async (file: string): Promise<FileDescriptorSet> =>
   fromBinary(FileDescriptorSetSchema, await readFile(file));
 
-/** The nearest folder above this file (or above what it was compiled to) that is the root of the protos. */
+/** Returns the nearest folder above this file, or above its compiled file, that is the root of the protos. */
 function repository(): string {
   let folder = path.dirname(fileURLToPath(import.meta.url));
   while (!existsSync(path.join(folder, 'buf.gen.yaml'))) {

@@ -16,7 +16,7 @@ import { exited, pidOf, viewOf } from './view.js';
 
 const LIMIT_MS = 20_000;
 
-/** containerd's own CRI plugin and crid, one after the other or at once, over one containerd of the test's own. */
+/** Uses containerd's own CRI plugin and crid, alternately and together, over a containerd of this test. */
 describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
   let stack: Stack;
   let plugin: CriClient;
@@ -111,7 +111,8 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     await grows(pod.logPath('writer'), 100);
     const seen = await viewOf(crid);
     await crid.kill9();
-    // What it had taken from the pipes and not written, nobody else knows (docs/logs.md).
+    // Lines that crid had read from the pipes and not written are saved only in crid's own files (docs/logs.md), so
+    // restart it.
     await crid.start();
     await crid.settled();
     await crid.stop();
@@ -128,7 +129,7 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     await assertGapless(pod.logPath('writer'));
     const ended = await viewOf(plugin);
 
-    // And once more to crid, which had known the two as running.
+    // Back to crid, which last saw the two as running.
     await restartContainerd(false);
     crid = await startCrid(stack);
     assert.deepEqual(await viewOf(crid), ended);

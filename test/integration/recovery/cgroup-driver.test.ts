@@ -19,7 +19,7 @@ const SLICE = '/crid.slice/crid-driver.slice';
 const SAMPLE_MS = 100;
 const MIB = 1024n * 1024n;
 
-/** From one driver to the other; to systemd's back is for nodes that run it. */
+/** Changes of the driver. The change from systemd is tested only on nodes that run systemd. */
 const CHANGES = [
   { from: 'cgroupfs', to: 'systemd', parent: DIRECTORY, other: SLICE, told: CgroupDriver.SYSTEMD },
   { from: 'systemd', to: 'cgroupfs', parent: SLICE, other: DIRECTORY, told: CgroupDriver.CGROUPFS },
@@ -81,7 +81,7 @@ describe('a node whose cgroup driver is changed', { timeout: 240_000 }, () => {
     });
   }
 
-  /** Statistics, updates and a container that is started again, as a kubelet does. */
+  /** Asserts that statistics, updates and a restart of a container work, as a kubelet uses them. */
   async function assertGoesOn(pod: RunningPod, first: string, place: string): Promise<void> {
     const { items } = await crid.runtime.listPodSandbox({});
     assert.deepEqual(
@@ -106,14 +106,14 @@ describe('a node whose cgroup driver is changed', { timeout: 240_000 }, () => {
   }
 });
 
-/** The test names the cgroup parent and has to remove it, as a kubelet does. */
+/** The test names the cgroup parent and must remove it, as a kubelet does. */
 async function removeParent(): Promise<void> {
   for (const hierarchy of ['', ...(await readdir('/sys/fs/cgroup'))]) {
     await rmdir(join('/sys/fs/cgroup', hierarchy, DIRECTORY)).catch(() => undefined);
   }
 }
 
-/** Where a container's process is: in the hierarchy of cgroup v2, or in that of the memory controller. */
+/** Returns the cgroup of a container's process in the hierarchy of cgroup v2, or of v1's memory controller. */
 async function cgroupOf(crid: Crid, containerId: string): Promise<string> {
   const lines = (await readFile(`/proc/${await pidOf(crid, containerId)}/cgroup`, 'utf8')).trim().split('\n');
   const line = lines.find((each) => each.split(':')[1]?.split(',').includes('memory')) ?? lines.at(-1)!;

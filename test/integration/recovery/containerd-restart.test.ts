@@ -13,7 +13,7 @@ import { exited, pidOf, viewOf } from './view.js';
 
 const AWAY_MS = 1500;
 
-/** It has a containerd of its own, which nobody else works with. */
+/** Uses a separate stack, because it restarts containerd. */
 describe('a restart of containerd under crid', { timeout: 180_000 }, () => {
   let stack: Stack;
   let crid: Crid;

@@ -11,7 +11,7 @@ import { testStack, type TestStack } from '../../harness/test-stack.js';
 import { assertTruth } from './truth.js';
 
 const LIMIT_MS = 20_000;
-/** Longer than containerd waits before it gives a create up whose caller has gone. */
+/** Longer than containerd waits before it gives a create up whose caller is gone. */
 const DELAY_S = 12;
 
 const MODES = ['before', 'after'] as const;
@@ -102,7 +102,10 @@ describe('kill -9 while the OCI runtime creates a container', { timeout: 300_000
   }
 });
 
-/** Stops at a place of `runc create`, in the process that containerd's shim waits for, or below it. */
+/**
+ * A runc that hangs in `create`, before or after the real create. The hanging process is the one that the shim waits
+ * for, or a child.
+ */
 const slowRunc = (runc: string, dir: string): string => `#!/bin/sh
 mode=$(cat ${dir}/mode 2>/dev/null)
 case "$mode $*" in

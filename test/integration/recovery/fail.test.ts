@@ -28,7 +28,7 @@ describe('each step that fails is told, undone, and leaves its name free', { tim
     await crid.stop();
   });
 
-  /** Runs `attempt` with a fault at each of the steps that `clean` goes through. */
+  /** Runs `attempt` with a fault at each step that `clean` executes. */
   const failEachStep = async (
     kind: string,
     clean: () => Promise<unknown>,
@@ -99,7 +99,7 @@ describe('each step that fails is told, undone, and leaves its name free', { tim
       );
       assert.ok(status?.message.includes(step), status?.message);
       await crid.clearFault();
-      // A container starts once: the next attempt is a new one, under the name of the old.
+      // A container starts only once: the next attempt uses a new container with the same name.
       await runtime.removeContainer(created);
       const again = await runtime.createContainer(request);
       await runtime.startContainer(again);

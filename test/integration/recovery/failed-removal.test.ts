@@ -42,7 +42,7 @@ describe('the removal of a container that runs fails half-way', { timeout: 120_0
       }
       await runtime.stopContainer({ container_id, timeout: 10n }, prompt());
       await runtime.removeContainer({ container_id }, prompt());
-      // The other one is left to the pod.
+      // The removal of the pod removes the other container.
       await runtime.stopPodSandbox({ pod_sandbox_id: pod.id }, prompt());
       await runtime.removePodSandbox({ pod_sandbox_id: pod.id }, prompt());
     });

@@ -6,12 +6,12 @@ import type { Crid, CridOptions } from '../../harness/crid.js';
 import { startCrid } from '../../harness/crid.js';
 import type { TestStack } from '../../harness/test-stack.js';
 
-/** A crid whose steps can be made to go wrong while it runs. */
+/** A crid with fault injection, which can be changed while it runs. */
 export interface FaultyCrid extends Crid {
-  /** `KIND/STEP:before|after=kill|fail|hang[=FILE]`; replaces the fault that was set before. */
+  /** Sets `KIND/STEP:before|after=kill|fail|hang[=FILE]`; replaces the previous fault. */
   setFault(fault: string): Promise<void>;
   clearFault(): Promise<void>;
-  /** Waits until a fault has killed it, and starts it again without any. */
+  /** Waits until a fault has killed crid, and starts it again without a fault. */
   revive(): Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export async function startFaultyCrid(stack: TestStack, options: CridOptions = {
   };
 }
 
-/** The names of the steps of one kind of operation while `work` ran, in order, each once. */
+/** Returns the names of the steps of one kind of operation during `work`, in order, without duplicates. */
 export async function stepsOf(crid: Crid, kind: string, work: () => Promise<unknown>): Promise<string[]> {
   const seen = (await crid.logLines()).length;
   await work();

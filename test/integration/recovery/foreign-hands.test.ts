@@ -31,7 +31,7 @@ describe('others lay hands on pods', { timeout: 120_000 }, () => {
 
   it('a pod whose pause process is killed is not ready, and can be stopped and removed', async () => {
     const pod = await runPod(crid, stack);
-    // With a pid namespace of its own it lives on; it is in the same shim.
+    // With a separate pid namespace this container survives the pause process. It uses the same shim.
     const container = await pod.run({
       linux: { security_context: { namespace_options: { pid: NamespaceMode.CONTAINER } } },
     });
@@ -73,12 +73,13 @@ describe('others lay hands on pods', { timeout: 120_000 }, () => {
   it('a container whose task somebody else deletes under crid ends, and crid goes on', async () => {
     const pod = await runPod(crid, stack);
     const [id, other] = [await pod.run(), await pod.run()];
-    // Once it is killed, crid deletes the task too; who comes second is told so, or finds the shim's connection closed.
+    // After the kill, crid deletes the task too. The second deletion fails with "not found" or because the shim closed
+    // its connection.
     await ctr(stack, 'tasks', 'delete', '--force', id).catch((error: Error) => {
       assert.match(error.message, /not found|ttrpc: closed/);
     });
     const { exit_code: code, reason } = await exited(crid, id);
-    // crid saw the kill, if it was quicker than the deletion.
+    // The exit code is 137 if crid saw the kill before the deletion.
     assert.ok((code === 137 && reason === 'Error') || (code === 255 && reason === 'Unknown'), `${code} ${reason}`);
     const exec = await pod.exec(other, ['echo', 'well']);
     assert.deepEqual(exec, { stdout: 'well\n', stderr: '', exitCode: 0 });

@@ -84,7 +84,7 @@ test('on a full disk what is new fails with the reason, and what is there can be
   await runtime.removeContainer({ container_id: created }, prompt());
   await runtime.removeContainer({ container_id: second }, prompt());
 
-  // What is not written down yet is read from the tasks.
+  // crid reads exits that it could not record from the tasks.
   await runtime.stopContainer({ container_id: third, timeout: 0n }, prompt());
   await crid.kill9();
   await crid.start();
@@ -108,7 +108,7 @@ test('an exit on a full disk is written down once there is room', async () => {
   await fillDisk();
   await crid.runtime.stopContainer({ container_id: id, timeout: 10n }, prompt());
   await makeRoom();
-  // With its task gone only the record knows.
+  // Without its task, only the record has the exit code.
   await crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id }, prompt());
   await crid.restart();
   const { status } = await crid.runtime.containerStatus({ container_id: id });

@@ -46,7 +46,10 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
     until(`${kind} is at ${step}`, LIMIT_MS, async () =>
       (await operations(kind)).some(({ steps }) => steps.some(({ name }) => name === step)) ? true : undefined,
     );
-  /** Holds up one step until the release; the calls are the client's first, its retries in time, and the last ones. */
+  /**
+   * Blocks one step until `release` exists. Calls the operation once, then with deadlines that end while the step is
+   * blocked, then with retries that succeed. Returns the results of the retries.
+   */
   const hangAndRetry = async (
     kind: string,
     step: string,
@@ -152,7 +155,7 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
     await isWaitedOn('start container', 'start task');
     const stopping = crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
     await isWaitedOn('stop container', 'wait for start container');
-    // The containers are gone through by then.
+    // By now the operation has finished with the containers.
     const late = `${release}-late`;
     await crid.setFault(`stop pod sandbox/stop sandbox:before=hang=${late}`);
     await writeFile(release, '');
@@ -224,7 +227,7 @@ describe('a call for what is there already', { timeout: 60_000 }, () => {
     assert.deepEqual(await runtime.createContainer(request), { container_id: id });
     await assert.rejects(runtime.createContainer(other), taken(id));
     await runtime.startContainer({ container_id: id });
-    // It runs: a kubelet that creates it again has lost track, and must not get a second start.
+    // The container runs. A kubelet that creates it again has lost track of it, and must not get a second start.
     await assert.rejects(runtime.createContainer(request), taken(id));
     await runtime.removeContainer({ container_id: id });
     const { container_id: next } = await runtime.createContainer(other);

@@ -38,7 +38,7 @@ describe('a start while an image cannot be read', { timeout: 180_000 }, () => {
   it('serves; what needs the images waits for them, and pods of those that were read run', async () => {
     const id = await pullImage(crid, SLOW);
     await crid.stop();
-    // containerd waits for a writer when it opens the config.
+    // The config becomes a FIFO: containerd's open of it blocks until there is a writer.
     const config = join(stack.containerd.root, 'io.containerd.content.v1.content/blobs', id.replace(':', '/'));
     await rename(config, `${config}.kept`);
     await promisify(execFile)('mkfifo', [config]);
@@ -73,7 +73,7 @@ describe('a start while an image cannot be read', { timeout: 180_000 }, () => {
 
 const spec = (image: string): ImageSpec => ImageSpec.fromPartial({ image });
 
-/** Lets those go on that have opened the FIFO for reading: what they read then is no config. */
+/** Unblocks the processes that have opened the FIFO for reading. They read nothing, which is not a valid config. */
 async function release(fifo: string): Promise<void> {
   const writer = await open(fifo, 'r+');
   await rm(fifo);

@@ -9,16 +9,16 @@ import { PHASES, startFaultyCrid, stepsOf, type FaultyCrid } from './faults.js';
 import { assertTruth } from './truth.js';
 
 const LIMIT_MS = 20_000;
-/** Ends by SIGKILL alone. */
+/** Ends only on SIGKILL. */
 const STUBBORN = { command: ['sh', '-c', 'trap "" TERM; touch /stubborn; sleep 1000'] };
 
-/** One kind of call, on an object of its own each time. */
+/** One kind of call, on a new object each time. */
 interface Attempt {
-  /** Is made until it succeeds; each time the same. */
+  /** Called until it succeeds, always with the same request. */
   call(): Promise<unknown>;
-  /** What the call was for has come true. */
+  /** Whether the call has had its effect. */
   holds(): Promise<boolean>;
-  /** Takes the object away again. */
+  /** Removes the object. */
   cleanUp(): Promise<void>;
 }
 
@@ -33,7 +33,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
     stack = await testStack();
     crid = await startFaultyCrid(stack);
     await pullImage(crid);
-    // The pause image comes with the first pod and stays.
+    // The first pod pulls the pause image, which stays.
     await (await runPod(crid, stack)).remove();
     nothing = await leaks(stack);
     pod = await runPod(crid, stack);
@@ -45,7 +45,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
     await crid.stop();
   });
 
-  /** Answers the steps; those of `done` are left out. */
+  /** Kills crid at each step of the operation, except those in `done`. Returns all steps. */
   const killAtEachStep = async (
     kind: string,
     attempt: () => Promise<Attempt> | Attempt,
@@ -154,7 +154,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
   it('stop container', async () => {
     await killAtEachStep('stop container', async () => {
       const id = await pod.run(STUBBORN);
-      // Before its shell has come that far, the signal would end it.
+      // Until its shell has set the trap, SIGTERM would end it.
       await until('it ignores SIGTERM', LIMIT_MS, async () =>
         (await pod.exec(id, ['test', '-e', '/stubborn'])).exitCode === 0 ? true : undefined,
       );
@@ -190,7 +190,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
   });
 
   it('remove pod sandbox', async () => {
-    // It begins with the steps of a stop.
+    // The operation begins with the steps of a stop.
     const attempt = async (): Promise<Attempt> => {
       const { id, run } = await runPod(crid, stack);
       await run(STUBBORN);
@@ -203,7 +203,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
     await killAtEachStep('remove pod sandbox', attempt, stopSteps);
   });
 
-  /** A stopped pod's status has no address once the network has been given back. */
+  /** Whether the pod has a network: its status has no address once the network is released. */
   const hasNetwork = async (id: string): Promise<boolean> =>
     (await crid.runtime.podSandboxStatus({ pod_sandbox_id: id })).status?.network?.ip !== '';
 });

@@ -19,10 +19,12 @@ import { assertFails } from '../rpc/suite.js';
 
 const MIB = 1 << 20;
 const DOCTOR_LIMIT_MS = 60_000;
-/** Below exec(2)'s bound for one variable. */
+/** Below the limit of exec(2) for one variable. */
 const VALUE_LENGTH = 120_000;
 
-/** A container's config whose JSON has as many bytes as is allowed, most of them six for each U+0001. */
+/**
+ * Returns a container's config whose JSON has the maximum size. Most of it are U+0001 characters, of six bytes each.
+ */
 function largestConfig(command: string[]): ReturnType<typeof containerConfig> {
   const withValues = (lengths: readonly number[], tail = ''): ReturnType<typeof containerConfig> =>
     containerConfig({
@@ -35,7 +37,7 @@ function largestConfig(command: string[]): ReturnType<typeof containerConfig> {
     });
   const bytesOf = (config: object): number => Buffer.byteLength(canonicalJson(toGoJson(config)));
   const lengths = Array.from({ length: Math.floor(MAX_CONFIG_BYTES / (6 * VALUE_LENGTH)) }, () => VALUE_LENGTH);
-  // What is left is less than one value, and shared out over a further one and the last five bytes.
+  // The remainder is smaller than one value. Another value fills it, and up to five bytes of text the rest.
   const room = MAX_CONFIG_BYTES - bytesOf(withValues([...lengths, 1]));
   const config = withValues([...lengths, 1 + Math.floor(room / 6)], 'x'.repeat(room % 6));
   assert.equal(bytesOf(config), MAX_CONFIG_BYTES);
@@ -136,7 +138,7 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
       const { images } = await crid.images.listImages({});
       assert.deepEqual([stdout, images.length > 0], ['works\n', true]);
       await pod.remove();
-      // What belongs to the record is not swept.
+      // The record's directory must not be swept.
       assert.ok((await stat(kept)).isDirectory());
       await removeAllPods(crid);
     } finally {
@@ -149,7 +151,7 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
   });
 });
 
-/** The lines of `crid doctor` on records. */
+/** Returns the lines of `crid doctor` about records. */
 async function doctorWarnings(stack: TestStack, crid: Crid): Promise<string[]> {
   const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
   const file = join(crid.dir, 'doctor.toml');
@@ -165,7 +167,7 @@ async function doctorWarnings(stack: TestStack, crid: Crid): Promise<string[]> {
 
 interface LargeRecords {
   readonly podIds: readonly string[];
-  /** Of a record that has become too large to be sent, as has the one of an image with that target. */
+  /** A record that is too large to be sent. The record of the image with digest `imageDigest` is too. */
   readonly containerId: string;
   readonly imageDigest: string;
   remove(): Promise<void>;
@@ -173,7 +175,10 @@ interface LargeRecords {
 
 const newId = (): string => randomBytes(32).toString('hex');
 
-/** Makes records through containerd itself: pods and images that are too large for one list, a container and an image for any. */
+/**
+ * Creates records directly in containerd: pods and images that are too large for one list together, and a container and
+ * an image that are too large by themselves.
+ */
 async function largeRecords(stack: TestStack): Promise<LargeRecords> {
   const clients = containerdClients(stack.containerd.socket, NAMESPACE);
   const { sandboxes, containers, images } = clients;

@@ -15,7 +15,7 @@ import { exited, pidOf } from './view.js';
 const LIMIT_MS = 20_000;
 const SIGKILL = 9;
 
-/** What another client does to a container that runs, and whether its process ends by that. */
+/** Actions of another client on a running container, and whether they end its process. */
 const DEEDS: readonly { what: string; ends: boolean; act: (other: Containerd, id: string) => Promise<void> }[] = [
   {
     what: 'kills and deletes its task and deletes its record at once',
@@ -62,7 +62,7 @@ describe('another client removes what belongs to a container that runs', { timeo
     await crid.stop();
   });
 
-  /** Fails unless the pod and all in it stop and go promptly, and nothing is left. */
+  /** Asserts that the pod and its containers stop and are removed promptly, and that nothing is left. */
   const removePromptly = async (podId: string): Promise<void> => {
     await crid.runtime.stopPodSandbox({ pod_sandbox_id: podId }, prompt());
     await crid.runtime.removePodSandbox({ pod_sandbox_id: podId }, prompt());
@@ -156,7 +156,7 @@ describe('another client removes what belongs to a container that runs', { timeo
   });
 });
 
-/** Subscribes, and resolves when the stop of `id` is told. */
+/** Subscribes to events, and resolves on the stop event of `id`. */
 async function stopEvent({ runtime }: Crid, id: string): Promise<void> {
   const ended = new AbortController();
   const signal = AbortSignal.any([ended.signal, AbortSignal.timeout(LIMIT_MS)]);

@@ -5,16 +5,16 @@ import { until } from '../../../tools/stack/wait.js';
 const LIMIT_MS = 20_000;
 const LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d) stdout F (\d+)$/;
 
-/** Writes 0, 1, 2, … a line each, as fast as a shell does, with a pause after each hundred. */
+/** Writes the lines 0, 1, 2, … as fast as a shell can, with a pause after each hundred. */
 export const NUMBERED_WRITER = [
   ...['sh', '-c'],
   'i=0; while :; do echo $i; i=$((i+1)); [ $((i % 100)) -ne 0 ] || sleep 0.02; done',
 ];
 
-/** The numbers in a CRI log; fails unless they are 0, 1, 2, … with none left out, twice or torn. */
+/** Fails unless a CRI log contains the lines 0, 1, 2, … each exactly once and whole. Returns their number. */
 export async function assertGapless(path: string): Promise<number> {
   const lines = (await readFile(path, 'utf8')).split('\n');
-  // The last one may be half written at this moment.
+  // The last line may just be being written.
   lines.pop();
   lines.forEach((line, index) => {
     const number = LINE.exec(line)?.[2];
@@ -25,7 +25,7 @@ export async function assertGapless(path: string): Promise<number> {
   return lines.length;
 }
 
-/** Waits until the log has more lines than `than`. */
+/** Waits until the log has more than `than` lines. */
 export const grows = (path: string, than: number): Promise<number> =>
   until(`${path} has more than ${than} lines`, LIMIT_MS, async () => {
     const count = (await readFile(path, 'utf8')).split('\n').length - 1;

@@ -12,13 +12,13 @@ import type { TestStack } from '../../harness/test-stack.js';
 
 const LIMIT_MS = 20_000;
 
-/** Says `ready` in its log, and does nothing until SIGUSR1 comes; then does that. */
+/** A command that logs `ready` and waits for SIGUSR1; then it runs `commands`. */
 const onUsr1 = (commands: string): string[] => [
   ...['sh', '-c'],
   `trap '${commands}' USR1; echo ready; sleep 1000 & wait; wait`,
 ];
 
-/** Starts a container that waits for SIGUSR1; answers its id once it does. */
+/** Starts a container that waits for SIGUSR1. Returns its id once it does. */
 export async function runOnUsr1(
   pod: RunningPod,
   name: string,
@@ -33,21 +33,21 @@ export async function runOnUsr1(
   return id;
 }
 
-/** Sends a signal to a process and waits until it has ended. */
+/** Sends a signal to a process and waits for its end. */
 export async function signalUntilGone(pid: number, signal: NodeJS.Signals): Promise<void> {
   process.kill(pid, signal);
   await until(`process ${pid} ends`, LIMIT_MS, () => (existsSync(`/proc/${pid}`) ? undefined : true));
 }
 
-/** containerd's own command line, in the namespace of Kubernetes. */
+/** Runs ctr, containerd's command line client, in the namespace of Kubernetes. */
 export const ctr = ({ layout, containerd }: TestStack, ...args: string[]): Promise<string> =>
   run(join(layout.bin, 'ctr'), ['--address', containerd.socket, '--namespace', NAMESPACE, ...args]);
 
-/** A client of containerd's in the namespace of Kubernetes, which does what it is told to: `ctr` refuses some of it. */
+/** A client of containerd in the namespace of Kubernetes, for operations that `ctr` refuses. */
 export const foreignClient = ({ containerd }: TestStack): Containerd =>
   createContainerd({ address: containerd.socket, namespace: NAMESPACE, log: createLogger('warn') });
 
-/** Waits until containerd knows that the task has ended. */
+/** Waits until containerd reports that the task has ended. */
 export const taskStopped = (stack: TestStack, id: string): Promise<true> =>
   until(`task ${id} has stopped`, LIMIT_MS, async () => {
     const lines = (await ctr(stack, 'tasks', 'list')).split('\n');

@@ -13,7 +13,7 @@ import { prompt, withDeadline } from './calls.js';
 
 const PODS = 4;
 const LIMIT_MS = 20_000;
-/** More than were written before the shim hung and while it did. */
+/** More lines than were written before and while the shim hung. */
 const LINES_OF_A_WHILE = 200;
 
 describe('one of several shims hangs', { timeout: 240_000 }, () => {
@@ -131,7 +131,7 @@ describe('one of several shims hangs', { timeout: 240_000 }, () => {
   });
 });
 
-/** Of a log whose lines are numbers, in CRI's format; a last line may still be on its way. */
+/** Returns the numbers in a CRI log. The last line may be incomplete and is left out. */
 const parseNumbers = (log: string): number[] =>
   log
     .split('\n')

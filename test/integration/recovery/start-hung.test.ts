@@ -13,10 +13,10 @@ import { callWithin } from '../rpc/deadline.js';
 import { prompt } from './calls.js';
 
 const LIMIT_MS = 60_000;
-/** crid answers sooner, in words. */
+/** crid responds earlier, with an error that names what it waits for. */
 const CALL_MS = 8_000;
 
-/** Each first call is answered, with a result or with what the start waits for. */
+/** The first calls must return a result, or an error that names what the start waits for. */
 describe('a start while containerd does not answer', { timeout: 240_000 }, () => {
   let stack: Stack;
   let crid: Crid;
@@ -36,7 +36,7 @@ describe('a start while containerd does not answer', { timeout: 240_000 }, () =>
 
   const version = (): Promise<{ code: string; message: string }> =>
     callWithin(crid.socket, RuntimeServiceDefinition.methods.version, { version: '' }, CALL_MS);
-  /** What a call reads once the socket is there. */
+  /** Returns the error of a call once the socket exists. */
   const told = (): Promise<string> =>
     until('crid has made its socket', LIMIT_MS, async () => {
       const { code, message } = await version();

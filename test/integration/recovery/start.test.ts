@@ -43,7 +43,7 @@ describe('a start with a half-made pod', { timeout: 300_000 }, () => {
     const config = await podConfig(stack);
     await crid.setFault('run pod sandbox/record network:before=kill');
     await assert.rejects(crid.runtime.runPodSandbox({ config }));
-    // The fault has killed it; this waits for its end.
+    // The fault has killed crid. This only waits for its end.
     await crid.kill9();
     return config;
   };
@@ -75,7 +75,7 @@ describe('a start with a half-made pod', { timeout: 300_000 }, () => {
       it(`is killed ${phase} its undo's step "${step}", and the next start mends it`, async () => {
         await leaveHalfMade();
         await crid.setFault(`undo pod sandbox/${step}:${phase}=kill`);
-        // It may be killed before it has answered.
+        // crid may be killed before its first response.
         await crid.start().catch(() => undefined);
         await crid.revive();
         await assertTruth(crid, stack);

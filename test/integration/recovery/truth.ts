@@ -9,8 +9,8 @@ import type { TestStack } from '../../harness/test-stack.js';
 const SETTLED_WITHIN_MS = 5_000;
 
 /**
- * Fails unless what the server lists is what containerd has: the same pods and containers, running where a task runs.
- * An exit is told before its task is taken away, so the two get a moment to agree.
+ * Asserts that the server lists the pods and containers of containerd, as running if their task runs. Retries for a
+ * moment, because an exit is reported before its task is deleted.
  */
 export async function assertTruth(client: CriClient, stack: TestStack): Promise<void> {
   for (const deadlineMs = Date.now() + SETTLED_WITHIN_MS; ; await sleep(100)) {

@@ -4,7 +4,7 @@ import type { CriClient } from '../../harness/cri-client.js';
 
 const LIMIT_MS = 20_000;
 
-/** All that a kubelet compares of pods and containers, by id, with the pids of their processes. */
+/** Returns what a kubelet compares of pods and containers, by id, with the pids of their processes. */
 export async function viewOf({ runtime }: CriClient): Promise<Record<string, object>> {
   const view: Record<string, object> = {};
   for (const { id } of (await runtime.listPodSandbox({})).items) {
@@ -42,7 +42,7 @@ export async function viewOf({ runtime }: CriClient): Promise<Record<string, obj
   return view;
 }
 
-/** The pid of a container's process, or of a pod's pause process. */
+/** Returns the pid of a container's process, or of a pod's pause process. */
 export async function pidOf({ runtime }: CriClient, id: string): Promise<number> {
   const { containers } = await runtime.listContainers({ filter: { id } });
   const { info } =
@@ -54,7 +54,7 @@ export async function pidOf({ runtime }: CriClient, id: string): Promise<number>
   return pid;
 }
 
-/** The status of a container once it has exited. */
+/** Waits until a container has exited. Returns its status. */
 export const exited = ({ runtime }: CriClient, containerId: string) =>
   until(`container ${containerId} has exited`, LIMIT_MS, async () => {
     const { status } = await runtime.containerStatus({ container_id: containerId });

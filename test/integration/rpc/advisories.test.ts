@@ -18,7 +18,10 @@ import { REPOSITORY, startRegistry } from '../images/tiny-registry.js';
 import { basic, demanding, redirectingBlobs, startProxy, type Guard, type RegistryProxy } from './registry-proxy.js';
 import { assertFails, failureOf, startSuite } from './suite.js';
 
-/** The published vulnerabilities of CRI servers that show at the socket; each test is named after its advisory. */
+/**
+ * Published vulnerabilities of CRI servers that can be reproduced over the socket. Each test is named after its
+ * advisory.
+ */
 
 const suite = startSuite({ withPod: true });
 const MIB = 1024 * 1024;
@@ -35,7 +38,7 @@ async function proxyFor(t: TestContext, guard?: Guard): Promise<RegistryProxy> {
   return proxy;
 }
 
-/** Labels of a container's and of an image's record, asked of containerd itself. */
+/** Returns the labels of a container's and an image's record, read from containerd. */
 async function labelsOf(id: string, image: string): Promise<Record<string, string>[]> {
   const channel = openChannel(suite.stack.containerd.socket);
   const options = { '*': { metadata: Metadata({ 'containerd-namespace': NAMESPACE }) } };
@@ -96,7 +99,10 @@ interface Entry {
   readonly mode: string;
 }
 
-/** Directories and FIFOs of pods and containers below containerd's `root` or `state`; not those inside a mount. */
+/**
+ * Returns directories and FIFOs of pods and containers below containerd's `root` or `state`, without those inside a
+ * mount.
+ */
 async function entriesBelow(base: string, folder = join(base, 'io.containerd.grpc.v1.cri')): Promise<Entry[]> {
   const { mode, dev } = await lstat(folder);
   const found: Entry[] = [{ path: relative(base, folder), kind: 'directory', mode: (mode & 0o7777).toString(8) }];
@@ -111,7 +117,7 @@ async function entriesBelow(base: string, folder = join(base, 'io.containerd.grp
 
 test('CVE-2020-15157: credentials go to the registry they are for and nowhere else', async (t) => {
   const [other, greedy] = [await proxyFor(t), await proxyFor(t, demanding('user', PASSWORD))];
-  // Another name, since an HTTP client takes two ports of one host for the same.
+  // Another host name, because an HTTP client may treat two ports of one host as the same.
   const guarded = (to: RegistryProxy): Guard => {
     const [demand, redirect] = [
       demanding('user', PASSWORD),
@@ -122,7 +128,7 @@ test('CVE-2020-15157: credentials go to the registry they are for and nowhere el
   const auth = { username: 'user', password: PASSWORD };
 
   const removeImage = (image: string): Promise<unknown> => suite.crid.images.removeImage({ image: { image } });
-  // Whoever has pulled it before: its blobs are to be fetched anew.
+  // Remove the image in case another test has pulled it: its blobs must be fetched again.
   await removeImage(await pullImage(suite.crid, 'docker.io/crid-test/many-layers:latest'));
   const owner = await proxyFor(t, guarded(other));
   const image = `${owner.host}/crid-test/many-layers:latest`;
@@ -165,7 +171,7 @@ test('CVE-2022-31030, CVE-2022-1708: output without end fills no memory, 16 MiB 
   await assertFails(shell(id, 'yes >&2', 2n), 'DEADLINE_EXCEEDED', '2 s');
   assert.ok((await residentBytes()) - before < 200 * MIB, `${before} bytes before, ${await residentBytes()} after`);
 
-  // One answer has no more than 16 MiB, for that is what a kubelet takes.
+  // One response has at most 16 MiB, which is a kubelet's limit.
   const sizes = [];
   for (const [out, err] of [
     [20 * MIB, 2000],
@@ -201,7 +207,7 @@ test('CVE-2026-53495: a background child does not hold the call; 100 such probes
   await remove(id);
 });
 
-/** Waits until no exec of the container is left: no FIFOs, no operation. */
+/** Waits until the container has no exec left: no FIFOs and no operation. */
 async function settled(id: string): Promise<void> {
   const io = join(suite.stack.containerd.state, 'io.containerd.grpc.v1.cri', 'containers', id, 'io');
   await until('the execs have gone', SETTLE_LIMIT_MS, async () => {
@@ -301,7 +307,7 @@ test('CVE-2020-15257: crid listens on no abstract socket, and beyond the host on
   const inodes = await socketsOf(suite.crid.pid());
   const unix = (await readFile('/proc/net/unix', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/));
   const own = unix.filter(([, , , , , , inode = '']) => inodes.has(inode)).map((fields) => fields[7] ?? '');
-  // The socket is made in a private directory beside its path and moved; the kernel shows where it was made.
+  // The socket is created in a private directory beside its path and then renamed; the kernel shows the original path.
   assert.ok(
     own.some((path) => path.startsWith(dirname(suite.crid.socket))),
     own.join(' '),
@@ -316,11 +322,11 @@ test('CVE-2020-15257: crid listens on no abstract socket, and beyond the host on
   );
 });
 
-/** 127.0.0.1 and ::1 as /proc/net/tcp and tcp6 write them on little-endian machines. */
+/** 127.0.0.1 and ::1 in the notation of /proc/net/tcp and tcp6 on little-endian machines. */
 const LOOPBACK = ['0100007F', '00000000000000000000000001000000'];
 const LISTEN = '0A';
 
-/** Local addresses of the listening TCP sockets among these. */
+/** Returns the local addresses of the listening TCP sockets with these inodes. */
 async function listeners(inodes: ReadonlySet<string>): Promise<string[]> {
   const text = (await readFile('/proc/net/tcp', 'utf8')) + (await readFile('/proc/net/tcp6', 'utf8').catch(() => ''));
   return text

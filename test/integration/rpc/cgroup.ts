@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Limits as the kernel has them, in one form for both versions of cgroups. */
+/** The kernel's limits, in one form for both cgroup versions. */
 export interface Limits {
   readonly memoryBytes: number;
   readonly quotaUs: number;
@@ -13,7 +13,7 @@ export interface Limits {
 const ROOT = '/sys/fs/cgroup';
 export const isV2 = existsSync(join(ROOT, 'cgroup.controllers'));
 
-/** The limits of the cgroup that a process of the host is in. */
+/** Returns the limits of the cgroup of a process on the host. */
 export async function limitsOf(pid: number): Promise<Limits> {
   if (isV2) {
     const [quota, period] = (await read(pid, '', 'cpu.max')).split(' ');
@@ -32,7 +32,9 @@ export async function limitsOf(pid: number): Promise<Limits> {
   };
 }
 
-/** proc_pid_cgroup(5): `ID:CONTROLLERS:PATH`; version 2 names no controllers. */
+/**
+ * Reads a file of the process's cgroup. proc_pid_cgroup(5): `ID:CONTROLLERS:PATH`; version 2 has no controllers there.
+ */
 async function read(pid: number, controller: string, file: string): Promise<string> {
   const lines = (await readFile(`/proc/${pid}/cgroup`, 'utf8')).split('\n').map((line) => line.split(':'));
   const [, controllers = '', ...path] = lines.find(([, names = '']) => names.split(',').includes(controller)) ?? [];

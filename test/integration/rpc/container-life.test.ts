@@ -38,7 +38,7 @@ const lines = async (name: string): Promise<string[]> =>
     .filter(Boolean)
     .map((line) => line.split(' ').slice(3).join(' '));
 
-/** A container that has said `ready`: its traps are set. */
+/** Runs a container and waits until its log has the line `ready`: then its traps are set. */
 async function runReady(name: string, script: string, config: Container = {}): Promise<string> {
   const id = await suite.pod.run({ ...config, name, command: ['sh', '-c', script] });
   await until(`${name} is ready`, WAIT_LIMIT_MS, async () => (await lines(name)).includes('ready') || undefined);
@@ -68,7 +68,7 @@ test('a container starts once', async () => {
 test('a command that cannot run: the call and the status say which, exit code 128, StartError', async (t) => {
   const registry = await startRegistry();
   t.after(() => registry.close());
-  // The command is a file of random bytes.
+  // The image's only file, which is the command here, has random bytes.
   registry.put('command', tinyImage());
   registry.put('entrypoint', tinyImage({ execution: { Entrypoint: ['/none'] } }));
   const ofImage = (name: string) => ({ command: [], image: { image: `${registry.host}/${REPOSITORY}:${name}` } });
@@ -184,7 +184,7 @@ test('RemoveContainer kills what runs, and leaves the log; once more is a succes
 
 test('a container is removed while it runs, time and again', async () => {
   for (let round = 0; round < 20; round++) {
-    // One ends at SIGTERM, the other would not.
+    // The first ends on SIGTERM, the second ignores it.
     const id = await suite.pod.run(round % 2 ? {} : { command: ['sleep', '1000'] });
     assert.deepEqual(await remove(id), {});
   }

@@ -9,7 +9,7 @@ import { assertFails, startSuite } from './suite.js';
 const suite = startSuite({ withPod: true });
 const WAIT_LIMIT_MS = 20_000;
 const UNKNOWN = 'f'.repeat(64);
-/** RFC 3339 with up to nine decimals, the stream, F for a whole line and P for a part of one, the text. */
+/** An RFC 3339 time with up to nine decimals, the stream, F for a full line or P for a partial one, the text. */
 const LINE = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)) (stdout|stderr) ([FP]) (.*)$/s;
 
 const ended = (id: string): Promise<unknown> =>
@@ -21,7 +21,7 @@ const ended = (id: string): Promise<unknown> =>
 const reopen = (id: string): Promise<unknown> => suite.crid.runtime.reopenContainerLog({ container_id: id });
 const remove = (id: string): Promise<unknown> => suite.crid.runtime.removeContainer({ container_id: id });
 
-/** `stream tag text` of each line of a log. */
+/** Returns `stream tag text` for each line of a log. */
 async function read(path: string): Promise<string[]> {
   const text = await readFile(path, 'utf8');
   assert.ok(text === '' || text.endsWith('\n'), 'the log ends with a line feed');
@@ -71,7 +71,7 @@ test('no line is lost of many', async () => {
   );
 });
 
-// The runtime turns the terminal's ONLCR off: there is no carriage return.
+// The runtime turns the terminal's ONLCR off, so there is no carriage return.
 test("a terminal's output is all stdout", async () => {
   const lines = await logOf('terminal', 'tty >/dev/null && echo out; echo err >&2', true);
   assert.deepEqual(lines, ['stdout F out', 'stdout F err']);

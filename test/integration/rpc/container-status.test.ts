@@ -48,7 +48,7 @@ test('exit codes and reasons: Completed, Error, a signal', async () => {
 });
 
 test('OOMKilled: the command itself goes over its memory limit', async () => {
-  // Under systemd it is the pod's slice that tells, for sure, and the pods of a kubelet have one each.
+  // With systemd, the OOM kill is reliably recorded only in the pod's slice, and a kubelet gives each pod its own.
   const linux = SYSTEMD_CGROUPS ? { cgroup_parent: cgroupParent('crid-test-oom') } : {};
   const pod = await runPod(suite.crid, suite.stack, { linux });
   const id = await pod.run({

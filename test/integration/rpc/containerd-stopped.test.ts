@@ -18,13 +18,13 @@ let crid: Crid;
 let baseline: Inventory;
 
 before(async () => {
-  // Its containerd is stopped, so it is not the one of the other files.
+  // A separate stack, because this file stops its containerd.
   stack = await startStack({ registryUrl: (await testStack()).registry.url });
   crid = await startCrid(stack);
   await pullImage(crid);
   baseline = await leaks(stack);
 });
-// Whatever went wrong, the next test has its containerd.
+// Even after a failed test, the next one needs containerd.
 afterEach(() => stack.containerd.start());
 after(async () => {
   try {
@@ -113,7 +113,7 @@ test('a container that ends while containerd is away is noticed, with its exit c
     const { status } = await crid.runtime.containerStatus({ container_id: id });
     return status?.state === ContainerState.CONTAINER_EXITED ? status : undefined;
   });
-  // A containerd that comes back deletes tasks that have ended; their exit is known only if the shim's event is in time.
+  // A restarted containerd deletes ended tasks; the exit code is known only if the shim's event arrives in time.
   assert.match(`${status.exit_code} ${status.reason}`, /^(9 Error|255 Unknown)$/);
   await pod.remove();
 });

@@ -20,7 +20,7 @@ const MIB = 1024 * 1024;
 const ENDED_WITHIN_MS = limitMs(10_000);
 const text = (value: string): Buffer => Buffer.from(value);
 
-/** Process 1 is then the container's own command, not the pod's pause. */
+/** With a separate pid namespace, pid 1 is the container's command and not the pod's pause process. */
 const OWN_PROCESSES = { namespace_options: { pid: NamespaceMode.CONTAINER } };
 
 type Partial = Parameters<typeof containerConfig>[0];
@@ -32,7 +32,7 @@ const remove = (id: string): Promise<unknown> => suite.crid.runtime.removeContai
 const bad = (config: Partial) => (): Promise<unknown> => create(containerConfig(config));
 const badContext = (context: Context) => bad({ linux: { security_context: context } });
 
-/** Runs a container, asks a command in it for its output, and removes it. */
+/** Runs a container and a script in it, removes the container, and returns the script's output. */
 async function inside(config: Partial, script: string): Promise<string> {
   const id = await suite.pod.run(config);
   const { stdout, stderr } = await suite.pod.exec(id, ['sh', '-c', script]);

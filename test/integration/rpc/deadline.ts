@@ -7,7 +7,7 @@ interface Method<Request, Response> {
   readonly responseType: { decode(bytes: Uint8Array): Response };
 }
 
-/** A call as a kubelet makes it: with a deadline that the server is told (nice-grpc's client has none). */
+/** Makes a call with a deadline that the server sees, like a kubelet's (nice-grpc's client sends none). */
 export function callWithin<Request, Response>(
   socket: string,
   method: Method<Request, Response>,

@@ -11,7 +11,9 @@ const suite = startSuite();
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const LIMIT_MS = 60_000;
 
-/** `crid doctor` with these settings of crid's own: its exit code, and each line as `level subject message`. */
+/**
+ * Runs `crid doctor` with this configuration of crid. Returns its exit code, and each line as `level subject message`.
+ */
 async function doctor(config: Record<string, object>): Promise<{ code: number; lines: string[] }> {
   const file = join(suite.crid.dir, 'doctor.toml');
   await writeFile(file, stringify(config));

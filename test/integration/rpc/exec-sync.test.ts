@@ -20,7 +20,7 @@ const exec = async (
   suite.crid.runtime.execSync({ container_id: await container(), cmd, timeout });
 const shell = (script: string, timeout?: bigint) => exec(['sh', '-c', script], timeout);
 
-/** Waits until no process of the host has this word among its arguments. */
+/** Waits until no process of the host has this word in its arguments. */
 const gone = (word: string): Promise<true> =>
   until(`no process ${word}`, GONE_WITHIN_MS, async () =>
     (await processes()).some(({ args }) => args.includes(word)) ? undefined : true,

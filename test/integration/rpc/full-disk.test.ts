@@ -5,7 +5,7 @@ import { run } from '../../../tools/stack/exec.js';
 import { podConfig, runPod } from '../../harness/pod.js';
 import { assertFails, startSuite } from './suite.js';
 
-/** The disk of crid's own files is full: the error names the file, and all goes on once there is room. */
+/** The disk with crid's files is full: the error names the file, and crid works again once there is space. */
 
 const NAMESPACE = 'crid-full-disk';
 let disk = '';
@@ -18,7 +18,7 @@ const suite = startSuite({
     return { config: { crid: { namespace: NAMESPACE } } };
   },
 });
-// Once crid has ended.
+// The suite's hook runs first and has stopped crid.
 after(async () => {
   await run('umount', [disk]);
   await rm(disk, { recursive: true });

@@ -14,13 +14,13 @@ import { limitsOf } from './cgroup.js';
 import { callWithin } from './deadline.js';
 import { startSuite } from './suite.js';
 
-/** A grace of any length, and what other calls do to a container while it lasts. */
+/** Stops with grace periods of any length, and other calls on the container meanwhile. */
 
 const suite = startSuite({ withPod: true });
 const LIMIT_MS = limitMs(10_000);
 const DAY_S = 86_400n;
 const INT64_MAX = 2n ** 63n - 1n;
-/** Ends with the code 7 when it is asked to. */
+/** Exits with the code 7 on SIGTERM. */
 const POLITE = 'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done';
 const STUBBORN = 'trap "" TERM; echo ready; while :; do sleep 0.1; done';
 
@@ -41,7 +41,7 @@ async function runReady(name: string, script: string): Promise<string> {
   return id;
 }
 
-/** A container in the middle of a long grace, and its stop. */
+/** Runs a container and begins a stop with a long grace period. */
 async function inGrace(name: string): Promise<{ id: string; stopping: Promise<unknown> }> {
   const id = await runReady(name, STUBBORN);
   const stopping = stop(id, 7n * DAY_S);
@@ -56,7 +56,7 @@ async function inGrace(name: string): Promise<{ id: string; stopping: Promise<un
   return { id, stopping };
 }
 
-/** Resolves with the time that it took; fails when that is not at once. */
+/** Fails if `work` takes longer than LIMIT_MS. */
 async function atOnce(work: Promise<unknown>): Promise<void> {
   const startedMs = performance.now();
   await work;

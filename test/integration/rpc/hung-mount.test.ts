@@ -12,7 +12,7 @@ import { containerConfig, runPod } from '../../harness/pod.js';
 import { callWithin } from './deadline.js';
 import { startSuite, failureOf } from './suite.js';
 
-/** More containers than libuv's pool has threads mount from a file server that is dead. */
+/** More containers than libuv's pool has threads mount a dead file system. */
 
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const CREATES = 70;
@@ -21,7 +21,7 @@ const KNOWN_MS = 8_000;
 const LIMIT_MS = 30_000;
 
 let hung: HungMount | undefined;
-// Before the suite's own end, which finds whatever is still mounted.
+// This hook must run before the suite's own, which fails if a mount is left.
 after(() => hung?.release());
 const suite = startSuite({ withPod: true });
 

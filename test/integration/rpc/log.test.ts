@@ -6,7 +6,7 @@ import { until } from '../../../tools/stack/wait.js';
 import { runPod } from '../../harness/pod.js';
 import { startSuite } from './suite.js';
 
-/** crid's own log, as an operator reads it: one request through all layers, and the level while crid runs. */
+/** Tests of crid's log: one request through all layers, and the log level, which can be changed at run time. */
 
 const suite = startSuite({ crid: () => ({ config: { crid: { log_level: 'info' } } }) });
 const LIMIT_MS = 10_000;
@@ -24,7 +24,7 @@ async function setLevel(level: string, msg: string): Promise<Line> {
   );
 }
 
-/** What one RunPodSandbox, and the removal of its pod, add to the log. */
+/** Returns the log lines of one RunPodSandbox and of the pod's removal. */
 async function linesOfAPod(): Promise<Line[]> {
   const before = (await suite.crid.logLines()).length;
   await (await runPod(suite.crid, suite.stack)).remove();

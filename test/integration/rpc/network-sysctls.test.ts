@@ -7,7 +7,9 @@ import { runPod } from '../../harness/pod.js';
 import type { TestStack } from '../../harness/test-stack.js';
 import { startSuite } from './suite.js';
 
-/** A pod's sysctls and a network that takes longer than the pause container's create and sets sysctls itself. */
+/**
+ * A pod's sysctls with a network that takes longer than the creation of the pause container and sets sysctls itself.
+ */
 
 const suite = startSuite({ crid: slowNetwork });
 
@@ -36,7 +38,10 @@ test('a value of the network stays where the pod sets another sysctl', async () 
   assert.equal(await valueInPod('kernel.msgmax', '9000', 'net/core/somaxconn'), '500');
 });
 
-/** The stack's network, whose first plugin takes half a second more and whose last sets net.core.somaxconn to 500. */
+/**
+ * The stack's network with an additional first plugin that takes half a second and a last one that sets
+ * net.core.somaxconn to 500.
+ */
 async function slowNetwork(stack: TestStack): Promise<CridOptions> {
   const dir = await mkdtemp(join(stack.dir, 'slow-'));
   const [bin, confDir] = [join(dir, 'bin'), join(dir, 'net.d')];

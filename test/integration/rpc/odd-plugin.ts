@@ -5,17 +5,20 @@ import type { TestStack } from '../../harness/test-stack.js';
 
 export type Verb = 'ADD' | 'DEL';
 
-/** A CNI plugin after the stack's own, which behaves as it is told. */
+/** A CNI plugin after the stack's own plugins, whose behaviour the test controls. */
 export interface OddPlugin {
   readonly type: string;
   readonly options: CridOptions;
-  /** `ok`; `hang` until told otherwise; else what it prints before it exits with 1. */
+  /**
+   * `ok` lets the verb succeed, `hang` blocks it until the next call. Any other text is printed before the plugin exits
+   * with 1.
+   */
   tell(verb: Verb, what: string): Promise<void>;
-  /** Another type in its place in the network's configuration. */
+  /** Replaces the plugin's type in the network's configuration. */
   rename(type: string): Promise<void>;
 }
 
-/** Writes the plugin and a copy of the stack's network that ends with it. */
+/** Writes the plugin, and a copy of the stack's network that ends with it. */
 export async function createOddPlugin(stack: TestStack): Promise<OddPlugin> {
   const dir = await mkdtemp(join(stack.dir, 'odd-'));
   const [bin, confDir] = [join(dir, 'bin'), join(dir, 'net.d')];
@@ -28,7 +31,7 @@ export async function createOddPlugin(stack: TestStack): Promise<OddPlugin> {
       JSON.stringify({ ...conflist, plugins: [...conflist.plugins, { type: name }] }),
     );
   const tell = async (verb: Verb, what: string): Promise<void> => {
-    // It may be reading just now.
+    // Written atomically, because the plugin may be reading the file.
     await writeFile(join(dir, 'next'), what);
     await rename(join(dir, 'next'), join(dir, verb));
   };
@@ -50,7 +53,7 @@ async function stackConflist({ cniConfDir }: TestStack): Promise<{ plugins: unkn
   return JSON.parse(await readFile(join(cniConfDir, name), 'utf8')) as { plugins: unknown[] };
 }
 
-/** As the last of a chain, an ADD that does nothing answers the previous result (CNI spec, "Chained plugins"). */
+/** An ADD at the end of a chain that changes nothing must print the previous result (CNI spec, "Chained plugins"). */
 const script = (dir: string): string => `#!/bin/sh
 case $CNI_COMMAND in
 ADD | DEL) ;;

@@ -145,7 +145,7 @@ test('ListPodSandbox: the parts of a filter are ANDed', async () => {
 test('a prefix that begins two ids is INVALID_ARGUMENT', async () => {
   const pods = new Map<string, RunningPod>();
   for (;;) {
-    // One of sixteen first digits comes twice within seventeen pods, and mostly within six.
+    // With sixteen possible digits, seventeen pods suffice for two equal first digits, and mostly six do.
     const pod = await hostPod({});
     const digit = pod.id.slice(0, 1);
     if (pods.has(digit)) {

@@ -1,18 +1,18 @@
 import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
-/** A registry in front of another, which notes what it is asked. */
+/** A registry in front of another. It records the requests. */
 export interface RegistryProxy {
   /** `127.0.0.1:PORT` */
   readonly host: string;
   /** `METHOD /path` of every request, in order. */
   readonly requests: string[];
-  /** Every Authorization header that came. */
+  /** The Authorization headers of all requests that have one. */
   readonly authorizations: string[];
   close(): void;
 }
 
-/** Answers a request itself, or leaves it to the registry behind. */
+/** Returns true if it has responded to the request itself; other requests are forwarded. */
 export type Guard = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 export async function startProxy(registryUrl: string, guard: Guard = () => false): Promise<RegistryProxy> {
@@ -42,7 +42,7 @@ export async function startProxy(registryUrl: string, guard: Guard = () => false
   };
 }
 
-/** Wants Basic credentials. */
+/** Requires Basic credentials. */
 export function demanding(username: string, password: string): Guard {
   const wanted = basic(username, password);
   return ({ headers }, response) => {
@@ -52,7 +52,7 @@ export function demanding(username: string, password: string): Guard {
   };
 }
 
-/** Sends whoever wants a blob to another host. */
+/** Redirects requests for blobs to another host. */
 export const redirectingBlobs =
   (to: string): Guard =>
   ({ url = '' }, response) => {

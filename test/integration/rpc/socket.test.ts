@@ -14,12 +14,12 @@ import { assertFails, startSuite } from './suite.js';
 
 const suite = startSuite({ withPod: true });
 const LIMIT_MS = 30_000;
-/** In that time crid asks every client whether it is there, and would have asked again. */
+/** In that time crid pings every client, and without the long timeout would have dropped this one. */
 const STOPPED_MS = 45_000;
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const modeOf = async (path: string): Promise<string> => ((await lstat(path)).mode & 0o7777).toString(8);
 
-/** `crid serve` on a socket of the test's choice: how it ended, and what it said. */
+/** Runs `crid serve` on this socket until it fails. Returns its exit code and its log. */
 async function serveAndFail(listen: string): Promise<{ code: number | string; log: string }> {
   const logFile = join(suite.crid.dir, 'refused.log');
   await writeFile(logFile, '');
@@ -109,7 +109,7 @@ test('a client that is stopped for a while keeps its connection, and the calls o
     client.kill('SIGSTOP');
     await sleep(STOPPED_MS);
     client.kill('SIGCONT');
-    // The first may have been under way before.
+    // The first event may have been sent before.
     for (let time = 1; time <= 2; time++) await until('crictl is told of events again', LIMIT_MS, eventIsTold);
     assert.equal(client.exitCode, null);
   } finally {

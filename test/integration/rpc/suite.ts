@@ -6,13 +6,13 @@ import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.
 import { pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 
-/** What the tests of one file work on; it is there once the first of them runs. */
+/** The processes that the tests of one file use. It is available once the first test runs. */
 export interface Suite {
   readonly stack: TestStack;
   readonly crid: Crid;
-  /** A pod of the whole file, where `withPod` asks for one. */
+  /** A pod shared by the whole file, with `withPod`. */
   readonly pod: RunningPod;
-  /** Fails when there is anything on the host or in containerd that was not there before the file's first test. */
+  /** Fails if the host or containerd has anything that was not there before the file's first test. */
   assertNothingLeft(): Promise<void>;
 }
 
@@ -22,8 +22,8 @@ export interface SuiteOptions {
 }
 
 /**
- * Starts crid before the first test of a file. After the last one it removes every pod, and fails when anything is
- * left behind.
+ * Starts crid before the first test of a file. After the last one it removes every pod, and fails if anything is left
+ * behind.
  */
 export function startSuite({ crid: options = () => ({}), withPod = false }: SuiteOptions = {}): Suite {
   let made: { stack: TestStack; crid: Crid; baseline: Inventory; pod: RunningPod | undefined } | undefined;
@@ -67,7 +67,7 @@ export function startSuite({ crid: options = () => ({}), withPod = false }: Suit
   };
 }
 
-/** The error that a call ends with, as a client sees it. */
+/** Returns the error of a call as a client sees it. */
 export async function failureOf(call: Promise<unknown>): Promise<{ code: string; message: string }> {
   const error: unknown = await call.then(
     (answer) => assert.fail(`answered ${JSON.stringify(answer, plain)}`),
@@ -77,7 +77,7 @@ export async function failureOf(call: Promise<unknown>): Promise<{ code: string;
   return { code: Status[error.code], message: error.details };
 }
 
-/** Fails unless the call is refused with this code, and a message that holds each of the texts. */
+/** Asserts that the call fails with this code, and that the message contains each of the texts. */
 export async function assertFails(
   call: Promise<unknown>,
   code: keyof typeof Status,
@@ -88,7 +88,7 @@ export async function assertFails(
   assert.deepEqual({ code: failure.code, missing }, { code, missing: [] }, `${failure.code}: ${failure.message}`);
 }
 
-/** One bad request: its name, the call, the code and what the message must name. */
+/** One bad request: its name, the call, the code and the texts that the message must contain. */
 export type BadRequest = readonly [
   name: string,
   call: () => Promise<unknown>,

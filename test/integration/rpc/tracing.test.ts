@@ -8,7 +8,7 @@ import { startCrid, type Crid } from '../../harness/crid.js';
 import { podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 
-/** Spans as a receiver of OTLP over HTTP gets them, in JSON. */
+/** Spans as an OTLP receiver gets them over HTTP, in JSON. */
 
 interface Told {
   readonly traceId: string;
@@ -101,7 +101,7 @@ test('a call is a span below its caller’s, each step one below it, each call t
       .filter(([name]) => name === 'containerd tasks.create'),
     [['containerd tasks.create', CLIENT, CALLER.traceId]],
   );
-  // The log of the call leads to the trace.
+  // The log of the call contains the trace id.
   assert.ok(
     (await crid.logLines()).some((line) => line['traceId'] === CALLER.traceId && line['rpc'] === 'RunPodSandbox'),
   );

@@ -12,7 +12,7 @@ import { createOddPlugin, type OddPlugin } from './odd-plugin.js';
 import { startProxy } from './registry-proxy.js';
 import { startSuite } from './suite.js';
 
-/** `crid why`, as an operator of a node runs it while something hangs: it blames what hangs. */
+/** Runs `crid why` while something hangs: its output must name what hangs. */
 
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const LIMIT_MS = 20_000;
@@ -24,7 +24,7 @@ beforeEach(() => odd.tell('ADD', 'ok'));
 const why = (...pod: string[]): Promise<string> =>
   run(program, ['why', ...pod, '--socket', suite.crid.socket], { timeoutMs: LIMIT_MS });
 
-/** What it prints once that matches, without how long each thing has gone on and without the cut ids. */
+/** Waits until the output matches, and returns its lines without durations and with ids removed. */
 const blamed = (pod: string, pattern: RegExp): Promise<string[]> =>
   until(`crid why blames ${String(pattern)}`, LIMIT_MS, async () => {
     const text = await why(pod);
@@ -41,7 +41,7 @@ test('a plugin that hangs, while the pod is in no list yet', async () => {
   const config = await podConfig(suite.stack);
   const { name = '', namespace = '' } = config.metadata ?? {};
   const running = suite.crid.runtime.runPodSandbox({ config });
-  // The steps that run beside it are done soon.
+  // The other steps of the operation finish soon.
   assert.deepEqual(await blamed(name, /^run pod sandbox.*\n.* add network: .*odd-plugin.*\n$/), [
     `run pod sandbox ${namespace}/${name}: for N s, 1 waiting`,
     '  add network: for N s, waiting for plugin odd-plugin (ADD, N s)',
@@ -138,7 +138,7 @@ test('a stopped shim, for a pod whose containers are to be stopped', async () =>
 
 test('a stalled registry, for a pull', async (t) => {
   const { images, socket } = suite.crid;
-  // Takes every request, and answers none.
+  // Accepts every request and responds to none.
   const proxy = await startProxy(suite.stack.registry.url, () => true);
   t.after(() => proxy.close());
   const image = `${proxy.host}/library/busybox:latest`;

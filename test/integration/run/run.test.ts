@@ -9,7 +9,7 @@ import { criClient } from '../../harness/cri-client.js';
 import { assertLeavesNothing, leaks } from '../../harness/leaks.js';
 import { testStack } from '../../harness/test-stack.js';
 
-/** `make run`, on a containerd as a machine has one. */
+/** `make run` on a machine's containerd. */
 
 const RUN = new URL('../../../tools/run.js', import.meta.url).pathname;
 const LIMIT_MS = 120_000;

@@ -14,7 +14,7 @@ import { REPOSITORY, startRegistry } from '../images/tiny-registry.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
 import { context, inside, testImage, value, type ContainerPart } from './rules.js';
 
-/** Each named after the vulnerability of another CRI server that it would show. */
+/** Each test is named after a vulnerability of another CRI server, which it would reproduce. */
 const suite = startSuite({
   withPod: true,
   crid: ({ runcPath }) => {
@@ -29,7 +29,7 @@ const withImage = async (name: string, more: ContainerPart = {}): Promise<Contai
   return { ...more, image: testImage(name) };
 };
 
-/** A container as containerd has it. */
+/** Returns a container's record in containerd. */
 async function recordOf(id: string): Promise<Container> {
   const channel = openChannel(suite.stack.containerd.socket);
   try {
@@ -86,7 +86,8 @@ test('CVE-2024-5154: links in an image lead nowhere outside it', async () => {
   assert.equal(made, undefined);
   await inside(suite, suite.pod, await withImage('working-dir-through-link'), 'pwd').catch(() => undefined);
   assert.equal(await stat('/tmp/made').catch(() => undefined), undefined);
-  // /etc/passwd of this image climbs to the node's: inside the image it leads to itself, that is, nowhere.
+  // /etc/passwd of this image is a symbolic link up to the host's. Resolved within the image it leads to itself, and so
+  // to no file.
   const named = await withImage('passwd-through-link', context({ run_as_username: 'messagebus' }));
   await assertFails(suite.pod.create(named), 'NOT_FOUND', 'messagebus');
 });
@@ -147,7 +148,7 @@ test('CVE-2026-53492: an image asks for no CDI devices', async (t) => {
   registry.put('latest', tinyImage({ labels: asked, annotations: asked }));
   const image = `${registry.host}/${REPOSITORY}:latest`;
   await pullImage(suite.crid, image);
-  // Nobody has such a device: whoever asks for it fails.
+  // No CDI spec defines this device, so a request for it fails.
   await assert.rejects(suite.pod.create({ annotations: asked }), /vendor\.example\/gpu=one/);
   const pod = await runPod(suite.crid, suite.stack, {}, 'open');
   for (const id of [await suite.pod.create({ image: { image } }), await pod.create({ image: { image } })]) {
@@ -177,7 +178,7 @@ test('CVE-2021-21334: containers of one image, made at once, share nothing', asy
 test('CVE-2022-4318, CVE-2026-15809: HOME with a line break writes no line of passwd', async () => {
   const envs = [{ key: 'HOME', value: Buffer.from('/root\nevil:x:0:0::/:/bin/sh') }];
   const ofImage = await inside(suite, suite.pod, {}, 'cat /etc/passwd');
-  // Nobody whom the image knows: for such a user a server may add a line.
+  // A uid that the image does not know: for such a user a server may add a line.
   const stranger = context({ run_as_user: value(1234) });
   assert.equal(
     await inside(suite, suite.pod, { envs, ...stranger }, 'echo "$HOME"; cat /etc/passwd'),

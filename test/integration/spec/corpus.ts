@@ -7,7 +7,7 @@ import {
 import { cgroupParent } from '../../../tools/stack/cgroup-driver.js';
 import { context, testImage, value, type ContainerPart, type PodPart } from './rules.js';
 
-/** A pod and a container in it, made by two CRI servers. */
+/** A pod with a container that two CRI servers create. */
 export interface Sample {
   readonly name: string;
   readonly pod?: PodPart;
@@ -23,7 +23,7 @@ const resources = (more: NonNullable<NonNullable<ContainerPart['linux']>['resour
 });
 const namespaces = (options: object): PodPart => ({ linux: { security_context: { namespace_options: options } } });
 
-/** `/data` stands for a folder of the test's own; it is the same for both servers. */
+/** `folder` is a folder of the test, the same for both servers. */
 export const CORPUS = (folder: string): readonly Sample[] => [
   { name: 'nothing asked for' },
   { name: 'command and arguments', container: { command: ['sh', '-c'], args: ['sleep 1000'] } },

@@ -6,7 +6,7 @@ import { run } from '../../../tools/stack/exec.js';
 import { startSuite } from '../rpc/suite.js';
 import { context, testImage, testRules, type ContainerPart, type Rule, type Scene } from './rules.js';
 
-/** Before the suite's own end, which finds whatever is still mounted. */
+/** This hook must run before the suite's own, which fails if a mount is left. */
 const mountsMade: string[] = [];
 after(async () => {
   for (const path of mountsMade.reverse()) await run('umount', ['-l', path]);
@@ -17,7 +17,7 @@ const folder = ({ suite: { stack } }: Scene): Promise<string> => mkdtemp(join(st
 const mounted = (path: string): string => `grep " ${path} " /proc/self/mountinfo`;
 type MountPart = NonNullable<ContainerPart['mounts']>[number];
 
-/** A folder of the host's with a file in it, mounted at /volume. */
+/** Mounts a folder of the host, with a file in it, at /volume. */
 const volume =
   (mount: Partial<MountPart>) =>
   async (scene: Scene): Promise<ContainerPart> => {
@@ -26,7 +26,7 @@ const volume =
     return { mounts: [{ container_path: '/volume', host_path, ...mount }] };
   };
 
-/** The same below a mount of its own, with this propagation; it goes with the stack's folder. */
+/** The same, but the folder is a mount with this propagation. The mount is removed with the stack's folder. */
 const propagated =
   (kind: 'shared' | 'slave' | 'private', propagation: MountPropagation) =>
   async (scene: Scene): Promise<ContainerPart> => {
@@ -214,7 +214,7 @@ const rules: Rule[] = [
       return {
         working_dir: '/usr/../tmp',
         mounts: [
-          // As the kernel has it: what lies above the link's target, not above the link.
+          // The kernel resolves `link/..` to the parent of the link's target, not of the link.
           { container_path: '/srv/../dotted', host_path: `${folder}/link/..` },
           { container_path: '/../../../confined', host_path: folder },
           { container_path: 'relative', host_path: folder },
@@ -283,7 +283,7 @@ const rules: Rule[] = [
     expected: 'character special file 7:0 666 1:3\nfifo 33:100 622 0:0',
   },
   {
-    // The container is removed after the command, which fails when its VOLUME cannot be.
+    // The container is removed after the command, which fails if its VOLUME cannot be removed.
     name: 'a VOLUME in which a container has made a tree deeper than PATH_MAX goes with it',
     config: { image: testImage('volumes') },
     command: `cd /data && mkdir deep && n=$(printf '%0200d' 0) &&

@@ -32,7 +32,7 @@ const mapping = (host_id: number, container_id: number, length: number) => ({
   gids: [{ host_id, container_id, length }],
 });
 
-/** What is asked for, and the field that the refusal names. */
+/** Each bad request, with the field that the error must name. */
 const containers: [name: string, config: ContainerPart, field: string][] = [
   ['a mount without a path', mount({ container_path: '' }), 'mounts[0].container_path'],
   ['a relative source', mount({ host_path: 'tmp' }), 'mounts[0].host_path'],
@@ -256,7 +256,7 @@ test('a VOLUME at a file of the image is refused when the container is created, 
   const before = await leaks(suite.stack);
   await assertFails(suite.pod.create({ image }), 'INVALID_ARGUMENT', 'VOLUME "/data" of the image');
   await assertLeavesNothing(suite.stack, before);
-  // Mounted over, the VOLUME does not count.
+  // A VOLUME with a mount over it is ignored.
   await suite.pod.create({ image, mounts: [{ container_path: '/data', host_path: '/etc/hostname' }] });
 });
 
@@ -297,7 +297,7 @@ test('a link in a sub path does not leave the image', async () => {
       { container_path: '/m', image: testImage('volume-through-link'), readonly: true, image_sub_path: 'escape' },
     ],
   };
-  // It leads to the image's own /etc.
+  // The link leads to the image's own /etc.
   assert.equal(await inside(suite, suite.pod, config, 'cat /m/hostname'), 'busybox');
 });
 

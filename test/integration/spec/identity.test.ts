@@ -13,13 +13,13 @@ import { context, testImage, testRules, value, type ContainerPart, type Context,
 
 const suite = startSuite();
 
-/** Its first process is then the container's own, and not the pod's. */
+/** With a separate pid namespace, pid 1 is the container's process and not the pod's. */
 const OWN = { namespace_options: { pid: NamespaceMode.CONTAINER } };
 const own = (more: Context): ContainerPart => context({ ...OWN, ...more });
 const status = (key: string, pid: number | 'self' = 1): string => `grep ^${key}: /proc/${pid}/status | cut -f2`;
 const capabilities = (more: Context['capabilities']): ContainerPart => own({ capabilities: more! });
 
-/** Bits of linux/capability.h. */
+/** Returns a mask of these bits of linux/capability.h. */
 const bits = (...numbers: readonly number[]): string =>
   numbers
     .reduce((mask, number) => mask | (1n << BigInt(number)), 0n)
@@ -32,7 +32,7 @@ const NET_ADMIN = 12;
 const permittedOfCrid = async (): Promise<string> =>
   /^CapPrm:\s*(\w+)$/m.exec(await readFile(`/proc/${suite.crid.pid()}/status`, 'utf8'))?.[1] ?? '';
 
-/** A program of `tools/stack/images`, mounted at the root. */
+/** Mounts a program of `tools/stack/images` at the root. */
 async function programMount(
   stack: Pick<Stack, 'dir' | 'layout'>,
   name: string,
@@ -189,7 +189,7 @@ const privileges: Rule[] = [
     config: own({
       capabilities: { add_capabilities: ['SYS_ADMIN'] },
       seccomp: { profile_type: Profile.RuntimeDefault },
-      // The default profile of AppArmor lets nobody mount.
+      // The default AppArmor profile denies mounts.
       apparmor: { profile_type: Profile.Unconfined },
     }),
     command: 'unshare -m true && echo allowed',
@@ -201,7 +201,7 @@ const privileges: Rule[] = [
       ...own({ seccomp: { profile_type: Profile.RuntimeDefault } }),
       mounts: [await programMount(stack, 'sockets')],
     }),
-    // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET; AF_ALG, AF_VSOCK, and two that Linux does not define.
+    // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET; AF_ALG, AF_VSOCK, and two numbers that Linux does not define.
     command: '/sockets 1 2 10 16 17 38 40 46 99',
     expected: [
       ...[1, 2, 10, 16, 17].map((family) => `${family} allowed`),
@@ -265,7 +265,7 @@ const privileges: Rule[] = [
   {
     name: 'not privileged: none of them',
     config: own({}),
-    // The OCI runtime makes /dev/core where the kernel has /proc/kcore.
+    // The OCI runtime creates /dev/core if the kernel has /proc/kcore.
     command: 'ls /dev | grep -vx core',
     expected: 'fd\nfull\nmqueue\nnull\nptmx\npts\nrandom\nshm\nstderr\nstdin\nstdout\ntty\nurandom\nzero',
   },

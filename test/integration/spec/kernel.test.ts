@@ -20,7 +20,7 @@ import {
 
 const { POD, CONTAINER, NODE, TARGET } = NamespaceMode;
 
-/** crid with a handler that has a base spec, one that lets annotations pass, and CDI specs of the test's own. */
+/** crid with a handler that has a base spec, one that passes annotations, and CDI specs of this test. */
 const suite = startSuite({
   crid: async ({ dir, runcPath }) => {
     const base = await mkdtemp(join(dir, 'spec-'));
@@ -328,7 +328,7 @@ const devices: Rule[] = [
   },
   {
     name: 'a device without permission to write',
-    // None that every container may write to, as runc lets it with /dev/full.
+    // Not /dev/full or similar: runc lets every container write to those.
     config: device('/dev/loop0', '/dev/mine', 'r'),
     command: 'true < /dev/mine && echo opened; true > /dev/mine && echo written',
     expected: /^opened\nsh: .*\/dev\/mine: Operation not permitted$/,
@@ -421,7 +421,10 @@ testRules(suite, [...cgroups, ...kinds, ...userNamespaces, ...devices], {
   based: { handler: 'based' },
 });
 
-/** Who names a cgroup parent takes it away, as a kubelet does; the suite, whose hook comes first, has removed the pods. */
+/**
+ * The client that names a cgroup parent must remove it, as a kubelet does. The suite's hook runs first and has removed
+ * the pods.
+ */
 after(async () => {
   for (const hierarchy of ['', ...(await readdir('/sys/fs/cgroup'))]) {
     await rmdir(join('/sys/fs/cgroup', hierarchy, 'crid-test-parent')).catch(() => undefined);

@@ -5,11 +5,11 @@ import { criClient, type CriClient } from '../../harness/cri-client.js';
 import { pullImage, removeAllPods } from '../../harness/pod.js';
 import { startStack, testStack, type Stack } from '../../harness/test-stack.js';
 
-/** A containerd with its own CRI plugin loaded, and crid beside it. */
+/** A containerd with its own CRI plugin, and crid on the same containerd. */
 export interface Beside {
   readonly stack: Stack;
   readonly crid: Crid;
-  /** containerd's own CRI. */
+  /** A client of containerd's own CRI. */
   readonly plugin: CriClient;
 }
 

@@ -15,7 +15,7 @@ import { differences } from './spec-differences.js';
 const NAMESPACE = 'crid-parity';
 const beside = startBeside(() => ({ config: { crid: { namespace: NAMESPACE } } }));
 
-/** On a node whose systemd mounts cgroup2 with it. */
+/** For a node whose systemd mounts cgroup2 with this option. */
 const NEW_CGROUP_OPTIONS: typeof KNOWN = readFileSync('/proc/self/mounts', 'utf8').includes('memory_hugetlb_accounting')
   ? [
       [
@@ -25,7 +25,10 @@ const NEW_CGROUP_OPTIONS: typeof KNOWN = readFileSync('/proc/self/mounts', 'utf8
     ]
   : [];
 
-/** Where crid's specs differ from those of containerd's own CRI plugin, and why (docs/spec.md, "Differences"). */
+/**
+ * The known differences of crid's specs from those of containerd's own CRI plugin, with reasons (docs/spec.md,
+ * "Differences").
+ */
 const KNOWN: readonly [difference: RegExp, reason: string][] = [
   [
     /^(pause|container) linux\.seccomp\.syscalls\.(\w+at|\w+_self_attr|lsm_list_modules|listmount|statmount|mseal|uretprobe) null/,
@@ -76,12 +79,15 @@ interface Specs {
   readonly container: unknown;
 }
 
-/** What containerd has of a pod and a container; what differs by itself (ids, processes, folders) by its name. */
+/**
+ * Returns the specs of a pod and a container in containerd. Values that always differ (ids, pids, folders) are replaced
+ * by their names.
+ */
 async function specsOf(cri: CriClient, namespace: string, { pod: part, container }: Sample): Promise<Specs> {
   const metadata = { name: 'parity', namespace: 'test', uid: 'uid', attempt: 0 };
   const log_directory = '/var/log/crid-parity';
   if (container?.image?.image) await pullImage(cri, container.image.image);
-  // Under systemd the plugin makes no pod without a parent.
+  // With systemd, the plugin creates no pod without a cgroup parent.
   const linux = SYSTEMD_CGROUPS ? { cgroup_parent: cgroupParent('crid-test-parity'), ...part?.linux } : part?.linux;
   const pod = await runPod(cri, beside.stack, { ...part, ...(linux && { linux }), metadata, log_directory });
   try {

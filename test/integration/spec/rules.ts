@@ -8,16 +8,16 @@ export type PodPart = NonNullable<Parameters<typeof podConfig>[1]>;
 export type ContainerPart = NonNullable<Parameters<typeof containerConfig>[0]>;
 export type Context = NonNullable<NonNullable<ContainerPart['linux']>['security_context']>;
 
-/** One thing that a request asks for, and what of it shows inside the running container. */
+/** One field of a request, and its visible effect inside the running container. */
 export interface Rule {
   readonly name: string;
-  /** A key of the file's pods; without it a plain pod. */
+  /** A key of the file's pods. The default is a plain pod. */
   readonly pod?: string;
-  /** A function where it needs a folder of the test's own, or the ids of others. */
+  /** A function if it needs a folder of the test or ids of other objects. */
   readonly config?: ContainerPart | ((scene: Scene) => Promise<ContainerPart> | ContainerPart);
-  /** A shell script, run inside. */
+  /** A shell script that runs in the container. */
   readonly command: string;
-  /** What it writes, without white space at the ends; or a part of that. */
+  /** The output of the script, without leading and trailing white space; a RegExp may match a part. */
   readonly expected: string | RegExp | ((scene: Scene) => string | Promise<string>);
   readonly skip?: string | false;
 }
@@ -31,7 +31,7 @@ export interface Pods {
   readonly [name: string]: (PodPart & { readonly handler?: string }) | undefined;
 }
 
-/** A test for each rule; the pods are made when the first rule needs them, and shared by the file. */
+/** Creates a test for each rule. A pod is created when the first rule needs it, and shared by the file. */
 export function testRules(suite: Suite, rules: readonly Rule[], pods: Pods = {}): void {
   const running = new Map<string, Promise<RunningPod>>();
   const podOf = (name: string): Promise<RunningPod> => {
@@ -49,7 +49,7 @@ export function testRules(suite: Suite, rules: readonly Rule[], pods: Pods = {})
   }
 }
 
-/** Runs a container, a script in it, compares what it writes, and removes it. */
+/** Runs a container and a script in it, compares the script's output, and removes the container. */
 export async function assertInside(
   suite: Suite,
   pod: RunningPod,

@@ -10,7 +10,7 @@ import { limitMs } from '../../harness/slowness.js';
 import { failureOf } from '../rpc/suite.js';
 import { startBeside } from './own-stack.js';
 
-/** `podsandbox` works in the namespace k8s.io only, and knows handlers by containerd's own configuration. */
+/** `podsandbox` works only in the namespace k8s.io, and knows only the handlers of containerd's configuration. */
 const beside = startBeside(({ runcPath }) => {
   const runc = { runtime_type: 'io.containerd.runc.v2', options: { BinaryName: runcPath } };
   return {
@@ -29,7 +29,7 @@ const beside = startBeside(({ runcPath }) => {
   };
 });
 
-/** Under systemd a controller of containerd's starts no pod without a parent. */
+/** With systemd, containerd's controller starts no pod without a cgroup parent. */
 const PARENT = SYSTEMD_CGROUPS ? { linux: { cgroup_parent: cgroupParent('crid-test-sandboxer') } } : {};
 
 const stateOf = async (id: string): Promise<PodSandboxState | undefined> =>

@@ -9,11 +9,11 @@ import { KNOWN_CAPABILITIES } from '../../../src/spec/known-capabilities.js';
 import { defaultSeccompProfile } from '../../../src/spec/seccomp-default.js';
 import { differences } from './spec-differences.js';
 
-/** The release whose RuntimeDefault crid has. */
+/** The containerd release whose RuntimeDefault profile crid implements. */
 const CONTAINERD = 'v2.4.2';
 const SHOWN = 20;
 const LIMIT_MS = 120_000;
-/** Node's names of the architectures that crid runs on, and Go's. */
+/** Node's names and Go's names of the architectures that crid runs on. */
 const ARCHITECTURES = {
   x64: 'amd64',
   arm64: 'arm64',
@@ -37,15 +37,15 @@ test(`RuntimeDefault is the profile of containerd ${CONTAINERD}, on each archite
   assert.deepEqual(found.slice(0, SHOWN), []);
 });
 
-/** Go leaves out a `valueTwo` of 0. */
+/** Go omits a `valueTwo` of 0. */
 const withoutZeros = (profile: object): object =>
   JSON.parse(
     JSON.stringify(profile, (key, value: unknown) => (key === 'valueTwo' && value === 0 ? undefined : value)),
   ) as object;
 
 /**
- * By architecture, then in the order of SETS. Two files of containerd run here, with the architecture as a variable and
- * without the rest of containerd, whose modules take minutes to load.
+ * Returns containerd's profiles by architecture, in the order of SETS. It runs two files of containerd with the
+ * architecture as a variable, without the rest of containerd, whose modules take minutes to load.
  */
 async function profilesOfContainerd(): Promise<Record<string, object[]>> {
   const folder = await mkdtemp(join(tmpdir(), 'crid-seccomp-'));

@@ -1,8 +1,11 @@
-/* The OCI specs of two servers, field by field. */
+/* Compares the OCI specs of two servers field by field. */
 
 type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-/** What each differs in, as `linux.resources.cpu.shares: 2 != undefined`; lists that are sets are compared as such. */
+/**
+ * Returns the differences as `linux.resources.cpu.shares: 2 != undefined`. Lists without a meaningful order are
+ * compared as sets.
+ */
 export function differences(ours: unknown, theirs: unknown): string[] {
   const [a, b] = [flat(canonical(ours as Json)), flat(canonical(theirs as Json))];
   return [...new Set([...a.keys(), ...b.keys()])]
@@ -11,7 +14,7 @@ export function differences(ours: unknown, theirs: unknown): string[] {
     .map((path) => `${path}: ${a.get(path) ?? 'absent'} != ${b.get(path) ?? 'absent'}`);
 }
 
-/** Lists by the name of their entries, where the order says nothing. */
+/** The fields that identify an entry, for lists without a meaningful order. */
 const KEYS: Readonly<Record<string, readonly string[]>> = {
   namespaces: ['type'],
   devices: ['path', 'allow', 'type', 'major', 'minor'],
@@ -44,14 +47,14 @@ function canonical(value: Json, name = ''): Json {
   return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, canonical(entry, key)]));
 }
 
-/** How often each is there. */
+/** Counts equal values. */
 function occurrences(values: readonly string[]): Record<string, number> {
   const counts: Record<string, number> = {};
   for (const value of values) counts[value] = (counts[value] ?? 0) + 1;
   return counts;
 }
 
-/** One rule for each system call, however a profile groups them. */
+/** Returns one rule per system call, because profiles group them differently. */
 function syscallRules(entry: Json): [string, Json][] {
   const { names, ...rule } = entry as { names: string[]; args?: Json };
   return names.map((name) => [`${name} ${JSON.stringify(rule.args ?? null)}`, rule as Json]);

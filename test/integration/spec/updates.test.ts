@@ -31,7 +31,7 @@ test('an update reaches the cgroup, the status and the stored spec; what it does
     oom_score_adj: 5n,
   });
   assert.equal(await memory(id), String(96 * MIB));
-  // A process that runs keeps the score that it was started with.
+  // A running process keeps the score that it was started with.
   assert.equal((await suite.pod.exec(id, ['cat', '/proc/1/oom_score_adj'])).stdout, '321\n');
   const { memory_limit_in_bytes, cpu_quota, cpu_shares, oom_score_adj } = (await shown(id))!;
   assert.deepEqual(
@@ -51,7 +51,8 @@ test('an update before the start is in force after it', async () => {
 
 test('an update that the kernel refuses changes nothing, in containerd neither', async () => {
   const id = await suite.pod.run(limited);
-  // Under cgroup v2 a limit below what is in use is no error: the kernel reclaims, and kills when that does not do.
+  // With cgroup v2, a limit below the current usage is not an error: the kernel reclaims memory, and kills if that is
+  // not enough.
   if (!isV2) await assert.rejects(update(id, { memory_limit_in_bytes: 4096n, cpu_shares: 999n }));
   await assert.rejects(update(id, { cpuset_cpus: '4000' }));
   assert.equal(await memory(id), String(64 * MIB));
@@ -68,7 +69,7 @@ test('an update that the kernel refuses changes nothing, in containerd neither',
 test('an update that is refused half-way leaves no limit where there was none', async () => {
   const id = await suite.pod.run({});
   const unlimited = await memory(id);
-  // The kernel takes no quota below 1 ms; runtimes write the memory limit before it.
+  // The kernel accepts no quota below 1 ms. Runtimes write the memory limit before the quota.
   await assert.rejects(update(id, { memory_limit_in_bytes: BigInt(64 * MIB), cpu_quota: 1n }));
   assert.equal(await memory(id), unlimited);
 });

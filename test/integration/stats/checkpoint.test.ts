@@ -11,13 +11,13 @@ import { startStack, type Stack } from '../../harness/test-stack.js';
 import { PHASES, startFaultyCrid, stepsOf, type FaultyCrid } from '../recovery/faults.js';
 import { assertFails, type BadRequest } from '../rpc/suite.js';
 
-/** Checkpoints by a real CRIU, of containers of a containerd that has it in its PATH. */
+/** Checkpoints with the real CRIU, of containers of a containerd that has it in its PATH. */
 
 const KIND = 'checkpoint container';
 const LIMIT_MS = 20_000;
-/** The magic number (little endian) with which CRIU begins its `inventory.img`. */
+/** The magic number (little endian) at the beginning of CRIU's `inventory.img`. */
 const INVENTORY = 0x58313116;
-/** Holds a text in its memory alone, writes a file, deletes one of the image's, and goes on counting. */
+/** Keeps a text only in its memory, writes a file, deletes a file of the image, and counts. */
 const COUNTER = {
   name: 'counter',
   command: [
@@ -157,7 +157,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
   });
 
   test('what CRIU cannot write down is told in its own words, and the container goes on', async () => {
-    // Of a file that is open and has no name any more, CRIU takes at most 1 MiB.
+    // CRIU dumps an open file without a name only up to 1 MiB.
     const hold = 'dd if=/dev/zero of=/big bs=1M count=2; exec 3</big; rm /big; touch /ready; while :; do sleep 1; done';
     const other = await pod.run({ command: ['sh', '-c', hold] });
     await until(

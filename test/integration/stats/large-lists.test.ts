@@ -16,7 +16,9 @@ import { startCrid, type Crid } from '../../harness/crid.js';
 import { startStack, type Stack } from '../../harness/test-stack.js';
 import { failureOf } from '../rpc/suite.js';
 
-/** 5,000 records of containers, together larger than gRPC takes in one message: the streaming lists have them all. */
+/**
+ * 5,000 records of containers, which exceed gRPC's limit for one message. The streaming lists must return all of them.
+ */
 
 const CONTAINERS = 5_000;
 const ANNOTATION_BYTES = 4 * 1024;
@@ -40,7 +42,7 @@ after(async () => {
   await stack.dispose();
 });
 
-/** As crid writes them, for containers that were made and not started. */
+/** Writes records as crid does for containers that were created and not started. */
 async function writeRecords(): Promise<void> {
   const containerd = createContainerd({
     address: stack.containerd.socket,

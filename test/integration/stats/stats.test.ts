@@ -16,22 +16,25 @@ import { startStack, type Stack } from '../../harness/test-stack.js';
 import { assertFails } from '../rpc/suite.js';
 
 /**
- * The same pod on crid and on containerd's own CRI plugin, beside each other over one containerd: what crid tells must
- * be what the kernel says, and what the plugin tells within the tolerances below.
+ * The same pod on crid and on containerd's own CRI plugin, both over one containerd. crid's values must equal the
+ * kernel's, and the plugin's within the tolerances below.
  */
 
 const MIB = 1024n * 1024n;
-/** Pages come and go, and the kernel counts them in batches of some dozen for each CPU. */
+/** Memory usage varies, and the kernel counts pages in batches of some dozen per CPU. */
 const MEMORY_TOLERANCE = 2n * MIB;
-/** What one process that always wants more gets at most; less where the machine is busy. A window may cut a period. */
+/**
+ * The CPU limit of one process that always wants more. It gets less on a busy machine, and a sampling window may cut a
+ * period.
+ */
 const CPU_LIMIT_NANO_CORES = 200_000_000n;
 const CPU_MOST_NANO_CORES = (CPU_LIMIT_NANO_CORES * 6n) / 5n;
 const CPU_LEAST_NANO_CORES = CPU_LIMIT_NANO_CORES / 10n;
-/** A directory more or less. */
+/** One directory more or less. */
 const LAYER_TOLERANCE = 64n * 1024n;
 const AGREE_LIMIT_MS = 30_000;
 
-/** 16 MiB in its layer, 32 MiB in memory, and a fifth of a CPU. */
+/** Writes 16 MiB into its layer, uses 32 MiB of memory and a fifth of a CPU. */
 const BUSY = {
   name: 'busy',
   command: [
@@ -79,12 +82,12 @@ async function begin(client: CriClient, name: string): Promise<Side> {
     assert.ok(tries < 60, 'the container gets ready');
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
-  // Long enough for a window of the sampler on either side.
+  // Long enough for a sampling window of both servers.
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   return { client, pod, containerId };
 }
 
-/** Who names a cgroup parent takes it away, as a kubelet does. */
+/** The client that names a cgroup parent must remove it, as a kubelet does. */
 async function removeCgroups(): Promise<void> {
   const roots = ['', ...(await readdir('/sys/fs/cgroup'))].map((name) => join('/sys/fs/cgroup', name));
   for (const root of roots) {
@@ -141,12 +144,12 @@ test('a second interface stands beside the first, with what the pod itself sees,
   const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
   const inPod = (...command: string[]): Promise<string> =>
     run('nsenter', ['--net', '--target', String(pid), ...command]);
-  // Both ends are in the pod: nothing of it is seen on the host.
+  // Both ends of the veth are in the pod, so the host does not see it.
   await inPod('ip', 'link', 'add', 'net1', 'type', 'veth', 'peer', 'name', 'peer1');
   await inPod('ip', 'link', 'set', 'peer1', 'up');
   await inPod('ip', 'address', 'add', '192.0.2.1/24', 'dev', 'net1');
   await inPod('ip', 'link', 'set', 'net1', 'up');
-  // Nobody is there to answer: what is sent counts all the same.
+  // No host has this address. The packets are counted nevertheless.
   await pod.exec(containerId, ['ping', '-c', '3', '-W', '1', '-i', '0.2', '192.0.2.2']);
 
   const sent = async (): Promise<{ bytes: bigint; packets: bigint }> => {
@@ -209,7 +212,7 @@ test('what is swapped out is the kernel’s', { skip: noSwapAccounts() || noSwap
 
 test('crid and the plugin tell the same of the same container', async () => {
   await withLayer(sides.plugin);
-  // Neither looks at the moment at which the other does.
+  // The servers sample at different times, so retry.
   const ours = await until('they agree', AGREE_LIMIT_MS, async () => {
     const [ours, theirs] = await Promise.all([statsOf(sides.crid), statsOf(sides.plugin)]);
     for (const [what, ofOurs, ofTheirs] of [
@@ -254,7 +257,7 @@ test('the metrics have the plugin’s names, and every one has a descriptor', as
   assert.ok(told.size > 35, `${told.size} of ${described.length} have a value`);
 });
 
-/** What containerd 2.3's plugin tells; that of this containerd has less of a pod. */
+/** Keys in the verbose info of containerd 2.3's plugin. The plugin of this containerd has fewer for a pod. */
 const VERBOSE = {
   status: ['cniconfig', 'config', 'lastCNILoadStatus'],
   pod: [
@@ -277,7 +280,7 @@ const VERBOSE = {
   image: ['chainID', 'imageSpec'],
 };
 
-/** The version of Go, and what `lastCNILoadStatus` says once more. */
+/** The version of Go, and a duplicate of `lastCNILoadStatus`. */
 const PLUGIN_ALONE = ['golang', 'lastCNILoadStatus.default'];
 
 test('verbose answers have all that the plugin’s have', async () => {
@@ -303,7 +306,7 @@ test('verbose answers have all that the plugin’s have', async () => {
   }
 });
 
-/** Keys of the plugin's config whose value differs in crid, by path; crid runs in a namespace of its own here. */
+/** Keys of the plugin's config, by path, whose value differs in crid. In this test crid uses a separate namespace. */
 const OTHERWISE: Readonly<Record<string, string>> = {
   rootDir: 'crid-stats has directories of its own; in k8s.io they are those of the plugin',
   stateDir: 'likewise',
@@ -323,7 +326,7 @@ test('crid info: the config has every key of the plugin with its value, and the 
   assert.equal(ours.get('rootDir'), JSON.stringify(join(stack.containerd.root, 'io.crid.crid-stats')));
 });
 
-/** Each value that is no object, as JSON, by its path. */
+/** Returns each value that is not an object, as JSON, by its path. */
 function leaves(value: unknown, path = ''): Map<string, string> {
   if (typeof value !== 'object' || value === null || Array.isArray(value))
     return new Map([[path, JSON.stringify(value)]]);
@@ -372,7 +375,7 @@ test('each stream has what its list has', async () => {
   assert.deepEqual(streamed, listed);
   assert.ok(Object.values(listed).every(({ length }) => length > 0));
 
-  // Of figures, which differ from call to call, whose they are.
+  // Of statistics, compare only whose they are, because the values differ between calls.
   const whose = {
     containers: await all(runtime.streamContainerStats({}), ({ container_stats }) =>
       container_stats.map(({ attributes, cpu }) => [attributes?.id, cpu !== undefined]),
@@ -396,7 +399,7 @@ test('events come in order to who is there', async () => {
       seen.push(`${event.container_event_type} ${event.container_id} ${event.pod_sandbox_status?.id}`);
     }
   })().catch(() => undefined);
-  // The subscription is in force once the server has the call.
+  // The subscription is active once the server has received the call.
   await new Promise((resolve) => setTimeout(resolve, 500));
   const pod = await runPod(crid, stack);
   const id = await pod.run();
@@ -423,13 +426,16 @@ test(
       'FAILED_PRECONDITION',
       'dump processes: the runtime finds no criu that it can use in the PATH of containerd',
     );
-    // It was frozen when that showed.
+    // CRIU had frozen the container before it failed.
     assert.equal((await pod.exec(containerId, ['echo', 'goes on'])).stdout, 'goes on\n');
     assert.ok(!existsSync(join(stack.dir, 'checkpoint.tar')));
   },
 );
 
-/** The plugin looks at layers every ten seconds: what was measured before the container wrote is still told. */
+/**
+ * Waits until the layer's usage includes what the container has written: the plugin measures layers only every ten
+ * seconds.
+ */
 async function withLayer(side: Side): Promise<ContainerStats> {
   for (let tries = 0; ; tries++) {
     const stats = await statsOf(side);
@@ -438,7 +444,7 @@ async function withLayer(side: Side): Promise<ContainerStats> {
   }
 }
 
-/** Fails unless the two differ by no more than the tolerance. */
+/** Asserts that two values differ by at most the tolerance. */
 function close(what: string, ours: bigint, theirs: bigint, tolerance: bigint): void {
   const difference = ours > theirs ? ours - theirs : theirs - ours;
   assert.ok(difference <= tolerance, `${what}: ${ours} and ${theirs} differ by ${difference}, more than ${tolerance}`);
@@ -451,7 +457,7 @@ function between(value: bigint, least: bigint, most: bigint): void {
   assert.ok(least <= value && value <= most, `${least} <= ${value} <= ${most}`);
 }
 
-/** Why swap cannot be looked at here; false when it can. */
+/** Returns why swap cannot be tested on this host; false if it can. */
 function noSwapAccounts(): string | false {
   const there =
     existsSync('/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes') ||
@@ -465,7 +471,7 @@ function noSwapArea(): string | false {
   );
 }
 
-/** The accounts of a process's cgroup, straight from the kernel's files, on cgroup v1 and v2. */
+/** Reads the usage of a process's cgroup from the kernel's files, on cgroup v1 and v2. */
 function kernelOf(pid: number) {
   const paths = new Map<string, string>();
   for (const line of readFileSync(`/proc/${pid}/cgroup`, 'utf8').split('\n')) {

@@ -20,7 +20,7 @@ async function attachUrl(id: string, more: { stdin?: boolean; tty?: boolean } = 
 const attach = async (id: string, more = {}): Promise<WebSocketClient> =>
   openWebSocket(await attachUrl(id, more), [V5]);
 
-/** Until its client is attached, what a container writes goes to the log alone. */
+/** Attaches and sends lines until the first one is echoed: before that, the container's output goes only to the log. */
 async function answering(id: string, more = {}): Promise<WebSocketClient> {
   const client = await attach(id, more);
   const asking = setInterval(() => client.send(0, 'hello\n'), 100);

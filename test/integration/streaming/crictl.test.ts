@@ -18,7 +18,10 @@ import { echoServer, startPodServer } from '../../harness/streaming/pod-server.j
 import { startSuite } from '../rpc/suite.js';
 import { crictl, digestOf, forwardedPort, type Crictl } from '../../harness/crictl.js';
 
-/** The client that node operators use, over both of its transports; containerd's own CRI answers 403 to the second. */
+/**
+ * Tests with crictl, the client of node operators, over both of its transports. containerd's own CRI responds with 403
+ * to WebSocket.
+ */
 
 const suite = startSuite({ withPod: true });
 const SIZE_MIB = 100;
@@ -29,7 +32,7 @@ interface Ready {
   readonly client: Crictl;
   readonly folder: string;
   readonly big: string;
-  /** A container that does nothing. */
+  /** The id of an idle container. */
   readonly id: string;
 }
 
@@ -44,7 +47,7 @@ async function prepare(): Promise<Ready> {
   return { client, folder, big, id: await suite.pod.run() };
 }
 
-/** The same test over each transport. */
+/** Runs a test over each transport. */
 function overBoth(name: string, work: (parts: Ready, flags: string[], transport: Transport) => Promise<void>): void {
   for (const transport of TRANSPORTS) {
     test(`${name}, ${transport}`, async () => work(await ready(), ['--transport', transport], transport));
@@ -133,7 +136,7 @@ test('exec --sync: what both streams carry is cut to one answer that clients tak
   const script = 'yes out | head -c 20971520; yes err | head -c 20971520 >&2';
   const { code, stdout, stderr } = await client.run(['exec', '--sync', id, 'sh', '-c', script]);
   assert.equal(code, 0, stderr.slice(0, 300));
-  // It ends each of them with a line break.
+  // crictl appends a line break to each of the two.
   assert.equal(stdout.length + stderr.length, 16 * 1024 * 1024 - 64 + 2);
 });
 
@@ -186,7 +189,7 @@ test('what crictl says of a port where nobody listens', async () => {
   const { client } = await ready();
   const child = client.start(['port-forward', suite.pod.id, ':9']);
   try {
-    // Read from the beginning: Node drops what nobody has read when the process ends.
+    // Read from the beginning: Node discards unread output when the process ends.
     let said = '';
     child.stderr?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     const socket = connect({ port: await forwardedPort(child), host: '127.0.0.1' });

@@ -15,7 +15,7 @@ const suite = startSuite({ withPod: true });
 const V5 = 'v5.channel.k8s.io';
 const MIB = 1024 * 1024;
 const GONE_WITHIN_MS = 20_000;
-/** An end of output comes through the shim; a slower one only makes the test easier. */
+/** The time for the shim to pass on the end of the output. If it is too short, the test passes more easily. */
 const ENDS_SEEN_MS = 300;
 
 let id = '';
@@ -34,7 +34,7 @@ const running = async (word: string) => (await processes()).find(({ args }) => a
 const gone = (word: string): Promise<true> =>
   until(`no process ${word}`, GONE_WITHIN_MS, async () => ((await running(word)) ? undefined : true));
 
-/** Descriptors of crid, and what containerd and the host have, with nothing under way. */
+/** Returns crid's number of descriptors and the FIFOs in containerd's state folder, on an idle server. */
 async function settled(): Promise<{ fds: number; fifos: readonly string[] }> {
   const fds = readdirSync(`/proc/${suite.crid.pid()}/fd`).length;
   return { fds, fifos: (await leaks(suite.stack)).fifo };
@@ -132,7 +132,7 @@ test('a client that goes takes its command along', async () => {
   for (const word of ['8301', '8302']) await gone(word);
 });
 
-/** More than the pipe of an input and all buffers on the way take of what nobody reads. */
+/** Sends more than the input's pipe and all buffers on the way can hold while the command does not read. */
 async function sendUnread(client: CommandClient): Promise<void> {
   for (let sent = 0; sent < 64; sent += 1) void client.write(Buffer.alloc(65_536));
   await sleep(ENDS_SEEN_MS);

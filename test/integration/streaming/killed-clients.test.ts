@@ -26,17 +26,20 @@ import { startSuite } from '../rpc/suite.js';
 import { crictl } from '../../harness/crictl.js';
 
 /**
- * Fifty clients at once, each of which breaks off at a random point: before its connection stands, while bytes flow
- * in either direction, or while it has stopped reading. Nothing of them may be left.
+ * Fifty concurrent clients, each of which disconnects at a random moment: before its connection is established, while
+ * bytes flow in either direction, or while it does not read. Nothing of them may be left.
  */
 
 const suite = startSuite({ withPod: true });
 const SESSIONS = 50;
 const KILLED_WITHIN_MS = 400;
-/** A shim collects what it does not close itself every 30 s. */
+/** A shim garbage-collects the descriptors that it does not close every 30 s. */
 const GONE_WITHIN_MS = 60_000;
 const ECHO_PORT = 8000;
-/** In the arguments of every process that an exec here starts, and of no other on this machine; a time to sleep, in seconds. */
+/**
+ * Appears in the arguments of every process that an exec of this test starts, and of no other process. Also a number of
+ * seconds to sleep.
+ */
 const MARK = String(100_000_000 + process.pid);
 
 const seed = Number(process.env['CRID_TEST_SEED'] ?? randomInt(1_000_000));
@@ -50,7 +53,7 @@ after(() => {
   server?.stop();
 });
 
-/** How a client goes. */
+/** The ways in which a client disconnects. */
 const ENDS: readonly ((client: { readonly socket: SpdyClient['socket'] }) => void)[] = [
   ({ socket }) => void socket.destroy(),
   ({ socket }) => void socket.resetAndDestroy(),
@@ -66,7 +69,7 @@ interface Session {
   readonly variant: number;
 }
 
-/** All chosen before the first of them runs, so that a seed says everything but the timing. */
+/** Chooses all sessions before the first one runs, so that the seed determines everything but the timing. */
 const sessions = (): Session[] =>
   Array.from({ length: SESSIONS }, () => ({
     killAfterMs: below(KILLED_WITHIN_MS),
@@ -74,7 +77,7 @@ const sessions = (): Session[] =>
     variant: below(4),
   }));
 
-/** Runs one client until its time has come. */
+/** Runs one client until it is to disconnect. */
 async function broken<T extends { readonly socket: SpdyClient['socket'] }>(
   { killAfterMs, end }: Session,
   open: () => Promise<T>,
@@ -89,13 +92,13 @@ async function broken<T extends { readonly socket: SpdyClient['socket'] }>(
   await used;
 }
 
-/** Sends until nobody takes it any more. */
+/** Sends until the connection is closed. */
 async function flood(client: CommandClient): Promise<void> {
   const bytes = randomBytes(32_768);
   while (!client.socket.destroyed) await client.write(bytes);
 }
 
-/** What sessions could leave behind, by kind. */
+/** Counts the resources that sessions could leak, by kind. */
 async function inventory() {
   const shims = (await shimsOf(suite.stack.containerd.socket)).map(({ pid }) => descriptors(pid));
   return {
@@ -117,7 +120,7 @@ function summed(all: readonly Readonly<Record<string, number>>[]): Record<string
 
 type Inventory = Awaited<ReturnType<typeof inventory>>;
 
-/** What there is now and was not before; undefined: nothing. */
+/** Returns what exists now and did not before; undefined if nothing does. */
 function leftSince(before: Inventory, now: Inventory): object | undefined {
   const left = {
     crid: grown(before.crid, now.crid),
@@ -139,7 +142,7 @@ async function assertLeavesNothing(before: Inventory): Promise<void> {
   }).catch(() => assert.fail(`seed ${seed}, left behind: ${JSON.stringify(left)}`));
 }
 
-/** Established connections in the network of a process. */
+/** Returns the number of established connections in the network namespace of a process. */
 const connectionsOf = (pid: number): number =>
   ['tcp', 'tcp6'].flatMap((table) =>
     readFileSync(`/proc/${pid}/net/${table}`, 'utf8')
@@ -164,7 +167,10 @@ async function execUrl(cmd: string[], { stdin = false, tty = false }): Promise<s
   return (await suite.crid.runtime.exec({ container_id, cmd, stdin, stdout: true, stderr: !tty, tty })).url;
 }
 
-/** What is run, by the session's variant: what copies its input, ignores it, writes without end, or is a terminal. */
+/**
+ * The commands by the session's variant: one copies its input, one ignores it, one writes without end, and one has a
+ * terminal.
+ */
 const COMMANDS = [
   { script: `cat; : ${MARK}`, stdin: true, tty: false },
   { script: `sleep ${MARK}`, stdin: true, tty: false },
@@ -193,13 +199,13 @@ overBoth('exec', async (transport) => {
       () => openCommandClient(url, { transport, stdin, tty }),
       async (client) => {
         if (tty) client.resize(80 + session.variant, 24);
-        // A shim whose write into a terminal that nobody reads finds no room never gets over it.
+        // Sends little: a shim whose write blocks because the terminal is not read hangs for ever.
         if (tty) await client.write('typed\n');
         else if (stdin) await flood(client);
       },
     );
   });
-  // Those that stay are served as if nothing were.
+  // Clients that stay must be served normally.
   await Promise.all([...killed, ...Array.from({ length: 5 }, whole)]);
   await assertLeavesNothing(before);
   assert.ok((watch?.made ?? 0) >= 6, `${watch?.made} execs`);
@@ -258,7 +264,7 @@ overBoth('port-forward', async (transport) => {
     const bytes = randomBytes(32_768);
     while (!client.socket.destroyed) await room(client.socket, data.write(bytes));
   };
-  // The third port is one where nobody listens.
+  // No server listens on the third port.
   const ports = [ECHO_PORT, ECHO_PORT + 6, ECHO_PORT + 1];
   const use = async (client: SpdyClient): Promise<void> =>
     void (await Promise.all(ports.map((port, index) => connection(client, index, port))));

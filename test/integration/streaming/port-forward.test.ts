@@ -29,7 +29,10 @@ async function forwardUrl(port: number[] = []): Promise<string> {
 
 let lastRequest = 0;
 
-/** One connection: what is sent, half-closed, and what comes back until the pod closes. */
+/**
+ * Opens one connection, sends `bytes`, half-closes, and returns the data and the error that arrive until the pod
+ * closes.
+ */
 async function through(client: SpdyClient, port: number, bytes: Buffer): Promise<{ data: Buffer; error: string }> {
   const pair = { port: String(port), requestID: String((lastRequest += 1)) };
   const error = await client.open({ ...pair, streamType: 'error' });
@@ -68,7 +71,10 @@ test('over the tunnel in a WebSocket, by the name of today and that of Kubernete
   }
 });
 
-/** Ends each connection to its first port at once, and counts what still comes; tells it on the second once it has all. */
+/**
+ * Ends its side of each connection on the first port at once and counts the bytes that still arrive. Sends the count on
+ * the second port once the client's side has ended.
+ */
 const endingServer = `
   const { createServer } = require('node:net');
   let [count, done] = [0, new Promise(() => {})];
@@ -126,7 +132,7 @@ test('a client that does not read stops the pod, and all comes once it does', as
     }
     data.end();
   })();
-  // What is under way fills the buffers on the way, and then nothing moves.
+  // The buffers on the way fill up, and then nothing moves.
   for (let last = -1; last !== taken;) {
     last = taken;
     await sleep(1_000);

@@ -9,13 +9,15 @@ import { isEnd } from '../../soak/samples.js';
 import { soak, table } from '../../soak/soak.js';
 import { startSuite } from '../rpc/suite.js';
 
-/** `make soak` in small. */
+/** A short version of `make soak`. */
 
 const suite = startSuite({ withPod: true, crid: ({ dir }) => heapOptions(dir) });
 let watch: ExecWatch | undefined;
 after(() => watch?.close());
 
-/** In so short a run a heap has not found its level: two answers of 16 MiB that meet for the first time are 40 MiB. */
+/**
+ * In so short a run the heap has not reached its final size: the first two concurrent responses of 16 MiB add 40 MiB.
+ */
 const MEMORY_SLACK_MIB = 64;
 
 type Parts = Awaited<ReturnType<typeof soakParts>>;

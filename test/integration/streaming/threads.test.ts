@@ -9,7 +9,7 @@ const suite = startSuite({ withPod: true });
 const MIB = 1024 * 1024;
 const CHUNKS = 16;
 
-/** The nice value of each thread of a process, the first thread's first (proc_pid_stat(5), field 19). */
+/** Returns the nice value of each thread of a process, in the order of thread ids (proc_pid_stat(5), field 19). */
 function niceValues(pid: number): number[] {
   const tids = readdirSync(`/proc/${pid}/task`).map(Number);
   return tids

@@ -1,8 +1,8 @@
 /*
- * lines RATE COUNT WIDTH LINES [FOLDER]: writes numbered lines of WIDTH bytes to stdout, LINES with each call, RATE bytes a
- * second (0: as fast as it can), COUNT in all (0: for ever). A line has its number, and the longest time in microseconds
- * that a call took so far. With a FOLDER it begins when FOLDER/go is there, and leaves FOLDER/$NAME when it ends: bytes,
- * microseconds in all, microseconds of the longest call.
+ * lines RATE COUNT WIDTH LINES [FOLDER]: writes COUNT numbered lines (0: no end) of WIDTH bytes to stdout, LINES per
+ * write(2), RATE bytes a second (0: as fast as possible). A line contains its number and the duration in microseconds
+ * of the longest write so far. With a FOLDER it begins when FOLDER/go exists, and writes FOLDER/$NAME at its end:
+ * bytes, total microseconds, microseconds of the longest write.
  */
 #include <errno.h>
 #include <stdio.h>
