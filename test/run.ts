@@ -6,18 +6,18 @@ import { failure, noTests, runFiles, type Outcome } from './runner/run-files.js'
 import { testFiles } from './runner/test-files.js';
 
 /**
- * `run.js [unit] [integration] [kubelet] [vm] [--lanes N] [WORD …]`: runs the test files of these kinds whose paths contain
- * one of the words, and ends with the line `N passed, N failed`.
+ * `run.js [unit] [integration] [kubelet] [vm] [--lanes N] [WORD …]`: runs the test files of these kinds whose paths
+ * contain one of the words. Its last line is `N passed, N failed`.
  */
 
 const UNIT_LIMIT_MS = 180_000;
-/** Those of `vm` run in the node that tools/vm starts; they are integration tests otherwise. */
+/** The files of `vm` run in the node that tools/vm starts. Otherwise they are integration tests. */
 const KINDS = ['unit', 'integration', 'kubelet', 'vm'] as const;
 type Kind = (typeof KINDS)[number];
 
 const { lanes, args } = laneOption(process.argv.slice(2));
 const words = args.filter((arg) => !KINDS.includes(arg as Kind));
-/** `.ci/run` shows what follows this line once more. */
+/** `.ci/run` repeats the output after this line. */
 const FAILED = 'failed:';
 const interrupted = new AbortController();
 let running: Promise<unknown> = Promise.resolve();
@@ -37,7 +37,7 @@ try {
 }
 await disposeAll();
 if (total.passed + total.failed === 0) say('no test has run\n');
-// Repeated at the end, so that nobody has to search the output for them.
+// Failures are repeated at the end, so that they are easy to find.
 if (total.failures.length > 0) say(`\n${FAILED}\n\n${total.failures.join('\n\n')}\n`);
 const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
 process.exitCode = total.failed > 0 || total.passed === 0 ? 1 : 0;
@@ -52,7 +52,7 @@ async function unit(files: readonly string[]): Promise<void> {
   add(outcome);
 }
 
-/** A kubelet's probes have time limits and a VM is slow, so their files run one after another. */
+/** Runs the files of `kubelet` and `vm` one after another: a kubelet's probes have time limits, and a VM is slow. */
 async function onStacks(kind: Kind, files: readonly string[]): Promise<void> {
   if (files.length === 0) return;
   const count = kind === 'integration' ? lanes : 1;
@@ -78,7 +78,7 @@ async function onStacks(kind: Kind, files: readonly string[]): Promise<void> {
   for (const file of files) progress(file, await stack.run(file));
 }
 
-/** `--lanes N`; without it two where the machine has two processors. */
+/** Parses `--lanes N`. The default is two on a machine with at least two CPUs. */
 function laneOption(given: readonly string[]): { lanes: number; args: string[] } {
   const at = given.indexOf('--lanes');
   if (at < 0) return { lanes: Math.min(2, availableParallelism()), args: [...given] };

@@ -14,7 +14,7 @@ import { assertFails, startSuite } from './suite.js';
 
 const suite = startSuite({ withPod: true });
 const LIMIT_MS = 30_000;
-/** In that time crid pings every client, and without the long timeout would have dropped this one. */
+/** Longer than two of crid's intervals between pings of a client. */
 const STOPPED_MS = 45_000;
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const modeOf = async (path: string): Promise<string> => ((await lstat(path)).mode & 0o7777).toString(8);

@@ -73,7 +73,7 @@ test('over the tunnel in a WebSocket, by the name of today and that of Kubernete
 
 /**
  * Ends its side of each connection on the first port at once and counts the bytes that still arrive. Sends the count on
- * the second port once the client's side has ended.
+ * the second port once the connection is closed.
  */
 const endingServer = `
   const { createServer } = require('node:net');

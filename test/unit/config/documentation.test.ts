@@ -8,12 +8,12 @@ import { configSchema } from '../../../src/config/schema.js';
 import { ANY, optionPaths } from '../../../src/config/schema-walk.js';
 import { get, isTree, type Path } from '../../../src/config/tree.js';
 
-/** The folder of the package, whichever folder the tests were compiled into. */
+/** Returns the folder of the package, regardless of the folder of the compiled tests. */
 function packageFolder(folder = dirname(fileURLToPath(import.meta.url))): string {
   return existsSync(join(folder, 'package.json')) ? folder : packageFolder(dirname(folder));
 }
 
-/** `[key, default]` of every option's row. */
+/** Returns `[key, default]` from every option's row. */
 function documented(): string[][] {
   const text = readFileSync(join(packageFolder(), 'docs/configuration.md'), 'utf8');
   const rows = text.slice(text.indexOf('## Every option')).matchAll(/^\| `([^`]+)` *\| `([^`]+)` *\| \S.* \|$/gm);

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-/** A folder with these files in it, gone after the test. */
+/** Creates a folder with these files. It is removed after the test. */
 export async function folderOf(t: TestContext, files: Readonly<Record<string, string>>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'crid-config-'));
   t.after(() => rm(folder, { recursive: true }));
@@ -14,7 +14,7 @@ export async function folderOf(t: TestContext, files: Readonly<Record<string, st
   return folder;
 }
 
-/** What `work` is refused with: the code and the lines of the message, the folder left out of them. */
+/** Returns the error of `work`: its code and the lines of its message, without the folder's path. */
 export async function refusal(folder: string, work: Promise<unknown>): Promise<unknown> {
   const thrown = await work.then(
     () => undefined,

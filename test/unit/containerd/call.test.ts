@@ -67,7 +67,7 @@ test('errors name the method, keep the text, lose the secrets; a deletion of not
     await failure(containerd.containers.delete('x')),
     'FAILED_PRECONDITION containers.delete: see https://[redacted]@host/path?[redacted] for "x"',
   );
-  // A cancellation that did not come from here is a containerd that is going down.
+  // A cancellation that this client did not request means that containerd is shutting down.
   status = Status.CANCELLED;
   assert.match(await failure(containerd.containers.delete('x')), /^UNAVAILABLE containers\.delete: /);
   status = Status.NOT_FOUND;

@@ -77,7 +77,8 @@ test('more events than the queue holds start the subscription over', async () =>
           happened.push('connected');
           sessions++;
           if (sessions === 1) {
-            // One too many while this still runs; it goes on running until the loss is noticed.
+            // The queue overflows by one event while this callback runs, and the callback runs until the overflow is
+            // noticed.
             const noticed = new Promise<void>((done) => (lost = done));
             for (const name of ['a', 'b', 'c']) deleted(name);
             setTimeout(lost, 200);

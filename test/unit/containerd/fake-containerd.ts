@@ -12,7 +12,7 @@ export const silent = pino({ level: 'silent' });
 
 type Answer<Request, Response> = (request: Request, context: CallContext) => Promise<Response> | Response;
 
-/** A gRPC server on a socket of its own that answers a few of containerd's methods as the test says. */
+/** A gRPC server on its own socket. It serves a few of containerd's methods with the results that the test gives. */
 export interface FakeConfig {
   readonly deleteContainer?: Answer<{ id: string }, object>;
   readonly createLease?: Answer<{ id: string }, { lease: { id: string } }>;

@@ -10,7 +10,7 @@ interface Stored {
 
 const LIMIT_BYTES = 16;
 
-/** A list that fails as containerd's does: as a whole, where its answer is too large. */
+/** A list that fails like containerd's if its response is too large. */
 function listOf(stored: readonly Stored[]) {
   return async (filters: readonly string[]): Promise<Stored[]> => {
     const expressions = filters.map((filter) => new RegExp(/^id~="(.*)"$/.exec(filter)?.[1] ?? 'none'));

@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { platformRank } from '../../../src/containerd/platform.js';
 
 /**
- * `os/architecture/variant` as images spell it, best first and in groups of equal rank, for a node of each architecture:
- * what `Only` of github.com/containerd/platforms v1.0.0-rc.5 matches, which containerd 2.4.2 uses.
+ * `os/architecture/variant` as images write it, best first and in groups of equal rank, for a node of each
+ * architecture: the matches of `Only` of github.com/containerd/platforms v1.0.0-rc.5, which containerd 2.4.2 uses.
  */
 const RUNS: Readonly<Record<string, readonly (readonly string[])[]>> = {
   x64: [

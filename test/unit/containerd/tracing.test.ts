@@ -6,7 +6,7 @@ import type { Span } from '../../../src/base/span.js';
 import { createContainerd } from '../../../src/containerd/client.js';
 import { createFake, silent } from './fake-containerd.js';
 
-/** A span that writes down what becomes of it and of those below it. */
+/** A span that records its calls and those of its children. */
 function recorded(name: string, seen: string[]): Span {
   return {
     traceId: 'trace',

@@ -10,7 +10,7 @@ import type { Pod } from '../../../src/state/records.js';
 const pod = { id: 'pod', snapshotter: 'overlayfs', config: { linux: undefined } } as unknown as Pod;
 const config = ContainerConfig.fromPartial({ mounts: [{ container_path: '/image', image: { image: 'a' } }] });
 
-/** What is called when a create fails after it has mounted an image, in a pod that is in this state by then. */
+/** Returns the calls that undo a create after it has mounted an image. `phase` is the pod's state by then. */
 async function undone(phase: string | undefined): Promise<string[]> {
   const calls: string[] = [];
   const deps = {

@@ -11,7 +11,7 @@ import { serve, type CriServer } from '../../../src/cri/server.js';
 import { implement } from '../../../src/cri/service.js';
 import type { Caller } from '../../../src/operation/operation.js';
 
-/** A caller's deadline, as it comes over the socket in `grpc-timeout`, up to what eight digits of hours can say. */
+/** A client's deadline, as `grpc-timeout` carries it, up to the longest: eight digits of hours. */
 
 const DAY_MS = 24 * 3600_000;
 const TOLERANCE_MS = 5_000;
@@ -53,7 +53,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-/** The gRPC status of one call with these headers. */
+/** Returns the gRPC status of one call with these headers. */
 function call(method: string, headers: Record<string, string>): Promise<string> {
   seenMs = undefined;
   return new Promise((resolve, reject) => {

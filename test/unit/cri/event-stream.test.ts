@@ -18,12 +18,12 @@ import type { Container, Pod } from '../../../src/state/records.js';
 import { createTable } from '../../../src/state/table.js';
 import { pod } from '../stats/records.js';
 
-/** A subscriber that has stopped to read, over the socket: what it has not taken must not pile up anywhere in crid. */
+/** A subscriber that stops reading, over the socket: its unread events must not accumulate anywhere in crid. */
 
 const QUEUE_LIMIT = 100;
 const EVENTS = 4_000;
 const EVENT_BYTES = 16 * 1024;
-/** The queue, and what the kernel's and the library's buffers of a socket take. */
+/** The events in the queue, and those in the kernel's and the library's buffers of a socket. */
 const RECEIVED_AT_MOST = QUEUE_LIMIT + 300;
 
 const state = { pods: createTable<Pod>('pod sandbox'), containers: createTable<Container>('container') };

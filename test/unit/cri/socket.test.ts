@@ -29,7 +29,7 @@ test('addresses are unix paths that the kernel can take', () => {
 test('missing directories are made and a stale socket is replaced', async () => {
   const path = join(dir, 'deep/er/crid.sock');
   await clearSocket(path);
-  // A socket whose server was killed stays behind.
+  // The socket of a killed server stays.
   const script = `require('net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))`;
   await new Promise((resolve) => spawn(process.execPath, ['-e', script, path]).once('exit', resolve));
   assert.ok((await stat(path)).isSocket());

@@ -49,7 +49,7 @@ const open = (): void =>
     }),
     implement(ImageServiceDefinition, {}),
   ]);
-/** How the call ends: its code and message. */
+/** Returns the code and message of the call's error. */
 const failure = async (call: Promise<unknown>): Promise<string> => {
   const thrown: unknown = await call.then(
     () => 'it succeeded',

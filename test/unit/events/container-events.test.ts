@@ -49,7 +49,7 @@ test('the life of a pod and its containers, in order, to every subscriber', asyn
   state.containers.put(container('c', 'p', { state: { phase: 'created' } }));
   state.containers.put(container('c', 'p'));
   state.containers.put(container('c', 'p', { state: exited('Error') }));
-  // A reason that comes later is no second end.
+  // A reason that arrives later must not send a second event.
   state.containers.put(container('c', 'p', { state: exited('OOMKilled') }));
   state.containers.delete('c');
   state.pods.put(pod('p', { state: { phase: 'not-ready', released: false, failedDetaches: 0 } }));

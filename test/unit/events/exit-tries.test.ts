@@ -4,10 +4,10 @@ import { createExitTries } from '../../../src/events/exit-tries.js';
 import { silent } from '../containerd/fake-containerd.js';
 
 const EXIT = { exitStatus: 3, exitedAtNs: 1n };
-/** Longer than any test waits. */
+/** Longer than any test runs. */
 const NEVER_MS = 60 * 60_000;
 
-/** Tries that fail until there is room. */
+/** Tries that fail while the disk is full. */
 function scene(firstPauseMs = NEVER_MS) {
   const disk = { full: true, tries: 0 };
   const tries = createExitTries({

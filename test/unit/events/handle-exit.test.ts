@@ -7,7 +7,7 @@ import { createState } from '../../../src/state/state.js';
 import { silent } from '../containerd/fake-containerd.js';
 import { container } from '../stats/records.js';
 
-/** A container that runs, over a containerd that says what it was called for. */
+/** A running container, and a containerd that records its calls. */
 function scene() {
   const calls: string[] = [];
   const disk = { full: false };

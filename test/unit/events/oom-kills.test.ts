@@ -10,7 +10,7 @@ const scopeOf = (id: string): string => `${SLICE}/cri-containerd-${id}.scope`;
 const inSlice = (id: string): Container =>
   container(id, 'pod', { cgroupsPath: `kubepods-pod1.slice:cri-containerd:${id}` });
 
-/** Containers of one pod, and what the kernel's files say by now; without an entry the cgroup is gone. */
+/** Containers of one pod, and the counts in the kernel's files. A cgroup without an entry does not exist. */
 function scene(...ids: string[]) {
   const files = new Map<string, number>([[SLICE, 5], ...ids.map((id): [string, number] => [scopeOf(id), 0])]);
   const containers = createTable<Container>('container');

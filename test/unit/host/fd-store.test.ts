@@ -35,7 +35,7 @@ test('descriptors are kept once for a name, and let go of by name', (t) => {
   );
 });
 
-/** What a process finds that systemd has started with two descriptors from its store. */
+/** Prints what a process sees that systemd started with two stored descriptors. */
 const CHILD = `
   import { existsSync } from 'node:fs';
   import { createFdStore } from '${new URL('../../../src/host/fd-store.js', import.meta.url).href}';

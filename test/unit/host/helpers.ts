@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 
-/** A folder that goes with the test, in which no mount may be left. */
+/** Creates a folder that is removed after the test. Fails if a mount is left in it. */
 export function folderFor(t: TestContext): string {
   const folder = mkdtempSync(join(tmpdir(), 'crid-host-'));
   t.after(() => {

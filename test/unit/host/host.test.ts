@@ -80,7 +80,7 @@ test('a tree is removed without following links or crossing a mount', async (t) 
   writeFileSync(join(other, 'kept'), '');
   symlinkSync(other, join(tree, 'link'));
   await mountTmpfs(join(tree, 'mnt'), { sizeBytes: 4096, mode: 0o700 });
-  // The second is empty, and still no directory like others.
+  // The second is empty, but is a mount point and must not be removed like a directory.
   for (const path of [tree, join(tree, 'mnt')]) {
     await assert.rejects(removeTree(path), {
       code: 'FAILED_PRECONDITION',

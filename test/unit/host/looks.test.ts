@@ -60,7 +60,7 @@ test('the watchdog is silent while every thread of the pool is held', async (t) 
   for (const fifo of fifos) makeFifo(fifo, 0o600);
   await sleep(200);
   const before = signs;
-  // To open a FIFO waits for its other end.
+  // Opening a FIFO blocks until its other end is open.
   const readers = fifos.map((fifo) => open(fifo, 'r'));
   await sleep(200);
   const held = signs;

@@ -11,7 +11,7 @@ import { until } from '../../../tools/stack/wait.js';
 const WITHIN_MS = 30_000;
 const SIGKILL = 9;
 
-/** A shell in a session of its own, and the processes whose ids it says. */
+/** Runs a shell in a new session. Returns it with the pids that it prints. */
 async function shell(t: TestContext, script: string) {
   const child = spawn('sh', ['-c', `${script}; echo; wait`], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
   const pids: number[] = [];
@@ -28,7 +28,7 @@ async function shell(t: TestContext, script: string) {
 
 const identity = async (pid: number) => ({ pid, startTime: await processStartTime(pid) });
 const statOf = (pid: number): string => readFileSync(`/proc/${pid}/stat`, 'utf8');
-/** A zombie that nobody has waited for is not. */
+/** Returns false for a zombie that was not waited for. */
 const isAlive = (pid: number): boolean => processExists(pid) && !/\) Z /.test(statOf(pid));
 
 test('to find what belongs to a process takes no buffer for each process of the node', async (t) => {

@@ -35,14 +35,14 @@ const overlay = (lower: readonly string[], upper?: string, work?: string): Rootf
   ],
 });
 
-/** The whole of a file; undefined when it is missing or none. */
+/** Returns a file's contents, or undefined if it is missing or not a regular file. */
 async function readText(rootfs: Rootfs, path: string): Promise<string | undefined> {
   const pieces: Buffer[] = [];
   const isThere = await rootfs.readFile(path, (bytes) => pieces.push(Buffer.from(bytes)) > 0);
   return isThere ? Buffer.concat(pieces).toString() : undefined;
 }
 
-/** A host with a secret, beside a rootfs full of links that lead to it. */
+/** A secret file on the host, beside a rootfs full of links that lead to it. */
 function hostile(folder: string): { root: string; secret: string } {
   const root = join(folder, 'root');
   const secret = join(folder, 'secret');
@@ -125,7 +125,7 @@ test('a VOLUME path with links copies nothing of the host (CVE-2022-23648)', asy
   assert.deepEqual(copied, {
     '/absolute': nothing,
     '/relative': nothing,
-    // The kernel's own link of a process is a plain link in an image: it leads to the rootfs's missing /proc.
+    // A magic link of /proc is an ordinary link in an image: it leads to the rootfs's /proc, which is missing.
     '/magic': nothing,
     '/loop': nothing,
     '/none': nothing,

@@ -11,7 +11,7 @@ const socketCall = systemCall('socket', ['int', 'int', 'int']);
 const bind = systemCall('bind', ['int', 'void *', 'uint']);
 const recv = systemCall('recv', ['int', 'void *', 'size_t', 'int'], 'recv', 'long');
 
-/** A service manager's end: a datagram socket at `path` ("\0…": abstract). */
+/** The service manager's end: a datagram socket at `path` ("\0…": abstract). */
 function manager(t: TestContext, path: string): { next(): string } {
   const fd = call(socketCall, path, 1, 2, 0);
   t.after(() => closeSync(fd));

@@ -8,7 +8,7 @@ import { createShimStates } from '../../../src/host/shim-state.js';
 
 test('a shim is named by its pid and state, by any of its ids, and no longer once it has gone', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'crid-shim-'));
-  // A program of that name that takes the options of a shim as its own and sleeps.
+  // A program with a shim's name, which ignores a shim's options and sleeps.
   const program = join(folder, 'containerd-shim-test-v1');
   await copyFile('/bin/sh', program);
   const options = ['-namespace', 'crid-unit', '-id', 'pod-1', '-address', '/nowhere'];

@@ -11,7 +11,7 @@ import { killShim, type ShimOf } from '../../../src/host/shims.js';
 
 /** Longer than a test may take. */
 const GRACE_MS = 3_600_000;
-/** Time for several looks at the shim. */
+/** Time for several checks of the shim. */
 const LOOKS_MS = 2_500;
 
 test('the shim of one id is killed, that of another id, namespace or containerd is not', async (t) => {
@@ -43,7 +43,7 @@ test('the shim of one id is killed, that of another id, namespace or containerd 
   );
 });
 
-/** A shim that listens on a socket, as a process of its own. */
+/** Starts a process that looks like a shim and listens on a socket. */
 async function listeningShim(
   t: TestContext,
   folder: string,
@@ -72,7 +72,7 @@ test('a shim is left the time that it has while containerd is connected, and kil
   assert.deepEqual([child.exitCode, child.signalCode], [null, null]);
   const ended = once(child, 'exit');
   client.destroy();
-  // Without a look at who is connected, it takes all of the grace.
+  // Without a check for connected clients, this would take the whole grace period.
   assert.equal(await killed, true);
   assert.deepEqual(await ended, [null, 'SIGKILL']);
 });

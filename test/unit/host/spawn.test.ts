@@ -11,18 +11,18 @@ import { countFds, folderFor } from './helpers.js';
 
 const PATH = process.env['PATH'] ?? '';
 
-/** An executable shell script. */
+/** Writes an executable shell script. */
 function script(folder: string, commands: string): string {
   const path = join(folder, 'script');
   writeFileSync(path, `#!/bin/sh\n${commands}\n`, { mode: 0o755 });
   return path;
 }
 
-/** The pid that a script prints. */
+/** Returns the pid that a script prints. */
 const printedPid = (stdout: NodeJS.ReadableStream): Promise<number> =>
   new Promise((resolve) => stdout.once('data', (data) => resolve(Number(data))));
 
-// First, as the pipes of the others may still be closing.
+// This test is first, because the pipes of the others may still be closing.
 test('a program that cannot be started says why and leaves no descriptor open', async (t) => {
   const folder = folderFor(t);
   const open = countFds();
@@ -50,7 +50,7 @@ test('a group is killed whole; what has ended by a signal says which', async (t)
   await printedPid(child.stdout);
   await child.killGroup();
   assert.deepEqual(await child.exited, { signal: 'SIGKILL' });
-  // The pipe closes when nobody holds it any longer, the script's own child neither.
+  // The pipe closes once no process has it open, including the script's child.
   if (!child.stdout.closed) await once(child.stdout, 'close');
   await child.killGroup();
 });

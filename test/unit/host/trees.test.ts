@@ -29,7 +29,7 @@ import { runTreeJob } from '../../../src/host/trees/tree-threads.js';
 import { mountHung } from '../../harness/hung-mount.js';
 import { countFds, folderFor } from './helpers.js';
 
-/** Directories of a 200-character name each, one in the other: deeper than PATH_MAX. */
+/** Creates nested directories with names of 200 characters, deeper than PATH_MAX. */
 function deepTree(folder: string, levels: number): string {
   const name = 'd'.repeat(200);
   const loop = `mkdir tree; cd -P tree; for i in $(seq ${levels}); do mkdir ${name}; echo x >file; cd -P ${name}; done`;
@@ -185,7 +185,7 @@ test('trees on a dead file server hold four threads of a kind; the next is refus
   mkdirSync(hung);
   const mount = mountHung(hung);
   t.after(() => mount.release());
-  // What a thread has been silent for, without waiting for it.
+  // Advances the time that threads have been silent, without waiting.
   const now = performance.now.bind(performance);
   let laterMs = 0;
   t.mock.method(performance, 'now', () => now() + laterMs);
@@ -201,7 +201,7 @@ test('trees on a dead file server hold four threads of a kind; the next is refus
       const outcome = await Promise.race([job, sleep(200, undefined)]);
       if (outcome !== undefined) return outcome;
       jobs.push(job);
-      // A thread that is still being started is not silent yet, and gets the next job as well.
+      // A thread that is still starting does not count as silent, and gets the next job too.
       laterMs += 5_001;
     }
     return 'never';

@@ -10,7 +10,7 @@ const MAX_SHOWN_BYTES = 256 << 10;
 const ID = `sha256:${'a'.repeat(64)}`;
 const KEPT = { config: { User: '7' } };
 
-/** The `info` of a verbose status of an image whose config in containerd is `stored`. */
+/** Returns the `info` of a verbose status of an image whose config in containerd is `stored`. */
 async function infoOf(stored: string): Promise<unknown> {
   const image = { id: ID, chainId: 'chain', config: KEPT, repoTags: [], repoDigests: [], sizeBytes: 1n, user: {} };
   const read = (_digest: string, maxBytes: number): Promise<Uint8Array> =>

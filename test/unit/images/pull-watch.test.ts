@@ -6,13 +6,13 @@ import { watchPull, type PullWatch } from '../../../src/images/pull-watch.js';
 const log = createLogger('error');
 const SECOND = 1000;
 
-/** The monotonic clock goes with the mocked Date, which node:test can move. */
+/** Mocks Date, and makes the monotonic clock follow it, because node:test can move only Date. */
 function mockClock(t: TestContext): void {
   t.mock.timers.enable({ apis: ['setInterval', 'Date'] });
   t.mock.method(performance, 'now', () => Date.now());
 }
 
-/** A watch whose clock is the test's; `tell` is one message of the transfer service. */
+/** Creates a watch with a mocked clock. `tell` sends it one message of the transfer service. */
 function watching(t: TestContext, timeoutMs = 10 * SECOND, to = log) {
   const watch = watchPull({ reference: 'a.io/app:v1', timeoutMs, log: to });
   const signal = watch.begin();

@@ -4,7 +4,7 @@ import { CriError } from '../../../src/base/errors.js';
 import { createLogger } from '../../../src/base/log.js';
 import { createSnapshotUsage } from '../../../src/images/snapshot-usage.js';
 
-/** Snapshots with a kind and a size each; an undefined size is a sick one. */
+/** Snapshots with a kind and a size each. The usage of one with an undefined size fails. */
 function usageOf(all: Map<string, { kind: string; bytes: bigint | undefined }>, freshMs: number) {
   const asked: string[] = [];
   const usage = createSnapshotUsage({

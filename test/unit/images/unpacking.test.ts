@@ -30,7 +30,7 @@ const IMAGE = {
   config: { rootfs: { diff_ids: DIFF_IDS } },
 } as unknown as LocalImage;
 
-/** As much of containerd as an unpacking asks, and what it was asked to change. */
+/** The part of containerd that unpacking uses. It records changes. */
 function fake(options: { readonly blobs?: readonly string[]; readonly applies?: (blob: string) => string } = {}) {
   const blobs = new Set(options.blobs ?? LAYERS.map(({ digest }) => digest));
   const snapshots = new Map<string, Labels>();

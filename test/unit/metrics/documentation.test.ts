@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { createMetrics } from '../../../src/metrics/metrics.js';
 
-/** The folder of the package, whichever folder the tests were compiled into. */
+/** Returns the folder of the package, regardless of the folder of the compiled tests. */
 const packageFolder = (folder = dirname(fileURLToPath(import.meta.url))): string =>
   existsSync(join(folder, 'docs')) ? folder : packageFolder(dirname(folder));
 

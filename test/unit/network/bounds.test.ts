@@ -15,7 +15,7 @@ import { createLab, never, pod } from './fake-plugins.js';
 const MAX_CONF_BYTES = 1 << 20;
 const NET = { cniVersion: '1.0.0', name: 'net', plugins: [{ type: 'bridge' }] };
 const RESULT = { cniVersion: '1.0.0', interfaces: [{ name: 'eth0' }], ips: [{ address: '10.9.0.2/24', interface: 0 }] };
-/** JSON may end in blanks. */
+/** JSON may end with white space. */
 const padded = (value: unknown, bytes: number): string => JSON.stringify(value).padEnd(bytes);
 
 async function errorOf(work: () => unknown): Promise<string> {

@@ -99,7 +99,7 @@ test('a plugin that hangs is named while it hangs, and killed with its children 
     { code: 'DEADLINE_EXCEEDED', calls: ROLLED_BACK, cached: [], waitingOn: undefined },
   );
   const child = Number(await readFile(join(lab.dir, 'child'), 'utf8'));
-  // Whoever inherits an orphan may take its time to reap it.
+  // The process that inherits an orphan may reap it late.
   const stat = await readFile(`/proc/${child}/stat`, 'utf8').catch(() => 'gone) Z');
   assert.match(stat, /\) Z/);
 });
@@ -243,7 +243,7 @@ test('a plugin that complains about having nothing to delete is content', async 
 
 test('a crash in the middle of ADD leaves what DEL needs', async (t) => {
   const lab = await createLab(t);
-  // The fake plugins stand in for a crash: the rollback fails, so that only the cache is left of the attempt.
+  // The fake plugins simulate a crash: the rollback fails, so that only the cache remains of the attempt.
   await lab.plugin('first', { add: fail('crash'), del: fail('crash') });
   await Promise.all([lab.plugin('second'), lab.conf('1.conflist', LIST)]);
   await thrownBy(lab.network().attach(pod(), never()));

@@ -6,7 +6,7 @@ import { pino } from 'pino';
 import { createNetwork, type NetworkOptions } from '../../../src/network/create-network.js';
 import type { Network, NetworkPod } from '../../../src/network/network.js';
 
-/** What a fake plugin does for each verb, in shell; its stdin is already read. */
+/** Shell commands of a fake plugin for each verb. Its stdin is already read. */
 export interface Behaviour {
   readonly add?: string;
   readonly del?: string;
@@ -19,17 +19,17 @@ export interface Lab {
   readonly cacheDir: string;
   plugin(type: string, behaviour?: Behaviour): Promise<void>;
   conf(file: string, content: unknown): Promise<void>;
-  /** Every run so far, in order: `ADD bridge eth0`. Loopback's are left out. */
+  /** Returns every run so far in order, as `ADD bridge eth0`, without those of loopback. */
   calls(): Promise<string[]>;
-  /** What a plugin read on stdin the last time. */
+  /** Returns what a plugin read on stdin in its last run. */
   input(type: string, verb: string): Promise<Record<string, unknown>>;
-  /** The CNI_ variables of that run, sorted. */
+  /** Returns the CNI_ variables of that run, sorted. */
   variables(type: string, verb: string): Promise<string[]>;
   cached(): Promise<string[]>;
   network(options?: Partial<NetworkOptions>): Network;
 }
 
-/** Folders of its own, fake plugins as shell scripts in them, and networks that are closed when the test ends. */
+/** Creates folders, fake plugins in them as shell scripts, and networks that are closed when the test ends. */
 export async function createLab(t: TestContext): Promise<Lab> {
   const dir = await mkdtemp(join(tmpdir(), 'crid-cni-'));
   t.after(() => rm(dir, { recursive: true, force: true }));
@@ -79,7 +79,7 @@ export async function createLab(t: TestContext): Promise<Lab> {
 /** A shell command that prints a result. */
 export const answer = (result: unknown): string => `printf '%s' '${JSON.stringify(result)}'`;
 
-/** A shell command that fails as CNI wants it. */
+/** A shell command that fails as the CNI spec requires. */
 export const fail = (msg: string, code = 999): string => `printf '%s' '${JSON.stringify({ code, msg })}'; exit 1`;
 
 /** An ADD that gives eth0 one address. */
@@ -96,7 +96,7 @@ export const pod = (more: Partial<NetworkPod> = {}): NetworkPod => ({
   namespace: 'default',
   uid: 'uid-1',
   annotations: {},
-  // Any open namespace will do: fake plugins do nothing in it.
+  // Any existing namespace works, because the fake plugins do nothing in it.
   netnsPath: '/proc/self/ns/net',
   cgroupParent: '',
   portMappings: [],

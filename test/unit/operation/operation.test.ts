@@ -22,7 +22,7 @@ const request = <T>(
   ...more,
 });
 
-/** A promise and what settles it. */
+/** A promise with its resolve function. */
 function deferred<T = void>(): { promise: Promise<T>; resolve: (value: T) => void } {
   let resolve!: (value: T) => void;
   const promise = new Promise<T>((settle) => (resolve = settle));

@@ -52,7 +52,7 @@ const upstream = create(FileDescriptorSetSchema, {
   ],
 });
 
-/** Compares a copy that was tampered with against the original. */
+/** Compares a changed copy with the original. */
 function tampered(change: (file: FileDescriptorProto) => void): Comparison {
   const ours = clone(FileDescriptorSetSchema, upstream);
   change(ours.file[1]!);

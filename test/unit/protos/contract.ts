@@ -13,15 +13,15 @@ import type {
 } from '@bufbuild/protobuf/wkt';
 
 /**
- * All that a set of descriptors fixes about the wire, one entry each: `message M` → its syntax, `field M 3` →
+ * Everything that a set of descriptors fixes about the wire, one entry each: `message M` → its syntax, `field M 3` →
  * label, type, name, `enum E`, `value E.NAME` → its number, `service S`, `rpc S/Method` → its input and output.
  */
 export type Contract = ReadonlyMap<string, string>;
 
 export interface Comparison {
-  /** What we declare and upstream does not, or otherwise. */
+  /** Declarations of ours that upstream does not have or has differently. */
   readonly wrong: readonly string[];
-  /** What upstream declares and we do not. */
+  /** Declarations of upstream that we do not have. */
   readonly lacking: readonly string[];
 }
 
@@ -67,7 +67,7 @@ function addEnum(facts: Map<string, string>, scope: string, type: EnumDescriptor
 }
 
 function fieldFact(field: FieldDescriptorProto, message: DescriptorProto): string {
-  // proto2 has defaults for these, which are no statement about the field.
+  // proto2 has defaults for these fields, which say nothing about the described field.
   const { oneofIndex } = FieldDescriptorProtoSchema.field;
   const oneof = isFieldSet(field, oneofIndex) ? message.oneofDecl[field.oneofIndex]?.name : undefined;
   const packed = field.options && isFieldSet(field.options, FieldOptionsSchema.field.packed);

@@ -20,7 +20,7 @@ const DIRECTORY = '/kubepods/pod1';
 type Options = Readonly<Record<string, unknown>>;
 type HandlerRow = readonly [type: string, options: Options];
 
-/** The handlers by name; the first is the default one. */
+/** Makes a configuration with these handlers by name. The first is the default. */
 function configOf(handlers: Readonly<Record<string, HandlerRow>>): Config {
   const config = defaultConfig();
   config.runtime.containerd.runtimes = Object.fromEntries(
@@ -57,7 +57,7 @@ test('the driver of a handler is what its shim is told', () => {
   });
 });
 
-/** [handlers, where systemd does not run, where it does, handlers that doctor finds at fault where it does] */
+/** [handlers, driver without systemd, driver with systemd, handlers that doctor reports as faulty with systemd] */
 const NODES: readonly (readonly [Readonly<Record<string, HandlerRow>>, string, string, string[]])[] = [
   [{ runc: unset }, 'cgroupfs', 'cgroupfs', []],
   [{ runc: named }, 'cgroupfs', 'cgroupfs', []],
@@ -70,7 +70,7 @@ const NODES: readonly (readonly [Readonly<Record<string, HandlerRow>>, string, s
   [{ runc: yes, crun: no, youki: yes }, 'systemd', 'systemd', ['crun']],
   [{ runc: yes, kata }, 'systemd', 'systemd', []],
   [{ runc: unset, kata: kataFile }, 'cgroupfs', 'cgroupfs', []],
-  // A default handler that says nothing leaves it to the first of the others by name.
+  // If the default handler does not set a driver, the first of the others by name decides.
   [{ kata, runc: yes, crun: unset }, 'cgroupfs', 'cgroupfs', ['runc']],
   [{ kata, runc: yes }, 'systemd', 'systemd', []],
   [{ kata, spin: inlineYes }, 'systemd', 'systemd', []],
@@ -101,7 +101,10 @@ for (const [handlers, without, withSystemd, faulty] of NODES) {
   });
 }
 
-/** A parent of the kubelet's form is refused by the handlers alone that cannot apply its limits, and gets their form of path. */
+/**
+ * Asserts that a parent in the kubelet's form is refused only by handlers that cannot apply its limits, and is
+ * converted to the form of the others.
+ */
 function assertParentsSuit(config: Config, told: string): void {
   const parent = told === 'systemd' ? SLICE : DIRECTORY;
   for (const [name, handler] of Object.entries(config.runtime.containerd.runtimes)) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { grown, isCompared, isEnd, SAMPLES, SHIM_DESCRIPTORS, type Sample } from '../../soak/samples.js';
 
-/** What is counted, and MiB, as functions of the sample's number. */
+/** Makes samples whose counts and MiB are functions of the sample's index. */
 const samples = (count: (index: number) => number, mib: (index: number) => number): Sample[] =>
   Array.from({ length: SAMPLES }, (_, index) => ({
     done: index,

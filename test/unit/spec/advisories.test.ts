@@ -12,7 +12,7 @@ import { resolveUser } from '../../../src/spec/user.js';
 import { validateContainerConfig, validateSandboxConfig } from '../../../src/spec/validate.js';
 import { containerConfig, containerInput, podConfig, refusal, sandboxInput } from './inputs.js';
 
-/** Published vulnerabilities of CRI servers, as far as pure functions decide them. */
+/** Published vulnerabilities of CRI servers, as far as pure functions prevent them. */
 
 const userOf = (input: { imageUser?: string; uid?: bigint; groups?: bigint[] }): unknown =>
   resolveUser({

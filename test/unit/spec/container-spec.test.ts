@@ -17,7 +17,7 @@ import {
   refusal,
 } from './inputs.js';
 
-/** Whole specs, each written out as what differs from the plain one. */
+/** Compares whole specs. Each expected spec is written as its differences from the plain one. */
 
 const bind = (destination: string, source: string, access = 'rw'): OciMount => ({
   destination,

@@ -5,14 +5,14 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ContainerConfig, PodSandboxConfig } from '../../../generated/runtime/v1/api.js';
 
-/** The folder of the package, whichever folder the tests were compiled into. */
+/** Returns the folder of the package, regardless of the folder of the compiled tests. */
 function packageFolder(folder = dirname(fileURLToPath(import.meta.url))): string {
   return existsSync(join(folder, 'docs/spec.md')) ? folder : packageFolder(dirname(folder));
 }
 
 const page = (): string => readFileSync(join(packageFolder(), 'docs/spec.md'), 'utf8');
 
-/** What a last column says, `file: words, words; file: words`, as `file: words` each. */
+/** Returns the entries `file: words` of the last column, which has the form `file: words, words; file: words`. */
 function references(): string[] {
   const rows = page()
     .slice(0, page().indexOf('## What is refused'))
@@ -26,7 +26,7 @@ function references(): string[] {
 }
 
 test('docs/spec.md: its last column names tests that exist', () => {
-  // A rule of a table is a test, too.
+  // A rule in a table counts as a test.
   const title = /(?:^ *test\(|\bname: )(['"`])(.*?)\1,/gm;
   const titles = ['test/unit/spec', 'test/integration/spec', 'test/integration/rpc', 'test/vm'].flatMap((folder) =>
     readdirSync(join(packageFolder(), folder))
@@ -52,7 +52,7 @@ test('docs/spec.md: its last column names tests that exist', () => {
 test('docs/spec.md names every field of a pod and of a container', () => {
   const text = page();
   const fields = [...Object.keys(PodSandboxConfig.fromPartial({})), ...Object.keys(ContainerConfig.fromPartial({}))];
-  // Messages whose own fields stand in the tables, and what the spec has no part in.
+  // Fields whose messages have rows for their own fields, and fields that the spec does not use.
   const elsewhere = ['linux', 'image', 'stdin', 'stdin_once', 'log_directory'];
   assert.deepEqual(
     fields.filter((field) => !elsewhere.includes(field) && !text.includes(`\`${field}`)),

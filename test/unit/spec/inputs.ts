@@ -11,10 +11,10 @@ import type {
   SpecOptions,
 } from '../../../src/spec/types.js';
 
-/** A message with whatever fields are worth writing down. */
+/** A message of which only some fields are given. */
 export type Partially<M> = M extends { fromPartial(object: infer P): unknown } ? P : never;
 
-/** A machine like a user's: cgroup v2, everything there, crid with all privileges. */
+/** A typical host: cgroup v2, all features present, and crid with all privileges. */
 export const HOST: HostFacts = {
   cgroupVersion: 2,
   apparmor: false,
@@ -129,7 +129,7 @@ export const device = (input: Partial<ResolvedDevice> = {}): ResolvedDevice => (
   ...input,
 });
 
-/** What `work` throws, as `CODE message`. */
+/** Returns the error of `work` as `CODE message`. */
 export function refusal(work: () => unknown): string {
   try {
     work();

@@ -4,7 +4,7 @@ import { Signal } from '../../../generated/runtime/v1/api.js';
 import { signalNumber } from '../../../src/base/signals.js';
 import { criSignal, stopSignalOf } from '../../../src/spec/stop-signal.js';
 
-/** Every signal that a request can name: the enum without the default and without ts-proto's own entry. */
+/** Every signal that a request can name: the enum without its default and without ts-proto's additional entry. */
 const SIGNALS = Object.values(Signal).filter(
   (value): value is Signal => typeof value === 'number' && value > Signal.RUNTIME_DEFAULT,
 );
@@ -62,7 +62,7 @@ test('signals: real-time offsets, aliases and numbers', () => {
 });
 
 test('signals: a signal that CRI has no name for is told as the default, one that Linux lacks is SIGTERM', () => {
-  // 32 and 33 belong to the C library.
+  // 32 and 33 are reserved for the C library.
   assert.deepEqual(
     [criSignal(ofImage('33')), criSignal(ofImage('SIGNONE')), criSignal(ofImage('65')), criSignal(ofImage(''))],
     [Signal.RUNTIME_DEFAULT, Signal.SIGTERM, Signal.SIGTERM, Signal.SIGTERM],

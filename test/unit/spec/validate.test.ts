@@ -9,7 +9,7 @@ const pod = (config: Partially<typeof PodSandboxConfig>): string =>
 const container = (config: Partially<typeof ContainerConfig>): string =>
   refusal(() => validateContainerConfig(containerConfig(config))).replace('INVALID_ARGUMENT ', '');
 const value = (text: string | Uint8Array): Buffer => Buffer.from(text as string);
-/** A number that the wire can carry and the enum does not have. */
+/** A number that the wire can carry but that the enum does not define. */
 const unknown = (number: number): never => number as never;
 const id = (number: number): { value: bigint } => ({ value: BigInt(number) });
 

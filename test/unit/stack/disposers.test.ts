@@ -6,7 +6,10 @@ import { test } from 'node:test';
 
 const DISPOSERS = new URL('../../../tools/stack/disposers.js', import.meta.url).href;
 
-/** A program that a signal interrupts: its work fails because what it works on goes, and it cleans up as at its end. */
+/**
+ * A program that is interrupted by a signal: the clean-up makes its work fail, and then the program cleans up itself as
+ * at its normal end.
+ */
 const PROGRAM = `
   import { disposeAll, onDispose } from ${JSON.stringify(DISPOSERS)};
   let interrupt;

@@ -27,7 +27,7 @@ const withEnv = (value: string): ContainerConfig =>
 test('a config is taken up to its bound as JSON, where U+0001 has six bytes; beyond it the largest field is named', () => {
   const others = jsonOf(withEnv('')).length;
   const room = MAX_CONFIG_BYTES - others;
-  // `"value":""` is left out of JSON when it is empty.
+  // JSON omits `"value":""` when it is empty.
   const controls = Math.floor((room - ',"value":""'.length) / 6);
   const rest = 'x'.repeat(room - ',"value":""'.length - controls * 6);
   const full = withEnv('\u0001'.repeat(controls) + rest);

@@ -1,6 +1,6 @@
 /**
- * What containerd 2.1's own CRI plugin wrote of a pod and a container that crictl made, ids and addresses replaced.
- * Go escapes <, > and & as \u003c, \u003e and \u0026.
+ * The records that containerd 2.1's own CRI plugin wrote for a pod and a container of crictl, with other ids and
+ * addresses. Go escapes <, > and & as \u003c, \u003e and \u0026.
  */
 
 export const SANDBOX_METADATA = String.raw`{"Version":"v1","Metadata":{"ID":"aaaa","Name":"rich_wire-lab_5f0c-rich_3","Config":{"metadata":{"name":"rich","uid":"5f0c-rich","namespace":"wire-lab","attempt":3},"hostname":"rich-host","log_directory":"/var/log/pods/rich","dns_config":{"servers":["192.0.2.53"],"searches":["svc.example"],"options":["ndots:5"]},"port_mappings":[{"container_port":8080},{"protocol":1,"container_port":5353,"host_ip":"127.0.0.1"}],"labels":{"app":"rich","b\u003c\u0026\u003e":"é✓","empty":""},"annotations":{"alpha":"{\"a\":[1,2]}","none":"","zeta":"1"},"linux":{"cgroup_parent":"/wire-lab","security_context":{"namespace_options":{"pid":1},"run_as_user":{},"supplemental_groups":[0,1000],"seccomp":{"profile_type":1}},"sysctls":{"net.ipv4.ip_forward":"1","net.ipv4.ip_unprivileged_port_start":"0","net.ipv4.ping_group_range":"0 2147483647"},"overhead":{"memory_limit_in_bytes":9007199254740993},"resources":{"cpu_shares":512,"unified":{"memory.high":""}}}},"NetNSPath":"/var/run/netns/cni-1","IP":"10.0.0.2","AdditionalIPs":null,"RuntimeHandler":"","CNIResult":{"Interfaces":{"eth0":{"IPConfigs":[{"IP":"10.0.0.2","Gateway":"10.0.0.1"}],"Mac":"02:00:00:00:00:02","Sandbox":"/var/run/netns/cni-1","PciID":"","SocketPath":""},"kbr0":{"IPConfigs":null,"Mac":"02:00:00:00:00:01","Sandbox":"","PciID":"","SocketPath":""},"lo":{"IPConfigs":[{"IP":"127.0.0.1","Gateway":""},{"IP":"::1","Gateway":""}],"Mac":"00:00:00:00:00:00","Sandbox":"/var/run/netns/cni-1","PciID":"","SocketPath":""}},"DNS":[{},{}],"Routes":[{"dst":"0.0.0.0/0"}]},"ProcessLabel":""}}`;
@@ -9,6 +9,6 @@ export const CONTAINER_METADATA = String.raw`{"Version":"v1","Metadata":{"ID":"b
 
 export const CONTAINER_STATUS = `{"Version":"v1","Pid":0,"CreatedAt":1795487453932569568,"StartedAt":0,"FinishedAt":1795487453980895622,"ExitCode":128,"Reason":"StartError","Message":"cannot use unified on cgroup v1","Resources":{"linux":{"cpu_period":100000,"cpu_quota":50000,"memory_limit_in_bytes":536870912,"oom_score_adj":900,"unified":{"a":""},"memory_swap_limit_in_bytes":536870912}},"Restore":false}`;
 
-/** The same text with Go's escapes for HTML undone: what any other writer of JSON makes of the same values. */
+/** Undoes Go's escapes for HTML, so that the text equals that of other JSON encoders. */
 export const withoutHtmlEscapes = (text: string): string =>
   text.replaceAll('\\u003c', '<').replaceAll('\\u003e', '>').replaceAll('\\u0026', '&');

@@ -15,7 +15,7 @@ const MANAGED = { 'io.cri-containerd.image': 'managed' };
 const sha256 = (text: string): string => `sha256:${createHash('sha256').update(text).digest('hex')}`;
 const { os, architecture } = hostPlatform();
 
-/** Images and content as containerd keeps them, in memory. */
+/** Images and content as in containerd, in memory. */
 function fakeContainerd() {
   const records = new Map<string, ImageRecord>();
   const blobs = new Map<string, string>();
@@ -45,7 +45,7 @@ function fakeContainerd() {
     read: async (digest) => missing(digest),
     async *stream(digest) {
       reads.push(digest);
-      // In pieces, as the wire brings them.
+      // In chunks, as they arrive from containerd.
       const bytes = Buffer.from(blobs.get(digest) ?? missing(digest));
       for (let at = 0; at < bytes.length; at += config.chunkBytes) {
         yield await Promise.resolve(bytes.subarray(at, at + config.chunkBytes));
@@ -179,7 +179,7 @@ test('a removed record is forgotten unread, unless somebody has read it anew sin
   name(fake, 'a.io/app:v1', old.manifest);
   await cache.rebuild();
   const before = cache.entry('a.io/app:v1');
-  // A pull of the same name, between the removal and its end.
+  // A pull of the same name, between the deletion of the image and the refresh of the cache.
   name(fake, 'a.io/app:v1', young.manifest);
   await cache.refresh('a.io/app:v1');
   await cache.forget('a.io/app:v1', before);
@@ -256,7 +256,7 @@ test('an index of more entries than are read is refused', async () => {
     fake.put(`${OCI}.index.v1+json`, {
       manifests: [...Array.from({ length: count }, () => wire(other.manifest)), wire(own.manifest)],
     });
-  // The index, two blobs for each entry, and 64 in all.
+  // The index and two blobs per entry; the limit is 64.
   assert.equal((await readImage(fake.content, many(30))).id, own.id);
   await assert.rejects(readImage(fake.content, many(31)), /more than 64 blobs/);
 });
@@ -338,7 +338,7 @@ test('an image that is not found is looked for again when all have been read; on
   release();
   await reading.done;
   assert.deepEqual([(await found)?.id, cache.firstReading(), reading.remaining()], [late.id, undefined, 0]);
-  // A later reading, after a reconnection, holds nobody up.
+  // A later reading, after a reconnection, must not block callers.
   await (
     await cache.begin()
   ).done;

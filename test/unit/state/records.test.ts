@@ -60,7 +60,7 @@ test('a start that failed is exit code 128 with its message; a task that is gone
     message: 'no such file',
   });
   assert.deepEqual(after(running, { kind: 'lost', atNs: 20n }), exited(255, 'Unknown'));
-  // The start was written down, something after it failed, and the task was taken away again.
+  // The start was recorded, a later step failed, and the task was deleted again.
   assert.deepEqual(after(running, { kind: 'start-failed', atNs: 20n, message: 'late' }), {
     ...exited(128, 'StartError'),
     message: 'late',

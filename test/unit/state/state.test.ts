@@ -13,7 +13,7 @@ const exits = (one: Container): Container => ({
 });
 const restarts = (one: Container): Container => ({ ...one, logPath: '/elsewhere' });
 
-/** A state with one container that runs, over a containerd whose updates wait for `go`. */
+/** A state with one running container. containerd's updates wait for `go`. */
 function scene(go: Promise<void> = Promise.resolve()) {
   const persisted: number[] = [];
   const containers = {

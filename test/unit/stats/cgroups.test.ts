@@ -21,7 +21,7 @@ async function directoryWith(t: TestContext, files: Readonly<Record<string, stri
   return directory;
 }
 
-/** What both hierarchies and both runtimes tell below. */
+/** The values that both hierarchies and both runtimes report below. */
 const COMMON = {
   cpu: {
     usageNs: 3_000_000n,
@@ -78,7 +78,7 @@ test('the files of cgroup v1', async (t) => {
     'memory/memory.failcnt': '6\n',
     'memory/memory.kmem.usage_in_bytes': '90\n',
     'memory/memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 1\n',
-    // The cgroup's own come first, those of its children with it under total_.
+    // The cgroup's own values come first. The sums with its children have the prefix total_.
     'memory/memory.stat': [
       'cache 1\nrss 1\npgfault 1\ntotal_cache 600\ntotal_rss 300\ntotal_mapped_file 50\ntotal_pgfault 7',
       'total_pgmajfault 2\ntotal_swap 20\ntotal_active_file 100\ntotal_inactive_file 400\n',

@@ -1,7 +1,7 @@
 import { ContainerConfig, PodSandboxConfig } from '../../../generated/runtime/v1/api.js';
 import type { Container, Pod } from '../../../src/state/records.js';
 
-/** A pod that is ready and a container that runs, as far as statistics and events look at them. */
+/** A ready pod and a running container, with the fields that statistics and events read. */
 export const pod = (id: string, change: Partial<Pod> = {}): Pod => ({
   id,
   name: `pod-${id}`,

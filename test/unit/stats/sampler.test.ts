@@ -13,7 +13,7 @@ import { container, pod } from './records.js';
 
 const WINDOW_MS = 5;
 
-/** The ids that were observed once `enough` of them were, and how often sampling was logged as failed. */
+/** Returns the ids that were observed in some sampling windows, and the number of warnings. */
 async function sampled(
   t: TestContext,
   of: { readonly pods: Pod[]; readonly containers: Container[] },
@@ -89,7 +89,7 @@ test("a pod's cgroup is where the spec of its sandbox says, whatever its parent 
       of('/kubepods/pod1', '/kubepods/pod1/p'),
       of('/kubepods/pod1', '/kubepods/pod1/p', { SystemdCgroup: true }),
       of(slice, scope, { SystemdCgroup: true }),
-      // runc made its cgroup elsewhere: the slice has the pod's name and nothing in it.
+      // runc created its cgroup elsewhere: the slice with the pod's name is empty.
       of(slice, scope),
       of(slice, scope, { SystemdCgroup: false }),
       of('/a:b/../c', '/a:b/../c/p'),

@@ -37,7 +37,7 @@ const usage = (ns: bigint): CgroupUsage => ({
   ioPressure: undefined,
 });
 
-/** Everything that runs has used 5 ns; `broken` cgroups are not there, and the runtime fails too. */
+/** Every running container has used 5 ns. `broken` cgroups do not exist, and the runtime's statistics fail too. */
 function depsOf(pods: readonly Pod[], containers: readonly Container[], broken: ReadonlySet<string>): StatsDeps {
   const tables = { pods: createTable<Pod>('pod sandbox'), containers: createTable<Container>('container') };
   for (const one of pods) tables.pods.put(one);

@@ -8,12 +8,12 @@ import { makePipe } from '../../../src/host/pipe.js';
 import type { ContainerIo } from '../../../src/stdio/stdio.js';
 import { countFds, exited, readLog, requestIn, setUp, shell } from './helpers.js';
 
-/** After it crid detaches who does not read. */
+/** The time after which crid detaches a client that does not read. */
 const STALLED_MS = 30_000;
 
 interface Attached {
   readonly reader: Socket;
-  /** All that has come. */
+  /** Returns everything that has arrived. */
   text(): string;
   /** Resolves when the pipe has ended. */
   readonly ended: Promise<unknown>;
@@ -37,7 +37,7 @@ async function attach(t: TestContext, io: ContainerIo, stream: 'stdout' | 'stder
 test('everybody who is attached gets every byte of his stream, at once and in order', async (t) => {
   const { folder, stdio } = setUp(t);
   const io = await stdio.open(requestIn(folder));
-  // A container holds its streams open all the time.
+  // A container keeps its streams open all the time.
   const held = [io.paths.stdout, io.paths.stderr].map((path) => openSync(path, constants.O_RDWR));
   const all = await Promise.all([attach(t, io), attach(t, io), attach(t, io, 'stderr')]);
   await exited(shell('printf "no newline" >$OUT; printf err >$ERR', io.paths));

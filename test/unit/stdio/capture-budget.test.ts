@@ -28,7 +28,7 @@ test('memory is taken up to the bound, and the one that waits longest may go bey
   assert.deepEqual([third.take(100), third.take(1)], [true, false]);
 });
 
-/** Captures of commands that have written `MAX_BYTES`; streams are read, and time passes, when the test says so. */
+/** Captures of commands that have written `MAX_BYTES`. The test decides when streams are read and time passes. */
 function lab(t: TestContext, count: number) {
   const folder = mkdtempSync(join(tmpdir(), 'crid-budget-'));
   t.after(() => rmSync(folder, { recursive: true }));
@@ -45,7 +45,7 @@ function lab(t: TestContext, count: number) {
     turn: () => undefined,
   };
   const notices: Notice[] = [];
-  // Room for two captures beside the one that may go first.
+  // Enough for two captures besides the one that may always proceed.
   const budget = createCaptureBudget(3 * OWN_BYTES, OWN_BYTES);
   const copies = createCopies(readiness, (notice) => notices.push(notice), budget);
   t.after(() => copies.close());

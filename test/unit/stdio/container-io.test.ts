@@ -108,7 +108,7 @@ test('goes on where it stopped when it is closed and reattached while a shim hol
   await exited(writer);
   held.forEach((fd) => closeSync(fd));
   assert.equal(await io.drained(PLENTY_MS), true);
-  // A line that was unfinished at a close is in two pieces.
+  // A line that was incomplete at a close is in two pieces.
   const pieces = readLog(request.logPath ?? '').map(({ tag, content }) => (tag === 'P' ? content : `${content}\n`));
   const numbers = pieces.join('').trimEnd().split('\n').map(Number);
   assert.equal(numbers.length, 100_000);

@@ -13,7 +13,7 @@ import { exited, readLog, requestIn, setUp, shell } from './helpers.js';
 const NUMBERS = 'exec >$OUT 2>$ERR; for i in {1..60}; do seq $((i*500-499)) $((i*500)); sleep 0.02; done';
 const LAST = 30_000;
 
-/** The read ends that a shim holds while nobody else reads. */
+/** Opens the read ends that a shim keeps open, without reading them. */
 const hold = (paths: { stdout: string; stderr: string }): number[] =>
   [paths.stdout, paths.stderr].map((path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
 
@@ -32,7 +32,8 @@ test('a copying thread that dies is replaced, and goes on in every container', a
   );
   const held = ios.flatMap((io) => hold(io.paths));
   await Promise.all(ios.map((io) => exited(shell(NUMBERS, io.paths))));
-  // The shim holds its ends until the container is deleted: what is in the pipes must not go while nobody else reads.
+  // The shim keeps its ends open until the container is deleted, so that the pipes keep their data while crid does not
+  // read.
   const drained = await Promise.all(ios.map((io) => io.drained(20_000)));
   held.forEach((fd) => closeSync(fd));
   const logs = ios.map((io) => readLog(join(folder, `${io.containerId}.log`)).map((line) => Number(line.content)));
@@ -86,7 +87,7 @@ test('a server that is killed at any time loses no line and doubles none', async
     await exited(server);
   }
   const last = startServer(files, 'drain');
-  // Until it reads, what is in the pipes is there only because somebody holds them.
+  // Until the server reads, the pipes keep their data only because `held` are open.
   if (last.stdout) await once(last.stdout, 'data');
   await exited(writer);
   held.forEach((fd) => closeSync(fd));
@@ -102,7 +103,7 @@ test('a kill before any call loses no line and doubles none, also when the log i
   setPipeSize(pipe, 1024 * 1024);
   const logs: string[] = [];
   let last = 0;
-  // A start makes a dozen calls, and a batch of 64 KiB nine.
+  // A start makes a dozen calls, and a batch of 64 KiB makes nine.
   for (let killAt = 1; killAt <= 36; killAt += 1) {
     last = fill(pipe, last, 600_000);
     const server = startServer(files, 'open', killAt);
@@ -130,7 +131,7 @@ interface Files {
   readonly stderr: string;
 }
 
-/** FIFOs of a container, and where its log will be. */
+/** Creates the FIFOs of a container, and the folder of its log. */
 function filesIn(folder: string): Files {
   mkdirSync(join(folder, 'logs'));
   const files = { log: join(folder, 'logs', 'c.log'), stdout: join(folder, 'out'), stderr: join(folder, 'err') };
@@ -153,7 +154,7 @@ const startServer = (
     },
   );
 
-/** Writes numbered lines until the pipe has taken `bytes` more or is full; answers the last one. */
+/** Writes numbered lines until the pipe has taken `bytes` more or is full. Returns the last number. */
 function fill(pipe: number, last: number, bytes: number): number {
   let number = last;
   for (let left = bytes; left > 0;) {

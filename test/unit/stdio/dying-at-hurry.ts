@@ -1,4 +1,4 @@
-/** The copying thread, but it fails at each `hurry`, which is sent when a container ends. */
+/** The copying thread. It fails at each `hurry` message, which is sent when a container ends. */
 import { syncBuiltinESMExports } from 'node:module';
 import threads from 'node:worker_threads';
 

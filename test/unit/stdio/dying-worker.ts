@@ -1,9 +1,9 @@
-/** The copying thread, but it fails after a while: it asks for its messages once a turn. */
+/** The copying thread. It fails after some time, when it polls for messages, which it does once per loop turn. */
 import { syncBuiltinESMExports } from 'node:module';
 import threads from 'node:worker_threads';
 
 const { receiveMessageOnPort } = threads;
-/** Counted from its first turn: how long a thread takes to start is the machine's business. */
+/** Counts from the first loop turn, because the time to start a thread depends on the machine. */
 let endMs: number | undefined;
 
 threads.receiveMessageOnPort = (port) => {

@@ -11,7 +11,7 @@ import type { ContainerIoRequest, Stdio } from '../../../src/stdio/stdio.js';
 export const quiet = createLogger('error');
 quiet.level = 'silent';
 
-/** A folder and a Stdio that go with the test. */
+/** Creates a folder and a Stdio. Both are removed after the test. */
 export function setUp(t: TestContext, workerUrl?: URL): { folder: string; stdio: Stdio } {
   const folder = mkdtempSync(join(tmpdir(), 'crid-stdio-'));
   const stdio = createStdio({ log: quiet, ...(workerUrl ? { workerUrl } : {}) });
@@ -33,7 +33,7 @@ export const requestIn = (folder: string, changes: Partial<ContainerIoRequest> =
   ...changes,
 });
 
-/** Runs a shell script with OUT and ERR naming the FIFOs. */
+/** Runs a shell script. OUT and ERR are the paths of the FIFOs. */
 export const shell = (script: string, paths: { stdout: string; stderr: string }): ChildProcess =>
   spawn('bash', ['-c', script], { env: { ...process.env, OUT: paths.stdout, ERR: paths.stderr }, stdio: 'ignore' });
 
@@ -49,7 +49,10 @@ export interface LogLine {
 
 const LINE = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{0,8}[1-9])?(?:Z|[+-]\d\d:\d\d) (stdout|stderr) ([PF]) (.*)$/s;
 
-/** The lines of a log, each of which must have the CRI format; latin1, so that every byte is one character. */
+/**
+ * Returns the lines of a log, each of which must have the CRI format. Decoded as latin1, so that every byte is one
+ * character.
+ */
 export function readLog(path: string): LogLine[] {
   const text = readFileSync(path, 'latin1');
   if (text === '') return [];

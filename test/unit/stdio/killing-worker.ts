@@ -1,4 +1,6 @@
-/** The copying thread, but SIGKILL ends the process before its n-th call to the file system, as CRID_TEST_KILL_AT says. */
+/**
+ * The copying thread. SIGKILL ends the process before its n-th call to the file system, where n is CRID_TEST_KILL_AT.
+ */
 import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import threads from 'node:worker_threads';
@@ -6,7 +8,7 @@ import threads from 'node:worker_threads';
 const killAt = Number(process.env['CRID_TEST_KILL_AT']);
 const { receiveMessageOnPort } = threads;
 let calls = 0;
-// From the first turn on: what it takes to load the code is not counted.
+// Counts from the first loop turn on, so that the calls that load the code do not count.
 let counting = false;
 
 threads.receiveMessageOnPort = (port) => {
@@ -19,7 +21,7 @@ const counted = <A extends unknown[], R>(call: (...args: A) => R) =>
     if (counting) calls += 1;
     if (calls === killAt) {
       process.kill(process.pid, 'SIGKILL');
-      // The signal comes to the process, not to this thread at once.
+      // The signal reaches the process, and not necessarily this thread at once.
       for (;;);
     }
     return call(...args);

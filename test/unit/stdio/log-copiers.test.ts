@@ -7,7 +7,7 @@ import { quiet } from './helpers.js';
 
 const mount = (device: string, path: string): string => `1 1 ${device} / ${path} rw - ext4 /dev/x rw`;
 
-/** A copier without a thread, with as many logs as it was given. */
+/** A copier without a thread. It counts the logs that it was given. */
 function fakeCopier(name: string) {
   const state = { name, count: 0, busyMs: 0 };
   const copier = { thread: { busyMs: () => state.busyMs, close: () => Promise.resolve() }, count: () => state.count };
@@ -23,7 +23,7 @@ function lab(lines: readonly string[]) {
   };
   const mounts = parseMountInfo(lines.join('\n'));
   const copiers = createLogCopiers(quiet, make, () => Promise.resolve(mounts));
-  /** Gives a log to a thread; returns the thread's number. */
+  /** Assigns a log to a thread. Returns the thread's name. */
   const put = async (path: string | undefined): Promise<string | undefined> => {
     const copier = await copiers.of(path);
     const fake = made.find((one) => one.copier === copier);

@@ -6,7 +6,7 @@ import { createTimestampWriter, TIMESTAMP_MAX_BYTES } from '../../../src/stdio/t
 
 const SECONDS = Date.UTC(2026, 6, 9, 8, 7, 6) / 1000;
 
-/** Formats chunks; fails unless what was said and what is held is, after each of them, what was fed. */
+/** Formats chunks. Asserts after each that the reported and the held bytes add up to the bytes fed. */
 function format(chunks: readonly string[], maxLineBytes: number): string[] {
   const written: string[] = [];
   let [fed, said] = [0, 0];

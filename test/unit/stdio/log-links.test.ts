@@ -8,7 +8,7 @@ import { makeFifo } from '../../../src/host/fifo.js';
 import { openLogFile } from '../../../src/stdio/log-file.js';
 import { exited, readLog, requestIn, setUp, shell } from './helpers.js';
 
-/** Links and other things that somebody has put where crid writes or reads a log. */
+/** Symbolic links and other files at paths where crid writes or reads a log. */
 
 const SECRET = 'not for the log\n';
 
@@ -17,7 +17,7 @@ const refused =
   (thrown: unknown): boolean =>
     thrown instanceof CriError && thrown.code === 'FAILED_PRECONDITION' && thrown.message.includes(text);
 
-/** A log directory with a secret beside it. */
+/** A log directory with a secret file beside it. */
 function lab(folder: string) {
   const [logs, secret] = [join(folder, 'logs'), join(folder, 'secret')];
   mkdirSync(logs);

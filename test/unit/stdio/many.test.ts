@@ -27,7 +27,7 @@ test(`${CONTAINERS} streams that are written to slowly, beside one that is writt
   const writers = ios.map((io) => openSync(io.paths.stdout, constants.O_WRONLY | constants.O_NONBLOCK));
   const flood = shell(`exec >$OUT; seq 1 ${FAST_LINES}`, fast.paths);
   for (let round = 1; round <= ROUNDS; round += 1) {
-    // Each line in two parts, so that all of them have an unfinished line at once.
+    // Writes each line in two parts, so that all streams have an incomplete line at the same time.
     for (const fd of writers) writeSync(fd, `line ${round} of `);
     await sleep(20);
     writers.forEach((fd, index) => writeSync(fd, `${index}\n`));

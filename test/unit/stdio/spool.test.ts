@@ -11,7 +11,7 @@ const COUNT = 300_000;
 const numbersIn = (log: string): number[] => readLog(log).map(({ content }) => Number(content));
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
 
-// What was made room for at the start takes small batches; without room there is memory.
+// If there was space at the start, it takes small batches. Otherwise they are kept in memory.
 for (const when of ['before', 'after'] as const) {
   test(`a FIFO directory that is full ${when} the start: no line is lost`, async (t) => {
     const { folder, stdio } = setUp(t);

@@ -13,14 +13,14 @@ import { mountHung, type HungMount } from '../../harness/hung-mount.js';
 import { makeStallingDisk, type StallingDisk } from '../../harness/stalled-disk.js';
 import { exited, readLog, requestIn, setUp, shell } from './helpers.js';
 
-/** Logs on file systems that do not answer, beside logs and commands that have nothing to do with them. */
+/** Logs on file systems that do not respond, beside logs and commands that do not use them. */
 
 const PLENTY_MS = 20_000;
 const LINES = 300_000;
-/** Of a test: with what is tested broken, writers wait for ever. */
+/** The time limit of a test. If the code under test is broken, writers block for ever. */
 const LIMIT_MS = 60_000;
 
-/** A folder that goes after what was mounted in it. */
+/** A folder that is removed after `unmount`. */
 function mountFolder(t: TestContext, unmount: () => void): string {
   const folder = mkdtempSync(join(tmpdir(), 'crid-stalled-'));
   t.after(() => {

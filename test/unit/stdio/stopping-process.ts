@@ -1,4 +1,4 @@
-/** A server that is stopped while a container's log does not answer. Arguments: log, stdout, stderr. */
+/** A server that is stopped while a container's log does not respond. Arguments: log, stdout, stderr. */
 import { createStdio } from '../../../src/stdio/create-stdio.js';
 import { quiet, requestIn } from './helpers.js';
 

@@ -24,7 +24,7 @@ function openChannels() {
   return { channels, sent, received };
 }
 
-/** What is in use once the garbage is collected, on the heap and in buffers. */
+/** Returns the used bytes of the heap and of buffers after a garbage collection. */
 function inUse(): number {
   collect();
   const { heapUsed, arrayBuffers } = process.memoryUsage();

@@ -11,13 +11,13 @@ import { upgrade } from '../../harness/streaming/upgrade.js';
 import { execUrl, never, setUp } from './own-server.js';
 import { BEHAVIOUR, CELL } from './stubborn-behaviour.js';
 
-/** How the server stops, whatever its clients and its thread are at; and when its urls end. */
+/** Stops of the server in every state of its clients and its thread, and the expiry of URLs. */
 
 const LIMIT_MS = 5_000;
 const SETTLE_MS = 10_000;
 const SPDY = ['Upgrade: SPDY/3.1', 'X-Stream-Protocol-Version: v4.channel.k8s.io'];
 
-/** A connection on which nothing is sent, or this, and whose other end's end changes nothing. */
+/** Opens a connection and sends `bytes`. It stays open when the server ends its side. */
 async function open(t: TestContext, url: string, bytes = ''): Promise<Socket> {
   const { port } = new URL(url);
   const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true });
@@ -44,7 +44,7 @@ test('stopping waits for no client: not for a handshake, a request or the end of
   }
 });
 
-/** A server with a thread that knows no stop; answers what shows that one of its threads lives. */
+/** Starts a server with a thread that ignores `stop`. Returns a check of whether one of its threads lives. */
 async function startStubborn(behaviour: number) {
   const log = createLogger('error');
   log.level = 'silent';
@@ -56,7 +56,7 @@ async function startStubborn(behaviour: number) {
   return { streaming, beats, behaviour: () => Atomics.load(cells, CELL.behaviour) };
 }
 
-/** Closes it, as if the time that it gives its thread were over at once. */
+/** Closes the server with a mocked clock, so that the thread's time limit passes at once. */
 async function closeLate(t: TestContext, streaming: { close(): Promise<void> }): Promise<void> {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const closing = streaming.close();

@@ -24,13 +24,16 @@ import {
 } from '../../harness/streaming/wire.js';
 import { execUrl, never, setUp } from './own-server.js';
 
-/** Clients that mean no good, or know no better: closed with a reason, in bounded memory, and nobody else is disturbed. */
+/**
+ * Malicious and broken clients: they must be disconnected with a reason, use bounded memory, and disturb no other
+ * client.
+ */
 
 const MIB = 1024 * 1024;
 const LIMIT_MS = 10_000;
 const V5 = 'v5.channel.k8s.io';
 
-/** The HTTP face alone, with less patience. */
+/** Starts only the HTTP server, with shorter timeouts. */
 async function startFace(t: TestContext, onCandidate = ({ socket }: Candidate): void => void socket.destroy()) {
   const upgraded: string[] = [];
   const server = createHttpServer({ tls: undefined }, (candidate) => {
@@ -49,7 +52,7 @@ async function startFace(t: TestContext, onCandidate = ({ socket }: Candidate): 
   return { open, connections, upgraded, patience, server };
 }
 
-/** All that comes until the server closes. */
+/** Returns everything that arrives until the server closes the connection. */
 async function answerOf(socket: Socket): Promise<string> {
   const chunks: Buffer[] = [];
   socket.on('data', (chunk) => chunks.push(chunk));
@@ -82,7 +85,8 @@ test('clients that say nothing, or a letter now and then, are told to go', async
   const typing = setInterval(() => slow.forEach((socket, at) => socket.write(REQUEST.charAt(at % 20))), 20);
   const all = await answers.finally(() => clearInterval(typing));
   assert.deepEqual(new Set(all.slice(0, 50).map((text) => text.slice(0, 13))), new Set(['HTTP/1.1 408 ']));
-  // A letter after another makes no request: that may be noticed first.
+  // These clients send one letter at a time, which is not a valid request. The server may notice that before the
+  // timeout.
   for (const text of all.slice(50)) assert.match(text, /^HTTP\/1.1 40[08] /);
   assert.equal(await connections(), 0);
 });
@@ -92,7 +96,7 @@ test('a TLS handshake takes no longer than headers may', async (t) => {
   t.after(() => server.close());
   await once(server, 'listening');
   const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  // Far below the 120 s that Node gives.
+  // Far below Node's default of 120 s.
   const late = setTimeout(() => socket.destroy(new Error('not told to go')), LIMIT_MS);
   await answerOf(socket).finally(() => clearTimeout(late));
   assert.equal(socket.errored, null);
@@ -181,7 +185,7 @@ test('a client that goes before it is answered is seen to go', async (t) => {
   }
 });
 
-/** Sends bytes on a session that stands, and answers with which status the server goes away. */
+/** Sends bytes after the upgrade. Returns the status of the server's GOAWAY. */
 async function overSpdy(url: string, bytes: Iterable<Buffer>): Promise<number | undefined> {
   const { head, socket } = await upgrade(url, SPDY, 'POST');
   assert.match(head, /^HTTP\/1.1 101 /);
@@ -197,7 +201,7 @@ async function overSpdy(url: string, bytes: Iterable<Buffer>): Promise<number | 
   return status;
 }
 
-/** The same with a WebSocket, and its close code. */
+/** The same over a WebSocket. Returns the close code. */
 async function overWebSocket(url: string, protocol: string, bytes: Iterable<Buffer>): Promise<number> {
   const client = await openMessages(url, [protocol], () => undefined);
   for (const piece of bytes) client.socket.write(piece);
@@ -225,7 +229,7 @@ test('frames that are oversized, out of order or no frames close a WebSocket wit
 test('frames that are oversized, out of order or no frames close a SPDY connection with a status', async (t) => {
   const { streaming } = await setUp(t);
   const before = process.memoryUsage.rss();
-  // 64 MiB of zeros in 64 KiB.
+  // 64 MiB of zeros, compressed to 64 KiB.
   const bomb = Buffer.concat([Buffer.from([0x78, 0x01]), deflateRawSync(Buffer.alloc(64 * MIB)).subarray(0, 65_000)]);
   const deflate = headerDeflater();
   const [first, second] = [await deflate({ streamType: 'error' }), await deflate({ streamType: 'stdin' })];
@@ -276,7 +280,7 @@ test('random frames end in a close or are borne, and those beside them are serve
         const { head, socket } = await upgrade(execUrl(streaming, never), headers, kind === 'spdy' ? 'POST' : 'GET');
         assert.match(head, /^HTTP\/1.1 101 /);
         for (const piece of pieces(bytes, random, 60)) socket.write(piece);
-        // What leaves it open waits for more; that ends it too.
+        // Input that leaves the connection open waits for more bytes. Ending the client's side closes it.
         socket.end();
         socket.resume();
         await closed(socket);
@@ -299,7 +303,7 @@ test('pings without end from a client that does not read are not answered for ev
   const flooding = (async () => {
     while (socket.bytesWritten < most && !socket.destroyed) await room(socket, socket.write(many));
   })();
-  // It has stopped when nothing has moved for a second.
+  // The server has stopped reading if nothing moves for a second.
   for (let last = -1; last !== socket.bytesWritten - socket.writableLength;) {
     last = socket.bytesWritten - socket.writableLength;
     await sleep(1_000);

@@ -28,7 +28,7 @@ async function connected(t: TestContext, tls = false): Promise<{ client: Socket;
 
 const NO_EVENTS: LinkEvents = { onBytes: () => undefined, onClosed: () => undefined, probe: () => undefined };
 
-/** Has a test do what it likes with a link and its client; answers why the link has closed. */
+/** Runs `act` with a link and its client. Returns the reason for which the link closed. */
 async function closed(t: TestContext, act: (link: Link, client: Socket) => void) {
   const { client, socket } = await connected(t);
   const reason = await new Promise<string>((onClosed) => {
@@ -58,12 +58,12 @@ test('a link that has closed is held by none of its limits', async (t) => {
   });
 });
 
-/** Less than the kernel takes of what is not read, and more. */
+/** One size fits into the kernel's buffers if the client does not read, the other does not. */
 const SIZES = [1024 * 1024, 16 * 1024 * 1024];
 
 /**
- * All is sent, and the link ended, to a client that sends too and is not read. The client may do something at once; then
- * `ms` pass for the limits of the link, while connections go on; then it reads to the end.
+ * Sends everything and ends the link, to a client that sends too and is not read. First `atOnce` runs; then `ms` pass
+ * for the link's time limits, while the connections work; then the client reads to the end.
  */
 async function sendAll(
   t: TestContext,
@@ -110,7 +110,7 @@ test('a client that takes nothing any more is closed after the idle time', async
 test('a client that has all and keeps its end open is closed all the same', async (t) => {
   const ended = async (client: Socket, socket: Socket): Promise<void> => {
     await once(client.resume(), 'end');
-    // A kernel may take some ms to acknowledge an end.
+    // The kernel may take some ms to acknowledge the end.
     while (unacknowledged(socket) > 0) await new Promise(setImmediate);
   };
   for (const bytes of SIZES) {

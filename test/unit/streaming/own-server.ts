@@ -11,7 +11,7 @@ import type { CommandClient, Outcome, Streaming } from '../../../src/streaming/s
 
 export const STREAMS = { stdin: true, stdout: true, stderr: true, tty: false };
 
-/** A streaming server of the test's own, and FIFOs for it. */
+/** Starts a streaming server for this test, and creates FIFOs for it. */
 export async function setUp(t: TestContext, config: Partial<StreamingConfig> = {}) {
   const log = createLogger('error');
   log.level = 'silent';
@@ -34,7 +34,7 @@ export const execUrl = (
   streams = STREAMS,
 ): string => streaming.url({ route: 'exec', streams, serve });
 
-/** Serves until the client goes. */
+/** Serves until the client disconnects. */
 export async function never({ signal }: CommandClient): Promise<Outcome> {
   if (!signal.aborted) await once(signal, 'abort');
   throw signal.reason;

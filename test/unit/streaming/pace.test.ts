@@ -5,7 +5,7 @@ import { createPace } from '../../../src/streaming/pace.js';
 const PROCESSORS = 2;
 const CHUNK = 64 * 1024;
 
-/** A pace whose clock and node the test makes. */
+/** Creates a pace with a clock and a node that the test controls. */
 function own({ calls = 1, runnable = PROCESSORS + 1 } = {}) {
   const node = { nowMs: 1_000, runnable, callsUnderWay: Int32Array.of(calls) };
   const pace = createPace(node.callsUnderWay, {

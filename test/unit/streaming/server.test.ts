@@ -13,11 +13,11 @@ import { openWebSocket } from '../../harness/streaming/websocket-client.js';
 const V5 = 'v5.channel.k8s.io';
 const WEBSOCKET = ['Upgrade: websocket', 'Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='];
 
-/** Opened without waiting for a writer; it ends with the last one. */
+/** Opens the FIFO without waiting for a writer. The socket ends when the last writer closes. */
 const readFifo = (path: string): Socket =>
   new Socket({ fd: openSync(path, constants.O_RDONLY | constants.O_NONBLOCK), writable: false });
 
-/** What `cat` would be: reads its input to the end and writes it out. */
+/** Acts like `cat`: reads its input to the end and writes it to its output. */
 async function echo(client: CommandClient, fifo: (name: string) => string, name: string): Promise<Outcome> {
   const [stdin, stdout] = [fifo(`${name}-in`), fifo(`${name}-out`)];
   await client.read({ stdout });
@@ -157,7 +157,7 @@ test('a client that goes is noticed, even while nothing is read from it', async 
     return never(client);
   });
   const client = await openWebSocket(url, [V5]);
-  // Far more than the pipe and the buffers hold, while nobody reads.
+  // Far more than the pipe and the buffers hold while the input is not read.
   client.send(0, Buffer.alloc(8_000_000));
   await until(() => client.socket.writableLength === 0 || client.socket.bytesWritten > 1_000_000);
   await until(() => reason !== undefined);

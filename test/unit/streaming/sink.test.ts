@@ -7,7 +7,7 @@ import { stubLink } from './stub-link.js';
 
 const LIMIT_BYTES = 1_000;
 
-/** Takes its time: each write is done when the test says so. */
+/** A slow target: each write completes when the test calls `finishOne`. */
 function slowTarget(highWaterMark: number) {
   const done: (() => void)[] = [];
   const target = new Writable({ highWaterMark, write: (_chunk, _encoding, callback) => void done.push(callback) });

@@ -5,7 +5,7 @@ import { CONTROL, createSpdyFrameReader } from '../../../src/streaming/spdy-fram
 import { firstHeaderBlock, plainHeaders, synStream } from '../../harness/streaming/wire.js';
 import { stubLink } from './stub-link.js';
 
-/** Sends one stream with that id of a pair; answers what kinds of frames come back. */
+/** Opens one stream with this request id. Returns the types of the frames that come back. */
 function openStream(requestid: string) {
   const { link, sent } = stubLink();
   const ports: number[] = [];

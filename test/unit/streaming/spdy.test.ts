@@ -10,7 +10,7 @@ import {
 import { createSpdyConnection, type SpdyStream } from '../../../src/streaming/spdy.js';
 import { headerDeflater, pieces, randomBuffer, seeded, synStream } from '../../harness/streaming/wire.js';
 
-/** A connection whose streams note what comes, and whose frames are kept as they are sent. */
+/** A connection whose streams record their data. The frames that it sends are kept. */
 function setUp(refuse: (type: string | undefined) => boolean = () => false) {
   const sent: Buffer[] = [];
   const streams: { stream: SpdyStream; received: string; ended: boolean }[] = [];
@@ -29,7 +29,7 @@ function setUp(refuse: (type: string | undefined) => boolean = () => false) {
       };
     },
   });
-  /** The frames since the last look; header blocks left out. */
+  /** Returns the frames since the last call, without header blocks. */
   const frames = (): unknown[] => {
     const seen: unknown[] = [];
     const read = createSpdyFrameReader({

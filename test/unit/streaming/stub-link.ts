@@ -1,6 +1,6 @@
 import type { Link } from '../../../src/streaming/link.js';
 
-/** A link without a connection: what is sent over it, and how many hold its client back. */
+/** A link without a connection. It records what is sent, and counts the holders that stop reading. */
 export function stubLink(): { link: Link; sent: Uint8Array[]; holders: () => number } {
   const sent: Uint8Array[] = [];
   let holders = 0;

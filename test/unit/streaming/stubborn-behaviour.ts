@@ -1,5 +1,11 @@
-/** Each thread takes one off what the first cell says, so that the one after a thread that dies never gets to listen. */
+/**
+ * The behaviour of a thread. Each thread decrements the first cell, so that the one after a thread that dies never
+ * listens.
+ */
 export const BEHAVIOUR = { listens: 2, dies: 1, starts: 0 } as const;
 
-/** In the shared memory that is a streaming thread's count of calls: what a thread does, and that it lives. */
+/**
+ * Cells in the shared memory of the streaming thread's call counter: the behaviour, and a counter that grows while a
+ * thread lives.
+ */
 export const CELL = { behaviour: 0, beats: 1 } as const;

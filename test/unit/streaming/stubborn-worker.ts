@@ -1,4 +1,4 @@
-/** A streaming thread that does not end when it is told to, or listens only to die, or never listens: see `BEHAVIOUR`. */
+/** A streaming thread that ignores `stop`, dies after it listens, or never listens: see `BEHAVIOUR`. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { BEHAVIOUR, CELL } from './stubborn-behaviour.js';
 

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { createFrameReader, frameHeader, OPCODE, WebSocketError } from '../../../src/streaming/websocket-frames.js';
 import { pieces, randomBuffer, seeded, webSocketFrame } from '../../harness/streaming/wire.js';
 
-/** What a reader makes of bytes: whole messages, and control frames in between. */
+/** Returns what a reader emits for these bytes: whole messages, and control frames between them. */
 function read(chunks: Iterable<Buffer>): unknown[] {
   const seen: unknown[] = [];
   let message: Buffer[] = [];
