@@ -72,8 +72,9 @@ export interface App {
 }
 
 /**
- * Listens, then creates and wires every adapter and rebuilds the state. Calls that arrive meanwhile wait. Fails if
- * containerd is older than 2.0 or if another crid uses the same socket or directories.
+ * Listens, then creates and wires every adapter and rebuilds the state; calls that arrive meanwhile wait. Throws
+ * ALREADY_EXISTS if another crid uses the socket, containerd's namespace or the state directory, and
+ * FAILED_PRECONDITION if containerd is older than 2.0.
  */
 export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<App> {
   const { config } = loaded;
@@ -297,7 +298,7 @@ async function usableVersion(containerd: Containerd, config: Config): Promise<st
   );
 }
 
-/** Measures every step; fault injection, if enabled, hooks in after that. */
+/** Measures every step, and passes it on to fault injection if that is enabled. */
 const stepHook = (metrics: Metrics, faults: StepHook | undefined): StepHook => ({
   before: (kind, step) => faults?.before?.(kind, step),
   after: (kind, step, outcome) => {

@@ -1,6 +1,6 @@
 import type { Outcome } from './outcome.js';
 
-/** What a token allows. The rest of the request stays in the main thread. */
+/** The rights of a token. The rest of the request stays in the main thread. */
 export type Grant =
   | {
       readonly kind: 'command';
@@ -55,7 +55,7 @@ export type ToWorker =
 
 /** Messages from the streaming thread to the main thread. */
 export type FromWorker =
-  /** An error that no code handled. The thread goes on. */
+  /** An error that no code handled. The thread continues. */
   | { readonly kind: 'unhandled'; readonly error: Error; readonly origin: string }
   | { readonly kind: 'listening'; readonly port: number }
   | { readonly kind: 'redeem'; readonly session: number; readonly route: Route; readonly token: string }

@@ -1,4 +1,4 @@
-/** How an exec or an attach ended, as the client is told. */
+/** The outcome of an exec or an attach, as it is sent to the client. */
 export type Outcome =
   { readonly kind: 'exited'; readonly exitCode: number } | { readonly kind: 'failed'; readonly message: string };
 

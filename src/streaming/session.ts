@@ -1,6 +1,6 @@
 import type { ToWorker } from './messages.js';
 
-/** What the streaming thread does for one client after the upgrade of its connection. */
+/** The work of the streaming thread for one client after the upgrade of its connection. */
 export interface Session {
   /** Throws when the client breaks its protocol. */
   receive(bytes: Buffer): void;

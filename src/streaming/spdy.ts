@@ -28,7 +28,7 @@ export interface StreamListener {
 }
 
 export interface SpdyConnection {
-  /** Handles bytes of the client. Throws a SpdyError after it has told the client. */
+  /** Handles bytes of the client. On a protocol error, sends GOAWAY and then throws a SpdyError. */
   receive(bytes: Buffer): void;
   ping(): void;
   /** Tells the client that no further stream will be accepted. */
@@ -118,7 +118,7 @@ export function createSpdyConnection(options: {
         case CONTROL.rstStream:
           return rstStream(payload);
         case CONTROL.headers:
-          // The headers belong to the connection's zlib stream, so they must be inflated although nobody uses them.
+          // The headers belong to the connection's zlib stream, so they must be inflated although no code uses them.
           if (payload.length < 4) throw new SpdyError('spdy HEADERS is cut off');
           return void readHeaders(payload.subarray(4));
         case CONTROL.ping:

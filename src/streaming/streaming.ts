@@ -37,7 +37,7 @@ export interface ForwardClient extends Client {
 export interface CommandRequest {
   readonly route: Exclude<Route, 'portforward'>;
   readonly streams: Omit<Extract<Grant, { kind: 'command' }>, 'kind'>;
-  /** Called once, when the client has opened its streams. The client is told the returned outcome or the error. */
+  /** Called once, when the client has opened its streams. The returned outcome or the error is sent to the client. */
   readonly serve: (client: CommandClient) => Promise<Outcome>;
 }
 

@@ -111,8 +111,7 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     await grows(pod.logPath('writer'), 100);
     const seen = await viewOf(crid);
     await crid.kill9();
-    // Lines that crid had read from the pipes and not written are saved only in crid's own files (docs/logs.md), so
-    // restart it.
+    // Only crid can write the lines that the killed crid had read from the pipes (docs/logs.md), so start it again.
     await crid.start();
     await crid.settled();
     await crid.stop();

@@ -84,7 +84,7 @@ test('on a full disk what is new fails with the reason, and what is there can be
   await runtime.removeContainer({ container_id: created }, prompt());
   await runtime.removeContainer({ container_id: second }, prompt());
 
-  // crid reads exits that it could not record from the tasks.
+  // The exit codes that crid could not record are read from the tasks.
   await runtime.stopContainer({ container_id: third, timeout: 0n }, prompt());
   await crid.kill9();
   await crid.start();

@@ -22,9 +22,7 @@ const DOCTOR_LIMIT_MS = 60_000;
 /** Below the limit of exec(2) for one variable. */
 const VALUE_LENGTH = 120_000;
 
-/**
- * Returns a container's config whose JSON has the maximum size. Most of it are U+0001 characters, of six bytes each.
- */
+/** Returns a container's config whose JSON has the maximum size. Most of it is U+0001, six bytes each. */
 function largestConfig(command: string[]): ReturnType<typeof containerConfig> {
   const withValues = (lengths: readonly number[], tail = ''): ReturnType<typeof containerConfig> =>
     containerConfig({

@@ -375,7 +375,7 @@ test('each stream has what its list has', async () => {
   assert.deepEqual(streamed, listed);
   assert.ok(Object.values(listed).every(({ length }) => length > 0));
 
-  // Of statistics, compare only whose they are, because the values differ between calls.
+  // Compare only the ids in the statistics, because the values differ between calls.
   const whose = {
     containers: await all(runtime.streamContainerStats({}), ({ container_stats }) =>
       container_stats.map(({ attributes, cpu }) => [attributes?.id, cpu !== undefined]),

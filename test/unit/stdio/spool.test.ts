@@ -11,7 +11,7 @@ const COUNT = 300_000;
 const numbersIn = (log: string): number[] => readLog(log).map(({ content }) => Number(content));
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index + 1);
 
-// If there was space at the start, it takes small batches. Otherwise they are kept in memory.
+// Space that was reserved at the start holds small batches. Without reserved space they are kept in memory.
 for (const when of ['before', 'after'] as const) {
   test(`a FIFO directory that is full ${when} the start: no line is lost`, async (t) => {
     const { folder, stdio } = setUp(t);

@@ -1,5 +1,5 @@
-// Opens a socket of each given address family and prints which of them the system call filter refuses. A family that
-// the kernel does not have fails with an error other than the filter's EPERM.
+// Opens a socket of each address family that it is given, and says which of them the system call filter refuses. A family
+// that the kernel lacks fails with another error than the filter's EPERM.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
