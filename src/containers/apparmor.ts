@@ -4,15 +4,15 @@ import type { AppArmorNeed } from '../spec/apparmor.js';
 import { appArmorProfileName, defaultAppArmorProfile, loadedAppArmorProfiles } from '../spec/apparmor-profile.js';
 
 const INCLUDES = ['abi/3.0', 'tunables/global', 'abstractions/base'];
-/** Under some distributions the runtimes have profiles of their own. */
+/** Profiles that some distributions give to the OCI runtimes; the default profile lets them signal the container. */
 const RUNTIMES = ['runc', 'crun'];
 
-/** One at a time: the profile is loaded by whoever needs it first. */
+/** Loads run one after another: the first one loads the default profile, the others find it loaded. */
 let loading: Promise<void> = Promise.resolve();
 
 /**
- * Sees to it that the kernel has the profile: the default one is made and loaded, somebody else's must be there
- * (FAILED_PRECONDITION). Asked each time, since profiles go when AppArmor's service restarts.
+ * Ensures that the kernel has the profile: loads the default one, and throws FAILED_PRECONDITION when a localhost
+ * profile is not loaded. Checks on every call, since a restart of AppArmor's service unloads profiles.
  */
 export async function ensureAppArmorProfile(need: AppArmorNeed): Promise<void> {
   switch (need.kind) {

@@ -10,12 +10,12 @@ import { runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';
 
 const PIPE_BYTES = 1024 * 1024;
-/** After the container's exit; its pipes end by themselves, so this is for what goes wrong. */
+/** Limit for the drain after the container's exit. Its pipes normally end by themselves before that. */
 const DRAIN_MS = 5_000;
 
 /**
- * Answers a URL where a client can be attached to the streams of a container (CRI Attach). Detaching leaves the
- * container as it is, but for one whose stdin is for the first client alone (`stdin_once`).
+ * Returns a URL where a client can attach to the streams of a container (CRI Attach). A detach leaves the container as
+ * it is, but closes the stdin of a container with `stdin_once`.
  */
 export const attach =
   (deps: ContainerDeps, streaming: Streaming) =>
@@ -55,7 +55,7 @@ async function serve(deps: ContainerDeps, id: string, request: AttachRequest, cl
   }
 }
 
-/** Joins the client to the outputs by pipes of its own; answers how to detach it. */
+/** Connects the client to the outputs through new pipes. Returns a function that detaches the client. */
 async function attachPipes(
   io: ContainerIo,
   client: CommandClient,
@@ -73,8 +73,9 @@ async function attachPipes(
 }
 
 /**
- * The client has ended its input. Where stdin is for one client alone it is closed for good, and the client goes on
- * reading; else this client is done, and others may come (both as containerd does).
+ * Waits until the client has ended its input. With `stdin_once` this closes the container's stdin for good, and the
+ * client goes on reading (the promise stays pending). Otherwise resolves to `detach`, and other clients may attach.
+ * containerd does the same.
  */
 async function stdinOver(deps: ContainerDeps, { id, config }: Container, client: CommandClient): Promise<'detach'> {
   const once = config.stdin_once && !config.tty;

@@ -1,12 +1,12 @@
 import { CriError } from '../base/errors.js';
 
-/** What names the program and its directory, for the message: `config.command`, `WORKDIR of the image`. */
+/** The sources of the program and its working directory, for messages: `config.command`, `WORKDIR of the image`. */
 export interface Origins {
   readonly program: string;
   readonly directory: string;
 }
 
-/** How runc and crun say that there is nothing to run: a missing file, one that is no program. */
+/** Messages of runc and crun for a program that is missing or cannot be executed. */
 const NOT_RUNNABLE =
   /executable file .*not found|exec: ".*": (stat .*: )?(no such file or directory|permission denied|is a directory|exec format error)/i;
 const NO_DIRECTORY = /chdir to cwd .*/i;

@@ -8,8 +8,9 @@ import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../spec/cdi-spec.
 import type { ContainerDeps } from './deps.js';
 
 /**
- * What the CDI devices of a request add to its spec, their nodes' numbers taken from the host. NOT_FOUND names what no
- * CDI spec has; FAILED_PRECONDITION: a device node is missing on the host, or CDI is disabled.
+ * Returns what the CDI devices of a request add to its spec, with the device numbers taken from the host. NOT_FOUND
+ * names the devices that no CDI spec has; FAILED_PRECONDITION: a device node is missing on the host, or CDI is
+ * disabled.
  */
 export async function cdiEdits(
   deps: Pick<ContainerDeps, 'config' | 'log'>,
@@ -43,7 +44,7 @@ export async function cdiEdits(
 const withHostNumbers = async (edits: CdiEdits): Promise<CdiEdits> =>
   edits.deviceNodes ? { ...edits, deviceNodes: await Promise.all(edits.deviceNodes.map(hostNode)) } : edits;
 
-/** A node that says its type and number is taken at its word; any other must be on the host. */
+/** Keeps a FIFO, or a node with type and numbers, as it is. Any other node must be a device on the host. */
 async function hostNode(node: CdiDeviceNode): Promise<CdiDeviceNode> {
   if (node.type === 'p' || (node.type !== undefined && node.major !== undefined && node.minor !== undefined))
     return node;

@@ -18,19 +18,19 @@ import { dumpFailure } from './dump-failure.js';
 import { rootfsDiff, writeBlob } from './rootfs-diff.js';
 import { runningContainer } from './running-container.js';
 
-/** What a request without a `timeout` gets: its size is that of the container's memory. */
+/** Limit for a request without a `timeout`. A checkpoint is as large as the container's memory. */
 const DEFAULT_LIMIT_MS = 10 * 60_000;
-/** A lease that was not deleted, because containerd was not there, expires this long after the checkpoint's limit. */
+/** A lease that could not be deleted because containerd was away expires this long after the checkpoint's limit. */
 const LEASE_EXPIRY_MS = 24 * 3600_000;
-/** A date that every reader of a lease can parse. */
+/** Upper bound of a lease's life, so that every reader of the lease can parse the date of its end. */
 const MAX_LEASE_MS = 10 * 365 * 24 * 3600_000;
 
 /**
- * Writes what a running container is made of (CRI CheckpointContainer) as a tar to `location`: the memory of its
- * processes, by CRIU; what it has written to its root file system; its spec and its status. It is frozen meanwhile and
- * then goes on. The archive appears whole, with the mode 0600, or not at all.
- * NOT_FOUND: no such container. INVALID_ARGUMENT names the field. FAILED_PRECONDITION: it does not run, checkpoints are
- * turned off (`runtime.enable_criu`), the node has no usable CRIU, or CRIU cannot write this container down.
+ * Writes a checkpoint of a running container (CRI CheckpointContainer) as a tar to `location`: the memory of its
+ * processes (by CRIU), the changes to its root file system, its spec and its status. The container is frozen meanwhile
+ * and then goes on. The archive appears whole, with the mode 0600, or not at all.
+ * NOT_FOUND: no such container. INVALID_ARGUMENT names the field. FAILED_PRECONDITION: the container does not run,
+ * checkpoints are turned off (`runtime.enable_criu`), the node has no usable CRIU, or CRIU cannot dump this container.
  * ABORTED: the container was stopped or removed meanwhile. The checkpoint also ends when its caller leaves.
  */
 export const checkpointContainer =
@@ -86,7 +86,7 @@ async function checkpoint(
   /** Each step ends early when the caller has left. */
   const step = <T>(name: string, run: (signal: AbortSignal) => Promise<T>, undo?: () => Promise<void>): Promise<T> =>
     steps.step(name, (signal) => run(left ? AbortSignal.any([signal, left]) : signal), undo, {
-      // The operation's own limit is the one that counts.
+      // Only the operation's own limit applies.
       timeoutMs: Infinity,
     });
   const record = await step('read record', (signal) => containers.get(id, { signal }));

@@ -12,7 +12,7 @@ import type { Container } from '../state/records.js';
 import { toStoredStatus } from '../state/status.js';
 import { encodePluginStatus } from '../state/stored.js';
 
-/** What in an archive is only to be told, by the names that podman, CRI-O and containerd have agreed on. */
+/** Returns the text files of an archive by name. podman, CRI-O and containerd use the same names. */
 export function checkpointTexts(
   container: Container,
   record: ContainerRecord,
@@ -35,14 +35,14 @@ export function checkpointTexts(
     }),
     'spec.dump': record.spec?.value ?? '{}',
     'status.dump': stringifyGoJson(toGoJson(status)),
-    // The file of containerd's CRI plugin, by which tools know whose archive it is.
+    // A file of containerd's CRI plugin; tools recognise the plugin's archives by it.
     status: encodePluginStatus(toStoredStatus(container)),
   };
 }
 
 const GO_ZERO_TIME = '0001-01-01T00:00:00Z';
 
-/** Writes them, and a copy of the log as far as it has come. */
+/** Writes the text files, and a copy of the log as it is now. */
 export async function writeCheckpointFiles(
   texts: Readonly<Record<string, string | Uint8Array>>,
   container: Pick<Container, 'logPath' | 'config'>,

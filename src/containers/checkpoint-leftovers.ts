@@ -7,11 +7,11 @@ import { ensureDirectory, removeTree, writeFileAtomic } from '../host/paths.js';
 import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 
-/** Where a checkpoint is made, and what goes away with it. */
+/** The files of a checkpoint while it is made; `clearCheckpoint` removes them. */
 export interface Checkpoint {
-  /** What is in it becomes the archive. */
+  /** Directory whose content becomes the archive. */
   readonly archive: string;
-  /** The archive until it is whole, beside the place where it is wanted. */
+  /** Path of the unfinished archive, beside its final place. */
   readonly temporary: string;
   file(name: string): string;
 }
@@ -21,7 +21,10 @@ type Deps = Pick<ContainerDeps, 'containerd' | 'directories'>;
 export const leaseOf = (containerId: string): string => `crid-checkpoint-${containerId}`;
 export const baseSnapshotOf = (containerId: string): string => `crid-checkpoint-${containerId}`;
 
-/** Makes the directory. It tells a start after a kill that there is something to be taken back, and which file. */
+/**
+ * Makes the checkpoint's directory. After a kill, the next start learns from it that there is a checkpoint to undo, and
+ * the path of the unfinished archive.
+ */
 export async function beginCheckpoint(deps: Deps, id: string, location: string): Promise<Checkpoint> {
   const directory = directoryOf(deps, id);
   const archive = join(directory, 'archive');
@@ -36,8 +39,9 @@ export async function beginCheckpoint(deps: Deps, id: string, location: string):
 export const hasCheckpoint = (deps: Deps, id: string): boolean => existsSync(directoryOf(deps, id));
 
 /**
- * Takes back whatever of a checkpoint there is, the archive at its final place excepted: the container goes on, and its
- * lease, its snapshot and its files go. The directory, which tells of them, goes last. Succeeds where there is nothing.
+ * Undoes a checkpoint, except an archive at its final place: resumes the container and removes the lease, the snapshot
+ * and the files. The directory goes last, because it marks the checkpoint as unfinished. Succeeds when there is nothing
+ * to undo.
  */
 export async function clearCheckpoint(deps: Deps, container: Pick<Container, 'id' | 'snapshotter'>): Promise<void> {
   const { id } = container;

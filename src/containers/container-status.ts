@@ -6,7 +6,10 @@ import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 
-/** The status of one container from memory (CRI ContainerStatus); only `verbose` asks containerd. NOT_FOUND when it is unknown. */
+/**
+ * Returns a container's status from memory (CRI ContainerStatus); only `verbose` asks containerd. NOT_FOUND: no such
+ * container.
+ */
 export const containerStatus =
   (deps: Pick<ContainerDeps, 'state' | 'containerd' | 'operations' | 'images'>) =>
   async (request: ContainerStatusRequest): Promise<ContainerStatusResponse> => {
@@ -17,7 +20,10 @@ export const containerStatus =
     };
   };
 
-/** What `crictl inspect` shows under `info`: the same keys as containerd's CRI plugin, and the running operations. */
+/**
+ * Returns the JSON that `crictl inspect` shows under `info`: the keys of containerd's CRI plugin, and the running
+ * operations.
+ */
 async function verboseInfo(
   deps: Pick<ContainerDeps, 'containerd' | 'operations'>,
   container: Container,

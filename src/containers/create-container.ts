@@ -27,14 +27,15 @@ import { prepareSnapshot } from './prepare-snapshot.js';
 import { readRootfs } from './read-rootfs.js';
 import { specInput, type FromRootfs, type Subject } from './spec-input.js';
 
-/** As long as a start asks the shim of a pod. */
+/** As long as recovery waits for the answer of a pod's shim. */
 const SHIM_WAIT_MS = 10_000;
 const LIMIT_MS = 5 * 60_000;
 
 /**
- * Makes a container: its snapshot, its OCI spec and its record (CRI CreateContainer). A retry with an equal config
- * joins, or gets the id of the created container. NOT_FOUND: no such pod, or no such image; FAILED_PRECONDITION: the
- * pod is not ready; ALREADY_EXISTS: another container has the name; INVALID_ARGUMENT names a bad field.
+ * Creates a container: its snapshot, its OCI spec and its record (CRI CreateContainer). A retry with an equal config
+ * joins the running operation, or gets the id of the created container. NOT_FOUND: no such pod, or no such image;
+ * FAILED_PRECONDITION: the pod is not ready; ALREADY_EXISTS: another container has the name; INVALID_ARGUMENT names a
+ * bad field.
  */
 export const createContainer =
   (deps: ContainerDeps) =>
@@ -66,8 +67,8 @@ export const createContainer =
   };
 
 /**
- * After a start of crid a pod counts as ready before its shim has told the pid of the pause process, which the container
- * needs for its namespaces. A shim that stays silent is named by the error for `pid` 0 in specInput.
+ * After a restart of crid, a pod counts as ready before crid knows the pid of its pause process, which the container
+ * needs for its namespaces. If the shim stays silent, specInput fails on `pid` 0 and names the shim.
  */
 async function waitForShim(deps: ContainerDeps, steps: Steps, podId: string): Promise<void> {
   const isKnown = ({ state }: Pod): boolean => state.phase !== 'ready' || state.pid !== 0;
@@ -147,7 +148,7 @@ async function create(
   return id;
 }
 
-/** After a start of crid an image that is there may not have been read yet. */
+/** After a restart of crid, an image of containerd's may not have been read yet. */
 async function waitForImages({ images }: ContainerDeps, steps: Steps, config: ContainerConfig): Promise<void> {
   const wanted = [config.image, ...config.mounts.map(({ image }) => image)].flatMap((each) => each?.image || []);
   const reading = images.firstReading();
@@ -169,7 +170,7 @@ function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {
   return image;
 }
 
-/** What a container has on the host before it has a record, and what its spec must know of it. */
+/** Makes the container's snapshot and directories, and reads from its rootfs what the spec needs. */
 async function prepareRootfs(deps: ContainerDeps, steps: Steps, subject: Subject): Promise<FromRootfs> {
   const [mounts] = await Promise.all([prepareSnapshot(deps, steps, subject), makeDirectories(deps, steps, subject.id)]);
   return steps.step('read rootfs', (signal) => readRootfs(deps, subject, mounts, signal));

@@ -14,7 +14,7 @@ import type { State } from '../state/state.js';
 import type { StatusFiles } from '../state/status-file.js';
 import type { ContainerIo, Stdio } from '../stdio/stdio.js';
 
-/** What the operations on containers work with; the composition root makes it once. */
+/** Dependencies of the operations on containers; the composition root makes them once. */
 export interface ContainerDeps {
   readonly config: Config;
   readonly log: Logger;
@@ -34,8 +34,8 @@ export interface ContainerDeps {
   readonly handlers: Handlers;
   readonly statusFiles: StatusFiles;
   readonly imageVolumes: ImageVolumes;
-  /** Unpacks an image, as a step, unless the snapshotter has got it; another room does it. */
+  /** Unpacks an image, as a step, unless the snapshotter has it already. The images module implements this. */
   readonly unpackImage: (steps: Steps, image: LocalImage, snapshotter: string) => Promise<void>;
-  /** Undefined where SELinux is off, or not to be used. */
+  /** Undefined when SELinux is off or disabled by the configuration. */
   readonly selinux: Selinux | undefined;
 }

@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { CriError } from '../base/errors.js';
 
 /**
- * Why a dump has failed, in words that help: that the runtime finds no CRIU that it can use, or what CRIU itself says in
- * its log. FAILED_PRECONDITION for these; any other failure as it is.
+ * Explains why a dump has failed: the runtime found no usable CRIU, or the errors in CRIU's own log.
+ * FAILED_PRECONDITION for these; returns any other failure as it is.
  */
 export async function dumpFailure(thrown: unknown, logPath: string): Promise<CriError> {
   const error = CriError.from(thrown);
@@ -20,12 +20,13 @@ export async function dumpFailure(thrown: unknown, logPath: string): Promise<Cri
   );
 }
 
-/** runc looks for the program, and then asks for its version. */
+/** runc looks for the program and then asks for its version; either can fail. */
 const NO_CRIU = /criu.*(not found|no such file|version)|(not found|no such file|version).*criu/is;
 
 /**
- * The last errors but the verdict, oldest first: `(00.012345)     42: Error (criu/files-reg.c:1710): Can't …`. What
- * comes after the cause tells what was given up for it, and errors long before it did not stop the dump.
+ * Returns the last errors of CRIU's log, oldest first, without the final `Dumping FAILED`. A line is `(00.012345)
+ * 42: Error (criu/files-reg.c:1710): Can't …`. The errors after the cause are its consequences; errors long before it
+ * did not stop the dump.
  */
 function lastErrors(log: string): string | undefined {
   const errors = [...log.matchAll(/^\([\d.]+\)\s+(?:\d+: )?Error \([^)]*\): (.*?)\.?$/gm)].map(([, text]) => text);

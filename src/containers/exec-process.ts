@@ -9,8 +9,8 @@ import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 
 /**
- * The process of each container's spec, which nothing changes once it is made: a probe every second need not read and
- * parse the whole spec. A container's config is one object for as long as crid remembers the container.
+ * The process of each container's spec. It never changes, so a probe every second need not read and parse the whole
+ * spec. The key is the container's config, which is one object for as long as crid remembers the container.
  */
 const kept = new WeakMap<ContainerConfig, OciProcess>();
 
@@ -18,7 +18,7 @@ export function keepProcess(config: ContainerConfig, process: OciProcess): void 
   kept.set(config, process);
 }
 
-/** What Tasks.Exec gets for a command in the container. */
+/** Returns the OCI process that Tasks.Exec takes for a command in the container. */
 export async function processOfExec(
   deps: Pick<ContainerDeps, 'containerd'>,
   steps: Steps,

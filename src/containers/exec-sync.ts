@@ -12,17 +12,20 @@ import type { ContainerDeps } from './deps.js';
 import { processOfExec } from './exec-process.js';
 import { killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
 
-/** What a stream may carry before the rest is dropped; the CRI leaves the limit to the server, its peers use the same. */
+/**
+ * Bytes kept of each stream; the rest is dropped. The CRI leaves the limit to the server; other CRI servers use the
+ * same.
+ */
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
-/** A kubelet takes no message above 16 MiB, tags and lengths of its fields included. */
+/** A kubelet rejects a message above 16 MiB; 64 bytes are left for the tags and lengths of the fields. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024 - 64;
-/** Children that outlive the command may hold its streams open; the drain ends all the same. */
+/** Limit for the drain: children that outlive the command may hold its streams open. */
 const DEFAULT_DRAIN_MS = 1_000;
 
 /**
- * Runs a command in a running container and answers its output and exit code (CRI ExecSync). DEADLINE_EXCEEDED when
- * `timeout` (seconds, 0 for none) has passed: the command is then killed with SIGKILL. There is no other limit: a preStop
- * hook may run for as long as its pod's grace.
+ * Runs a command in a running container and returns its output and exit code (CRI ExecSync). DEADLINE_EXCEEDED when
+ * `timeout` (seconds, 0 for none) has passed: the command is then killed with SIGKILL. There is no other limit: a
+ * preStop hook may run for as long as its pod's grace period.
  */
 export const execSync =
   (deps: ContainerDeps) =>
@@ -68,14 +71,14 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
     ),
     processOfExec(deps, steps, container, command.cmd, false),
   ]);
-  // A command whose output nobody takes any more would never end.
+  // A command whose output is not read any more would never end.
   capture.output.catch((thrown: unknown) => steps.abort(CriError.from(thrown)));
   await steps.step(
     'create process',
     (signal) => tasks.exec({ ...made.target, io: { ...capture.paths, terminal: false }, spec }, { signal }),
     () => killExec(deps, made),
   );
-  // Waited for before it runs, so that not even the shortest command has ended unseen.
+  // The wait begins before the start, so that it sees the exit of even the shortest command.
   const [exit] = await Promise.all([
     steps.step(
       'wait for exit',
@@ -94,22 +97,24 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
     return capture.output;
   });
   removeExec(deps, made);
-  // The answer is encoded before that.
+  // The response has been encoded by then.
   setImmediate(() => capture.release());
   return { ...fitting(asBuffer(stdout), asBuffer(stderr)), exit_code: exit.exitStatus };
 }
 
-/** The same memory. */
+/** Returns a Buffer over the same memory. */
 const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
   Buffer.from(buffer, byteOffset, byteLength);
 
-/** Both streams cut to what one answer can carry, neither below its half. */
+/** Cuts both streams to what one response can carry, neither below half of that. */
 function fitting(stdout: Buffer, stderr: Buffer): { stdout: Buffer; stderr: Buffer } {
   const kept = stderr.subarray(0, Math.max(MAX_ANSWER_BYTES - stdout.length, MAX_ANSWER_BYTES / 2));
   return { stdout: stdout.subarray(0, MAX_ANSWER_BYTES - kept.length), stderr: kept };
 }
 
-/** Ends the wait when the command's own time, or its caller's, has passed; the undo then kills it. */
+/**
+ * Waits for the exit until the command's timeout or its caller's deadline has passed; the undo then kills the command.
+ */
 async function exitInTime(
   deps: ContainerDeps,
   target: MadeExec['target'],
@@ -117,7 +122,7 @@ async function exitInTime(
   caller: Caller,
   signal: AbortSignal,
 ): Promise<Exit> {
-  // The caller's signal is for calls that still wait: it gets its answer before its deadline.
+  // ExecSync responds shortly before the caller's deadline, so `caller.signal` does not abort in time; a timer does.
   const dueMs = answerDueInMs(caller);
   const timeout = timeoutSignal(timeoutMs > 0 ? timeoutMs : Infinity);
   const due = timeoutSignal(dueMs === undefined ? Infinity : Math.ceil(dueMs));

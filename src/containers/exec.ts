@@ -22,8 +22,8 @@ const LIMIT_MS = Infinity;
 const DEFAULT_DRAIN_MS = 1_000;
 
 /**
- * Answers a URL where a command can be run with its streams (CRI Exec). The command starts when a client has come with
- * that URL; it is killed when the client goes.
+ * Returns a URL where a command can be run with its streams (CRI Exec). The command starts when a client connects to
+ * the URL; it is killed when the client disconnects.
  */
 export const exec =
   (deps: ContainerDeps, streaming: Streaming) =>
@@ -56,7 +56,7 @@ function serve(deps: ContainerDeps, command: Command, client: CommandClient): Pr
     kind: 'exec',
     subject: id,
     key: `exec:${execId}`,
-    // The client is looked at where it matters: when it goes, the command is ended before the operation is.
+    // No caller: when the client disconnects, the operation first ends the command (`exitOrGone`).
     caller: {},
     limitMs: LIMIT_MS,
     work: (steps) => run(deps, steps, made, { ...command, container }, client),
@@ -121,7 +121,7 @@ async function openStreams(
   return paths;
 }
 
-/** Undefined when the client goes first. */
+/** Returns the exit, or undefined when the client disconnects first. */
 async function exitOrGone(
   deps: ContainerDeps,
   target: MadeExec['target'],
@@ -136,13 +136,13 @@ async function exitOrGone(
   }
 }
 
-/** As with a terminal that is closed, the command does not outlive who ran it. */
+/** Kills the command, as the close of a terminal does. */
 async function endWithoutClient(deps: ContainerDeps, steps: Steps, made: MadeExec): Promise<Outcome> {
   await steps.step('kill process', () => killExec(deps, made));
   return { kind: 'failed', message: 'the client has gone' };
 }
 
-/** What the command wrote before it ended reaches the client, however slowly that one reads, unless it goes. */
+/** Lets the rest of the output reach the client, however slowly the client reads, unless it disconnects. */
 async function drain(deps: ContainerDeps, paths: FifoPaths, client: CommandClient): Promise<void> {
   for (const { path } of outputsOf(paths)) nudge(path);
   await client

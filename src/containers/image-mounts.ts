@@ -9,9 +9,9 @@ import type { Pod } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 
 /**
- * Makes the images that a request mounts available to its pod; answers the directory of each mount, by its index, sub
- * path applied. They stay until the pod stops, so that another container finds them. NOT_FOUND: no such image, or no
- * such sub path; INVALID_ARGUMENT: the sub path is no directory. Both name the mount.
+ * Mounts the images of a request for its pod. Returns the directory of each mount by its index, with the sub path
+ * applied. The images stay mounted until the pod stops, so that other containers can use them. NOT_FOUND: no such
+ * image, or no such sub path; INVALID_ARGUMENT: the sub path is not a directory. Both name the mount.
  */
 export async function mountImages(
   deps: ContainerDeps,
@@ -51,13 +51,13 @@ export async function mountImages(
   return steps.step('mount images', mountAll, () => unmountOfStopped(deps, pod));
 }
 
-/** The stop of a pod unmounts its images once; what a create mounts after that, it takes away itself. */
+/** Unmounts the images of a pod that has been stopped meanwhile: the stop itself unmounts them only once. */
 async function unmountOfStopped(deps: ContainerDeps, { id, snapshotter }: Pod): Promise<void> {
   if (deps.state.pods.find(id, 'pod_sandbox_id')?.state.phase === 'ready') return;
   await deps.imageVolumes.removeAll(id, snapshotter);
 }
 
-/** The word by which Kubernetes knows such a failure (cri-api, pkg/errors). */
+/** Kubernetes recognises such a failure by this word (cri-api, pkg/errors). */
 const MOUNT_FAILED = 'ImageVolumeMountFailed';
 
 function imageOf(deps: ContainerDeps, mount: Mount, index: number): LocalImage {
@@ -69,12 +69,14 @@ function imageOf(deps: ContainerDeps, mount: Mount, index: number): LocalImage {
 
 function usernsPath(deps: ContainerDeps, pod: Pod): string | undefined {
   if (!podUserNamespace(pod.config)) return undefined;
-  // Without a network namespace there was none to pin; the pause process has it.
+  // On the host's network no user namespace is pinned; the pause process has it.
   if (usesHostNetwork(pod.config) && pod.state.phase === 'ready') return `/proc/${pod.state.pid}/ns/user`;
   return deps.directories.podUserns(pod.id);
 }
 
-/** A link in an image can point anywhere; what it leads to is looked up inside the image, and used by its real path. */
+/**
+ * Returns the real path of a sub path. A link in an image can point anywhere, so links are resolved inside the image.
+ */
 async function withSubPath(root: string, subPath: string, index: number): Promise<string> {
   if (subPath === '') return root;
   const field = `config.mounts[${index}].image_sub_path`;

@@ -7,7 +7,9 @@ import { containerState, hasLabels } from '../state/cri-view.js';
 import type { Container } from '../state/records.js';
 import type { State } from '../state/state.js';
 
-/** Every container that the filter lets through, from memory (CRI ListContainers); id, pod, state and labels are ANDed. */
+/**
+ * Returns the containers that match the filter, from memory (CRI ListContainers). Id, pod, state and labels are ANDed.
+ */
 export const listContainers =
   (deps: { readonly state: State }) =>
   (request: Pick<ListContainersRequest, 'filter'>): readonly Container[] => {

@@ -7,22 +7,22 @@ import type { FifoPaths } from '../stdio/stdio.js';
 import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';
 
-/** What one command in a container has made so far. */
+/** The resources that an exec has made so far. */
 export interface MadeExec {
   readonly target: { readonly containerId: string; readonly execId: string };
-  /** Its process, once its start has been asked for; undefined when that failed. Never rejects. */
+  /** The process, set once the start has been requested; resolves to undefined when the start failed. Never rejects. */
   process: Promise<ProcessIdentity | undefined> | undefined;
-  /** Its FIFOs. */
+  /** The FIFOs of the command. */
   streams: { readonly paths: FifoPaths; remove(): Promise<void> | void } | undefined;
 }
 
-/** An undo, with its tries, waits as long. */
+/** An undo waits for the start; with its retries it waits at least as long as this. */
 const START_LIMIT_MS = 120_000;
 const REMOVE_LIMIT_MS = 60_000;
 
 /**
- * Starts it. Nobody's signal cuts that short: the shim would go on, and leave a process that nobody knows of. So whoever
- * stops waiting for it leaves it to `killExec`, which waits.
+ * Starts the command. No signal interrupts the start: the shim would go on and leave an unknown process. A caller that
+ * stops waiting leaves the process to `killExec`, which waits for the start.
  */
 export async function startExec({ containerd }: ContainerDeps, made: MadeExec): Promise<void> {
   const started = containerd.tasks.start(made.target, { timeoutMs: START_LIMIT_MS });
@@ -32,7 +32,7 @@ export async function startExec({ containerd }: ContainerDeps, made: MadeExec): 
   await started.catch(asBadCommand({ program: 'cmd', directory: 'working directory of the container' }));
 }
 
-/** Kills the command with whatever it has started, so that its streams end and the exec can go. */
+/** Kills the command and all that it has started, so that its streams end and the exec can be removed. */
 export async function killExec(deps: ContainerDeps, made: MadeExec): Promise<void> {
   const process = await made.process;
   if (process) await killTree(process);
@@ -40,8 +40,8 @@ export async function killExec(deps: ContainerDeps, made: MadeExec): Promise<voi
 }
 
 /**
- * Takes the exec away in the background: the shim takes ten seconds over one whose streams a child still holds, for
- * which nobody need wait. It is an operation of its own: listed, bounded, and waited for when crid stops.
+ * Removes the exec in the background: the shim takes ten seconds when a child still holds the streams, and no caller
+ * needs to wait for that. The removal is an operation: listed, bounded, and waited for when crid stops.
  */
 export function removeExec(deps: ContainerDeps, made: MadeExec): void {
   const { target, streams } = made;
@@ -70,7 +70,7 @@ async function deleteProcess({ containerd }: ContainerDeps, made: MadeExec, sign
     await tasks.deleteExec(made.target, { signal });
   } catch (thrown) {
     if ((await made.process) === undefined) throw thrown;
-    // It was killed just now, and the shim has not seen its end yet.
+    // The process was killed just now, and the shim has not noticed its exit yet.
     await tasks.wait(made.target, { signal });
     await tasks.deleteExec(made.target, { signal });
   }

@@ -7,8 +7,8 @@ import type { ContainerDeps } from './deps.js';
 import type { Subject } from './spec-input.js';
 
 /**
- * The writable layer. It is made writable even for a read-only rootfs: the runtime adds mount points first. When what
- * runs beside it fails it is not cancelled: containerd might go on and make it after the undo.
+ * Prepares the writable layer. It is writable even for a read-only rootfs, because the runtime first adds mount points.
+ * The failure of a parallel step does not cancel it: containerd might still make the snapshot after the undo.
  */
 export async function prepareSnapshot(
   deps: ContainerDeps,

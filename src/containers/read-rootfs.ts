@@ -12,8 +12,8 @@ import { readUser, userFrom, type Accounts } from './read-user.js';
 import type { FromRootfs, Subject } from './spec-input.js';
 
 /**
- * The user by the rootfs's own passwd and group, and the VOLUMEs of the image copied out of it. An aborted `signal` ends
- * it between two files, or pieces of one.
+ * Resolves the user by the rootfs's own passwd and group, and copies the image's VOLUMEs out of the rootfs. An aborted
+ * `signal` ends the work between two files, or between two pieces of one.
  */
 export async function readRootfs(
   deps: ContainerDeps,
@@ -39,8 +39,8 @@ export async function readRootfs(
 const NO_ACCOUNTS: Accounts = { passwd: undefined, group: undefined };
 
 /**
- * By chain id: a new container's rootfs is its image's layers and nothing else, so it need not be mounted again to read
- * the same two files.
+ * Account files by chain id. The rootfs of a new container has only its image's layers, so it need not be mounted again
+ * to read the same two files.
  */
 const kept = new Map<string, Accounts>();
 const MAX_KEPT = 128;
@@ -76,7 +76,7 @@ async function copyVolumes(
   return Promise.all(
     paths.map(async (path, index) => {
       const hostPath = join(root, String(index));
-      // One that is missing in the image begins empty.
+      // A VOLUME that is missing in the image begins empty.
       await ensureDirectory(hostPath, 0o755);
       if (!(await rootfs.copyTree(path, hostPath, signal))) await refuseFile(rootfs, path);
       return { containerPath: join('/', path), hostPath };
@@ -84,7 +84,10 @@ async function copyVolumes(
   );
 }
 
-/** A directory cannot be mounted over a file: the runtime would find out at the start, and name neither image nor VOLUME. */
+/**
+ * Throws INVALID_ARGUMENT for a VOLUME that is a file in the image. A directory cannot be mounted over a file, and the
+ * runtime's error at the start would name neither image nor VOLUME.
+ */
 async function refuseFile(rootfs: Rootfs, path: string): Promise<void> {
   const found = await rootfs.stat(path);
   if (found === undefined || found.kind === 'directory') return;

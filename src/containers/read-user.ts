@@ -10,7 +10,7 @@ export interface Accounts {
 
 type Request = Omit<UserRequest, 'passwd' | 'group'>;
 
-/** The user as account files in memory have it. */
+/** Resolves the user from account files in memory. */
 export function userFrom({ passwd, group }: Accounts, request: Request): ResolvedUser {
   const lookup = startUserLookup(request);
   if (passwd) lookup.takePasswd(passwd);
@@ -19,8 +19,8 @@ export function userFrom({ passwd, group }: Accounts, request: Request): Resolve
 }
 
 /**
- * The user as the account files of a rootfs have it, which are read once and may have any size: only a piece of one is in
- * memory. `accounts` are the files, when neither is larger than `MAX_KEPT_BYTES`.
+ * Resolves the user from the account files of a rootfs. They may have any size, so each is read once, and only a piece
+ * of it is in memory. `accounts` are the files, or undefined when one is larger than `MAX_KEPT_BYTES`.
  */
 export async function readUser(
   rootfs: Pick<Rootfs, 'readFile'>,

@@ -15,8 +15,9 @@ const LIMIT_MS = 5 * 60_000;
 const CUTS_SHORT = ['checkpoint container'];
 
 /**
- * Removes a container; one that runs is killed first, also during the grace of a stop (CRI RemoveContainer). Repeats join; an unknown container is a
- * success. Whatever fails, the container stays listed and the next try goes on from there.
+ * Removes a container; kills it first if it runs, also during the grace period of a stop (CRI RemoveContainer). Repeats
+ * join; removing an unknown container succeeds. After a failure the container stays listed, and a retry goes on from
+ * there.
  */
 export const removeContainer =
   (deps: ContainerDeps) =>
@@ -39,10 +40,11 @@ export const removeContainer =
 async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<void> {
   const container = deps.state.containers.find(id, 'container_id');
   if (!container) return;
-  // An exit that is being handled takes the task away itself.
+  // The handling of an exit deletes the task itself.
   await steps.step('wait for exit handling', () => deps.exits.handled(id));
   const taken = deps.exits.isTaken(id);
-  // Its end is expected now, and two deletes of one task would trip over each other; should it fail, it is watched again.
+  // Stop the watch: the exit is expected now, and two deletes of one task conflict. If the delete fails, it is watched
+  // again.
   deps.exits.forget(id);
   if (!taken) {
     const exit = await steps
@@ -51,7 +53,7 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
         if (isRunning(deps, id)) deps.exits.watch(id);
         throw thrown;
       });
-    // Whatever fails after this, nobody watches a task that has gone.
+    // Publish the exit now: the task is gone, so no watch would report it after a later failure.
     if (isRunning(deps, id)) publishEnd(deps, id, exit);
   }
   await steps.step('close streams', async () => {
@@ -59,7 +61,7 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
     deps.ios.delete(id);
   });
   const { containers, snapshots } = deps.containerd;
-  // Side by side: what a kill leaves of a container without a record, the next start sweeps.
+  // In parallel: after a kill, the next start sweeps what is left of a container without a record.
   await Promise.all([
     steps.step('remove files', (signal) => removeFiles(deps, id, signal)),
     steps.step('remove snapshot', (signal) => snapshots(container.snapshotter).remove(id, { signal })),
@@ -83,7 +85,7 @@ function publishEnd({ state }: ContainerDeps, id: string, exit: Exit | undefined
   }));
 }
 
-/** The usual content first: an empty directory goes without a look at all mounts of the node. */
+/** Removes the usual content first: an empty directory can be removed without reading all mounts of the node. */
 async function removeFiles(
   { directories, statusFiles }: ContainerDeps,
   id: string,

@@ -2,7 +2,10 @@ import { CriError } from '../base/errors.js';
 import type { TerminalSize } from '../streaming/streaming.js';
 import type { ContainerDeps } from './deps.js';
 
-/** Gives a terminal its size, one call at a time; of what comes meanwhile only the last counts. */
+/**
+ * Returns a function that sets a terminal's size, one call at a time. Of the sizes that come during a call, only the
+ * last is set.
+ */
 export function resizer(
   { containerd, log }: Pick<ContainerDeps, 'containerd' | 'log'>,
   target: { readonly containerId: string; readonly execId?: string },

@@ -9,10 +9,10 @@ import { propagationCheck } from '../spec/propagation.js';
 import type { ResolvedMount } from '../spec/types.js';
 
 /**
- * Brings the CRI's mounts down to the host: a missing source is made as a directory (0755), as other CRI servers do,
- * links are resolved, and the propagation that is asked for is checked against the mount it lies on.
- * A source is relabelled only when the request says so. INVALID_ARGUMENT names the mount; FAILED_PRECONDITION when its source cannot be
- * shared as asked; UNAVAILABLE when the file server of its source does not answer.
+ * Resolves the CRI's mounts on the host: makes a missing source as a directory (0755), as other CRI servers do,
+ * resolves links, and checks the requested propagation against the mount that contains the source. Relabels a source
+ * only when the request says so. INVALID_ARGUMENT names the mount; FAILED_PRECONDITION: the source cannot be used, or
+ * cannot be shared as asked; UNAVAILABLE: the file server of the source does not answer.
  */
 export async function resolveMounts(
   mounts: readonly Mount[],
@@ -30,7 +30,7 @@ export async function resolveMounts(
         await relabelTree(hostPath, mountLabel, `${field}.selinux_relabel`, signal);
       }
       return {
-        // Runtimes take a relative one from the root (OCI runtime spec, "Mounts").
+        // Runtimes resolve a relative path from the root (OCI runtime spec, "Mounts").
         containerPath: fromRoot(mount.container_path),
         hostPath,
         readonly: mount.readonly,
@@ -45,11 +45,11 @@ export async function resolveMounts(
 }
 
 interface ResolveOptions {
-  /** Where the images lie that mounts name, by index. */
+  /** Directories of the mounted images, by the index of the mount. */
   readonly imagePaths?: ReadonlyMap<number, string>;
   /** The SELinux label of the container's files; "" without SELinux. */
   readonly mountLabel?: string;
-  /** Ends a relabel at its next file. */
+  /** Aborts a relabel at its next file. */
   readonly signal?: AbortSignal;
 }
 
@@ -63,7 +63,7 @@ async function resolveSource(path: string, field: string): Promise<string> {
 
 const SOURCE = 'mount source';
 
-/** The source of one of these mounts that does not answer, for `waitingOn` of a step. */
+/** Returns a source of these mounts that does not answer, for `waitingOn` of a step. */
 export const unansweredSource = (mounts: readonly Mount[]): string | undefined =>
   unanswered(
     SOURCE,

@@ -6,10 +6,13 @@ import { baseSnapshotOf, leaseOf } from './checkpoint-leftovers.js';
 
 type Deps = { readonly containerd: Pick<Containerd, 'snapshots' | 'diff' | 'content'> };
 
-/** A snapshot of the image with other owners than these would differ in every file. */
+/** Labels that map the owners of files. The image's snapshot needs the container's, or every file would differ. */
 const OWNERS = /^containerd\.io\/snapshot\/(uid|gid)mapping$/;
 
-/** What the container has written to its root file system, as a blob of containerd's under the lease; answers its digest. */
+/**
+ * Compares the container's root file system with its image. Returns the digest of the diff, a blob of containerd's
+ * under the lease.
+ */
 export async function rootfsDiff(
   { containerd }: Deps,
   { id, snapshotter }: Pick<Container, 'id' | 'snapshotter'>,
@@ -22,7 +25,7 @@ export async function rootfsDiff(
   const ref = baseSnapshotOf(id);
   const older = await snapshots.view(ref, parent, owners, options);
   const newer = await snapshots.mounts(id, options);
-  // How long it takes depends on how many files there are to be compared; the operation has its limit.
+  // No timeout: the time depends on the number of files, and the operation has its limit.
   const { digest } = await containerd.diff.create({ older, newer, ref }, { ...options, timeoutMs: 0 });
   return digest;
 }

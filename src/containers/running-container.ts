@@ -2,7 +2,9 @@ import { CriError } from '../base/errors.js';
 import type { Container } from '../state/records.js';
 import type { State } from '../state/state.js';
 
-/** NOT_FOUND, INVALID_ARGUMENT (an ambiguous prefix), FAILED_PRECONDITION when it does not run. */
+/**
+ * Returns the container. NOT_FOUND, INVALID_ARGUMENT (an ambiguous prefix), FAILED_PRECONDITION when it does not run.
+ */
 export function runningContainer(state: State, idOrPrefix: string): Container {
   const container = state.containers.get(idOrPrefix, 'container_id');
   if (container.state.phase !== 'running') {

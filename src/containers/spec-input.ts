@@ -29,10 +29,10 @@ export interface Subject {
   readonly config: ContainerConfig;
 }
 
-/** What the spec takes from the files of the rootfs. */
+/** The part of the spec's input that comes from the files of the rootfs. */
 export type FromRootfs = Pick<ContainerSpecInput, 'user' | 'volumes'>;
 
-/** Gathers what the spec must know of the host and the image, so that building it needs no I/O. */
+/** Gathers the facts of the host and the image that the spec depends on, so that building it needs no I/O. */
 export async function specInput(
   deps: ContainerDeps,
   steps: Steps,
@@ -130,7 +130,7 @@ const resolvedDevice = (device: HostDevice, path: string, access: string): Resol
   access,
 });
 
-/** The files of the pod that are there: a pod of another CRI server may lack some. */
+/** Returns the files of the pod that exist: a pod of another CRI server may lack some. */
 async function existing<K extends string>(paths: Record<K, string>): Promise<Partial<Record<K, string>>> {
   const found = await Promise.all(
     (Object.entries(paths) as [K, string][]).map(async ([key, path]) => {

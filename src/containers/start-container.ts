@@ -17,14 +17,14 @@ import type { ContainerDeps } from './deps.js';
 import { deleteTask } from './tasks.js';
 
 const LIMIT_MS = 5 * 60_000;
-/** For a log on a disk that is busy. A file system that is silent for longer fails the start, and is named. */
+/** Allows for a log on a busy disk. A file system that is silent for longer fails the start, and the error names it. */
 const OPEN_LIMIT_MS = 15_000;
-/** The kinds of operations on a pod that no container may start under. */
+/** Operations on a pod during which none of its containers may start. */
 const STOPS_PODS = ['stop pod sandbox', 'remove pod sandbox'];
 
 /**
  * Starts a created container (CRI StartContainer). FAILED_PRECONDITION when it is not in the state CREATED or its pod
- * is not ready; what fails after that leaves it EXITED with code 128 and the reason StartError.
+ * is not ready. A later failure leaves the container EXITED with code 128 and the reason StartError.
  */
 export const startContainer =
   (deps: ContainerDeps) =>
@@ -58,7 +58,7 @@ function startable(deps: ContainerDeps, id: string): Container {
   if (deps.state.pods.find(container.podId, 'pod_sandbox_id')?.state.phase !== 'ready') {
     throw new CriError('FAILED_PRECONDITION', `pod sandbox "${container.podId}" of container "${id}" is not ready`);
   }
-  // It would run on without the pod's network, in a shim that nobody ends.
+  // The container would run on without the pod's network, in a shim that is never ended.
   if (deps.operations.isBusy(`pod:${container.podId}`, STOPS_PODS)) {
     throw new CriError('FAILED_PRECONDITION', `pod sandbox "${container.podId}" of container "${id}" is being stopped`);
   }
@@ -115,7 +115,7 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
   deps.exits.watch(id);
 }
 
-/** An image that has gone says nothing; what the request does not name is the image's then. */
+/** Returns the sources of program and directory. After the image has been removed, its config counts as empty. */
 function origins(deps: ContainerDeps, { config, imageId }: Container): Origins {
   const image = deps.images.get(imageId)?.config ?? {};
   return { program: programOrigin(config, image), directory: directoryOrigin(config) };

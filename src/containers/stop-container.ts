@@ -9,18 +9,18 @@ import { putBackRecord } from '../state/lost-record.js';
 import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 
-/** After SIGKILL the kernel, the shim and containerd get this long to say that it has ended. */
+/** Time after SIGKILL for the kernel, the shim and containerd to report the exit. */
 const KILLED_WITHIN_MS = 2 * 60_000;
-/** The process is frozen while it is dumped: that may take minutes, which its grace does not have. */
+/** A checkpoint freezes the process, perhaps for minutes: longer than the grace period. */
 const CUTS_SHORT = ['checkpoint container'];
 const KILL_TRIES = 3;
 const KILL_PAUSE_MS = 200;
 
 /**
- * Stops a container: its stop signal, the grace period, SIGKILL (CRI StopContainer). The grace may be of any length;
- * 0 or less kills at once, as with containerd's plugin. It goes on when the caller gives up; a repeat joins it and
- * neither signals nor waits anew, but a shorter grace period counts. Other operations on the container run during the
- * grace. A container that is unknown or not running is a success.
+ * Stops a container: its stop signal, the grace period, SIGKILL (CRI StopContainer). The grace period may have any
+ * length; 0 or less kills at once, as in containerd's plugin. The stop goes on when the caller gives up. A repeat joins
+ * it and neither signals nor waits anew, but a shorter grace period takes effect. Other operations on the container run
+ * during the grace period. Stopping a container that is unknown or not running succeeds.
  */
 export const stopContainer =
   (deps: Pick<ContainerDeps, 'state'>, stop: Stop) =>
@@ -30,24 +30,27 @@ export const stopContainer =
     return {};
   };
 
-/** Stops a container by its whole id: the grace in milliseconds, 0 kills at once. Succeeds when it does not run. */
+/**
+ * Stops a container by its full id. `graceMs`: the grace period, 0 kills at once. Succeeds when the container does not
+ * run.
+ */
 export type Stop = (id: string, graceMs: number, caller: Caller) => Promise<void>;
 
-/** One stop under way, or whose turn is still to come: when it kills, and how to bring that forward. */
+/** A running or queued stop: when it kills, and how to bring that forward. */
 interface Stopping {
   /** On the monotonic clock. */
   killAtMs: number;
   readonly sooner: AbortController[];
 }
 
-/** The stop itself; one is made, so that StopContainer and the pods' kills join each other. */
+/** Creates the stop. There is only one, so that StopContainer and the pods' kills join each other. */
 export function createStop(deps: ContainerDeps): Stop {
   const stopping = new Map<string, Stopping>();
 
   return async (id, graceMs, caller) => {
     const key = `container:${id}`;
     const phase = deps.state.containers.find(id, 'container_id')?.state.phase;
-    // One that is being started may run by the time its start has ended.
+    // A container that is being started may run once its start has ended.
     if (phase !== 'running' && !(phase === 'created' && deps.operations.isBusy(key))) return;
     const killAtMs = performance.now() + graceMs;
     const mine = underWay(stopping.get(id)) ?? { killAtMs, sooner: [] };
@@ -112,7 +115,9 @@ function runningOne(deps: ContainerDeps, id: string): Container | undefined {
 
 const hasExited = (container: Container): boolean => container.state.phase === 'exited';
 
-/** Waits for the exit until the time to kill, which may be brought forward; true when it has exited. */
+/**
+ * Waits for the exit until the time to kill, which may be brought forward; returns true when the container has exited.
+ */
 async function exitedBy(deps: ContainerDeps, id: string, stopping: Stopping, signal: AbortSignal): Promise<boolean> {
   for (;;) {
     const over = new AbortController();
@@ -131,7 +136,7 @@ async function exitedBy(deps: ContainerDeps, id: string, stopping: Stopping, sig
   }
 }
 
-/** Sends a signal, again when the connection to the shim broke; a process that has gone is what was wanted. */
+/** Sends a signal, with retries when the connection to the shim breaks. Succeeds when the process is already gone. */
 async function sendAgain(
   deps: ContainerDeps,
   id: string,

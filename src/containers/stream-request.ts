@@ -1,6 +1,9 @@
 import { invalidArgument } from '../base/errors.js';
 
-/** What the CRI asks of an ExecRequest and an AttachRequest: a stream at least, and no stderr beside a terminal. */
+/**
+ * Checks an ExecRequest or AttachRequest: at least one stream, and no stderr with a terminal (CRI). INVALID_ARGUMENT
+ * names the field.
+ */
 export function checkStreams(request: {
   readonly stdin: boolean;
   readonly stdout: boolean;

@@ -5,8 +5,8 @@ import { putBackRecord } from '../state/lost-record.js';
 import type { ContainerDeps } from './deps.js';
 
 /**
- * Kills a container's task, if there is one, and takes it away with its cgroup; returns how it ended. Succeeds when there
- * is none; what the OCI runtime has then, after a start that was cut off, goes too.
+ * Kills a container's task, if there is one, and deletes it with its cgroup; returns how it ended. Without a task it
+ * succeeds, and deletes what a start that was cut off has left in the OCI runtime.
  */
 export async function deleteTask(
   deps: Pick<ContainerDeps, 'containerd' | 'state' | 'handlers'>,
@@ -20,7 +20,7 @@ export async function deleteTask(
   return exit;
 }
 
-/** Takes away what the OCI runtime has of a container without a task. Succeeds when that is nothing. */
+/** Deletes what the OCI runtime has of a container without a task. Succeeds when there is nothing. */
 export async function deleteCutOff(
   { containerd, state, handlers }: Pick<ContainerDeps, 'containerd' | 'state' | 'handlers'>,
   id: string,

@@ -20,9 +20,10 @@ import type { ContainerDeps } from './deps.js';
 const LIMIT_MS = 2 * 60_000;
 
 /**
- * Changes what a container may use (CRI UpdateContainerResources): in its spec, for a start to come, and in the cgroup
- * of one that runs; 0 and "" leave a value as it is. Never its oom_score_adj, which a running process cannot be given.
- * NOT_FOUND: no such container; INVALID_ARGUMENT names the field. When the runtime refuses, nothing has changed.
+ * Changes the resources of a container (CRI UpdateContainerResources): in its spec, for a later start, and in the
+ * cgroup of a running container; 0 and "" leave a value as it is. Never changes oom_score_adj: a running process cannot
+ * be given another. NOT_FOUND: no such container; INVALID_ARGUMENT names the field. When the runtime refuses, nothing
+ * has changed.
  */
 export const updateContainerResources =
   (deps: ContainerDeps) =>
@@ -74,20 +75,22 @@ async function update(
   );
 }
 
-/** The entries of `unified` add up over the updates, and stand in the spec and in the status. */
+/** Checks the size of the record: the entries of `unified` accumulate over updates, in the spec and in the status. */
 function checkRoom(record: ContainerRecord, spec: Any, container: Container): void {
   const extensions = { ...record.extensions, [STATUS_EXTENSION]: encodeStatus(toStoredStatus(container)) };
   checkRecordSize('container', { ...record, spec, extensions });
 }
 
-/** A task that has ended meanwhile needs no update: the spec has it for the next one. */
+/**
+ * Updates the running task. A task that has ended meanwhile needs no update: the spec has the values for the next one.
+ */
 async function updateTask(
   deps: ContainerDeps,
   id: string,
   resources: OciSpec['linux']['resources'],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  // Rules of devices are no part of an update: a runtime would set them anew, for a process that uses them.
+  // An update has no device rules: a runtime would set them anew while the process uses the devices.
   const { devices: _devices, ...limits } = resources;
   try {
     await deps.containerd.tasks.update({ containerId: id, resources: resourcesAny(limits) }, { signal });
