@@ -4,29 +4,30 @@ import { nowNs } from '../host/clock.js';
 import type { Container, Pod } from '../state/records.js';
 import type { State } from '../state/state.js';
 
-/** What happens to pods and containers, for whoever subscribes (CRI GetContainerEvents). */
+/** The events of pods and containers (CRI GetContainerEvents). */
 export interface ContainerEvents {
   /**
-   * Every event from now on, in the order in which the state changed, until `signal` aborts or crid stops. One who
-   * reads too slowly is cut off with RESOURCE_EXHAUSTED: a kubelet lists everything when it subscribes again.
+   * Yields every event from now on, in the order of the state changes, until `signal` aborts or crid stops. A
+   * subscriber that reads too slowly is cut off with RESOURCE_EXHAUSTED: a kubelet lists everything when it subscribes
+   * again.
    */
   subscribe(signal: AbortSignal | undefined): AsyncIterable<ContainerEventResponse>;
-  /** How many subscribe, and how many events the slowest of them has not read. */
+  /** The number of subscribers, and of the events that the slowest subscriber has not read. */
   load(): { readonly subscribers: number; readonly longestQueue: number };
   /** Ends every subscription. */
   close(): void;
 }
 
-/** The pod and its containers as they are right after an event; `pod` is the last that was known of it. */
+/** Returns a pod and its containers as they are right after an event; `pod` is its last known state. */
 export type DescribePod = (pod: Pod) => Pick<ContainerEventResponse, 'pod_sandbox_status' | 'containers_statuses'>;
 
-/** A busy node makes some tens of events a second. */
+/** Unread events of one subscriber. A busy node makes some tens of events a second. */
 const QUEUE_LIMIT = 2_000;
 
 const { CONTAINER_CREATED_EVENT, CONTAINER_STARTED_EVENT, CONTAINER_STOPPED_EVENT, CONTAINER_DELETED_EVENT } =
   ContainerEventType;
 
-/** A pod's own events carry its id as the container's, as containerd's CRI plugin has them. */
+/** The events of a pod itself carry its id as the container's id, as in containerd's CRI plugin. */
 export function createContainerEvents(options: {
   state: Pick<State, 'pods' | 'containers'>;
   describe: DescribePod;
@@ -92,7 +93,7 @@ function containerEventTypes(before: Container | undefined, after: Container | u
   const types: ContainerEventType[] = before ? [] : [CONTAINER_CREATED_EVENT];
   const [from, to] = [before?.state.phase ?? 'created', after.state];
   if (from === to.phase || to.phase === 'created') return types;
-  // One that has ended before its start was written down has started all the same.
+  // A container that ended before its start was recorded has started all the same.
   const started = from === 'created' && !(to.phase === 'exited' && to.reason === 'StartError');
   if (started) types.push(CONTAINER_STARTED_EVENT);
   if (to.phase === 'exited') types.push(CONTAINER_STOPPED_EVENT);

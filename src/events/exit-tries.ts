@@ -4,23 +4,29 @@ import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
 import type { Exit } from '../containerd/containerd.js';
 
-/** The handling of exits that have been noticed: each is tried until it succeeds. */
+/** Handles exits that have been noticed: each is tried until it succeeds. */
 export interface ExitTries {
-  /** Handles an exit, once; resolves when the first try has ended, whether or not it succeeded. */
+  /**
+   * Begins to handle an exit; resolves when the first try has ended, whether or not it succeeded. Works like `now` for
+   * an exit that is pending already.
+   */
   begin(id: string, exit: Exit | undefined): Promise<void>;
-  /** Tries at once where a try has failed; resolves when that try, or the one under way, has ended. */
+  /** Retries a pending exit at once; resolves when that try, or the one under way, has ended. */
   now(id: string): Promise<void>;
   /** Whether the handling has begun and has not succeeded. */
   isPending(id: string): boolean;
   /** Whether the handling of an exit that was seen has succeeded. */
   hasSucceeded(id: string): boolean;
-  /** Ends the tries. */
+  /** Ends the tries for `id` and forgets whether they succeeded. */
   forget(id: string): void;
   close(): void;
 }
 
 const RETRY_FIRST_MS = 1_000;
-/** Room on a full disk is noticed within this time. A try costs two small writes and a call to the shim. */
+/**
+ * Longest pause, after which freed space on a full disk is noticed. A try costs two small writes and a call to the
+ * shim.
+ */
 const RETRY_LAST_MS = 30_000;
 
 export function createExitTries(options: {
@@ -37,14 +43,14 @@ export function createExitTries(options: {
       await onExit(id, exit);
       if (end.signal.aborted) return;
       pending.delete(id);
-      // Where nobody saw the end, a removal looks for what is left once more.
+      // After an exit that was not seen, a removal looks once more for what is left.
       if (exit) succeeded.add(id);
       end.abort();
     } catch (thrown) {
       log.warn({ id, err: CriError.from(thrown).message }, 'exit not handled, trying again');
     }
   };
-  /** The calls that come while a try is under way share it. */
+  /** Calls during a try share it. */
   const attempt = (id: string, handling: Handling): Promise<void> =>
     (handling.attempt ??= tryOnce(id, handling).finally(() => (handling.attempt = undefined)));
   const tryOn = async (id: string, handling: Handling): Promise<void> => {
@@ -87,7 +93,7 @@ export function createExitTries(options: {
 
 interface Handling {
   readonly exit: Exit | undefined;
-  /** Aborts when it has succeeded, or is not to be tried again. */
+  /** Aborts when the handling has succeeded or must not be tried again. */
   readonly end: AbortController;
   attempt: Promise<void> | undefined;
 }

@@ -5,36 +5,39 @@ import { sleep } from '../base/time.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
 import { createExitTries } from './exit-tries.js';
 
-/** Learns how tasks end, from a Wait on each and from the event stream, whichever is first. */
+/** Learns how tasks end, from a Wait on each task and from the event stream, whichever reports first. */
 export interface Exits {
-  /** Begins to watch the task of a container or of a pod's sandbox; `wait` where something else tells of its end. */
+  /** Begins to watch the task of a container or of a pod's sandbox. `wait` replaces the Wait on the task. */
   watch(id: string, wait?: (signal: AbortSignal) => Promise<Exit>): void;
   /** Ends the watch, for a task that has gone or never ran. */
   unwatch(id: string): void;
-  /** Ends the watch and the handling of the exit, for one whose end is no longer of interest. */
+  /** Ends the watch and the handling of the exit, for a task whose end is no longer of interest. */
   forget(id: string): void;
-  /** What the event stream has said about the init process of `id`. */
+  /** Reports an exit of the init process of `id`, from the event stream. */
   report(id: string, exit: Exit): void;
   /** Handles an exit that happened before any watch; resolves when the first try has ended. */
   found(id: string, exit: Exit | undefined): Promise<void>;
-  /** Resolves when no exit of `id` is being handled. One that could not be handled before is tried at once. */
+  /**
+   * Resolves when the try to handle an exit of `id` has ended, whether or not it succeeded. Retries a failed one at
+   * once.
+   */
   handled(id: string): Promise<void>;
-  /** Whether the task of `id` has been taken away after its exit was seen. */
+  /** Whether the task of `id` has been deleted after its exit was seen. */
   isTaken(id: string): boolean;
-  /** As `handled`; a task whose exit cannot be written down is taken away all the same. */
+  /** As `handled`, but deletes the task even when its exit cannot be recorded. */
   takeAway(id: string): Promise<void>;
   /** Ends every watch. */
   close(): void;
 }
 
 /**
- * A task that is gone may still have its exit in the event stream: a shim that could not reach containerd tries again
- * after pauses that grow to 5 s.
+ * The exit of a task that is gone may still come in the event stream: a shim that cannot reach containerd retries after
+ * pauses that grow to 5 s.
  */
 const LATE_EVENT_MS = 7_000;
 const WAIT_AGAIN_MS = 1_000;
 
-/** `onExit` gets each exit, undefined where nobody saw it, again and again until it succeeds. */
+/** `onExit` gets each exit, or undefined for an exit that was not seen, and is retried until it succeeds. */
 export function createExits(options: {
   containerd: Pick<Containerd, 'tasks'>;
   log: Logger;

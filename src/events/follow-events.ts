@@ -5,7 +5,9 @@ import type { Containerd, ContainerdEvent } from '../containerd/containerd.js';
 import type { ImageCache } from '../state/images.js';
 import type { Exits } from './exits.js';
 
-/** Follows containerd's events for as long as crid runs; after each (re)connection the images are read anew. */
+/**
+ * Follows containerd's events until the returned controller aborts; after each (re)connection it reads the images anew.
+ */
 export function followEvents(options: {
   containerd: Pick<Containerd, 'events'>;
   log: Logger;
@@ -18,7 +20,7 @@ export function followEvents(options: {
   const onEvent = (event: ContainerdEvent): void => {
     switch (event.kind) {
       case 'task-exit':
-        // An exec's exit is waited for by who started it.
+        // The code that starts an exec waits for its exit itself.
         if (event.execId === '' || event.execId === event.containerId)
           options.exits.report(event.containerId, event.exit);
         return;
@@ -37,7 +39,7 @@ export function followEvents(options: {
   };
   options.containerd.events.subscribe(
     {
-      // Exits that were missed show in the Wait on each task, which outlives the connection.
+      // The Wait on each task reports missed exits; it is repeated when its connection breaks.
       onConnected: () => images.rebuild(),
       onEvent,
       onLost: (error) => log.warn({ err: error.message }, 'event stream lost, subscribing again'),

@@ -17,19 +17,21 @@ export interface ExitDeps {
   readonly ios: Map<string, ContainerIo>;
 }
 
-/** What a process wrote just before it ended gets this long to reach the log before the exit is published; then it goes on. */
+/**
+ * Time for the last output of a process to reach the log before its exit is published; the drain goes on after that.
+ */
 const DRAIN_MS = 1_000;
 const START_RECORDED_MS = 5_000;
 
-/** Turns exits and OOMs, however noticed, into states. */
+/** Turns exits and OOM events into states. */
 export interface ExitHandler {
   /**
-   * Publishes an exit, then writes it down, and only then takes the task away, from which a restart would read it. A
-   * repeat after a failure goes on from there.
+   * Publishes an exit, then records it, and only then deletes the task, from which a restart would read the exit. A
+   * retry after a failure goes on from there.
    */
   onExit(id: string, exit: Exit | undefined): Promise<void>;
   onOom(id: string): Promise<void>;
-  /** Takes away the task of a container that has exited, and its streams. Succeeds when they are gone. */
+  /** Deletes the task of a container that has exited, and its streams. Succeeds when they are gone. */
   takeTask(id: string): Promise<void>;
 }
 
@@ -71,7 +73,7 @@ async function containerExited(
 }
 
 async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, oomKills: OomKills): Promise<void> {
-  // An exit can be reported before the start has been written down.
+  // An exit can be reported before the start has been recorded.
   const container = await deps.state.containers
     .until(id, ({ state }) => state.phase !== 'created', AbortSignal.timeout(START_RECORDED_MS))
     .catch(() => deps.state.containers.byId(id));
@@ -80,7 +82,7 @@ async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, o
     exit && exit.exitStatus !== 0 ? oomKills.wereTheEndOf(container, exit.exitStatus) : false,
     deps.ios.get(id)?.drained(DRAIN_MS),
   ]);
-  // It may have been removed meanwhile.
+  // The container may have been removed meanwhile.
   if (!deps.state.containers.byId(id)) return;
   const published = deps.state.publishContainer(id, (current) =>
     withState(
@@ -99,7 +101,7 @@ async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, o
 async function takeTask(deps: ExitDeps, id: string): Promise<void> {
   const { containerd, state } = deps;
   const exit = await containerd.tasks.delete(id);
-  // The task is out of reach where another client has removed the record, and would keep the shim of the pod alive.
+  // After another client has removed the record, containerd does not find the task, which keeps the pod's shim alive.
   if (!exit && (await putBackRecord({ containerd, state }, id))) {
     await containerd.tasks.delete(id);
     await containerd.containers.delete(id);
@@ -108,7 +110,10 @@ async function takeTask(deps: ExitDeps, id: string): Promise<void> {
   deps.ios.delete(id);
 }
 
-/** Its task stays until the pod is stopped: with it would go the shim, and containers of the pod may still run there. */
+/**
+ * Marks the pod as not ready. The task stays until the pod is stopped: deleting it would end the shim, in which
+ * containers of the pod may still run.
+ */
 function sandboxExited(deps: ExitDeps, pod: Pod): void {
   const current = deps.state.pods.byId(pod.id);
   if (current?.state.phase !== 'ready') return;

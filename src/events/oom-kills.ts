@@ -5,22 +5,22 @@ import type { State } from '../state/state.js';
 
 export const SIGKILL_EXIT_CODE = 128 + 9;
 
-/** Tells the kernel's OOM kills from other kills. */
+/** Distinguishes the kernel's OOM kills from other kills. */
 export interface OomKills {
-  /** An event has told of one. */
+  /** Notes an OOM kill that an event has reported. */
   note(id: string): void;
   /**
-   * Whether the kernel killed the container's first process for memory. The kernel does that with SIGKILL, so only exit
-   * code 137 can be it: a kill of a child says nothing of a later SIGTERM or of a good end. A SIGKILL from elsewhere after
-   * a child's OOM kill cannot be told apart: the counter does not say which process it counted.
+   * Whether the kernel killed the container's first process for lack of memory. The kernel does that with SIGKILL, so
+   * only exit code 137 can mean it: the OOM kill of a child does not explain a later SIGTERM or a normal exit. Another
+   * SIGKILL after a child's OOM kill cannot be told apart: the counter does not say which process was killed.
    */
   wereTheEndOf(container: Container, exitCode: number): Promise<boolean>;
 }
 
 /**
- * The event may be late or lost. A container's own cgroup counts the kills too, but systemd takes a scope away as soon as
- * its last process has gone. Then the slice of the pod tells, which counts those of all its containers: what it has
- * counted since the container was made, and since a kill of another one there was known.
+ * The event may be late or lost, so counters are read too. A container's own cgroup counts OOM kills, but systemd
+ * removes a scope as soon as its last process is gone. Then the slice of the pod counts, for all containers of the pod:
+ * the difference since the container was made, or since a known kill of another container of the pod.
  */
 export function createOomKills(
   containers: State['containers'],
@@ -58,7 +58,10 @@ export function createOomKills(
   };
 }
 
-/** The slice of a container's pod; undefined where it is not the pod's alone, or cgroups are not systemd's. */
+/**
+ * Returns the slice of a container's pod; undefined when the slice is not the pod's alone, or the cgroups are not
+ * systemd's.
+ */
 function sliceOf(container: Container | undefined): string | undefined {
   if (container === undefined || !container.cgroupsPath.includes(':')) return undefined;
   const slice = posix.dirname(cgroupDirectory(container.cgroupsPath));

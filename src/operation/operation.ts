@@ -6,30 +6,33 @@ import { beginWait } from '../base/waits.js';
 import { createSteps, type Steps, type StepHook } from './steps.js';
 import { createTurns, type Turns } from './turns.js';
 
-/** Who asked, and how long they wait. The operation itself may outlive both. */
+/** The caller of an operation and how long it waits. The operation itself may outlive both. */
 export interface Caller {
   /** Aborts when the caller has gone or its deadline has passed. */
   readonly signal?: AbortSignal | undefined;
-  /** On the monotonic clock (`performance.now()`). The answer comes a little before it, and says which step is waited on. */
+  /**
+   * On the monotonic clock (`performance.now()`). The caller gets an error a little before it, which names the step in
+   * progress.
+   */
   readonly deadlineMs?: number | undefined;
 }
 
 export interface OperationRequest<T> {
   /** A verb phrase as people read it: `run pod sandbox`. */
   readonly kind: string;
-  /** What it is done to, as people read it: `default/web`, a container's id, an image's reference. */
+  /** The object of the operation as people read it: `default/web`, a container's id, an image's reference. */
   readonly subject: string;
-  /** One operation at a time runs under a key; `pod:ID`, `container:ID`, `pod-name:NAME`, `image:REF`. */
+  /** Only one operation at a time runs under a key: `pod:ID`, `container:ID`, `pod-name:NAME`, `image:REF`. */
   readonly key: string;
   /**
-   * A second request of the same kind, key and fingerprint joins the operation that runs, if it is the last on that key
-   * or one that has given the key away while it waits.
+   * A second request of the same kind, key and fingerprint joins the running operation, if that is the last on its key
+   * or has released the key while it waits.
    */
   readonly fingerprint?: string | undefined;
-  /** Kinds on the same key that do not hold this one up: they are aborted when it wants the key. */
+  /** Kinds of operations on the same key that this operation aborts when it wants the key. */
   readonly cutsShort?: readonly string[] | undefined;
   readonly caller: Caller;
-  /** The longest that the operation may run, whoever waits for it. */
+  /** Time limit of the operation, whether or not callers wait for it. */
   readonly limitMs: number;
   readonly work: (steps: Steps) => Promise<T>;
   /**
@@ -45,7 +48,7 @@ export interface RunningOperation {
   readonly kind: string;
   readonly subject: string;
   readonly startedAtMs: number;
-  /** How many callers wait for it now. */
+  /** How many callers wait for the operation now. */
   readonly waiters: number;
   readonly steps: readonly {
     readonly name: string;
@@ -56,15 +59,15 @@ export interface RunningOperation {
 
 export interface Operations {
   /**
-   * Runs an operation, joins the equal one that already runs, or queues behind another one on the same key.
-   * Rejects with DEADLINE_EXCEEDED, naming the step that is waited on, when the caller's time runs out first; the
-   * operation then goes on, and a retry joins it.
+   * Runs an operation, joins an equal one that already runs, or queues behind another one on the same key. Rejects with
+   * DEADLINE_EXCEEDED, which names the step in progress, when the caller's time runs out first; the operation then goes
+   * on, and a retry joins it.
    */
   run<T>(request: OperationRequest<T>): Promise<T>;
   list(): RunningOperation[];
-  /** Whether one runs under this key, or waits for its turn; of one of these kinds, if they are given. */
+  /** Whether an operation runs or is queued under this key; only of these kinds, if they are given. */
   isBusy(key: string, kinds?: readonly string[]): boolean;
-  /** Resolves when none runs any more, or after `timeoutMs`; answers how many still run. */
+  /** Resolves when no operation runs any more, or after `timeoutMs`, to the number of operations that still run. */
   drain(timeoutMs: number): Promise<number>;
 }
 
@@ -74,19 +77,19 @@ interface Running {
   readonly startedAtMs: number;
   readonly steps: Steps;
   readonly outcome: Promise<unknown>;
-  /** While it has given the key away. */
+  /** True while the operation has released the key. */
   aside: boolean;
   isBeingDescribed: boolean;
   waiters: number;
 }
 
-/** The operations on one key, in order of arrival, and which of them has its turn. */
+/** The operations on one key, in order of arrival, and their turns to hold it. */
 interface Queue {
   readonly turns: Turns<Running>;
   readonly all: Set<Running>;
 }
 
-/** The caller gets its answer this long before its deadline, at most a tenth of what it gave. */
+/** The caller gets its error this long before its deadline, but at most a tenth of its remaining time before. */
 const ANSWER_EARLY_MS = 500;
 
 export function createOperations(options: { log: Logger; hook?: StepHook }): Operations {
@@ -117,7 +120,7 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
         logOf(options.log).info({ operation: request.kind, subject: request.subject }, 'joined the running operation');
       const running = joined ?? start(request);
       running.waiters++;
-      // The step that asks for it waits for whatever it waits for.
+      // A step that calls this reports what the operation waits for.
       const endWait = beginWait(() => describe(running));
       try {
         return (await untilCallerLeaves(running, request.caller)) as T;
@@ -147,7 +150,10 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
   };
 }
 
-/** Milliseconds until the caller must have its answer, a little before its deadline; undefined when it has none. */
+/**
+ * Returns the milliseconds until the caller must have its response, a little before its deadline; undefined without a
+ * deadline.
+ */
 export function answerDueInMs({ deadlineMs }: Caller): number | undefined {
   if (deadlineMs === undefined) return undefined;
   const remainingMs = deadlineMs - performance.now();
@@ -170,7 +176,7 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
     },
   };
   const steps = createSteps({ kind: request.kind, limitMs: request.limitMs, log, hook: options.hook, key });
-  // The work begins once `running` is whole.
+  // The work begins only after `running` has been assigned.
   const outcome = Promise.resolve().then(async () => {
     try {
       await turnOf(queue, running);
@@ -192,7 +198,7 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
   return running;
 }
 
-/** `takeKey`: undo needs it, also where a step had given it away when it failed. */
+/** `takeKey`: undo needs the key, also when the failed step had released it. */
 async function runToEnd<T>(
   request: OperationRequest<T>,
   steps: Steps,
@@ -211,7 +217,7 @@ async function runToEnd<T>(
   }
 }
 
-/** Takes the key, at once or as a step that names the operation that has it. */
+/** Takes the key: at once, or in a step that names the operation that holds it. */
 async function turnOf({ turns, all }: Queue, running: Running): Promise<void> {
   const { kind, cutsShort } = running.request;
   for (const { request, steps } of all) {
@@ -223,7 +229,7 @@ async function turnOf({ turns, all }: Queue, running: Running): Promise<void> {
     `wait for ${holder.request.kind}`,
     (signal) => turns.take(running, signal),
     undefined,
-    // The operation's own limit is the one that counts.
+    // Only the operation's own limit applies.
     { timeoutMs: Infinity, waitingOn: () => turns.holder && describe(turns.holder) },
   );
 }
@@ -231,7 +237,7 @@ async function turnOf({ turns, all }: Queue, running: Running): Promise<void> {
 /** `stop container 3f2a… (send SIGKILL: waiting 3 s for …)`. */
 function describe(running: Running): string {
   const { kind, subject } = running.request;
-  // Two that wait for each other would have no end.
+  // Two operations that wait for each other would recurse without end.
   const step = running.isBeingDescribed ? undefined : describeStep(running);
   return `${kind} ${subject}${step === undefined ? '' : ` (${step})`}`;
 }

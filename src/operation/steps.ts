@@ -6,16 +6,19 @@ import { sleep, startTimer, wallMs, withLimit } from '../base/time.js';
 import { collectWaits, type Waits } from '../base/waits.js';
 
 export interface StepOptions {
-  /** Time for the step itself; DEADLINE_EXCEEDED names it when it runs out. */
+  /** Time limit of the step, 5 min by default; DEADLINE_EXCEEDED names the step. */
   readonly timeoutMs?: number | undefined;
-  /** How long it may go on, once its time is over or the operation has failed, before it is left alone; 1 s. */
+  /** How long the step may go on after its time-out or the operation's failure before it is abandoned; default 1 s. */
   readonly windDownMs?: number | undefined;
-  /** What it waits on right now: `plugin bridge`. A step without this names the calls of containerd that it waits for. */
+  /**
+   * Names what the step waits for now: `plugin bridge`. Without this, a step names the containerd calls that it waits
+   * for.
+   */
   readonly waitingOn?: (() => string | undefined) | undefined;
   /**
-   * The step only waits: other operations on the same key run meanwhile. The operation takes the key again after it,
-   * before those that have not had it yet, so read anew whatever they may have changed. Not for a step that runs beside
-   * others of its operation.
+   * The step only waits: other operations on the same key run meanwhile. After the step the operation takes the key
+   * again, before operations that have not held it yet. Read again whatever those may have changed. Not for a step that
+   * runs in parallel with others of its operation.
    */
   readonly givesKeyAway?: boolean | undefined;
 }
@@ -31,8 +34,8 @@ export interface Steps {
   /** Aborts when the operation's limit has passed, or when one of its steps has failed. */
   readonly signal: AbortSignal;
   /**
-   * Runs one step. `undo` takes back whatever the step did, in whole or in part: it is run when the operation fails
-   * later, and also when the step itself fails or runs out of time, so it succeeds where there is nothing to undo.
+   * Runs one step. `undo` reverts what the step did, in whole or in part. It runs when the operation fails later, and
+   * also when the step itself fails or times out, so it must succeed when there is nothing to undo.
    */
   step<T>(
     name: string,
@@ -40,19 +43,24 @@ export interface Steps {
     undo?: () => Promise<void>,
     options?: StepOptions,
   ): Promise<T>;
-  /** Ends the operation with `error`, as a failed step does: what runs is told by its signal, and all is undone. */
+  /**
+   * Fails the operation with `error`, as a failed step does: the signals of running steps abort, and all steps are
+   * undone.
+   */
   abort(error: CriError): void;
   /** The steps that run now. `sinceMs`: the wall clock. */
   running(): { name: string; sinceMs: number; waitingOn: string | undefined }[];
   /** `add network: waiting 28 s for plugin bridge`, or undefined between two steps. */
   describe(): string | undefined;
-  /** Undoes every step that was begun, last first; answers those whose undo failed. */
+  /** Undoes every step that was begun, last first; returns the names of the steps whose undo failed. */
   undo(): Promise<string[]>;
   /** Releases the operation's timer. */
   end(): void;
 }
 
-/** Sees every step as it begins and ends: metrics, spans, and the fault harness, which may throw, hang or kill here. */
+/**
+ * Called as every step begins and ends: for metrics, spans, and the fault harness, which may throw, hang or kill here.
+ */
 export interface StepHook {
   before?(kind: string, step: string): Promise<void> | void;
   after?(
@@ -62,7 +70,7 @@ export interface StepHook {
   ): Promise<void> | void;
 }
 
-/** Each undo gets this long, and is tried this often. */
+/** Time limit and number of attempts for each undo. */
 const UNDO_TIMEOUT_MS = 60_000;
 const UNDO_TRIES = 3;
 const UNDO_PAUSE_MS = 250;
@@ -172,7 +180,7 @@ function describeStep(step: Running): string {
   return `${step.name}: waiting ${seconds} s${on ? ` for ${on}` : ''}`;
 }
 
-/** The step's result, or an error when its time or the operation's has run out; the work is told by its signal. */
+/** Returns the step's result, or throws when its time or the operation's has run out; the work's signal then aborts. */
 async function withinTime<T>(
   run: (signal: AbortSignal) => Promise<T>,
   { timeoutMs = STEP_TIMEOUT_MS, windDownMs = WIND_DOWN_MS, waitingOn }: StepOptions,
@@ -184,7 +192,7 @@ async function withinTime<T>(
   const stopped = new Promise<never>((_, reject) => {
     stop = (reason) => {
       own.abort(reason);
-      // What honours its signal says best what it was waiting for.
+      // Work that honours its signal fails first, with an error that says what it waited for.
       setTimeout(() => reject(CriError.from(reason)), windDownMs).unref();
     };
   });

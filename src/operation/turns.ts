@@ -4,8 +4,8 @@ import { CriError } from '../base/errors.js';
 export interface Turns<T> {
   readonly holder: T | undefined;
   /**
-   * Resolves when the key is `one`'s; at once when it is already. Who comes back, because it had the key and gave it
-   * away, goes before all that have not had it yet. Rejects when `signal` aborts; the place in the queue is then lost.
+   * Resolves when `one` holds the key; at once when it does already. An operation that held the key and released it
+   * goes before all that have not held it yet. Rejects when `signal` aborts; the place in the queue is then lost.
    */
   take(one: T, signal?: AbortSignal): Promise<void>;
   /** Gives the key to the next one. Does nothing when `one` does not hold it. */

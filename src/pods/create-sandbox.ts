@@ -37,7 +37,7 @@ export async function createSandbox(
     ),
     steps.step(
       'make pod files',
-      // A controller makes those that it needs by itself.
+      // A sandbox controller makes the files that it needs itself.
       async () => (pod.sandboxer === undefined ? makePodFiles(directories, pod.id, pod.config) : undefined),
       () => removePodFiles(directories, pod.id),
     ),
@@ -68,7 +68,7 @@ export async function createSandbox(
     imageName: pod.image,
     netnsPath: pod.netnsPath || undefined,
     usernsPath: pod.netnsPath === '' ? undefined : directories.podUserns(pod.id),
-    // Without one the new namespace begins with the node's.
+    // Without a hostname the new namespace begins with the node's.
     hostname: pod.config.hostname,
     shmPath: files.shmPath,
     resolvConfPath: files.resolvConfPath,

@@ -10,7 +10,7 @@ import type { Directories } from '../state/directories.js';
 import type { LocalImage } from '../state/images.js';
 import type { State } from '../state/state.js';
 
-/** What the operations on pods work with; the composition root makes it once. */
+/** Dependencies of the operations on pods; the composition root makes them once. */
 export interface PodDeps {
   readonly log: Logger;
   readonly containerd: Containerd;
@@ -22,7 +22,7 @@ export interface PodDeps {
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;
   readonly imageVolumes: ImageVolumes;
-  /** Undefined where SELinux is off, or not to be used. */
+  /** Undefined when SELinux is off or disabled by the configuration. */
   readonly selinux: Selinux | undefined;
   /** The reference of the image of pause containers. */
   readonly pauseImage: string;
@@ -30,7 +30,7 @@ export interface PodDeps {
     reference: string,
     options: { snapshotter: string; signal: AbortSignal },
   ) => Promise<LocalImage>;
-  /** The operations on a pod's containers, which another room has: kill and wait; remove. */
+  /** Operations of the containers module on a pod's containers: kill and wait; remove. */
   readonly killContainer: (id: string, caller: Caller) => Promise<void>;
   readonly removeContainer: (id: string, caller: Caller) => Promise<void>;
 }

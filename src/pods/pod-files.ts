@@ -45,7 +45,7 @@ export async function removePodFiles(directories: Directories, id: string, signa
   await removeTree([directories.podRoot(id), directories.podState(id)], signal);
 }
 
-/** resolv.conf(5) of a CRI DNSConfig: searches, servers, options, as far as they are given. */
+/** Returns the resolv.conf(5) of a CRI DNSConfig: searches, servers and options, as far as they are given. */
 export function resolvConf(dns: {
   readonly servers: readonly string[];
   readonly searches: readonly string[];
@@ -67,7 +67,10 @@ async function copyHostFile(source: string, target: string): Promise<void> {
   await writeReadable(target, content);
 }
 
-/** For all users of the pod. Not synced: a pod that a power cut has interrupted is undone, files and all. */
+/**
+ * Writes a file that all users of the pod can read. Not synced: a pod that a power cut has interrupted is undone with
+ * its files.
+ */
 async function writeReadable(path: string, content: string | Uint8Array): Promise<void> {
   await translated(path, async () => {
     await writeFile(path, content, { mode: READABLE });

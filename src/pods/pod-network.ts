@@ -2,7 +2,7 @@ import { Protocol, type PodSandboxConfig } from '../../generated/runtime/v1/api.
 import { invalidArgument } from '../base/errors.js';
 import type { NetworkPod, PortMapping } from '../network/network.js';
 
-/** What a pod's network is made from; every field comes from the CRI PodSandboxConfig. */
+/** Returns the input for a pod's network; all but `id` and `netnsPath` comes from the CRI PodSandboxConfig. */
 export function networkPod(pod: {
   readonly id: string;
   readonly config: PodSandboxConfig;

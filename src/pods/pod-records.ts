@@ -3,9 +3,9 @@ import { SANDBOXER_LABEL } from '../state/rebuild.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata, type SandboxMetadata } from '../state/stored.js';
 
-/** Stands on the leases that crid made. */
+/** Label of the leases that crid makes for pods. */
 export const LEASE_LABEL = 'io.crid.pod';
-/** How containerd's own CRI plugin names the sandboxer of a pod with a pause container. */
+/** The name that containerd's own CRI plugin gives to the sandboxer of a pod with a pause container. */
 const PAUSE_SANDBOXER = 'podsandbox';
 
 export function metadataOf(pod: Pod): SandboxMetadata {
@@ -23,7 +23,7 @@ export function metadataOf(pod: Pod): SandboxMetadata {
   };
 }
 
-/** The pod as the Sandbox Store keeps it, in the form that containerd's CRI plugin reads. */
+/** Returns a pod's record for the Sandbox Store, in the form that containerd's CRI plugin reads. */
 export const sandboxRecord = (pod: Pod, labels: Readonly<Record<string, string>>): SandboxRecord => ({
   id: pod.id,
   runtime: pod.runtime,

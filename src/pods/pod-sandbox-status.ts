@@ -18,13 +18,15 @@ import { metadataOf } from './pod-records.js';
 import type { PodDeps } from './deps.js';
 import { containerStatusesOf } from '../state/cri-view.js';
 
-/** The status of one pod from memory (CRI PodSandboxStatus); only `verbose` asks containerd. NOT_FOUND when it is unknown. */
+/**
+ * Returns a pod's status from memory (CRI PodSandboxStatus); only `verbose` asks containerd. NOT_FOUND: no such pod.
+ */
 export const podSandboxStatus =
   (deps: Pick<PodDeps, 'state' | 'containerd' | 'operations'> & { readonly images: Pick<ImageCache, 'get'> }) =>
   async (request: PodSandboxStatusRequest): Promise<PodSandboxStatusResponse> => {
     const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
     const info = request.verbose ? { info: await verboseInfo(deps, pod) } : {};
-    // All of one moment: a kubelet that is told of events drops what is older than the last of them.
+    // All fields are of one moment: a kubelet that follows events drops a status that is older than the last event.
     return {
       status: podStatusOf(deps.state.pods.find(pod.id, 'pod_sandbox_id') ?? pod),
       info,
@@ -52,7 +54,10 @@ export function podStatusOf(pod: Pod): PodSandboxStatus {
   };
 }
 
-/** What `crictl inspectp` shows under `info`: the same keys as containerd's CRI plugin, and the running operations. */
+/**
+ * Returns the JSON that `crictl inspectp` shows under `info`: the keys of containerd's CRI plugin, and the running
+ * operations.
+ */
 async function verboseInfo(deps: Pick<PodDeps, 'containerd' | 'operations'>, pod: Pod): Promise<string> {
   const record = await deps.containerd.containers.get(pod.id).catch((thrown: unknown) => {
     if (isCode(thrown, 'NOT_FOUND')) return undefined;

@@ -5,8 +5,9 @@ import type { State } from '../state/state.js';
 import type { ForwardClient, Streaming } from '../streaming/streaming.js';
 
 /**
- * Answers a URL where TCP ports of a pod's loopback can be reached (CRI PortForward), until the client goes or the pod
- * stops. `port` is for clients that cannot name ports themselves. FAILED_PRECONDITION when the pod is not ready.
+ * Returns a URL where TCP ports of a pod's loopback can be reached (CRI PortForward), until the client disconnects or
+ * the pod stops. `port` is for clients that cannot name ports themselves. FAILED_PRECONDITION when the pod is not
+ * ready.
  */
 export const portForward =
   (deps: { readonly state: State }, streaming: Streaming) =>
@@ -24,7 +25,7 @@ export const portForward =
     return { url };
   };
 
-/** Two channels of one byte each. */
+/** A port takes two channels, and a channel's number is one byte. */
 const MAX_PORTS = 127;
 
 async function serve(state: State, id: string, client: ForwardClient): Promise<void> {

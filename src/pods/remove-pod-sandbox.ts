@@ -8,8 +8,8 @@ import { stopPod } from './stop-pod-sandbox.js';
 const LIMIT_MS = 10 * 60_000;
 
 /**
- * Stops the pod and removes it with its containers (CRI RemovePodSandbox). Repeats join; an unknown pod is a success.
- * The records go last: whatever fails, the pod stays listed and the next try goes on from there.
+ * Stops the pod and removes it with its containers (CRI RemovePodSandbox). Repeats join; removing an unknown pod
+ * succeeds. The records go last: after a failure the pod stays listed, and a retry goes on from there.
  */
 export const removePodSandbox =
   (deps: PodDeps) =>
@@ -37,7 +37,7 @@ async function remove(deps: PodDeps, steps: Steps, id: string): Promise<void> {
   await steps.step('remove containers', async (signal) => {
     await Promise.all(deps.state.containersOf(id).map((container) => deps.removeContainer(container.id, { signal })));
   });
-  // A container that was being made while the pod stopped may have mounted one since.
+  // A container that was being made while the pod stopped may have mounted an image since.
   await steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal));
   await steps.step('remove pod files', (signal) => removePodFiles(deps.directories, id, signal));
   const { sandboxer } = deps.handlers.of(pod);

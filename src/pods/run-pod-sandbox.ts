@@ -27,9 +27,9 @@ import { LEASE_LABEL, metadataOf, sandboxRecord } from './pod-records.js';
 import { DETACH_TIMEOUT_MS } from './stop-pod-sandbox.js';
 import { watchSandbox } from './watch-sandbox.js';
 
-/** Longer than any kubelet waits; what is not done by then is undone. */
+/** Longer than any kubelet waits; a run that is not done by then is undone. */
 const LIMIT_MS = 10 * 60_000;
-/** A plugin may finish what it is at, and what the ones before it did is taken back. */
+/** Time for the running plugin to finish, and for the plugins before it to be undone. */
 const NETWORK_WIND_DOWN_MS = 15_000;
 
 /**
@@ -71,7 +71,7 @@ export const runPodSandbox =
         watchSandbox(deps, ready);
         return ready.id;
       },
-      // What could not be undone stays visible as a pod that is not ready, so that whoever owns it can remove it.
+      // A pod that could not be undone stays listed as not ready, so that the kubelet can remove it.
       onFailed: (_error, failedUndo) => {
         if (failed.pod && failedUndo.length > 0)
           deps.state.pods.put({
@@ -84,7 +84,7 @@ export const runPodSandbox =
     return { pod_sandbox_id: id };
   };
 
-/** What a sandbox controller can do, it says itself. */
+/** Throws FAILED_PRECONDITION when the handler cannot do user namespaces. A sandbox controller checks that itself. */
 function checkUserNamespace(config: PodSandboxConfig, handler: Handler): void {
   if (handler.userNamespaces || handler.sandboxer.name !== PAUSE || !podUserNamespace(config)) return;
   throw new CriError(
@@ -122,7 +122,7 @@ function newPod(deps: PodDeps, name: string, config: PodSandboxConfig, handlerNa
   };
 }
 
-/** All steps of one run. */
+/** Runs all steps of one run; returns the ready pod. */
 async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler): Promise<Pod> {
   await record(deps, steps, planned);
   if (planned.netnsPath !== '') {
@@ -145,7 +145,7 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
     cgroupsPath: created.cgroupsPath,
   };
   const start = handler.sandboxer.start(steps, pod.id, created);
-  // Only a pause container is written down before its start.
+  // Only a pod with a pause container can be completed during its start; other pods are completed after it.
   const [{ pid, endpoint }] = await (planned.sandboxer === undefined
     ? Promise.all([start, complete(deps, steps, pod)])
     : start.then(async (started) => [started, await complete(deps, steps, pod)] as const));
@@ -153,25 +153,31 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
 }
 
 /**
- * Whether the network must be complete before the sandbox is created. runc sets sysctls in create: those of an interface
- * need the interface, and where a CNI plugin sets the same one the pod's value must be the last. A runtime other than
- * runc's kind, such as a virtual machine, reads the interfaces of the namespace in create.
+ * Whether the network must be complete before the sandbox is created. runc sets sysctls in create. The sysctls of an
+ * interface need the interface, and the pod's value must win over that of a CNI plugin for the same sysctl. A runtime
+ * that is not of runc's kind, such as a virtual machine, reads the interfaces of the namespace in create.
  */
 const createNeedsNetwork = ({ config }: Pod, { sandboxer, ociRuntime }: Handler): boolean =>
   sandboxer.name !== PAUSE || ociRuntime === undefined || hasNetworkSysctls(config.linux?.sysctls ?? {});
 
-/** A network namespace belongs to the pod's user namespace, which alone can then set its sysctls and mount its sysfs. */
+/**
+ * Creates the network namespace, owned by the pod's user namespace if it has one: only the owner can set the sysctls of
+ * the network namespace and mount its sysfs.
+ */
 async function createNamespaces(deps: PodDeps, pod: Pod, handler: Handler): Promise<void> {
   const userNamespace = podUserNamespace(pod.config);
   if (!userNamespace) return createNetns(pod.netnsPath);
   const usernsPath = deps.directories.podUserns(pod.id);
   await ensureDirectory(deps.directories.podState(pod.id), 0o700);
   await createUserNetns({ ...userNamespace, netnsPath: pod.netnsPath, usernsPath });
-  // A controller finds the user namespace by the network namespace and binds it there by itself.
+  // A sandbox controller finds the user namespace through the network namespace, and binds it to this path itself.
   if (handler.sandboxer.name !== PAUSE) await unpinNamespace(usernsPath);
 }
 
-/** The record comes first, so that a restart finds whatever follows; the lease holds what nothing refers to yet. */
+/**
+ * Makes the record first, so that a restart finds whatever follows. The lease keeps resources that nothing refers to
+ * yet.
+ */
 async function record(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
   const { sandboxes, leases } = deps.containerd;
   await Promise.all([
@@ -197,8 +203,8 @@ const addNetwork = (steps: Steps, pod: Pod, { network }: Handler): Promise<Attac
   );
 
 /**
- * Writes down what the kubelet compares after a restart, and only then that the pod is whole: a kill in between must not
- * leave a ready pod without its address.
+ * Records the network, which the kubelet compares after a restart, and only then that the pod is complete: a kill in
+ * between must not leave a ready pod without its address.
  */
 async function complete(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
   await steps.step('record network', async (signal) => {
@@ -206,7 +212,7 @@ async function complete(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
     await deps.containerd.containers
       .update({ id: pod.id, extensions }, [`extensions.${SANDBOX_METADATA_EXTENSION}`], { signal })
       .catch((thrown: unknown) => {
-        // A controller need not have made a container.
+        // A sandbox controller may have made no container.
         if (pod.sandboxer === undefined || !isCode(thrown, 'NOT_FOUND')) throw thrown;
       });
   });

@@ -17,12 +17,12 @@ import { watchSandbox } from './watch-sandbox.js';
 const LIMIT_MS = 10 * 60_000;
 export const DETACH_TIMEOUT_MS = 60_000;
 const MAX_FAILED_DETACHES = 5;
-/** A shim whose containers all end at once never answers again: seen with 64 of them (containerd 2.1.9). */
+/** A shim whose containers all end at once stops answering for ever: seen with 64 of them (containerd 2.1.9). */
 const KILLS_AT_ONCE = 8;
 
 /**
- * Kills what runs in the pod and gives its network back (CRI StopPodSandbox). Repeats join; a pod that is unknown or
- * already stopped is a success.
+ * Kills the containers of the pod and releases its network (CRI StopPodSandbox). Repeats join; stopping a pod that is
+ * unknown or already stopped succeeds.
  */
 export const stopPodSandbox =
   (deps: PodDeps) =>
@@ -41,7 +41,7 @@ export const stopPodSandbox =
     return {};
   };
 
-/** The steps of a stop, which a removal begins with too. Nothing is undone: what is left is for the next try. */
+/** Runs the steps of a stop; a removal begins with them too. Nothing is undone: a retry does what is left. */
 export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<void> {
   const pod = deps.state.pods.find(id, 'pod_sandbox_id');
   if (!pod || (pod.state.phase === 'not-ready' && pod.state.released)) return;
@@ -49,10 +49,11 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
     const containers = deps.state.containersOf(id);
     const kills = new PQueue({ concurrency: KILLS_AT_ONCE });
     await kills.addAll(containers.map((container) => () => deps.killContainer(container.id, { signal })));
-    // They live in the pause container's shim: it must not go before the last of their tasks has. None starts meanwhile.
+    // The containers live in the pause container's shim, which must not end before the last of their tasks is deleted.
+    // No container starts meanwhile.
     await Promise.all(containers.map((container) => deps.exits.takeAway(container.id)));
   });
-  // The namespace outlives its last process, so the network need not wait for the sandbox's end, nor the other way round.
+  // In parallel: the network namespace outlives its last process, so neither has to wait for the other.
   await Promise.all([stopSandbox(deps, steps, pod), releaseNetwork(deps, steps, pod)]);
   await Promise.all([
     steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal)),
@@ -64,7 +65,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
 
 async function stopSandbox(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
   const { sandboxer, ociRuntime } = deps.handlers.of(pod);
-  // Its end is expected now; should the stop fail, it is watched again.
+  // Stop the watch: the exit is expected now. If the stop fails, the sandbox is watched again.
   deps.exits.forget(pod.id);
   const hasEnded = pod.state.phase === 'not-ready' && !pod.halfMade;
   await steps
@@ -86,15 +87,16 @@ async function releaseNetwork(deps: PodDeps, steps: Steps, pod: Pod): Promise<vo
   await steps.step('remove network namespace', () => removeNetns(pod.netnsPath));
 }
 
-/** How many stops of the pod have failed because its network would not go. */
+/** Returns how many stops of the pod have failed because its network could not be deleted. */
 function failedDetachesOf(deps: PodDeps, id: string): number {
   const state = deps.state.pods.byId(id)?.state;
   return state?.phase === 'not-ready' ? state.failedDetaches : 0;
 }
 
 /**
- * After a restart nobody need ask the network again; a pod without a sandbox record is one that is being undone. On a full
- * disk the network is asked again: a kubelet makes room by removing pods, which begins with their stop.
+ * Records the release of the network, so that it is not deleted again after a restart. A pod without a sandbox record
+ * is being undone. A full disk must not fail the stop, because a kubelet frees space by removing pods; the network is
+ * then deleted again after a restart.
  */
 async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
   try {
@@ -111,8 +113,9 @@ async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Prom
 }
 
 /**
- * An ADD that succeeded must be taken back, also where the namespace is gone: the failure is returned, and the kubelet
- * tries again. A network that never goes must not keep its pod for ever: after several failed stops the failure is logged and the namespace, with the interfaces in it, is removed all the same.
+ * Deletes the pod's network. A successful ADD must be undone even when the namespace is gone: the failure is returned,
+ * and the kubelet retries. A network that can never be deleted must not keep its pod for ever: after
+ * MAX_FAILED_DETACHES failed stops the failure is logged, and the namespace is removed with the interfaces in it.
  */
 async function detach(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
   try {

@@ -18,9 +18,9 @@ import { sandboxRecord } from './pod-records.js';
 const LIMIT_MS = 60_000;
 
 /**
- * Takes down what the kubelet has given a whole pod (CRI UpdatePodSandboxResources), for plugins and for runtimes that
- * size a machine by it; the pod's cgroup itself is the kubelet's. NOT_FOUND: no such pod; INVALID_ARGUMENT names the
- * field.
+ * Records the resources that the kubelet gives to a whole pod (CRI UpdatePodSandboxResources), for plugins and for
+ * runtimes that size a virtual machine by them. The pod's cgroup itself is the kubelet's. NOT_FOUND: no such pod;
+ * INVALID_ARGUMENT names the field.
  */
 export const updatePodSandboxResources =
   (deps: PodDeps) =>
