@@ -6,15 +6,15 @@ import type { Containerd } from '../containerd/containerd.js';
 import { killTask } from './kill-task.js';
 import type { Sandboxer, SandboxEndpoint } from './sandboxer.js';
 
-/** The type by which containerd's controllers know a pod's configuration. */
+/** Type URL by which containerd's controllers recognise a pod's configuration. */
 const CONFIG_TYPE_URL = 'runtime.v1.PodSandboxConfig';
 const START_TIMEOUT_MS = 3 * 60_000;
 const STOP_TIMEOUT_S = 10;
 const READY = 'SANDBOX_READY';
 
 /**
- * A sandbox that a controller of containerd's runs (containerd.services.sandbox.v1.Controller): a virtual machine, or
- * whatever its runtime takes for a pod. The controller makes the sandbox's own files; crid makes the network.
+ * Runs sandboxes by a controller of containerd's (containerd.services.sandbox.v1.Controller): a virtual machine, or
+ * what else its runtime uses as a pod. The controller makes the sandbox's own files; crid makes the network.
  */
 export function createControllerSandboxer(
   name: string,
@@ -23,8 +23,8 @@ export function createControllerSandboxer(
   const { controller } = containerd;
 
   /**
-   * A controller that has lost its memory (containerd restarted) leaves its task behind. One is not asked to stop what has
-   * ended: it may learn of the end later than crid, and fails until then.
+   * After a restart of containerd a controller has forgotten its sandboxes, and leaves their tasks behind. A controller
+   * is not asked to stop a sandbox that has ended: it may learn of the end later than crid, and fails until then.
    */
   const stop = async (id: string, signal: AbortSignal, { hasEnded } = { hasEnded: false }): Promise<void> => {
     const limits = { signal, timeoutMs: (STOP_TIMEOUT_S + 20) * 1000 };
@@ -70,7 +70,7 @@ export function createControllerSandboxer(
     stop,
     async remove(id, snapshotter, signal) {
       await shutdown(id, signal);
-      // What a controller without memory does not remove any more.
+      // A restarted controller has forgotten the sandbox: remove its snapshot and container here.
       await containerd.snapshots(snapshotter).remove(id, { signal });
       await containerd.containers.delete(id, { signal });
     },
@@ -95,7 +95,7 @@ export function createControllerSandboxer(
 const endpointOf = (address: string, version: number): SandboxEndpoint | undefined =>
   address === '' ? undefined : { address, version };
 
-/** Gone, or a call that this controller does not know: there is nothing to do. */
+/** Ignores NOT_FOUND (the sandbox is gone) and UNIMPLEMENTED (the controller does not have this call). */
 async function unlessUnknown(work: Promise<void>): Promise<void> {
   try {
     await work;

@@ -7,7 +7,7 @@ import { ensureDirectory } from '../host/paths.js';
 import { mountSnapshot } from '../host/snapshot-mount.js';
 import type { Directories } from '../state/directories.js';
 
-/** What a pod's containers see of one image when they mount it (KEP-4639). */
+/** An image that containers of a pod mount (KEP-4639). */
 export interface ImageVolume {
   readonly podId: string;
   readonly snapshotter: string;
@@ -21,13 +21,13 @@ export interface ImageVolume {
 }
 
 /**
- * The images that pods mount: one read-only snapshot for each pod and manifest, mounted once at a place which is also
- * the snapshot's key, and shared by the pod's containers until the pod stops.
+ * The images that pods mount: one read-only snapshot for each pod and manifest, mounted once, and shared by the pod's
+ * containers until the pod stops. The path of the mount is also the snapshot's key.
  */
 export interface ImageVolumes {
-  /** Mounts it unless that has been done; answers where. What a failure leaves, `removeAll` takes away. */
+  /** Mounts the image unless it is mounted already; returns the path. `removeAll` removes what a failure leaves. */
   mount(volume: ImageVolume, signal: AbortSignal): Promise<string>;
-  /** Unmounts all of a pod and removes their snapshots. Succeeds when there are none. */
+  /** Unmounts all images of a pod and removes their snapshots. Succeeds when there are none. */
   removeAll(podId: string, snapshotter: string, signal?: AbortSignal): Promise<void>;
 }
 
@@ -36,7 +36,7 @@ export function createImageVolumes(options: {
   directories: Pick<Directories, 'imageVolumes'>;
 }): ImageVolumes {
   const { containerd, directories } = options;
-  /** The mounting of each place that is under way: two containers of a pod may want the same image at once. */
+  /** The mount under way at each path: two containers of a pod may mount the same image at once. */
   const turns = new Map<string, Promise<string>>();
 
   const prepare = async (volume: ImageVolume, key: string, signal: AbortSignal): Promise<SnapshotMount[]> => {
@@ -77,7 +77,7 @@ export function createImageVolumes(options: {
       for (const name of await namesIn(base)) {
         const target = join(base, name);
         await unmount(target, { detach: true });
-        // A layer of an overlay that was being mounted is no snapshot.
+        // Other names are layers of an overlay that was being mounted; they are not snapshots.
         if (/^[0-9a-f]+$/.test(name)) await containerd.snapshots(snapshotter).remove(target, { signal });
         await rmdir(target).catch(ifMissing);
       }

@@ -6,15 +6,15 @@ const SIGKILL = 9;
 type Tasks = Pick<Containerd, 'tasks'>;
 
 /**
- * SIGKILL to all processes of a task, which ends also a paused one: under cgroup v1 a frozen process does not act on a
- * signal before it is thawed. NOT_FOUND where there is no task or no process.
+ * Sends SIGKILL to all processes of a task, and thaws a paused one: under cgroup v1 a frozen process does not act on a
+ * signal before it is thawed. NOT_FOUND when there is no task or no process.
  */
 export async function sendSigkill({ tasks }: Tasks, id: string, signal?: AbortSignal): Promise<void> {
   await tasks.kill({ containerId: id, signal: SIGKILL, all: true }, { signal });
   await thaw({ tasks }, id, signal);
 }
 
-/** SIGKILL to a task and the wait for its end, if it runs; returns whether there is a task. */
+/** Kills a task with SIGKILL, if it runs, and waits for its end; returns whether there is a task. */
 export async function killTask(containerd: Tasks, id: string, signal?: AbortSignal): Promise<boolean> {
   try {
     const { status } = await containerd.tasks.get({ containerId: id }, { signal });
@@ -31,7 +31,7 @@ export async function killTask(containerd: Tasks, id: string, signal?: AbortSign
   }
 }
 
-/** The kill has been sent: a task that has gone meanwhile is what was wanted. */
+/** Resumes a paused task. Succeeds when the task is gone, since the kill has been sent. */
 async function thaw({ tasks }: Tasks, id: string, signal: AbortSignal | undefined): Promise<void> {
   try {
     const { status } = await tasks.get({ containerId: id }, { signal });

@@ -12,16 +12,18 @@ import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState, SandboxToSto
 export const PAUSE = 'pause';
 
 /**
- * containerd ends a shim itself whose create was cut off. It asks it twice for 5 s at most
- * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making. One
- * that containerd is not connected to any more, or was never, goes at once.
+ * containerd itself ends a shim whose create was cut off. It calls the shim twice, for 5 s at most
+ * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making. A
+ * shim to which containerd is not connected is killed at once.
  */
 const CLEANUP_LIMIT_MS = 12_000;
 const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
 
 type PauseContainerd = Pick<Containerd, 'containers' | 'tasks' | 'snapshots' | 'namespace' | 'address'>;
 
-/** The sandbox as an ordinary container that sleeps: its namespaces are the pod's, its shim serves the whole pod. */
+/**
+ * Runs the sandbox as an ordinary container that sleeps: its namespaces are the pod's, its shim serves the whole pod.
+ */
 export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
   const { containers, tasks, snapshots } = containerd;
 
@@ -62,7 +64,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
             snapshotter: plan.snapshotter,
             snapshotKey: id,
             extensions: { [SANDBOX_METADATA_EXTENSION]: plan.metadata },
-            // It belongs to no sandbox: its shim is the one that the pod's containers will look for by its id.
+            // The pause container belongs to no sandbox. The pod's containers find its shim by its id.
             sandbox: '',
           },
           { signal, lease: plan.lease },

@@ -17,7 +17,7 @@ export interface SandboxPlan {
   readonly image: { readonly chainId: string; readonly name: string };
   /** The OCI spec of the sandbox's own container. */
   readonly spec: Any;
-  /** io.cri-containerd.sandbox.metadata as it is known before the network is. */
+  /** io.cri-containerd.sandbox.metadata, before the network is known. */
   readonly metadata: Any;
   readonly lease: string;
   readonly config: PodSandboxConfig;
@@ -30,13 +30,13 @@ export interface SandboxPlan {
 export interface CreatedSandbox {
   /** The process that waits to be started; undefined where there is none before the start. */
   readonly pid: number | undefined;
-  /** As containerd has written it down, so that a restart of crid shows the same. */
+  /** As containerd has recorded it, so that a restarted crid shows the same time. */
   readonly createdAtNs: bigint;
 }
 
 export interface StartedSandbox {
   readonly pid: number;
-  /** Where the tasks of the pod's containers are served; undefined where containerd finds that by itself. */
+  /** Endpoint of the task API for the pod's containers; undefined when containerd finds it by itself. */
   readonly endpoint?: SandboxEndpoint | undefined;
 }
 
@@ -48,32 +48,34 @@ export interface SandboxEndpoint {
 
 export type SandboxState =
   | ({ readonly phase: 'running' } & StartedSandbox)
-  /** Made, and never started. */
+  /** Created, and never started. */
   | { readonly phase: 'created' }
   | { readonly phase: 'stopped' }
   | { readonly phase: 'unknown' };
 
 export interface SandboxToStop {
-  /** Whether its end is known already. */
+  /** Whether the sandbox is known to have ended. */
   readonly hasEnded: boolean;
   readonly ociRuntime: OciRuntime | undefined;
 }
 
-/** How a sandbox is run. Every step has its undo; `stop` and `remove` succeed where there is nothing left to do. */
+/** Runs sandboxes. Every step has its undo; `stop` and `remove` succeed when there is nothing left to do. */
 export interface Sandboxer {
   /** `pause`, or the name by which containerd knows a sandbox controller. */
   readonly name: string;
-  /** Makes all that does not depend on the pod's network, up to a process that waits to be started. */
+  /** Makes everything before the start, up to a process that waits to be started. */
   create(steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox>;
   start(steps: Steps, id: string, created: CreatedSandbox): Promise<StartedSandbox>;
-  /** Kills the sandbox's process and takes its task away, and what the OCI runtime has of one that was never finished. */
+  /**
+   * Kills the sandbox's process and deletes its task, and what the OCI runtime has of a task that was never finished.
+   */
   stop(id: string, signal: AbortSignal, sandbox: SandboxToStop): Promise<void>;
   /** Removes what `create` has made, after `stop`. */
   remove(id: string, snapshotter: string, signal: AbortSignal): Promise<void>;
-  /** Tells of changed fields of the sandbox's record. */
+  /** Passes on changed fields of the sandbox's record. */
   update(record: SandboxRecord, fields: readonly string[], signal: AbortSignal): Promise<void>;
-  /** `unknown` where there is nothing of that id. */
+  /** Returns `unknown` when there is nothing of that id. */
   state(id: string, signal: AbortSignal): Promise<SandboxState>;
-  /** Ends when the sandbox has; NOT_FOUND when nothing of that id runs. */
+  /** Resolves when the sandbox has ended; NOT_FOUND when nothing of that id runs. */
   wait(id: string, signal: AbortSignal): Promise<Exit>;
 }

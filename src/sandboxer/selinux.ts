@@ -3,7 +3,7 @@ import { freeLevel, levelOf, selinuxLabels, type SelinuxContexts } from '../spec
 import type { SelinuxLabels } from '../spec/types.js';
 import type { State } from '../state/state.js';
 
-/** Gives pods and containers their SELinux labels, none of them a level that another pod has. */
+/** Returns the SELinux labels of pods and containers; a level that crid picks is not used by another pod. */
 export interface Selinux {
   labels(options: SELinuxOption | undefined, parent: string): SelinuxLabels;
 }
