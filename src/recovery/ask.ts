@@ -1,6 +1,6 @@
 import { isCode } from '../base/errors.js';
 
-/** Returns undefined where the shim has not answered in time. */
+/** Returns undefined when the shim has not answered in time. */
 export async function unlessSilent<T>(asked: Promise<T>): Promise<T | undefined> {
   try {
     return await asked;

@@ -4,13 +4,13 @@ import type { PodDeps } from '../pods/deps.js';
 export interface RecoverDeps {
   readonly pods: PodDeps;
   readonly containers: ContainerDeps;
-  /** Whether containerd's own CRI plugin works in the same namespace: then nothing is swept. */
+  /** Whether containerd's own CRI plugin uses the same namespace: then nothing is swept. */
   readonly shared: boolean;
-  /** Called for each leftover that was taken away. */
+  /** Called for each leftover that was removed. */
   readonly onSwept?: (() => void) | undefined;
 }
 
-/** The part of the start that goes on beside calls. */
+/** For the part of the start that runs in parallel with calls. */
 export interface Beside {
   /** Resolves when calls are being served; rejects when crid stops. */
   readonly served: Promise<void>;
@@ -18,7 +18,7 @@ export interface Beside {
   readonly closing: AbortSignal;
 }
 
-/** How long a shim is asked for the state of its task before a watch asks on. */
+/** How long the start waits for a shim to report the state of its task, before a watch waits for it. */
 export const TASK_TIMEOUT_MS = 10_000;
-/** The longest that one of the start's operations may take. */
+/** Time limit of each operation of the start. */
 export const RECOVERY_LIMIT_MS = 10 * 60_000;

@@ -8,17 +8,20 @@ import { LEASE_LABEL } from '../pods/pod-records.js';
 /** 64 hex digits, as the ids of pods and containers are. */
 export const ID = /^[0-9a-f]{64}$/;
 
-/** What was there before the first call: later operations make none of it. */
+/** Resources that existed before the first call, so that no later operation has made them. */
 export interface Leftovers {
   /** Directories of pods and containers, whether a record claims them or not. */
   readonly directories: readonly { readonly id: string; readonly path: string }[];
-  /** Pods with images mounted. */
+  /** Ids of pods with mounted images. */
   readonly imageVolumes: readonly string[];
   readonly podLeases: readonly string[];
   readonly pullLeases: readonly string[];
 }
 
-/** Lists what an earlier run may have left. What cannot be listed is logged and left for the next start. */
+/**
+ * Lists what an earlier run may have left. A directory that cannot be listed is left for the next start, and so are the
+ * leases, which is logged.
+ */
 export async function findLeftovers({ containerd, directories, log }: ContainerDeps): Promise<Leftovers> {
   const parents = ['sandboxes', 'containers'].flatMap((kind) => [
     join(directories.root, kind),

@@ -6,8 +6,8 @@ import type { Leftovers } from './leftovers.js';
 type Tasks = Pick<Containerd, 'tasks' | 'containers'>;
 
 /**
- * The containers that another client has removed the record of while crid was away and their processes ran on: those that
- * have directories of crid's, and a task.
+ * Returns the ids of containers whose record another client has removed while crid was away, and whose processes have
+ * run on: those that have a directory of crid's, and a task.
  */
 export async function lostTasks(
   { tasks }: Tasks,
@@ -20,7 +20,7 @@ export async function lostTasks(
   return (await tasks.list()).map(({ containerId }) => containerId).filter((id) => lost.has(id));
 }
 
-/** Kills a task and takes it away. containerd finds it only by the record of its container, so there is one meanwhile. */
+/** Kills and deletes a task. containerd finds a task only by its container's record, so a record is made meanwhile. */
 export async function removeLostTask({ tasks, containers }: Tasks, id: string): Promise<void> {
   await containers.create({ ...NOTHING_KNOWN, id });
   try {
@@ -31,7 +31,7 @@ export async function removeLostTask({ tasks, containers }: Tasks, id: string): 
   }
 }
 
-/** containerd wants a runtime; that of the task is the one that its shim says. */
+/** containerd requires a runtime here; the task's actual runtime is the one that its shim reports. */
 const NOTHING_KNOWN: Omit<ContainerRecord, 'id'> = {
   labels: {},
   image: '',

@@ -12,12 +12,12 @@ import { transition, type Container } from '../state/records.js';
 import { askWithin, unlessSilent } from './ask.js';
 import { TASK_TIMEOUT_MS, type Beside, type RecoverDeps } from './deps.js';
 
-/** Whether the record tells how the container ended, so that no task need be asked. */
+/** Whether the record says how the container ended, so that its task need not be queried. */
 export const hasEnded = ({ state }: Container): boolean => state.phase === 'exited' && state.reason !== 'Unknown';
 
 /**
- * Asks for the task of a container, publishes its state and opens its streams again. The task of a container that has
- * ended is taken away, once calls are being served.
+ * Queries the task of a container, publishes its state and reopens its streams. Deletes the task of a container that
+ * has ended, once calls are being served.
  */
 export async function recoverContainer(
   deps: RecoverDeps,
@@ -62,7 +62,7 @@ async function takeBackCheckpoint(deps: ContainerDeps, steps: Steps, container: 
   );
 }
 
-/** Publishes what the task of a container says; returns whether its end is still to come. */
+/** Publishes the state that a container's task reports; returns whether its exit is still to come. */
 async function applyTask(deps: RecoverDeps, container: Container, task: Task | undefined): Promise<boolean> {
   const { id } = container;
   if (!task) {
@@ -71,11 +71,11 @@ async function applyTask(deps: RecoverDeps, container: Container, task: Task | u
     return false;
   }
   if (task.status === 'created') {
-    // The start was cut off before the process ran; the next StartContainer makes a task anew.
+    // The start was cut off before the process ran; the next StartContainer makes a new task.
     if (!deps.shared) await deleteTask(deps.containers, id);
     return false;
   }
-  // Without its streams the container still runs, and its end must be seen.
+  // A container runs even without its streams, and its exit must be seen.
   await reattach(deps.containers, container, task).catch((thrown: unknown) =>
     deps.containers.log.error({ container: id, err: CriError.from(thrown).message }, 'streams not opened again'),
   );
@@ -98,7 +98,7 @@ async function taskOf(
   }
 }
 
-/** A start may have been cut off after the process ran and before that was written down. */
+/** Records the start: it may have been cut off after the process ran and before that was recorded. */
 async function recordStart(deps: ContainerDeps, id: string, task: Task): Promise<void> {
   await recordFact(deps, id, (container) => {
     const revived: Container['state'] = container.state.phase === 'exited' ? { phase: 'created' } : container.state;

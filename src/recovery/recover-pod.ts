@@ -8,8 +8,8 @@ import { askWithin, unlessSilent } from './ask.js';
 import { TASK_TIMEOUT_MS } from './deps.js';
 
 /**
- * The pod as it is published before its sandboxer has been asked: ready, unless its network has been given back or it
- * was never finished. A kubelet replaces a pod that is not ready.
+ * Returns the pod as it is published before its sandboxer has answered: ready, unless its network has been released or
+ * it was never finished. A kubelet replaces a pod that is not ready.
  */
 export const assumedPod = (read: Pod): Pod =>
   read.halfMade
@@ -18,7 +18,7 @@ export const assumedPod = (read: Pod): Pod =>
       ? read
       : { ...read, state: { phase: 'ready', pid: 0 } };
 
-/** Asks the sandboxer for the state of a pod and publishes it; returns the phase, `running` where nothing answers. */
+/** Queries the sandboxer for the state of a pod and publishes it; returns the phase, `running` without an answer. */
 export async function recoverPod(
   deps: PodDeps,
   steps: Steps,
@@ -36,22 +36,22 @@ export async function recoverPod(
     watchSandbox(deps, pod);
     return found.phase;
   }
-  // Another server has stopped it, or the host has started anew: it has no address any more. What its ADD has made is
-  // still to be taken back.
+  // Another server has stopped the pod, or the host has restarted: without its network namespace the pod has no address
+  // any more. The results of its ADD must still be undone.
   const hasLost = pod.netnsPath !== '' && !(await netnsIsOpen(pod.netnsPath));
   const network = hasLost && pod.network ? { ...pod.network, ips: [] } : pod.network;
   deps.state.pods.put({ ...pod, network, state: read.state });
   return found.phase;
 }
 
-/** Publishes a sandbox that runs; returns whether it does. */
+/** Publishes a running sandbox as a ready pod; returns whether it runs. */
 function markReady({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
   if (found.phase !== 'running') return false;
   state.pods.put({ ...pod, endpoint: found.endpoint, state: { phase: 'ready', pid: found.pid } });
   return true;
 }
 
-/** The pod stays as it was assumed to be; a watch asks on. */
+/** Leaves the pod as it was assumed to be; a watch waits for the sandboxer's answer. */
 function awaitShim(deps: PodDeps, read: Pod): 'running' {
   const { exits, handlers, log, state } = deps;
   log.warn({ pod: read.id }, 'the shim of a pod does not answer, asking on');

@@ -14,27 +14,27 @@ import { assumedPod, recoverPod } from './recover-pod.js';
 import { sweep } from './sweep.js';
 import { UNDO_POD, undoPod } from './undo-pod.js';
 
-/** One shim that hangs does not hold up the others: this many are asked at once. */
+/** Number of shims that are queried in parallel, so that a shim that hangs does not hold up the others. */
 const ASKED_AT_ONCE = 128;
 const UNDONE_AT_ONCE = 16;
-/** How long the first call waits for shims to tell the state of their tasks: this, and so much for each record. */
+/** How long the first call waits for shims to report their tasks: this, and a time for each record. */
 const BUDGET_MS = 300;
 const BUDGET_PER_RECORD_MS = 0.3;
 
 export type { RecoverDeps } from './deps.js';
 
-/** The work of a start that goes on beside calls. */
+/** The work of a start that runs in parallel with calls. */
 export interface Recovery {
-  /** Calls are being served: undoing and sweeping begin. */
+  /** Begins to undo and to sweep; to be called once calls are being served. */
   begin(): void;
-  /** What has not begun does not begin any more; the next start does it. */
+  /** Keeps work from beginning that has not begun; the next start does it. */
   close(): void;
 }
 
 /**
- * Rebuilds memory from containerd. Every task is asked for its state; those that have not answered within the budget
- * count as what their records say. What remains runs as operations on the pods and containers that it concerns, so that
- * calls on them wait and all other calls do not.
+ * Rebuilds the state in memory from containerd. Queries every task; a pod or container whose shim does not answer
+ * within the budget has the state of its record. The remaining work runs as operations on the pods and containers that
+ * it concerns, so that calls on these wait and all other calls do not.
  */
 export async function recover(deps: RecoverDeps): Promise<Recovery> {
   const { state, containerd, images, directories, log } = deps.containers;
@@ -88,7 +88,10 @@ function createBeside(): Beside & Recovery {
   };
 }
 
-/** A record that cannot be published, for another one has its name, is left alone like one that cannot be read. */
+/**
+ * Publishes the records and returns those that it could publish. A record whose name is taken is left alone, like a
+ * record that cannot be read.
+ */
 function publish<T extends { readonly id: string; readonly name: string }>(
   deps: RecoverDeps,
   records: readonly T[],
@@ -117,7 +120,7 @@ function publishPods(deps: RecoverDeps, read: readonly Pod[]): Pod[] {
 const publishContainers = (deps: RecoverDeps, read: readonly Container[]): Container[] =>
   publish(deps, read, (container) => deps.containers.state.containers.put(container));
 
-/** Begins the operations of a start. Each holds its key from now on; the promises are those that the first call waits for. */
+/** Begins the operations of a start; each holds its key from now on. The first call waits for the returned promises. */
 function createStart(deps: RecoverDeps, beside: Beside) {
   const { operations, log, containerd } = deps.containers;
   const asks = new PQueue({ concurrency: ASKED_AT_ONCE });
@@ -153,7 +156,8 @@ function createStart(deps: RecoverDeps, beside: Beside) {
       return [
         run('recover pod sandbox', pod.id, `pod:${pod.id}`, async (steps) => {
           const phase = await asks.add(() => recoverPod(deps.pods, steps, pod, beside.closing));
-          // It was written down as whole while its pause process waited to be started; or another server makes it now.
+          // crid was killed after the pod was recorded as complete and before its pause process was started. Or, in a
+          // shared namespace, another server makes the pod now.
           if (phase !== 'created' || deps.shared) return;
           const halfMade: Pod = { ...(deps.pods.state.pods.byId(pod.id) ?? pod), halfMade: true, undoing: true };
           deps.pods.state.pods.put(halfMade);

@@ -10,16 +10,16 @@ import { lostTasks, removeLostTask } from './lost-tasks.js';
 const STEP_LIMIT_MS = 10 * 60_000;
 
 export interface SweepOptions {
-  /** The containers that containerd had before the first call. */
+  /** Ids of the containers that containerd had before the first call. */
   readonly recordIds: ReadonlySet<string>;
   readonly closing: AbortSignal;
   readonly onSwept: (() => void) | undefined;
 }
 
 /**
- * Takes away what a kill has left between two steps, or another client: tasks, directories, snapshots and leases that no
- * record claims. Only what is named like an id of crid's goes, and only if it was there before the first call and nothing
- * made since has its name. Failures are logged and left for the next start.
+ * Removes the tasks, directories, snapshots and leases that no record claims: left by a kill between two steps, or by
+ * another client. Removes only names of the form of crid's ids that existed before the first call and that nothing made
+ * since has. Failures are logged and left for the next start.
  */
 export async function sweep(
   deps: ContainerDeps,
@@ -42,7 +42,7 @@ export async function sweep(
   await step('sweep tasks', async () => {
     for (const id of await lostTasks(deps.containerd, leftovers, isClaimed)) {
       const taken = await attempt.take(`task ${id}`, () => removeLostTask(deps.containerd, id));
-      // Its directories are what the next start finds it by.
+      // The next start finds the task by its directories.
       if (!taken) kept.add(id);
     }
   });

@@ -6,7 +6,7 @@ import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
 import { CREATING_LABEL } from '../state/rebuild.js';
 import type { Pod } from '../state/records.js';
 
-/** What the start's undo of a pod is called in `crid why`. */
+/** The kind of the operation that undoes a pod at start, as `crid why` shows it. */
 export const UNDO_POD = 'undo pod sandbox';
 const REMOVE_LIMIT_MS = 10 * 60_000;
 
@@ -26,7 +26,7 @@ export async function undoPod(deps: PodDeps, steps: Steps, pod: Pod): Promise<vo
 }
 
 async function undo(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
-  // Its process may be gone before its records are, and then nothing else tells a further start.
+  // The process may be gone before the records are; after a kill in between, only this mark tells the next start.
   await steps.step('mark as unfinished', (signal) => markUnfinished(deps, pod, signal));
   await steps.step(
     'remove pod sandbox',
