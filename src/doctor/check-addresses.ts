@@ -3,7 +3,7 @@ import { warning, type Finding } from './finding.js';
 
 const ALL_ADDRESSES = ['', '0.0.0.0', '[::]', '[::0]'];
 
-/** What crid serves to more than this host. */
+/** Warns of metrics that crid serves to other hosts. */
 export function checkAddresses({ metrics_address: address }: Pick<Config['crid'], 'metrics_address'>): Finding[] {
   const host = address.slice(0, address.lastIndexOf(':'));
   if (address === '' || !ALL_ADDRESSES.includes(host)) return [];

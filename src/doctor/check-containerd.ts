@@ -8,7 +8,10 @@ import { PAUSE } from '../sandboxer/pause.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 import { runcProblem, runcVersion } from './runc-version.js';
 
-/** containerd's version and deprecations, a second CRI server, and each snapshotter and runtime that handlers name. */
+/**
+ * Checks containerd's version and deprecations, a second CRI server, and each snapshotter and runtime of the handlers.
+ * UNAVAILABLE when containerd does not answer.
+ */
 export async function checkContainerd(config: Config, containerd: Containerd): Promise<Finding[]> {
   const { address } = config.grpc;
   const { version } = await containerd.introspection.version().catch((thrown: unknown) => {
@@ -51,7 +54,10 @@ async function checkHandlers({ runtime }: Config, containerd: Containerd): Promi
   return (await Promise.all(handlers.map((each) => checkHandler(each, controllers, containerd)))).flat();
 }
 
-/** Asking a runtime for its features runs its shim and its program, so both are there when it answers. */
+/**
+ * Checks one handler. The question for a runtime's features runs its shim and its program, so an answer shows that both
+ * exist.
+ */
 async function checkHandler(
   [name, handler]: [string, RuntimeHandler],
   controllers: readonly PluginInfo[],

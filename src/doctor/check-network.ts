@@ -6,7 +6,7 @@ import type { NetworkConf } from '../network/conf-list.js';
 import { isObject } from '../network/json.js';
 import { fault, ok, type Finding } from './finding.js';
 
-/** Each network that pods get, and whether the programs of its plugins are there. */
+/** Reports each network that pods get, and whether the programs of its plugins exist. */
 export async function checkNetwork({ cni }: RuntimeConfig): Promise<Finding[]> {
   const { networks, error } = await loadConfDir(cni.conf_dir, cni.max_conf_num);
   if (error !== '') return [fault('network', error)];

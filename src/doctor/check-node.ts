@@ -5,7 +5,7 @@ import { hostFacts, runsSystemd } from '../runtime/host-facts.js';
 import { checkCgroups } from './check-cgroups.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 
-/** The kernel's part, and the cgroup driver that the kubelet has to use as well. */
+/** Checks the kernel, its sysctls, and the cgroup driver that the kubelet has to use as well. */
 export async function checkNode(config: Config): Promise<Finding[]> {
   const [facts, systemd, ...sysctls] = await Promise.all([hostFacts(), runsSystemd(), ...SYSCTLS.map(checkSysctl)]);
   const has = [facts.seccomp && 'seccomp', facts.apparmor && 'AppArmor', facts.selinux && 'SELinux'].filter(Boolean);
@@ -20,7 +20,7 @@ export async function checkNode(config: Config): Promise<Finding[]> {
   ];
 }
 
-/** What most networks need, and kubeadm asks for. */
+/** Sysctls that most networks need and that kubeadm asks for. */
 const SYSCTLS = [
   { name: 'net.ipv4.ip_forward', without: 'pods reach only their own node' },
   { name: 'net.bridge.bridge-nf-call-iptables', without: 'Services may not work between pods of this node' },

@@ -11,7 +11,7 @@ const LAST_FIXES: Readonly<Record<string, string>> = {
   26: '2029-04-30',
 };
 
-/** The Node.js that runs crid. A release that is newer than the table is taken for one with fixes. */
+/** Checks the Node.js that runs crid. A release that is newer than the table counts as one that gets fixes. */
 export function checkProgram(nodeVersion: string, now: Date): Finding[] {
   const ends = LAST_FIXES[nodeVersion.split('.')[0] ?? ''];
   if (ends === undefined || now.getTime() <= Date.parse(`${ends}T23:59:59Z`)) return [ok('Node.js', nodeVersion)];

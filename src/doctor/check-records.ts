@@ -1,10 +1,13 @@
 import type { Claim } from '../state/claims.js';
 import { ok, warning, type Finding } from './finding.js';
 
-/** So many are named. */
+/** The number of records that are listed. */
 const MAX_NAMED = 10;
 
-/** `info`: that of a verbose Status; a server other than crid says nothing of records there. */
+/**
+ * Lists the records that crid cannot read. `info`: that of a verbose Status; a server other than crid has no records
+ * there.
+ */
 export function checkRecords(info: Readonly<Record<string, string>>): Finding[] {
   const json = info['unreadableRecords'];
   if (json === undefined) return [];

@@ -7,7 +7,9 @@ const CALL_LIMIT_MS = 10_000;
 /** Without these a kubelet starts no pod (CRI RuntimeStatus). */
 const REQUIRED = ['RuntimeReady', 'NetworkReady'];
 
-/** Who answers on the CRI socket, which of its conditions do not hold, and which records it cannot read. */
+/**
+ * Reports which server answers on the CRI socket, which of its conditions are false, and which records it cannot read.
+ */
 export async function checkServer(listen: string): Promise<Finding[]> {
   const path = listen.replace(/^unix:(\/\/)?/, '');
   const isThere = await access(path).then(

@@ -11,7 +11,7 @@ import { checkServer } from './check-server.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 
 /**
- * Looks at a node as crid would find it, and changes nothing: the configuration, containerd with its snapshotters and
+ * Checks a node as crid would find it, and changes nothing: the configuration, containerd with its snapshotters and
  * runtimes, the CNI networks, the kernel, and whether a CRI server answers on crid's socket.
  */
 export async function doctor(loaded: LoadedConfig, containerd: Containerd): Promise<Finding[]> {
@@ -39,7 +39,7 @@ function configuration(loaded: LoadedConfig): Finding[] {
   ];
 }
 
-/** A check that cannot be made is a fault of what it was to look at. */
+/** Runs a check; an error becomes a fault of its subject. */
 async function attempt(subject: string, check: () => Promise<Finding[]>): Promise<Finding[]> {
   try {
     return await check();

@@ -1,8 +1,8 @@
-/** One thing that was looked at: as it should be, worth knowing, or in the way of pods. */
+/** The result of one check: as it should be, worth knowing, or an obstacle for pods. */
 export interface Finding {
   readonly level: 'ok' | 'warning' | 'fault';
   readonly subject: string;
-  /** What was found; of a warning or fault also what to do. */
+  /** The finding; for a warning or fault also what to do. */
   readonly message: string;
 }
 
@@ -10,7 +10,7 @@ export const ok = (subject: string, message: string): Finding => ({ level: 'ok',
 export const warning = (subject: string, message: string): Finding => ({ level: 'warning', subject, message });
 export const fault = (subject: string, message: string): Finding => ({ level: 'fault', subject, message });
 
-/** One line each: level, subject, message. */
+/** Returns one line for each finding: level, subject, message. */
 export function describeFindings(findings: readonly Finding[]): string {
   const width = Math.max(0, ...findings.map(({ subject }) => subject.length));
   return findings

@@ -8,7 +8,7 @@ const FIXED: readonly Release[] = [
 /** Major, minor, patch, and the number of a release candidate: Infinity for the release itself. */
 type Release = readonly [major: number, minor: number, patch: number, candidate: number];
 
-/** The version of runc in what `runc features` prints; undefined for another runtime. */
+/** Returns the version of runc from the output of `runc features`; undefined for another runtime. */
 export function runcVersion(features: unknown): string | undefined {
   const { annotations } = (features ?? {}) as { annotations?: Readonly<Record<string, unknown>> };
   const version = annotations?.['org.opencontainers.runc.version'];

@@ -5,8 +5,8 @@ import { cgroupDriverOf } from '../containerd/cgroup-driver.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 
 /**
- * The cgroup driver of a handler's runtime; undefined where its options say nothing of it (`cgroupDriverOf`), and where
- * they are refused, which the start of crid and `crid doctor` report.
+ * Returns the cgroup driver of a handler's runtime; undefined when its options do not set one (`cgroupDriverOf`), or
+ * when they are refused, which the start of crid and `crid doctor` report.
  */
 export function handlerCgroupDriver({ runtime_type: name, options }: RuntimeHandler): CgroupDriver | undefined {
   try {
@@ -18,9 +18,10 @@ export function handlerCgroupDriver({ runtime_type: name, options }: RuntimeHand
 }
 
 /**
- * The cgroup driver of the node, which the kubelet is told: that of the default handler's runtime. Where the default
- * handler says nothing, that of the first handler by name that does; where none does, systemd if the node runs it. A
- * kubelet has one driver for all handlers, so a handler with another driver refuses its pods (`checkCgroupDriver`).
+ * Returns the cgroup driver of the node, which the kubelet adopts: that of the default handler's runtime. If the
+ * default handler does not set one, that of the first handler by name that does; if none does, systemd when the node
+ * runs it. A kubelet has one driver for all handlers, so a handler with another driver refuses its pods
+ * (`checkCgroupDriver`).
  */
 export function nodeCgroupDriver({ runtime: { containerd } }: Config, runsSystemd: boolean): CgroupDriver {
   const { default_runtime_name: first, runtimes } = containerd;

@@ -1,7 +1,10 @@
 import type { Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 
-/** Two CRI servers in one namespace both handle every exit: it works, and nobody wants it. '' where crid is alone. */
+/**
+ * Returns a warning when containerd's own CRI plugin uses the same namespace, '' otherwise. Both servers then handle
+ * every exit, which works but is not wanted.
+ */
 export async function sharedNamespace(containerd: Pick<Containerd, 'introspection'>, config: Config): Promise<string> {
   const plugins = await containerd.introspection.plugins(['type==io.containerd.grpc.v1,id==cri']);
   const loaded = plugins.some(({ initError, initCode }) => initError === '' && initCode === NO_ERROR);

@@ -4,13 +4,13 @@ import type { Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 
-/** What a runtime handler can do. */
+/** The features of a runtime handler. */
 export interface HandlerFeatures {
   readonly recursiveReadOnlyMounts: boolean;
   readonly userNamespaces: boolean;
 }
 
-/** The document that `runc features` prints (OCI runtime spec, features.md), as far as it is asked. */
+/** The fields that crid reads of the document that `runc features` prints (OCI runtime spec, features.md). */
 interface OciFeatures {
   readonly mountOptions?: readonly string[];
   readonly linux?: {
@@ -20,8 +20,8 @@ interface OciFeatures {
 }
 
 /**
- * Asks containerd once what each handler's runtime can do; one that does not say can do nothing special. A pod's user
- * namespace also needs a snapshotter that shows files with other owners (its capability `remap-ids`).
+ * Asks containerd once for the features of each handler's runtime; a runtime that does not report any has none. A pod's
+ * user namespace also needs a snapshotter that shows files with other owners (its capability `remap-ids`).
  */
 export async function handlerFeatures(
   config: Config,

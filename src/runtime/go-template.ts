@@ -1,11 +1,11 @@
 import { CriError } from '../base/errors.js';
 
-/** What a template can name: `.Name`, a text or a list of texts. */
+/** The fields of a template by name (`.Name`): each is a text or a list of texts. */
 export type TemplateData = Readonly<Record<string, string | readonly string[]>>;
 
 /**
- * The part of Go's text/template (https://pkg.go.dev/text/template) that templates of CNI configurations use: fields,
- * variables, `range`, `if`, `else`, `end`, and `-` for trimming. FAILED_PRECONDITION, with the action, for any other.
+ * Renders the part of Go's text/template (https://pkg.go.dev/text/template) that templates of CNI configurations use:
+ * fields, variables, `range`, `if`, `else`, `end`, and `-` for trimming. FAILED_PRECONDITION names any other action.
  */
 export function renderGoTemplate(text: string, data: TemplateData): string {
   const tokens = tokensOf(text);
@@ -52,7 +52,7 @@ function tokensOf(text: string): Token[] {
   return tokens;
 }
 
-/** Up to the `else` or `end` that is not its own. */
+/** Parses up to the `else` or `end` of the enclosing block. */
 function parse(tokens: readonly Token[], from: number): { nodes: Node[]; next: number } {
   const nodes: Node[] = [];
   let at = from;
@@ -114,7 +114,7 @@ function renderNode(node: Node, scope: Scope): string {
   }
 }
 
-/** One name is the item's, two are the index's and the item's. */
+/** Returns the scope of one item of a range: one name is the item's, two names are the index's and the item's. */
 function inside(scope: Scope, names: readonly string[], index: number, item: string): Scope {
   const variables = new Map(scope.variables);
   if (names.length > 0) variables.set(names.at(-1)!, item);

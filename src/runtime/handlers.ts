@@ -19,7 +19,7 @@ import type { Pod } from '../state/records.js';
 import { handlerCgroupDriver } from './cgroup-driver.js';
 import type { HandlerFeatures } from './features.js';
 
-/** Every runtime handler of the configuration, with its network, its sandboxer and its part of the specs. */
+/** Creates every runtime handler of the configuration, with its network, its sandboxer and its part of the specs. */
 export function createHandlers(options: {
   config: Config;
   containerd: Containerd;
@@ -64,7 +64,7 @@ export function createHandlers(options: {
       },
       of: (pod) => ({
         ...inDriverOf(pod.runtime, made.get(pod.runtimeHandler || fallback) ?? made.get(fallback)!),
-        // A pod keeps the sandboxer that it was made with, whatever the configuration says by now.
+        // A pod keeps the sandboxer that it was made with, even after the configuration has changed.
         sandboxer: sandboxerOf(pod.sandboxer ?? PAUSE),
       }),
     },
@@ -74,8 +74,8 @@ export function createHandlers(options: {
 }
 
 /**
- * The handler for more containers of a pod: they use the cgroup driver that the pod's own runtime was given, since its
- * cgroup parent has that driver's form, whatever the configuration says by now.
+ * Returns the handler for more containers of a pod. They use the cgroup driver that the pod's own runtime was given,
+ * even after the configuration has changed, since the pod's cgroup parent has that driver's form.
  */
 function inDriverOf(runtime: Pod['runtime'], handler: Handler): Handler {
   const driver = cgroupDriverOf(runtime);
@@ -97,7 +97,10 @@ const text = (value: unknown): string => (typeof value === 'string' ? value : ''
 const baseSpec = (spec: BaseSpec | undefined): { baseSpec?: OciSpec } =>
   spec ? { baseSpec: spec as unknown as OciSpec } : {};
 
-/** The pause container, or a controller of containerd's by its name; whether containerd has it shows at the first pod. */
+/**
+ * Returns a function that finds a sandboxer by name: the pause container, or a controller of containerd's. Whether
+ * containerd has the controller shows at the first pod.
+ */
 function createSandboxers(containerd: Containerd): (name: string) => Sandboxer {
   const made = new Map<string, Sandboxer>([[PAUSE, createPauseSandboxer(containerd)]]);
   return (name) => {

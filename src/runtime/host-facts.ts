@@ -8,7 +8,7 @@ import { hasCapSysResource, selfOomScoreAdj } from '../host/process.js';
 import { seccompAvailable } from '../host/seccomp.js';
 import { selinuxEnabled } from '../host/selinux.js';
 
-/** What an OCI spec depends on of this machine, read once at start. */
+/** Reads the facts of this machine that an OCI spec depends on, once at start. */
 export async function hostFacts(): Promise<HostFacts> {
   const [controllers, mountOptions, oomScoreAdj, unprivilegedPortSysctl, ownStatus] = await Promise.all([
     cgroupControllers(),

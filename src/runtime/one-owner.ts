@@ -4,14 +4,17 @@ import { join } from 'node:path';
 import { lockFile } from '../host/lock-file.js';
 import type { Directories } from '../state/directories.js';
 
-/** A crid that has been killed is gone by then. One that finishes its calls takes longer, and the next one is refused. */
+/**
+ * A crid that was killed has released its locks by then. A crid that finishes its calls takes longer, and the new one
+ * is refused.
+ */
 const WAIT_MS = 3_000;
-/** Fixed, so that crids with other state directories meet here. */
+/** A fixed path, so that crids with other state directories use the same locks. */
 const LOCKS = '/run/crid/locks';
 
 /**
- * Makes this process the only crid on containerd's namespace and on the state directory. ALREADY_EXISTS names the pid of
- * the other one. Returns how to give both up.
+ * Makes this process the only crid on containerd's namespace and on the state directory. ALREADY_EXISTS names the pid
+ * of the other one. Returns a function that releases both.
  */
 export async function ownAlone(
   directories: Pick<Directories, 'state'>,

@@ -2,10 +2,10 @@ import type { Config, RuntimeHandler } from '../config/schema.js';
 import { PAUSE } from '../sandboxer/pause.js';
 
 /**
- * The configuration in force as containerd's CRI plugin shows it in its verbose Status (`internal/cri/config` of
- * containerd, struct Config): scripts, test suites and kubeadm read these keys, with this mixed spelling. Beyond the
- * plugin's keys it has `sandboxImage`, which kubeadm reads and containerd 2 no longer has, and those that a
- * containerd since 2.0 has dropped (`cni.binDir`, `enableCDI`). Names with a capital letter are the plugin's own.
+ * Returns the configuration in force as containerd's CRI plugin shows it in its verbose Status (`internal/cri/config`
+ * of containerd, struct Config): scripts, test suites and kubeadm read these keys, with this mixed spelling. Beyond the
+ * plugin's keys it has `sandboxImage`, which kubeadm reads and containerd 2 no longer has, and keys that containerd has
+ * dropped since 2.0 (`cni.binDir`, `enableCDI`). Names with a capital letter are the plugin's own.
  */
 export function pluginConfig(
   config: Config,
@@ -48,10 +48,10 @@ const pluginRuntime = (name: string, handler: RuntimeHandler): Record<string, un
   io_type: handler.io_type,
 });
 
-/** What was never set is null in Go's JSON. */
+/** Go's JSON shows a list that was never set as null. */
 const listOf = (list: readonly string[]): readonly string[] | null => (list.length === 0 ? null : list);
 
-/** The plugin writes every option of runc into the handler of that name before it reads a file. */
+/** The plugin sets every option of runc in the handler named `runc` before it reads a file. */
 function optionsOf(name: string, { options }: RuntimeHandler): Record<string, unknown> | null {
   if (name === 'runc') return { ...RUNC_DEFAULTS, ...options };
   return Object.keys(options).length === 0 ? null : options;

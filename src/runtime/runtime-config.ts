@@ -8,7 +8,7 @@ export interface RuntimeConfigDeps {
   readonly systemd: boolean;
 }
 
-/** CRI RuntimeConfig: the cgroup driver that the runtimes use, which a kubelet takes over from v1.31 on. */
+/** CRI RuntimeConfig: returns the cgroup driver that the runtimes use, which a kubelet adopts from v1.31 on. */
 export const runtimeConfig =
   ({ config, systemd }: RuntimeConfigDeps) =>
   (): RuntimeConfigResponse => ({ linux: { cgroup_driver: WIRE[nodeCgroupDriver(config, systemd)] } });

@@ -11,7 +11,10 @@ import type { Directories } from '../state/directories.js';
 import { stringifyGoJson } from '../state/go-json.js';
 import { pluginConfig } from './plugin-config.js';
 
-/** More than a busy node takes: a kubelet that hears that containerd is away starts nothing, and its node is NotReady. */
+/**
+ * More than a busy node takes. When the kubelet hears that containerd is away, it starts nothing, and its node is
+ * NotReady.
+ */
 const PROBE_TIMEOUT_MS = 10_000;
 const FRESH_MS = 1_000;
 
@@ -24,7 +27,7 @@ export interface StatusDeps {
   /** The records of containerd that cannot be read. */
   readonly unreadable: () => readonly Claim[];
   readonly features: ReadonlyMap<string, HandlerFeatures>;
-  /** What crid itself has to report, such as a second CRI server in its namespace. */
+  /** Warnings of crid itself, such as a second CRI server in its namespace. */
   readonly warnings: readonly string[];
 }
 
@@ -62,7 +65,7 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
           cridConfig: stringifyGoJson(withoutCredentials(deps.config)),
           cniconfig: stringifyGoJson(network.config ?? null),
           lastCNILoadStatus: network.lastLoadError || 'OK',
-          // An object, since crictl prints whatever else is JSON as a string full of backslashes.
+          // An object, since crictl prints any other JSON as a string full of backslashes.
           operations: stringifyGoJson({ running: deps.operations.list() }),
           unreadableRecords: stringifyGoJson({ records: deps.unreadable() }),
         }
@@ -76,7 +79,7 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
   };
 };
 
-/** Asks anew, unless all was well a moment ago. */
+/** Returns a function that calls `ask`, or repeats its last answer if that was good and is younger than FRESH_MS. */
 function whileWell<T>(ask: () => Promise<T>, isWell: (answer: T) => boolean): () => Promise<T> {
   let last: { readonly atMs: number; readonly answer: T } | undefined;
   return async () => {
@@ -102,7 +105,7 @@ const condition = (type: string, ok: boolean, reason: string, message: string): 
 
 const READY = condition('RuntimeReady', true, '', '');
 
-/** Sorted by name; the default handler stands there once more under the empty name. */
+/** Sorted by name; the default handler is listed once more under the empty name. */
 function runtimeHandlers(
   config: Config,
   features: ReadonlyMap<string, HandlerFeatures>,

@@ -10,12 +10,13 @@ import { writeFileAtomic } from '../host/paths.js';
 import type { Network } from '../network/network.js';
 import { renderGoTemplate } from './go-template.js';
 
-/** As containerd's CRI plugin calls it, so that a node that moves between the two has one file, not two. */
+/** The file name of containerd's CRI plugin, so that a node that moves between the two has one file, not two. */
 const FILE_NAME = '10-containerd-net.conflist';
 
 /**
- * CRI UpdateRuntimeConfig: makes the CNI configuration from the template (`runtime.cni.conf_template`) with the node's
- * pod CIDRs. Nothing happens without a template, or when the network is ready: then somebody else has configured it.
+ * CRI UpdateRuntimeConfig: writes the CNI configuration from the template (`runtime.cni.conf_template`) with the node's
+ * pod CIDRs. Does nothing without a template, or when the network is ready, since another program has then configured
+ * it.
  */
 export const updateRuntimeConfig =
   (deps: { readonly config: Config; readonly network: Pick<Network, 'status'>; readonly log: Logger }) =>
