@@ -18,7 +18,7 @@ import { checkStreams } from './stream-request.js';
 
 /** A session lasts for as long as its client and its command do. */
 const LIMIT_MS = Infinity;
-/** Children that outlive the command may hold its streams open. */
+/** Limit for the drain: children that outlive the command may hold its streams open. */
 const DEFAULT_DRAIN_MS = 1_000;
 
 /**

@@ -21,7 +21,7 @@ export async function prepareSnapshot(
   const undo = (): Promise<void> => snapshots.remove(id);
   const mounts = await steps.step('prepare snapshot', () => unlessNotFound(prepare), undo);
   if (mounts) return mounts;
-  // The image was pulled for another snapshotter, or its snapshots have gone.
+  // The image was pulled for another snapshotter, or its snapshots are gone.
   await deps.unpackImage(steps, image, handler.snapshotter);
   return steps.step('prepare snapshot', prepare, undo);
 }

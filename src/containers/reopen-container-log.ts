@@ -4,7 +4,10 @@ import type { Container } from '../state/records.js';
 import type { State } from '../state/state.js';
 import type { ContainerIo } from '../stdio/stdio.js';
 
-/** Opens the log file anew after it was renamed (CRI ReopenContainerLog). FAILED_PRECONDITION unless the container runs. */
+/**
+ * Reopens the log file after it was renamed (CRI ReopenContainerLog). FAILED_PRECONDITION when the container does not
+ * run.
+ */
 export const reopenContainerLog =
   (deps: { readonly state: State; readonly ios: ReadonlyMap<string, Pick<ContainerIo, 'reopenLog'>> }) =>
   async (request: ReopenContainerLogRequest): Promise<ReopenContainerLogResponse> => {

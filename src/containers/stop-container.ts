@@ -95,7 +95,7 @@ async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: 
       waitingOn: () => `container ${id} to end`,
       givesKeyAway: true,
     });
-    // A removal may have killed it meanwhile.
+    // A removal may have killed the container meanwhile.
     if (ended || !runningOne(deps, id)) return;
   }
   await steps.step('send SIGKILL', (signal) =>

@@ -15,7 +15,10 @@ export function runcVersion(features: unknown): string | undefined {
   return typeof version === 'string' ? version : undefined;
 }
 
-/** Returns what is wrong with a version of runc (`1.3.2`, `1.4.0-rc.2`); undefined when it has the fixes, or is unreadable. */
+/**
+ * Returns what is wrong with a version of runc (`1.3.2`, `1.4.0-rc.2`); undefined when it has the fixes or is
+ * unreadable.
+ */
 export function runcProblem(version: string): string | undefined {
   const found = /^(\d+)\.(\d+)\.(\d+)(?:-rc\.?(\d+))?/.exec(version);
   if (!found) return undefined;

@@ -9,7 +9,7 @@ import { createExitTries } from './exit-tries.js';
 export interface Exits {
   /** Begins to watch the task of a container or of a pod's sandbox. `wait` replaces the Wait on the task. */
   watch(id: string, wait?: (signal: AbortSignal) => Promise<Exit>): void;
-  /** Ends the watch, for a task that has gone or never ran. */
+  /** Ends the watch, for a task that is gone or never ran. */
   unwatch(id: string): void;
   /** Ends the watch and the handling of the exit, for a task whose end is no longer of interest. */
   forget(id: string): void;

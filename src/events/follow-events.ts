@@ -27,7 +27,7 @@ export function followEvents(options: {
       case 'task-oom':
         return inBackground(log, 'handling an oom event', options.onOom(event.containerId));
       case 'image-changed':
-        // What crid has removed itself is not known any more, and need not be asked for.
+        // An image that crid has removed itself has no entry any more, so `forget` does not ask containerd for it.
         return inBackground(
           log,
           `reading image ${event.name}`,

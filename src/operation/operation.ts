@@ -8,7 +8,7 @@ import { createTurns, type Turns } from './turns.js';
 
 /** The caller of an operation and how long it waits. The operation itself may outlive both. */
 export interface Caller {
-  /** Aborts when the caller has gone or its deadline has passed. */
+  /** Aborts when the caller has disconnected or its deadline has passed. */
   readonly signal?: AbortSignal | undefined;
   /**
    * On the monotonic clock (`performance.now()`). The caller gets an error a little before it, which names the step in

@@ -48,7 +48,7 @@ export interface Steps {
    * undone.
    */
   abort(error: CriError): void;
-  /** The steps that run now. `sinceMs`: the wall clock. */
+  /** The steps that run now. `sinceMs` is on the wall clock. */
   running(): { name: string; sinceMs: number; waitingOn: string | undefined }[];
   /** `add network: waiting 28 s for plugin bridge`, or undefined between two steps. */
   describe(): string | undefined;

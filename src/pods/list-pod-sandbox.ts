@@ -5,8 +5,8 @@ import { hasLabels } from '../state/cri-view.js';
 import { podState } from './pod-sandbox-status.js';
 
 /**
- * Returns every pod that matches the filter, from memory (CRI ListPodSandbox). Id, state and labels are ANDed. A pod that a
- * start is undoing is not listed.
+ * Returns every pod that matches the filter, from memory (CRI ListPodSandbox). Id, state and labels are ANDed. A pod
+ * that a start is undoing is not listed.
  */
 export const listPodSandbox =
   (deps: { readonly state: State }) =>

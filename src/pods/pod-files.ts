@@ -12,7 +12,10 @@ import { podFiles, podUserNamespace, usesHostIpc } from '../state/pod-view.js';
 const SHM_BYTES = 64 * 1024 * 1024;
 const READABLE = 0o644;
 
-/** Writes hostname, hosts and resolv.conf and mounts the pod's /dev/shm (64 MiB, the default of Docker and containerd). */
+/**
+ * Writes hostname, hosts and resolv.conf, and mounts /dev/shm of the pod (64 MiB, the default of Docker and
+ * containerd).
+ */
 export async function makePodFiles(directories: Directories, id: string, config: PodSandboxConfig): Promise<void> {
   const files = podFiles(directories, id, config);
   await allEnded([ensureDirectory(directories.podRoot(id), 0o700), ensureDirectory(directories.podState(id), 0o700)]);

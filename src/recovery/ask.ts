@@ -12,7 +12,9 @@ export async function unlessSilent<T>(asked: Promise<T>): Promise<T | undefined>
   }
 }
 
-/** Calls `ask` with a signal that aborts after `timeoutMs`, or when `closing` does. AbortSignal.any leaks in Node 20. */
+/**
+ * Calls `ask` with a signal that aborts after `timeoutMs`, or with `closing`. Not AbortSignal.any: it leaks in Node 20.
+ */
 export async function askWithin<T>(
   timeoutMs: number,
   closing: AbortSignal,

@@ -5,7 +5,7 @@ import type { ContainerDeps } from '../containers/deps.js';
 import { isPullLease } from '../images/pull-lease.js';
 import { LEASE_LABEL } from '../pods/pod-records.js';
 
-/** 64 hex digits, as the ids of pods and containers are. */
+/** The form of the ids of pods and containers: 64 hex digits. */
 export const ID = /^[0-9a-f]{64}$/;
 
 /** Resources that existed before the first call, so that no later operation has made them. */

@@ -33,8 +33,8 @@ export interface Recovery {
 
 /**
  * Rebuilds the state in memory from containerd. Queries every task; a pod or container whose shim does not answer
- * within the budget has the state of its record. The remaining work runs as operations on the pods and containers that
- * it concerns, so that calls on these wait and all other calls do not.
+ * within the budget has the state that its record suggests. The remaining work runs as operations on the pods and
+ * containers that it concerns, so that calls on these wait and all other calls do not.
  */
 export async function recover(deps: RecoverDeps): Promise<Recovery> {
   const { state, containerd, images, directories, log } = deps.containers;

@@ -66,7 +66,7 @@ const RUNC_DEFAULTS = {
 const PODSANDBOX = 'podsandbox';
 
 const pluginCni = (cni: Config['runtime']['cni']): Record<string, unknown> => ({
-  // Before 2.1 the plugin had one directory. Since then it shows an empty text here.
+  // Before 2.1 the plugin had one directory. Since then it shows an empty text.
   binDir: '',
   binDirs: cni.bin_dirs,
   confDir: cni.conf_dir,

@@ -13,8 +13,8 @@ const STOP_TIMEOUT_S = 10;
 const READY = 'SANDBOX_READY';
 
 /**
- * Runs sandboxes by a controller of containerd's (containerd.services.sandbox.v1.Controller): a virtual machine, or
- * what else its runtime uses as a pod. The controller makes the sandbox's own files; crid makes the network.
+ * Runs sandboxes through a sandbox controller of containerd's (containerd.services.sandbox.v1.Controller), which may
+ * run a virtual machine for a pod. The controller makes the sandbox's own files; crid makes the network.
  */
 export function createControllerSandboxer(
   name: string,

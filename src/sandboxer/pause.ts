@@ -12,7 +12,7 @@ import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState, SandboxToSto
 export const PAUSE = 'pause';
 
 /**
- * containerd itself ends a shim whose create was cut off. It calls the shim twice, for 5 s at most
+ * containerd itself ends a shim whose create was cut off. It calls the shim twice, for at most 5 s each
  * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making. A
  * shim to which containerd is not connected is killed at once.
  */

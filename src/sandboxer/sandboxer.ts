@@ -3,7 +3,7 @@ import type { Any, ContainerRecord, Exit, SandboxRecord } from '../containerd/co
 import type { OciRuntime } from '../host/oci-runtime.js';
 import type { Steps } from '../operation/steps.js';
 
-/** What a sandboxer needs to run one pod's sandbox. */
+/** The input of a sandboxer for one pod's sandbox. */
 export interface SandboxPlan {
   readonly id: string;
   readonly runtime: ContainerRecord['runtime'];
@@ -23,12 +23,12 @@ export interface SandboxPlan {
   readonly config: PodSandboxConfig;
   /** "" on the host's network. */
   readonly netnsPath: string;
-  /** The sandbox as the Sandbox Store has it. */
+  /** The sandbox's record in the Sandbox Store. */
   readonly record: SandboxRecord;
 }
 
 export interface CreatedSandbox {
-  /** The process that waits to be started; undefined where there is none before the start. */
+  /** The process that waits to be started; undefined when there is none before the start. */
   readonly pid: number | undefined;
   /** As containerd has recorded it, so that a restarted crid shows the same time. */
   readonly createdAtNs: bigint;
