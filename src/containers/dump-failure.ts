@@ -24,9 +24,9 @@ export async function dumpFailure(thrown: unknown, logPath: string): Promise<Cri
 const NO_CRIU = /criu.*(not found|no such file|version)|(not found|no such file|version).*criu/is;
 
 /**
- * Returns the last errors of CRIU's log, oldest first, without the final `Dumping FAILED`. A line is `(00.012345)
- * 42: Error (criu/files-reg.c:1710): Can't …`. The errors after the cause are its consequences; errors long before it
- * did not stop the dump.
+ * Returns the last errors of CRIU's log, oldest first, without the final `Dumping FAILED`. A line is
+ * `(00.012345)     42: Error (criu/files-reg.c:1710): Can't …`. The errors after the cause are its consequences; errors
+ * long before it did not stop the dump.
  */
 function lastErrors(log: string): string | undefined {
   const errors = [...log.matchAll(/^\([\d.]+\)\s+(?:\d+: )?Error \([^)]*\): (.*?)\.?$/gm)].map(([, text]) => text);

@@ -4,11 +4,11 @@ import type { Logger } from '../base/log.js';
 import type { StepHook } from './steps.js';
 
 /**
- * The fault harness, for tests: `CRID_FAULT=KIND/STEP:PHASE=WHAT` makes one step of one kind of operation fail. PHASE
- * is `before` or `after`. WHAT is `kill` (the process dies as with kill -9), `fail`, `hang` (until the file named after
- * a further `=` exists), `reject` (an unhandled promise rejection) or `throw` (an exception outside of any call). After
- * the last two the step goes on. Commas separate several faults. `CRID_FAULT=@FILE` reads the faults from that file at
- * every step; without the file there is no fault.
+ * The fault harness, for tests: `CRID_FAULT=KIND/STEP:PHASE=WHAT` makes one step of one kind of operation go wrong.
+ * PHASE is `before` or `after`. WHAT is `kill` (the process dies as with kill -9), `fail`, `hang` (until the file named
+ * after a further `=` exists), `reject` (an unhandled promise rejection) or `throw` (an exception outside of any call).
+ * After the last two the step goes on. Commas separate several faults. `CRID_FAULT=@FILE` reads the faults from that
+ * file at every step; without the file there is no fault.
  */
 export function faultHook(text: string | undefined, log: Logger): StepHook | undefined {
   if (!text) return undefined;

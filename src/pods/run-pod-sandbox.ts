@@ -175,8 +175,8 @@ async function createNamespaces(deps: PodDeps, pod: Pod, handler: Handler): Prom
 }
 
 /**
- * Makes the record first, so that a restart finds whatever follows. The lease keeps resources that nothing refers to
- * yet.
+ * Runs before all other steps: a restart finds whatever follows by the record. The lease keeps resources that nothing
+ * refers to yet.
  */
 async function record(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
   const { sandboxes, leases } = deps.containerd;
