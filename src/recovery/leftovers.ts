@@ -19,8 +19,8 @@ export interface Leftovers {
 }
 
 /**
- * Lists what an earlier run may have left. A directory that cannot be listed is left for the next start, and so are the
- * leases, which is logged.
+ * Lists what an earlier run may have left. A directory that cannot be listed is left for the next start without a log
+ * line. If the leases cannot be listed, that is logged, and none is released.
  */
 export async function findLeftovers({ containerd, directories, log }: ContainerDeps): Promise<Leftovers> {
   const parents = ['sandboxes', 'containers'].flatMap((kind) => [

@@ -27,7 +27,7 @@ export type { RecoverDeps } from './deps.js';
 export interface Recovery {
   /** Begins to undo and to sweep; to be called once calls are being served. */
   begin(): void;
-  /** Keeps work from beginning that has not begun; the next start does it. */
+  /** Cancels the work that has not begun; the next start does it. */
   close(): void;
 }
 
