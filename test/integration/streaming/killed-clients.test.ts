@@ -285,6 +285,8 @@ overBoth('crictl, killed', async (transport) => {
     ['attach', ...flags, attached],
     ['port-forward', ...flags, suite.pod.id, `:${ECHO_PORT}`],
   ];
+  // The first ExecSync starts the capture thread, which stays.
+  await suite.pod.exec(container, ['true']);
   const before = await inventory();
   await Promise.all(
     Array.from({ length: 20 }, async (_, index) => {
