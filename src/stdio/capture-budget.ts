@@ -1,31 +1,33 @@
-/** Memory for the output of all commands that are captured at a time, beyond what each may have in any case. */
+/**
+ * The memory budget for the output of all commands that are captured at the same time, beyond `OWN_BYTES` per stream.
+ */
 export interface CaptureBudget {
-  /** For one more command, whose output is at most `RESERVED_BYTES`. */
+  /** Adds a command, whose output is at most `RESERVED_BYTES`. */
   join(): CaptureShare;
 }
 
 export interface CaptureShare {
-  /** Whether the command's output may take `bytes` more now. */
+  /** Reserves `bytes` more for the command's output; returns false when they are not available now. */
   take(bytes: number): boolean;
-  /** Calls `onRoom` once others have given memory back; then ask again. */
+  /** Calls `onRoom` once another command has released memory; call `take` again then. */
   whenRoom(onRoom: () => void): void;
-  /** Gives all back. Idempotent. */
+  /** Releases all memory of the command. Idempotent. */
   leave(): void;
 }
 
-/** What a stream may have without asking: a probe never waits for the output of others. */
+/** What a stream may use without `take`: a probe never waits for the output of other commands. */
 export const OWN_BYTES = 64 * 1024;
-/** The most that one command's output takes. */
+/** The maximum output of one command. */
 export const RESERVED_BYTES = 32 * 1024 * 1024;
 export const TOTAL_BYTES = 256 * 1024 * 1024;
 
 /**
- * The command that has waited longest may always take more: `reservedBytes` are kept for it. So commands that wait for
- * each other come to an end one after the other, instead of never.
+ * `reservedBytes` are kept for the command that has waited longest, which may always take more. So commands that wait
+ * for each other finish one after the other, and there is no deadlock.
  */
 export function createCaptureBudget(totalBytes = TOTAL_BYTES, reservedBytes = RESERVED_BYTES): CaptureBudget {
   let takenBytes = 0;
-  /** By the order in which they first asked. */
+  /** In the order of their first `take`. */
   const asking = new Set<CaptureShare>();
   const waiting: (() => void)[] = [];
 

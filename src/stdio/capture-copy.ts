@@ -4,12 +4,15 @@ import type { Copy } from './log-copy.js';
 import type { Readiness } from './readiness.js';
 
 export interface CaptureCopy extends Copy {
-  /** What was captured, in memory of its own. */
+  /** The captured bytes, in a buffer that nothing else uses. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly truncated: boolean;
-  /** Others have the memory that its output needs; the command is held up meanwhile. */
+  /** True while the command is blocked because other commands hold the memory that its output needs. */
   readonly waits: boolean;
-  /** Takes what is in the pipe already, at most twice what a pipe holds: its time is over, and nobody has come to read it. */
+  /**
+   * Reads the bytes that are already in the pipe, at most 2 MiB (twice a pipe's size): the drain time may end before
+   * the thread has read them.
+   */
   takeRest(): void;
 }
 
@@ -18,14 +21,14 @@ export interface CaptureCopyOptions {
   readonly readiness: Readiness;
   readonly maxBytes: number;
   readonly share: CaptureShare;
-  /** It begins to wait for memory, or has got it. */
+  /** Called when the copy starts to wait for memory, and when it has got memory. */
   readonly onWait: () => void;
   readonly onEnd: (error?: Error) => void;
 }
 
 const REST_MAX_BATCHES = 32;
 
-/** Begins to collect a FIFO's bytes, up to `maxBytes`; what comes after them is read and dropped. */
+/** Starts to collect a FIFO's bytes, up to `maxBytes`; bytes beyond `maxBytes` are read and dropped. */
 export function startCaptureCopy({ path, readiness, maxBytes, share, onWait, onEnd }: CaptureCopyOptions): CaptureCopy {
   const fifo = openFifoReader(path, readiness, onReadable);
   let buffer = Buffer.alloc(0);

@@ -10,10 +10,10 @@ import type { NewCommand, Notice, StreamName } from './messages.js';
 import { STALLED_MS } from './pulse.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths } from './stdio.js';
 
-/** One thing of which a copying thread holds the streams. */
+/** A container or a captured command whose streams are open in a copying thread. */
 export interface OpenIo {
   onReport(report: Notice): void;
-  /** The command that opens it in a new copying thread; undefined: there is nothing left to open. */
+  /** Returns the command that opens the streams in a new copying thread; undefined: there is nothing left to open. */
   reopenCommand(): NewCommand | undefined;
 }
 
@@ -45,8 +45,8 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
   };
 
   /**
-   * For commands that end something. They fail when the copying thread died or stdio is closed, and then the descriptors
-   * that they would close are closed already. So the failure must fail no caller.
+   * For commands that close descriptors. They fail when the copying thread died or stdio is closed, and the descriptors
+   * are closed by then. So a failure is at most logged, never thrown.
    */
   const sendOrLog = (command: NewCommand): Promise<void> =>
     thread.send(command).catch((thrown: unknown) => {
@@ -87,7 +87,7 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
         nudgeAll();
         inBackground(log, 'hurrying the streams', sendOrLog({ kind: 'hurry', io }));
         const done = beginWait(describeWait);
-        // A thread that replaces one that died opens the streams anew, and has seen no writer that could end them.
+        // A replacement for a dead thread opens the streams again. It has seen no writer, so no end of stream either.
         const again = setInterval(nudgeAll, NUDGE_EVERY_MS);
         await untilWoken(waiters, timeoutMs);
         clearInterval(again);
@@ -135,7 +135,7 @@ async function untilWoken(waiters: Set<() => void>, timeoutMs: number): Promise<
   waiters.delete(wake);
 }
 
-/** How the thread answers for the file system of the log. */
+/** Checks of whether the log's file system responds, by how long the thread has been busy. */
 function answersOf(thread: CopyThread, { containerId, logPath }: ContainerIoOptions['request']) {
   const notAnswered = (): never => {
     throw new CriError('UNAVAILABLE', `log "${logPath}" has not answered for ${STALLED_MS / 1000} s`);
@@ -148,7 +148,10 @@ function answersOf(thread: CopyThread, { containerId, logPath }: ContainerIoOpti
         : `the streams of container ${containerId} to end`;
     },
     notAnswered,
-    /** For commands that must not reach the thread late: a path that they name may be another's by then. */
+    /**
+     * Throws UNAVAILABLE when the thread is stalled. For commands that must not run late: another container may have
+     * reused their paths by then.
+     */
     requireAnswers(): void {
       if (thread.busyMs() > STALLED_MS) notAnswered();
     },

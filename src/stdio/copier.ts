@@ -11,23 +11,23 @@ export interface CopierOptions {
   readonly onUnhandled: LastResort['onUnhandled'] | undefined;
   /** Another worker script, for tests. */
   readonly workerUrl: URL | undefined;
-  /** It has no streams any more. */
+  /** Called when the copier has no streams left. */
   readonly onIdle?: () => void;
 }
 
-/** A copying thread and the streams that it has in hand, which a thread that replaces it opens again. */
+/** A copying thread and its open streams. A thread that replaces it opens them again. */
 export interface Copier {
   readonly thread: CopyThread;
-  /** The streams of how many containers or commands it has. */
+  /** The number of containers or commands whose streams are open. */
   count(): number;
-  /** Opens streams with this command. Where that fails, they are forgotten. */
+  /** Sends `command` to open streams. On failure it forgets the streams and rejects. */
   enter(io: number, entry: OpenIo, command: NewCommand): Promise<void>;
   forget(io: number): void;
 }
 
 export function createCopier({ name, log, onUnhandled, workerUrl, onIdle }: CopierOptions): Copier {
   const ios = new Map<number, OpenIo>();
-  // Until the copying thread has answered, a restart sends the opening command itself again.
+  // Only streams whose open command has succeeded: a restart resends an open command that has no reply yet.
   const opened = new Set<number>();
 
   const thread = createCopyThread({

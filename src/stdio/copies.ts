@@ -7,14 +7,14 @@ import { openLogFile } from './log-file.js';
 import type { Command, Notice, StreamName } from './messages.js';
 import type { Readiness } from './readiness.js';
 
-/** Tells the server's thread; `transfer`: buffers that go over instead of being copied. */
+/** Posts a notice to the server's thread. Buffers in `transfer` are transferred, not copied. */
 export type Tell = (notice: Notice, transfer?: readonly ArrayBuffer[]) => void;
 
-/** All streams that a copying thread has in hand. */
+/** All open streams of a copying thread. */
 export interface Copies {
-  /** Carries out one command; throws a CriError. */
+  /** Executes one command; throws a CriError. */
   obey(command: Exclude<Command, { kind: 'shut-down' }>): void;
-  /** Closes everything; what was read is in the logs then. */
+  /** Closes all streams; the bytes that were read are in the logs by then. */
   close(): void;
 }
 
@@ -119,9 +119,9 @@ function openLogs(
   });
 }
 
-/** How long a command may be held up because others have the memory that its output needs. */
+/** How long a command may be blocked because other commands hold the memory that its output needs. */
 const ROOM_LIMIT_MS = 10_000;
-/** For its streams to end, once a command that has exited has got memory. */
+/** Drain time of a command that exited while it waited for memory, from the time it gets the memory. */
 const DRAIN_AGAIN_MS = 1_000;
 
 function openCapture(
@@ -172,7 +172,7 @@ function openCapture(
     const stderr = copies.get('stderr')?.bytes ?? new Uint8Array();
     const truncated = [...copies.values()].some((copy) => copy.truncated);
     tell({ kind: 'captured', io, stdout, stderr, truncated }, [stdout.buffer, stderr.buffer]);
-    // The server has the memory now, and says by `close` when it is free.
+    // The server's thread owns the buffers now. It sends `close` when it has released them.
     copies.clear();
   };
 

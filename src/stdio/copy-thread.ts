@@ -5,15 +5,21 @@ import { exitAtOnce } from '../host/process.js';
 import { startWorker, type RunningWorker } from './copy-worker-handle.js';
 import type { Command, NewCommand, Notice, Report } from './messages.js';
 
-/** The server's end of one copying thread, which is started when it is first needed and again when it dies. */
+/** The server's handle of one copying thread. The thread starts with the first command, and again when it dies. */
 export interface CopyThread {
-  /** Resolves when the thread has done it; a command that was on its way when the thread died is sent once more. */
+  /**
+   * Resolves when the thread has executed the command. A command without a reply when the thread dies is sent once
+   * more. UNAVAILABLE after `close`, INTERNAL when the thread dies again.
+   */
   send(command: NewCommand): Promise<void>;
-  /** How long the thread's turn has taken; 0 while it waits. Turns are short, unless a file system does not answer. */
+  /**
+   * How long the thread's current turn has taken, 0 while it waits. Turns are short unless a file system does not
+   * respond.
+   */
   busyMs(): number;
   /**
-   * Ends the thread; no command may follow. Idempotent. A thread that a file system holds is not waited for longer than
-   * `CLOSE_LIMIT_MS`: it ends when the call returns, or with the process.
+   * Ends the thread; no command may follow. Idempotent. It waits at most `CLOSE_LIMIT_MS` for a thread that is blocked
+   * by a file system: that thread ends when its system call returns, or with the process.
    */
   close(): Promise<void>;
 }
@@ -24,7 +30,10 @@ export interface CopyThreadOptions {
   readonly log: Logger;
   readonly onError: (thrown: unknown, origin: string) => void;
   readonly onReport: (report: Notice) => void;
-  /** A new thread stands in for one that died: what must be opened in it again, before anything else. */
+  /**
+   * Returns the commands that reopen the streams in the thread that replaces a dead one. They are sent before all
+   * others.
+   */
   readonly onRestart: () => readonly NewCommand[];
   /** For tests. */
   readonly workerUrl?: URL;
@@ -40,7 +49,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
 
   const post = (entry: Pending): void => {
     pending.set(entry.command.request, entry);
-    // What comes before the streams are open again waits for `restart`.
+    // A command that is sent before the streams are open again waits for `restart`.
     if (restarting) return;
     entry.attempts += 1;
     running().post(entry.command);
@@ -100,7 +109,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
       submit({ kind: 'shut-down' }).catch(() => undefined);
       await withLimit(ending.exited, CLOSE_LIMIT_MS, () => {
         options.log.warn({ busyMs: ending.busyMs() }, `the ${title} does not end, a file system holds it`);
-        // After all others that listen for the end, such as the logger.
+        // Registered last, so that it runs after the other exit listeners, such as the logger's.
         process.once('exit', exitAtOnce);
       });
     }

@@ -7,7 +7,7 @@ import { busyMs, newPulseCell } from './pulse.js';
 
 export interface RunningWorker {
   post(command: Command): void;
-  /** How long its turn has taken; 0 while it waits. */
+  /** How long the thread's current turn has taken, 0 while it waits. */
   busyMs(): number;
   readonly exited: Promise<void>;
 }
@@ -18,7 +18,10 @@ export interface WorkerEvents {
   onExit(exitCode: number, livedMs: number): void;
 }
 
-/** Starts one copying thread. Its epoll and its bell are made here, so that they are closed even when it crashes. */
+/**
+ * Starts one copying thread. This thread makes its epoll and its bell, and closes them even when the copying thread
+ * crashes.
+ */
 export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
   const startedMs = performance.now();
   const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
@@ -32,7 +35,7 @@ export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
   };
   const worker = new Worker(url, { workerData });
 
-  // `process.exit` joins its threads, and this one would come out of its wait only after a second.
+  // `process.exit` joins its threads, and without the bell this one would leave epoll_wait only after up to a second.
   const stopNow = (): void => {
     Atomics.store(stopped, 0, 1);
     signalEventFd(workerData.bell);

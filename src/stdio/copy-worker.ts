@@ -13,7 +13,7 @@ const { epoll, bell, stopped, pulse } = workerData as CopyWorkerData;
 const readiness = createReadiness(epoll, createPulse(pulse));
 const copies = createCopies(readiness, report);
 
-// The thread waits in epoll, not in libuv; the bell says that there is a message, or that it is time to stop.
+// The thread waits in epoll, not in libuv. The bell signals a message, or that the thread must stop.
 readiness.watch(bell, () => readSync(bell, new BigUint64Array(1)));
 while (Atomics.load(stopped, 0) === 0) {
   readiness.turn();

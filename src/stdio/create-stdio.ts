@@ -15,20 +15,21 @@ import { keepPipes, releasePipes, type PipeStore } from './pipe-store.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.js';
 
 /**
- * FIFOs that are made here and copied on threads of their own: what commands print on one, logs on one for each file system. stdin is only made: the runc shim opens it at both
- * ends, so that a process with nobody attached waits rather than reads an end; a writer opens it
- * (O_WRONLY | O_NONBLOCK) once the task exists, and CloseIO ends it.
+ * Makes FIFOs and copies them on separate threads: one thread for captured commands, and one for each file system with
+ * logs. stdin is only made: the runc shim opens it at both ends, so that a process without an attached client waits
+ * instead of reading an end of file. A writer opens stdin (O_WRONLY | O_NONBLOCK) once the task exists, and CloseIO
+ * ends it.
  */
 export function createStdio(options: {
   log: Logger;
-  /** Hears of errors that end a copying thread. */
+  /** Called with errors that end a copying thread. */
   onUnhandled?: LastResort['onUnhandled'];
   pipeStore?: PipeStore;
   /** Another worker script, for tests. */
   workerUrl?: URL;
 }): Stdio {
   const { log, pipeStore, onUnhandled, workerUrl } = options;
-  // What commands print never waits for a log.
+  // A thread of its own, so that the output of commands never waits for a log.
   const captures = createCopier({ name: 'capture', log, onUnhandled, workerUrl });
   const logs = createLogCopiers(log, (onIdle) => createCopier({ name: 'log', log, onUnhandled, workerUrl, onIdle }));
   let lastIo = 0;
@@ -102,10 +103,10 @@ export function createStdio(options: {
   };
 }
 
-/** A container whose log does not answer when crid starts runs on, and must not hold up the start. */
+/** A log that does not respond must not delay the start of crid: its container keeps running. */
 const REATTACH_LIMIT_MS = 5_000;
 
-/** What comes too late is given to `onLate`. */
+/** Rejects once `signal` aborts, and calls `onLate`, which cleans up after `work`. */
 async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined, onLate: () => void): Promise<void> {
   let stop: (() => void) | undefined;
   const aborted = new Promise<never>((_, reject) => {

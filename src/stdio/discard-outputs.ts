@@ -4,14 +4,14 @@ import { openFifoRead } from '../host/fifo.js';
 import { outputsOf } from './fifo-set.js';
 import type { FifoPaths } from './stdio.js';
 
-/** At most a pipe's worth each time: a child that writes without end must not keep this thread busy. */
+/** Each tick reads at most one pipe's size: a child that writes endlessly must not keep this thread busy. */
 const TICK_MS = 50;
 const TICK_BYTES = 1024 * 1024;
 
 /**
- * Reads and drops what comes out of these FIFOs until their writers have gone, or until the answer is called. A shim holds
- * a read end of each FIFO itself, so a write of its that finds no room never fails: with nobody reading, it would hold
- * the descriptors of an ended process for ever.
+ * Reads and drops the output in these FIFOs until their writers have gone, or until the returned function is called. A
+ * shim holds a read end of each FIFO itself, so its write to a full pipe never fails: without a reader, the shim would
+ * hold the descriptors of an ended process for ever.
  */
 export function discardOutputs(paths: FifoPaths): () => void {
   const open = new Set(outputsOf(paths).flatMap(({ path }) => opened(path)));
@@ -36,12 +36,12 @@ function opened(path: string): number[] {
   try {
     return [openFifoRead(path)];
   } catch {
-    // Removed already; and what cannot be opened must not keep its exec from being taken away.
+    // The FIFO may be removed already. A FIFO that cannot be opened must not prevent the removal of its exec.
     return [];
   }
 }
 
-/** One for all: nobody looks at what is in it, and a new one for each read is 20 MiB a second for each process. */
+/** Shared scratch buffer: its content is never read, and one per read would allocate 20 MiB/s per process. */
 const dropped = Buffer.allocUnsafeSlow(TICK_BYTES);
 
 function hasEnded(fd: number): boolean {

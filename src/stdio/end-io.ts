@@ -1,10 +1,10 @@
 import { logOf, type Logger } from '../base/log.js';
 import type { ContainerIo } from './stdio.js';
 
-/** A full pipe of each of many containers that end together, or a slow disk. */
+/** Enough for many containers that end together, each with a full pipe, and for a slow disk. */
 const TAIL_MS = 10_000;
 
-/** Takes away the streams of a container whose task is gone, once all that it wrote is in its log. */
+/** Removes the streams of a container whose task is gone, once all its output is in its log, or after `TAIL_MS`. */
 export async function endIo(io: ContainerIo | undefined, log: Logger): Promise<void> {
   if (io && !(await io.drained(TAIL_MS))) {
     const container = io.containerId;

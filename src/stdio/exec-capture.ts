@@ -23,7 +23,7 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
   let timer: NodeJS.Timeout | undefined;
   let settled = false;
   let released = false;
-  // The copying thread died and took along what it had captured.
+  // The copying thread died, and the output that it had captured is lost.
   let restarted = false;
 
   const settle = (): void => {
@@ -35,7 +35,7 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
     if (released) return;
     released = true;
     options.onClosed();
-    // A thread that has died has given all back.
+    // A dead thread has released its memory already.
     thread.send({ kind: 'close', io }).catch(() => undefined);
   };
 
@@ -46,7 +46,7 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
       reject(error);
     });
 
-  // Nobody may be waiting for the output of an exec that failed to start.
+  // The output of an exec that failed to start may have no reader; its rejection must not be unhandled.
   promise.catch(() => undefined);
 
   const capture: ExecCapture = {

@@ -2,21 +2,24 @@ import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { errnoName } from '../host/errno.js';
 import type { Readiness } from './readiness.js';
 
-/** Those who are attached to one stream. */
+/** The attached clients of one stream. */
 export interface FanOut {
-  /** Opens the pipe; throws what `open` throws. */
+  /** Opens the pipe; throws the error of open(2). */
   add(attachment: number, path: string): void;
   /** Closes the pipe at once. Idempotent. */
   remove(attachment: number): void;
-  /** Writes to all; false: one has no room for all of it, write no more before `whenRoom` calls. */
+  /**
+   * Writes to all pipes. Returns false when a pipe has no room for all bytes: do not write again before `whenRoom`
+   * calls.
+   */
   write(bytes: Buffer): boolean;
   whenRoom(resume: () => void): void;
   /**
-   * From now on there is room for all: what a pipe has no room for is kept for its reader, who is detached when that
-   * becomes more than `KEPT_MAX_BYTES`. For the little that a container has left behind when it ended.
+   * From now on `write` returns true. Bytes that a pipe has no room for are kept for its reader, which is detached when
+   * they exceed `KEPT_MAX_BYTES`. For the remaining output of a container that has ended.
    */
   hurry(): void;
-  /** The stream has ended: each pipe is closed once its reader has taken what was written. Idempotent. */
+  /** The stream has ended: each pipe is closed once its kept bytes are written. Idempotent. */
   end(): void;
 }
 
@@ -65,16 +68,16 @@ export function createFanOut(readiness: Readiness): FanOut {
 }
 
 interface AttachedPipe {
-  /** What it had no room for. */
+  /** Bytes that the pipe had no room for. */
   readonly keptBytes: number;
   write(bytes: Buffer): void;
   end(): void;
   close(): void;
 }
 
-/** A pipe of a container's, and what its shim may have in hand. */
+/** A full pipe of a container (1 MiB), and the bytes that its shim may hold. */
 const KEPT_MAX_BYTES = 2 * 1024 * 1024;
-/** A reader that takes nothing for so long while the container waits for it is given up. */
+/** Detaches a reader that takes nothing for this long while the container waits for it. */
 const STALLED_MS = 30_000;
 
 function openAttachedPipe(
@@ -115,13 +118,13 @@ function openAttachedPipe(
     if (ended) close();
   };
 
-  /** Answers what found no room. */
+  /** Returns the bytes that found no room. */
   const put = (bytes: Buffer): Buffer => {
     try {
       return bytes.subarray(writeSync(fd, bytes));
     } catch (thrown) {
       if (errnoName(thrown) === 'EAGAIN') return bytes;
-      // EPIPE: the client has gone.
+      // EPIPE: the client is gone.
       close();
       return EMPTY;
     }
@@ -139,7 +142,7 @@ function openAttachedPipe(
       }
       const rest = put(bytes);
       if (rest.length === 0) return;
-      // The caller's buffer is good only until it reads again.
+      // A copy, since the caller reuses its buffer for the next read.
       left = Buffer.from(rest);
       wait();
     },

@@ -3,16 +3,16 @@ import { openFifoRead, setPipeSize } from '../host/fifo.js';
 import { moveToFile, readNow } from '../host/pipe.js';
 import type { Readiness } from './readiness.js';
 
-/** A FIFO that is read when it has something to read, without a thread that waits. */
+/** A FIFO that is read when it is readable, without a blocked thread. */
 export interface FifoReader {
   /**
-   * Takes up to `maxBytes`, at most `BATCH_BYTES`, which are good until the next read of any FIFO. Undefined: nothing there now; an empty
-   * buffer: every writer is gone.
+   * Returns up to `maxBytes` bytes, at most `BATCH_BYTES`, which are valid until the next read of any FIFO. Undefined:
+   * the pipe is empty; an empty buffer: every writer is gone.
    */
   read(maxBytes?: number): Buffer | undefined;
-  /** The same into a file at `offset`; answers how many bytes (spool.ts says why). */
+  /** As `read`, but moves the bytes into a file at `offset`; returns their number (spool.ts says why). */
   moveTo(file: number, offset: number): number | undefined;
-  /** Calls `onReadable` as long as there is something to read, or once all writers are gone. */
+  /** Calls `onReadable` each turn while the FIFO has bytes, or once all writers are gone. */
   resume(): void;
   pause(): void;
   /** Idempotent. */
@@ -53,5 +53,5 @@ export function openFifoReader(path: string, readiness: Readiness, onReadable: (
 export const BATCH_BYTES = 64 * 1024;
 const PIPE_BYTES = 1024 * 1024;
 
-// One for all FIFOs of a thread, since a batch is dealt with before the next begins.
+// Shared by all FIFOs of a thread: each batch is processed before the next is read.
 let buffer: Buffer | undefined;

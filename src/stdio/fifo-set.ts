@@ -8,17 +8,17 @@ import type { FifoPaths } from './stdio.js';
 
 export interface FifoSetRequest {
   readonly directory: string;
-  /** Begins the FIFOs' names: `NAME-stdin`, `NAME-stdout`, `NAME-stderr`. */
+  /** The prefix of the FIFOs' names: `NAME-stdin`, `NAME-stdout`, `NAME-stderr`. */
   readonly name: string;
   readonly stdin: boolean;
   readonly stderr: boolean;
 }
 
-/** Makes the FIFOs (0600) and their directory (0700). What was made is removed when one cannot be. */
+/** Makes the FIFOs (0600) and their directory (0700). If one fails, those already made are removed. */
 export function makeFifoSet({ directory, name, stdin, stderr }: FifoSetRequest): FifoPaths {
   const path = (stream: string, wanted: boolean): string => (wanted ? join(directory, `${name}-${stream}`) : '');
   const paths = { stdin: path('stdin', stdin), stdout: path('stdout', true), stderr: path('stderr', stderr) };
-  // In one turn of the event loop: another's removal of the directory, once empty, cannot come in between.
+  // All in one turn of the event loop: no other operation can remove the empty directory in between.
   synchronously(directory, () => {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
     chmodSync(directory, 0o700);
@@ -36,7 +36,7 @@ export function makeFifoSet({ directory, name, stdin, stderr }: FifoSetRequest):
   }
 }
 
-/** NOT_FOUND when one is gone, INVALID_ARGUMENT when one is something else. */
+/** Throws NOT_FOUND when a FIFO is gone, INVALID_ARGUMENT when a path is not a FIFO. */
 export function checkFifoSet(paths: FifoPaths): void {
   for (const fifo of present(paths)) {
     const isFifo = synchronously(fifo, () => statSync(fifo).isFIFO());
@@ -44,7 +44,7 @@ export function checkFifoSet(paths: FifoPaths): void {
   }
 }
 
-/** Where lies what was taken from a FIFO and is not in the log yet. */
+/** The path of a FIFO's spool: the bytes that were taken from the FIFO and are not in the log yet. */
 export const spoolPath = (fifo: string): string => `${fifo}.taken`;
 
 /** Removes the FIFOs and their spools, and their directory when nothing else is in it. Idempotent. */
@@ -58,8 +58,8 @@ export const outputsOf = (paths: FifoPaths): StreamSource[] =>
   (['stdout', 'stderr'] as const).filter((name) => paths[name] !== '').map((name) => ({ name, path: paths[name] }));
 
 /**
- * Sees to it that the outputs have a reader, whoever else comes and goes, until the answer is called: a shim that finds
- * none when it starts a process waits for one, then fails, and leaves the process running.
+ * Holds a read end of each output until the returned function is called, whatever other readers do. A shim that finds
+ * no reader when it starts a process waits for one, then fails, and leaves the process running.
  */
 export function holdReaders(paths: FifoPaths): () => void {
   const held: number[] = [];
@@ -74,14 +74,14 @@ export function holdReaders(paths: FifoPaths): () => void {
 }
 
 /**
- * Lets a reader see the end of a stream that had no writer since it was opened: a writer that comes and goes at once.
- * Real writers are not disturbed.
+ * Lets a reader see the end of a stream that had no writer since it was opened: opens a write end and closes it at
+ * once. Real writers are not disturbed.
  */
 export function nudge(path: string): void {
   try {
     closeSync(openFifoWrite(path));
   } catch (thrown) {
-    // No reader: it has seen the end already.
+    // No reader or no FIFO: the reader has seen the end already.
     const { code } = CriError.from(thrown);
     if (code !== 'FAILED_PRECONDITION' && code !== 'NOT_FOUND') throw thrown;
   }

@@ -6,27 +6,27 @@ import type { Copier } from './copier.js';
 import { STALLED_MS } from './pulse.js';
 
 /**
- * The threads that write logs: one for each file system that logs are on, since a write that the file system does not
- * answer holds its thread. So it holds up the containers whose logs are there, and no others.
+ * The threads that write logs, one for each file system with logs. A write to a file system that does not respond
+ * blocks its thread, so it delays only the containers with logs on that file system.
  */
 export interface LogCopiers {
-  /** The copier for a log, by the mount of its directory. A link in the path counts as where it is, not where it leads. */
+  /** Returns the copier for the mount of the log's directory. Symbolic links in the path are not resolved. */
   of(logPath: string | undefined): Promise<Copier>;
-  /** How many logs are on file systems that have not answered for `STALLED_MS`. */
+  /** The number of logs on file systems that have not responded for `STALLED_MS`. */
   stalled(): number;
   close(): Promise<void>;
 }
 
 /** Further file systems share the thread that has the fewest logs. */
 const MAX_THREADS = 8;
-/** A thread without logs is ended, but for the last one. */
+/** A thread without logs ends after this time, except for the last thread. */
 const IDLE_MS = 60_000;
 const LOOK_MS = 2_000;
 
 interface Entry {
   readonly copier: Copier;
   readonly mountPoint: string;
-  /** While it is held and that has been logged. */
+  /** True from the message that its file system stalls until the message that it responds again. */
   told: boolean;
 }
 
@@ -35,7 +35,7 @@ export function createLogCopiers(
   make: (onIdle: () => void) => Copier,
   readMounts = recentMounts,
 ): LogCopiers {
-  /** By `major:minor`. */
+  /** Keyed by the device, `major:minor`. */
   const entries = new Map<string, Entry>();
   let find = mountFinder([]);
   let foundIn: readonly MountInfo[] = [];
@@ -46,7 +46,7 @@ export function createLogCopiers(
     setTimeout(() => {
       const entry = entries.get(device);
       if (entry === undefined || entry.copier.count() > 0 || entries.size === 1) return;
-      // Another thread for the same file system would be held as well.
+      // Keep a stalled thread: a new thread for the same file system would stall as well.
       if (isStalled(entry)) return rest(device);
       entries.delete(device);
       inBackground(log, 'ending a log thread', entry.copier.thread.close());
@@ -62,7 +62,7 @@ export function createLogCopiers(
   const leastLoaded = (some: readonly Entry[]): Entry | undefined =>
     [...some].sort((a, b) => a.copier.count() - b.copier.count())[0];
 
-  /** The thread that a log without one of its own goes to; undefined: it gets one. */
+  /** Returns the thread that logs on a new file system share; undefined: they get a new thread. */
   const shared = (device: string): Entry | undefined => {
     const all = [...entries.values()];
     const answering = leastLoaded(all.filter((entry) => !isStalled(entry)));
@@ -101,5 +101,5 @@ export function createLogCopiers(
   };
 }
 
-/** Without a log, or where the mounts cannot be read. */
+/** For a container without a log, or when the mounts cannot be read. */
 const NOWHERE = { device: '', mountPoint: '' };

@@ -8,9 +8,9 @@ import type { LogFile } from './log-file.js';
 import type { StreamSource } from './messages.js';
 import type { Readiness } from './readiness.js';
 
-/** One stream being copied into the log. */
+/** A stream that is being copied. */
 export interface Copy {
-  /** Stops and closes; what was taken from the pipe is in the log. Idempotent. */
+  /** Stops and closes; all bytes taken from the pipe are in the log by then. Idempotent. */
   close(): void;
 }
 
@@ -20,13 +20,13 @@ export interface LogCopyOptions {
   /** Undefined: the stream is read and thrown away. */
   readonly log: LogFile | undefined;
   readonly maxLineBytes: number;
-  /** Gets every byte as soon as it is seen, once; while it is full the stream is not read. */
+  /** Gets every byte once, as soon as it is read; while the fan-out is full, the stream is not read. */
   readonly fanOut: FanOut;
-  /** The stream has ended; with an error when it was given up. It is closed already. */
+  /** Called when the stream has ended, with an error when its copying failed. The stream is closed by then. */
   readonly onEnd: (error?: Error) => void;
 }
 
-/** Begins to copy a FIFO into the log, after what an earlier server has taken and not written. */
+/** Starts to copy a FIFO into the log, after the bytes that an earlier crid took from the FIFO and did not write. */
 export function startLogCopy({ source, readiness, log, maxLineBytes, fanOut, onEnd }: LogCopyOptions): Copy {
   const fifo = openFifoReader(source.path, readiness, () => guarded(onReadable));
   const lines = log && startLines(source, log, maxLineBytes);

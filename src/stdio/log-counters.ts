@@ -1,6 +1,9 @@
 import { isMainThread, workerData } from 'node:worker_threads';
 
-/** Bytes of log lines since crid started, in memory that the copying threads and the server share. */
+/**
+ * Two counters: log bytes written and dropped since crid started, in memory shared by the copying threads and the
+ * server.
+ */
 const SIZE = 2 * BigUint64Array.BYTES_PER_ELEMENT;
 
 const shared = (isMainThread ? undefined : workerData) as
@@ -12,17 +15,19 @@ const counters = new BigUint64Array(logCounterBuffer);
 const WRITTEN = 0;
 const DROPPED = 1;
 
-/** The logs that cannot be written now, a cell for each copying thread: a thread that dies takes its number along. */
+/**
+ * The number of logs that cannot be written now, in one cell per copying thread: the cell of a dead thread is dropped.
+ */
 const cells = new Set<Int32Array>();
 const ownCell = shared?.failingLogs ?? newFailingCell();
 
 export const countWritten = (bytes: number): void => void Atomics.add(counters, WRITTEN, BigInt(bytes));
 export const countDropped = (bytes: number): void => void Atomics.add(counters, DROPPED, BigInt(bytes));
 
-/** Logs that cannot be written now: one more, or one less. */
+/** Changes the number of logs that cannot be written now. */
 export const countFailing = (change: 1 | -1): void => void Atomics.add(ownCell, 0, change);
 
-/** The cell of a new copying thread. */
+/** Makes the cell of a new copying thread. */
 export function newFailingCell(): Int32Array {
   const cell = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   cells.add(cell);

@@ -10,41 +10,45 @@ import {
 } from '../host/open-beneath.js';
 import { countDropped, countFailing, countWritten } from './log-counters.js';
 
-/** Where the end of a log is. */
+/** A log's file and its length. */
 export interface LogPlace {
-  /** 0: not known, in what an older crid has noted. */
+  /** 0: not known, in a spool that an older crid wrote. */
   readonly device: number;
   readonly inode: number;
   readonly size: number;
 }
 
 /**
- * A container's log file. Writes are synchronous, on the copying thread: a slow disk then stops the reading (that is the
- * back-pressure) and never takes a thread of libuv's pool, which the server needs. A write that fails is dropped and
- * counted, since a container must not stop for its log; each later write tries again.
+ * A container's log file. Writes are synchronous, on the copying thread: a slow disk then stops the reading of the
+ * streams (back-pressure), and never uses a thread of libuv's pool, which the server needs. Bytes of a failed write are
+ * dropped and counted, since a log must not stop its container; each later write tries again.
  */
 export interface LogFile {
-  /** `before` hears where the bytes are about to go; twice, when that file turns out to have been deleted. */
+  /**
+   * Calls `before` with the place that the bytes go to, and once more when that file turns out to have been deleted.
+   */
   write(bytes: Buffer, before: (place: LogPlace) => void): void;
-  /** Opens the path anew, then lets go of the old file. Throws a CriError and keeps the old file when it cannot. */
+  /** Opens the path again, then closes the old file. On failure throws a CriError and keeps the old file. */
   reopen(): void;
-  /** Whether `bytes` that an earlier server was about to write at `place` are there; takes away a part of them. */
+  /**
+   * Returns whether the `bytes` that an earlier crid was about to write at `place` are there; removes a partial write.
+   */
   wasWritten(place: LogPlace, bytes: number): boolean;
-  /** Tells of trouble that concerns the log and is not the file's. */
+  /** Reports trouble with the log that is not an error of its file. */
   tell(error: string): void;
   close(): void;
 }
 
 export interface LogFileOptions {
   readonly file: PathBeneath;
-  /** Throw when the file cannot be opened, instead of trying again with each write. */
+  /** Throws when the file cannot be opened; otherwise each write tries to open it again. */
   readonly mustOpen: boolean;
   readonly onTrouble: (error: string, droppedBytes: number) => void;
-  /** The first write that succeeds after some were dropped. */
+  /** Called at the first write that succeeds after failed ones. */
   readonly onRecovered: (droppedBytes: number) => void;
 }
 
-/** Divides the path of a log at the pod's log directory. */
+/** Splits the path of a log at the pod's log directory. */
 export function logFileOf(request: {
   readonly logPath: string | undefined;
   readonly logDirectory?: string | undefined;
@@ -55,7 +59,7 @@ export function logFileOf(request: {
   return { directory, path: posix.relative(directory, logPath) };
 }
 
-/** Opens or makes the file (0640, its directory 0755); writes go to its end. */
+/** Opens the log for appending; creates the file (0640) and its directory (0755). */
 export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileOptions): LogFile {
   const path = `${file.directory}/${file.path}`;
   let fd: number | undefined;
@@ -81,7 +85,7 @@ export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileO
     failing = now;
   };
 
-  /** False: the file has been deleted, and what was written went with it. */
+  /** Returns false when the file has been deleted: the written bytes are lost with it. */
   const writeTo = (log: number, bytes: Buffer, before: (place: LogPlace) => void): boolean => {
     before(place);
     writeWhole(log, bytes);
@@ -155,15 +159,15 @@ function writeWhole(fd: number, bytes: Buffer): void {
   try {
     while (written < bytes.length) written += writeSync(fd, bytes, written, bytes.length - written);
   } catch (thrown) {
-    // A disk that filled up took a part: take it back, or half a line would run into the next one.
+    // A full disk took a part of the bytes: remove the part, or half a line would run into the next one.
     if (written > 0) ftruncateSync(fd, fstatSync(fd).size - written);
     throw thrown;
   }
 }
 
 /**
- * The file may have been renamed since, within its directory: that is how logs are rotated. What others have put there
- * is neither followed nor opened.
+ * Searches the directory by inode number, since log rotation renames the file within it. Links and files that others
+ * put there are neither followed nor opened.
  */
 function wasWritten({ directory, path }: PathBeneath, place: LogPlace, bytes: number): boolean {
   const folder = openDirectoryBeneath({ directory, path: posix.dirname(path) });
@@ -182,7 +186,7 @@ function wasWritten({ directory, path }: PathBeneath, place: LogPlace, bytes: nu
 
 const isDevice = (device: number, place: LogPlace): boolean => place.device === 0 || place.device === device;
 
-/** Whether the file of `place` has all of the bytes; takes away a part of them. */
+/** Returns whether the file of `place` has all of the bytes; removes a partial write. */
 function holds(file: PathBeneath, place: LogPlace, bytes: number): boolean {
   const fd = openFileBeneath(file, constants.O_WRONLY);
   try {

@@ -2,24 +2,24 @@ import type { Instant } from '../host/clock.js';
 import type { StreamName } from './messages.js';
 import { createTimestampWriter, put, TIMESTAMP_MAX_BYTES } from './timestamp.js';
 
-/** Where formatted lines go: whole ones, which say `bytes` of the stream; kept nowhere. */
+/** Takes whole formatted lines, made from `bytes` bytes of the stream. The sink must not keep the buffer. */
 export type LineSink = (lines: Buffer, bytes: number) => void;
 
 /**
- * Cuts one stream into lines of the CRI log format, `<time> <stdout|stderr> <P|F> <content>\n`. F ends a line; P is a
- * piece of a line that goes on, or a last line without its newline. A carriage return before the newline is dropped, as
- * containerd's own CRI does.
+ * Splits one stream into lines of the CRI log format, `<time> <stdout|stderr> <P|F> <content>\n`. F is the last or only
+ * piece of a line; P is an earlier piece, or a last line without its newline. A carriage return before the newline is
+ * dropped, as containerd's own CRI does.
  */
 export interface LogLines {
-  /** Formats what can be said now, and keeps the rest: an unfinished line. */
+  /** Formats all complete lines and full pieces, and keeps the rest: an unfinished line. */
   push(chunk: Buffer): void;
   /** Bytes of the unfinished line that is kept. */
   readonly heldBytes: number;
-  /** What is kept is a last line. */
+  /** Formats the kept bytes as a last line. */
   end(): void;
 }
 
-/** `maxLineBytes` <= 0 means no limit but that of memory, 16 MiB. `clock` sets the time that a batch was read. */
+/** `maxLineBytes` <= 0 means 16 MiB, which is the limit in any case. `clock` sets the time that a batch was read. */
 export function createLogLines(
   stream: StreamName,
   maxLineBytes: number,
@@ -41,7 +41,10 @@ export function createLogLines(
     heldLength += chunk.copy(held, heldLength, from);
   };
 
-  /** Says `length` bytes of what is held and then of chunk[from…]; answers where in the chunk the rest begins. */
+  /**
+   * Writes one line of `length` bytes, from `held` and then from chunk[from…]; returns where in the chunk the rest
+   * begins.
+   */
   const say = (tag: number, chunk: Buffer, from: number, length: number): number => {
     const fromHeld = Math.min(heldLength, length);
     const end = from + length - fromHeld;
@@ -56,19 +59,19 @@ export function createLogLines(
     return end;
   };
 
-  /** Says pieces as long as more than a whole piece is known; `to` ends the content. */
+  /** Writes P lines while more than one full piece is known; `to` is the end of the content. */
   const split = (chunk: Buffer, from: number, to: number): number => {
     let start = from;
     while (heldLength + to - start > limit) start = say(PARTIAL, chunk, start, limit);
     return start;
   };
 
-  /** Says the line that the newline at `newline` ends. */
+  /** Writes the line that ends at `newline`. */
   const finish = (chunk: Buffer, from: number, newline: number): void => {
     let to = newline;
     let endBytes = 1;
     if (newline > from ? chunk[newline - 1] === RETURN : heldLength > 0 && held[heldLength - 1] === RETURN) {
-      // A return that was kept earlier lies in `held`: forget it there.
+      // A carriage return of an earlier chunk is in `held`: remove it there.
       if (newline > from) to -= 1;
       else heldLength -= 1;
       endBytes = 2;
@@ -86,7 +89,7 @@ export function createLogLines(
         finish(chunk, start, newline);
         start = newline + 1;
       }
-      // A return at the very end may belong to a newline that has not come yet.
+      // A carriage return at the end of the chunk may belong to a newline in the next chunk.
       const to = chunk.length > start && chunk[chunk.length - 1] === RETURN ? chunk.length - 1 : chunk.length;
       start = split(chunk, start, to);
       output.flush();
@@ -115,7 +118,7 @@ const PARTIAL = 0x50;
 const FULL = 0x46;
 const NOTHING = Buffer.alloc(0);
 
-// One for all streams of a thread: a batch is formatted and written before the next one begins.
+// Shared by all streams of a thread: a batch is formatted and written before the next one begins.
 let sharedOutput = Buffer.alloc(0);
 
 function createOutput(stream: StreamName, clock: (instant: Instant) => void, sink: LineSink) {
@@ -132,7 +135,7 @@ function createOutput(stream: StreamName, clock: (instant: Instant) => void, sin
     saidBytes = 0;
   };
 
-  /** Only whole lines are flushed: what the sink is told to have said ends with one. */
+  /** Flushes only between lines, so that the sink gets whole lines and their exact number of stream bytes. */
   const makeRoom = (bytes: number): void => {
     if (length + bytes <= buffer.length) return;
     flush();
@@ -151,7 +154,7 @@ function createOutput(stream: StreamName, clock: (instant: Instant) => void, sin
       buffer[length] = tag;
       buffer[length + 1] = SPACE;
       length += 2;
-      // Lines of one batch stay distinct and in order for tools that sort or compare by time.
+      // 1 ns per line keeps lines of one batch distinct and in order for tools that sort or compare by time.
       instant.nanos += 1;
       if (instant.nanos === 1_000_000_000) {
         instant.seconds += 1;
@@ -166,7 +169,7 @@ function createOutput(stream: StreamName, clock: (instant: Instant) => void, sin
       buffer[length] = NEWLINE;
       length += 1;
     },
-    /** Bytes of the stream that no line shows: its end. */
+    /** Counts stream bytes that are in no line: the line's end. */
     passOver(bytes: number): void {
       saidBytes += bytes;
     },

@@ -1,7 +1,7 @@
 import type { CodeName } from '../base/errors.js';
 import type { PathBeneath } from '../host/open-beneath.js';
 
-/** What the server's thread asks of a copying thread. `io` numbers one container's or one capture's streams. */
+/** A command from the server's thread to a copying thread. `io` numbers the streams of one container or one capture. */
 export type Command =
   | {
       readonly kind: 'open';
@@ -9,12 +9,12 @@ export type Command =
       readonly io: number;
       readonly streams: readonly StreamSource[];
       readonly log: PathBeneath | undefined;
-      /** False: a log that cannot be opened is tried again with each write. */
+      /** False: if the log cannot be opened, each write tries again. */
       readonly logMustOpen: boolean;
       readonly maxLineBytes: number;
     }
   | { readonly kind: 'reopen-log'; readonly request: number; readonly io: number }
-  /** From now on what the streams carry goes into these pipes too; they are opened before it is answered. */
+  /** Copies the streams' output from now on into these pipes too; the pipes are open before the reply. */
   | {
       readonly kind: 'attach';
       readonly request: number;
@@ -24,7 +24,7 @@ export type Command =
       readonly stderr: string | undefined;
     }
   | { readonly kind: 'detach'; readonly request: number; readonly io: number; readonly attachment: number }
-  /** The container has ended: what is left of its streams waits for nobody who is attached. */
+  /** The container has ended: the rest of its streams does not wait for attached clients. */
   | { readonly kind: 'hurry'; readonly request: number; readonly io: number }
   | {
       readonly kind: 'capture';
@@ -34,14 +34,14 @@ export type Command =
       readonly maxBytes: number;
     }
   /**
-   * Ends a capture with what there is; answered by `captured`. Unless `now`, one that waits for memory gets it first, or
-   * fails.
+   * Ends a capture with the output so far, which `captured` reports. Unless `now`, a capture that waits for memory
+   * first gets it or fails.
    */
   | { readonly kind: 'finish-capture'; readonly request: number; readonly io: number; readonly now: boolean }
   | { readonly kind: 'close'; readonly request: number; readonly io: number }
   | { readonly kind: 'shut-down'; readonly request: number };
 
-/** A command before it gets its number. */
+/** A command without its request number. */
 export type NewCommand = Command extends infer T ? (T extends Command ? Omit<T, 'request'> : never) : never;
 
 export type StreamName = 'stdout' | 'stderr';
@@ -51,14 +51,14 @@ export interface StreamSource {
   readonly path: string;
 }
 
-/** What the copying thread tells of its own accord. */
+/** A message of the copying thread that is not the reply to a command. */
 export type Notice = Exclude<Report, { kind: 'done' | 'failed' }>;
 
-/** What the copying thread tells. Every command is answered by one `done` or `failed` with its number. */
+/** A message of the copying thread. Each command gets one `done` or `failed` with its request number. */
 export type Report =
   | { readonly kind: 'done'; readonly request: number }
   | { readonly kind: 'failed'; readonly request: number; readonly code: CodeName; readonly message: string }
-  /** The stream's last writer is gone and all it wrote is in the log; `error`: it was given up instead. */
+  /** The stream's last writer is gone and all its output is in the log; `error`: the copying failed instead. */
   | { readonly kind: 'stream-ended'; readonly io: number; readonly stream: StreamName; readonly error?: string }
   | {
       readonly kind: 'captured';
@@ -68,18 +68,18 @@ export type Report =
       readonly truncated: boolean;
     }
   | { readonly kind: 'capture-failed'; readonly io: number; readonly code: CodeName; readonly message: string }
-  /** Failed writes are told of at most once a second for a log; bytes since the log was opened. */
+  /** Failed writes are reported at most once a second per log; `droppedBytes` counts since the log was opened. */
   | { readonly kind: 'log-trouble'; readonly io: number; readonly error: string; readonly droppedBytes: number }
   | { readonly kind: 'log-recovered'; readonly io: number; readonly droppedBytes: number };
 
-/** What the copying thread is born with; the descriptors belong to the server's thread, which closes them. */
+/** The worker data of a copying thread. The descriptors belong to the server's thread, which closes them. */
 export interface CopyWorkerData {
   readonly epoll: number;
-  /** An eventfd, rung after each message. */
+  /** An eventfd, signalled after each message. */
   readonly bell: number;
-  /** One cell, shared: not 0 ends the thread at its next turn. */
+  /** Shared stop flag: the thread exits at its next loop turn once it is non-zero. */
   readonly stopped: Int32Array;
-  /** Where the bytes of logs are counted, and the logs that cannot be written (log-counters.ts). */
+  /** The counters of log bytes, and the number of logs that cannot be written (log-counters.ts). */
   readonly logCounters: SharedArrayBuffer;
   readonly failingLogs: Int32Array;
   readonly pulse: BigInt64Array;

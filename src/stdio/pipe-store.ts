@@ -5,13 +5,15 @@ import { openFifoRead } from '../host/fifo.js';
 import { outputsOf } from './fifo-set.js';
 import type { FifoPaths } from './stdio.js';
 
-/** Who holds read ends of a container's pipes while crid is away, so that what a container writes before it ends stays. */
+/**
+ * Holds read ends of containers' pipes while crid is not running, so that the last output of a container is not lost.
+ */
 export interface PipeStore {
   keep(name: string, fds: readonly number[]): void;
   release(name: string): void;
 }
 
-/** A container whose pipes nobody keeps runs all the same. */
+/** Stores read ends of the container's output pipes. A failure is only logged: the container runs without them. */
 export function keepPipes(store: PipeStore, containerId: string, paths: FifoPaths, log: Logger): void {
   const fds: number[] = [];
   try {

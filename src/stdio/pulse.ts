@@ -1,11 +1,11 @@
 /**
- * Since when a copying thread has been at work without waiting for something to do, in memory that it shares with the
- * server. Its turns take milliseconds: a longer one is a call that a file system does not answer.
+ * Records when the current turn of a copying thread began, in memory shared with the server. Turns take milliseconds: a
+ * longer turn is a system call to a file system that does not respond.
  */
 export interface Pulse {
-  /** The turn begins. */
+  /** Marks the start of a turn. */
   atWork(): void;
-  /** The thread waits for its next turn. */
+  /** Marks the end of a turn: the thread waits for the next one. */
   atRest(): void;
 }
 
@@ -17,13 +17,13 @@ export const createPulse = (cell: BigInt64Array): Pulse => ({
   atRest: () => void Atomics.store(cell, 0, AT_REST),
 });
 
-/** How long the thread's turn has taken; 0 while it waits. */
+/** How long the thread's current turn has taken, 0 while it waits. */
 export function busyMs(cell: BigInt64Array): number {
   const since = Atomics.load(cell, 0);
   return since === AT_REST ? 0 : Number((process.hrtime.bigint() - since) / NS_PER_MS);
 }
 
-/** A turn that takes longer waits for a file system that does not answer. */
+/** A longer turn means that a file system does not respond. */
 export const STALLED_MS = 5_000;
 
 const AT_REST = 0n;

@@ -1,21 +1,23 @@
 import { epollAdd, epollRemove, epollWait } from '../host/epoll.js';
 import type { Pulse } from './pulse.js';
 
-/** The copying thread's own event loop: descriptors that can be read, and short delays. */
+/** The copying thread's own event loop: readable and writable descriptors, and short delays. */
 export interface Readiness {
-  /** Calls `onReadable` each turn that `fd` has input or has come to its end; answers what stops that. */
+  /** Calls `onReadable` each turn that `fd` has input or is at its end; returns a function that stops the watch. */
   watch(fd: number, onReadable: () => void): () => void;
-  /** Calls `onRoom` each turn that `fd` can be written to, or has no reader any more; answers what stops that. */
+  /**
+   * Calls `onRoom` each turn that `fd` is writable or has no reader any more; returns a function that stops the watch.
+   */
   watchRoom(fd: number, onRoom: () => void): () => void;
-  /** Calls `work` once; answers what takes it back. */
+  /** Calls `work` once after `delayMs`; returns a function that cancels it. */
   after(delayMs: number, work: () => void): () => void;
-  /** Blocks this thread for one turn: waits, at most `MAX_WAIT_MS`, and calls what is due. */
+  /** Blocks this thread for one turn: waits at most `MAX_WAIT_MS`, then calls the callbacks that are due. */
   turn(): void;
 }
 
 /**
- * Why not libuv's loop: it has no way to watch a FIFO without reading it (see fifo-reader.ts), and koffi's poll handle
- * aborts the whole process when its worker dies while the handle is active (3.3.4).
+ * Not libuv's loop: it has no way to watch a FIFO without reading it (see fifo-reader.ts), and koffi's poll handle
+ * aborts the whole process when its worker dies while the handle is active (koffi 3.3.4).
  */
 export function createReadiness(epoll: number, pulse: Pulse): Readiness {
   const watched = new Map<number, () => void>();
@@ -58,7 +60,7 @@ export function createReadiness(epoll: number, pulse: Pulse): Readiness {
       pulse.atRest();
       const ready = epollWait(epoll, waitMs());
       pulse.atWork();
-      // One whose watch was stopped earlier in this turn is not called any more.
+      // A callback earlier in this turn may have stopped the watch of this descriptor.
       for (const fd of ready) watched.get(fd)?.();
       runDelayed();
     },

@@ -4,35 +4,38 @@ import { BATCH_BYTES, type FifoReader } from './fifo-reader.js';
 import { NOWHERE, type LogPlace } from './log-file.js';
 
 /**
- * What was taken from a FIFO and is not in the log yet: a file beside the FIFO, so that a kill loses and doubles
- * nothing. splice(2) moves bytes from the pipe to the file in one system call: after a kill each is in the one or in
- * the other. What is about to be written to the log is noted first, with the log's length; so whoever comes next sees
- * by that length whether it was written.
+ * A file beside the FIFO with the bytes that were taken from it and are not in the log yet, so that a kill of crid
+ * loses and duplicates nothing. splice(2) moves bytes from the pipe to the file in one system call: after a kill each
+ * byte is in one of the two. Each write to the log is noted first, with the log's length: by that length the next crid
+ * sees whether the write was done.
  */
 export interface Spool {
-  /** The next of what an earlier server took and did not write; undefined: no more. First of all, then `settle`. */
+  /**
+   * Returns the next bytes that an earlier crid took and did not write; undefined: no more. Call it first, then
+   * `settle`.
+   */
   pending(): Buffer | undefined;
-  /** Takes from the FIFO; answers as `FifoReader.read` does. */
+  /** Takes bytes from the FIFO; returns the same as `FifoReader.read`. */
   fill(fifo: FifoReader): Buffer | undefined;
-  /** The next `bytes` of what was taken are about to become `logBytes` bytes at `place`. */
+  /** Notes that the next `bytes` of the taken bytes are about to become `logBytes` bytes at `place`. */
   intend(bytes: number, logBytes: number, place: LogPlace): void;
-  /** They are in the log, or were dropped. */
+  /** Counts `bytes` as in the log, or dropped. */
   wrote(bytes: number): void;
-  /** All that was taken was written but for its last `heldBytes`, an unfinished line. */
+  /** All taken bytes were written except the last `heldBytes`, an unfinished line. */
   settle(heldBytes: number): void;
   close(): void;
 }
 
 export interface SpoolOptions {
   readonly path: string;
-  /** Whether the `logBytes` that were to be written at `place` are there; takes a part of them away. */
+  /** Returns whether the `logBytes` that were to be written at `place` are there; removes a partial write. */
   readonly wasWritten: (place: LogPlace, logBytes: number) => boolean;
-  /** Called once, when the file cannot be written: what is in memory then goes with a kill. */
+  /** Called once, when the spool cannot be written: a kill of crid then loses the bytes in memory. */
   readonly onTrouble: (error: string) => void;
 }
 
 export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool {
-  // Offsets in the file: what lies before `done` is in the log, what lies before `read` was handed out.
+  // Offsets in the file: bytes before `done` are in the log, bytes before `read` were returned to the caller.
   let [done, read, end] = [DATA, DATA, DATA];
   let fd: number | undefined;
   let inMemory = false;
@@ -60,10 +63,10 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
     readSync(file, header, 0, header.byteLength, 0);
     const [magic, before = 0, after = 0, logBytes = 0, inode = 0, size = 0, device = 0] = header;
     if (magic === MAGIC) done = logBytes > 0 && wasWritten({ device, inode, size }, logBytes) ? after : before;
-    // The file was shortened, and the kill came before that was noted.
+    // crid was killed after it shortened the file and before it noted that.
     if (done < DATA || done > end) done = DATA;
     read = done;
-    // From here on there is room for it.
+    // Allocates the header, so that later notes do not fail on a full disk.
     note(file);
   };
 
@@ -73,7 +76,7 @@ export function openSpool({ path, wasWritten, onTrouble }: SpoolOptions): Spool 
     return buffer.subarray(0, bytes);
   };
 
-  /** What is held moves to the front; it must not run into itself, or a kill would leave half of it. */
+  /** Moves the held bytes to the front, unless source and target overlap: a kill would then leave half of them. */
   const shorten = (file: number, heldBytes: number): void => {
     if (heldBytes > 0) {
       if (DATA + heldBytes >= done || heldBytes > buffer.length) return;
@@ -133,5 +136,5 @@ const header = new Float64Array(HEADER_FIELDS);
 const DATA = header.byteLength;
 const MAGIC = 0x63726964;
 
-// One for all spools of a thread, since a batch is dealt with before the next begins.
+// Shared by all spools of a thread: each batch is processed before the next begins.
 const buffer = Buffer.allocUnsafeSlow(BATCH_BYTES);

@@ -1,4 +1,7 @@
-/** What the rooms above know of a container's streams: FIFOs are made, copied to the CRI log, fanned out, closed. */
+/**
+ * The interface of the stdio module: it makes FIFOs, copies them to the CRI log and to attached clients, and closes
+ * them.
+ */
 
 export interface ContainerIoRequest {
   readonly containerId: string;
@@ -9,13 +12,16 @@ export interface ContainerIoRequest {
   readonly terminal: boolean;
   /** Absolute; undefined: no log file. */
   readonly logPath: string | undefined;
-  /** The pod's, in which `logPath` lies: no link below it is followed. Undefined: the directory of `logPath`. */
+  /**
+   * The pod's log directory, which contains `logPath`: no link below it is followed. Undefined: the directory of
+   * `logPath`.
+   */
   readonly logDirectory?: string | undefined;
   /** Bytes; longer lines are split and tagged P; <= 0: no limit. */
   readonly maxLineBytes: number;
 }
 
-/** Paths for Tasks.Create; "" where there is no such stream. */
+/** Paths for Tasks.Create; "" for a stream that does not exist. */
 export interface FifoPaths {
   readonly stdin: string;
   readonly stdout: string;
@@ -25,14 +31,14 @@ export interface FifoPaths {
 export interface ExecCapture {
   readonly paths: FifoPaths;
   /**
-   * Resolves when both streams have ended, or `drainTimeoutMs` after `stop` was called. Bytes past the limit are read and
-   * dropped. RESOURCE_EXHAUSTED when the output of other commands has had all memory for 10 s; the command is held up
-   * meanwhile.
+   * Resolves when both streams have ended, or `drainTimeoutMs` after `stop` was called. Bytes past the limit are read
+   * and dropped. RESOURCE_EXHAUSTED when the output of other commands has used all memory for 10 s; the command is
+   * blocked meanwhile.
    */
   readonly output: Promise<{ stdout: Uint8Array; stderr: Uint8Array; truncated: boolean }>;
-  /** Says that the process has exited: the streams get `drainTimeoutMs` to end, then are closed (0: no limit). */
+  /** Call it when the process has exited: the streams get `drainTimeoutMs` to end, then are closed (0: no limit). */
   stop(drainTimeoutMs: number): void;
-  /** The output is needed no more: others may use its memory. Idempotent. */
+  /** Releases the memory of the output for other commands. Idempotent. */
   release(): void;
   /** Closes at once, releases, and removes the FIFOs. Idempotent. */
   remove(): Promise<void>;
@@ -42,27 +48,28 @@ export interface ContainerIo {
   readonly containerId: string;
   readonly paths: FifoPaths;
   /**
-   * Opens the log file anew after a rotation by rename; no line is lost or doubled. UNAVAILABLE names a log that does not
-   * answer; it is opened anew when it does.
+   * Opens the log file again after a rotation by rename; no line is lost or duplicated. UNAVAILABLE, with the log's
+   * path, when its file system does not respond; the file may still be opened again once it responds.
    */
   reopenLog(): Promise<void>;
   /**
-   * Copies what the streams carry from now on into these pipes (paths) too, and answers what ends that (idempotent).
-   * The pipes are opened before it resolves, and closed when their stream ends. Who does not read holds the container
-   * up, as a terminal does, for 30 s at most: then it is detached. UNAVAILABLE while the log does not answer.
+   * Also copies the output from now on into these pipes (paths), and returns an idempotent function that ends the
+   * copying. The pipes are opened before it resolves, and closed when their stream ends. A client that does not read
+   * blocks the container, as a terminal does, for 30 s at most: then it is detached. UNAVAILABLE while the log does not
+   * respond.
    */
   attach(pipes: {
     readonly stdout?: string | undefined;
     readonly stderr?: string | undefined;
   }): Promise<() => Promise<void>>;
   /**
-   * For a container that has ended: who is attached holds nothing up any more. Resolves when stdout and stderr have ended
-   * and what they carried is in the log file; false after `timeoutMs`.
+   * For a container that has ended: attached clients block nothing any more. Resolves to true when stdout and stderr
+   * have ended and their output is in the log file; to false after `timeoutMs`.
    */
   drained(timeoutMs: number): Promise<boolean>;
   /**
-   * Stops copying, closes every descriptor; FIFOs stay (the container may run on without crid). A log that does not answer
-   * is waited for 5 s, then closed when it does.
+   * Stops copying and closes every descriptor; the FIFOs stay (the container may keep running without crid). A log that
+   * does not respond is waited for 5 s, then closed when it responds.
    */
   close(): Promise<void>;
   /** close, then remove the FIFOs and their directory. Idempotent. */
@@ -71,19 +78,19 @@ export interface ContainerIo {
 
 export interface Stdio {
   /**
-   * Makes the FIFOs (0600, pipes of 1 MiB), opens the log and begins to copy. An abort of `signal` ends the wait for a log
-   * that does not answer, and takes back what was made.
+   * Makes the FIFOs (0600, pipes of 1 MiB), opens the log and starts to copy. An abort of `signal` ends the wait for a
+   * log that does not respond, and removes the FIFOs.
    */
   open(request: ContainerIoRequest, signal?: AbortSignal): Promise<ContainerIo>;
   /**
-   * After a restart of crid: opens FIFOs that are there and goes on, also where the log cannot be opened at the moment.
-   * NOT_FOUND when the FIFOs are gone. A log that does not answer is not waited for.
+   * After a restart of crid: opens existing FIFOs and continues, also when the log cannot be opened at the moment.
+   * NOT_FOUND when the FIFOs are gone. It waits at most 5 s for a log that does not respond.
    */
   reattach(request: Omit<ContainerIoRequest, 'fifoDir'>, paths: FifoPaths): Promise<ContainerIo>;
-  /** FIFOs for an ExecSync, both streams captured up to `maxBytes` each. */
+  /** Makes the FIFOs for an ExecSync and captures both streams, up to `maxBytes` each. */
   capture(request: { fifoDir: string; name: string; maxBytes: number }): Promise<ExecCapture>;
-  /** How many logs wait for file systems that do not answer. */
+  /** The number of logs on file systems that do not respond. */
   stalledLogs(): number;
-  /** Flushes and ends the threads, unless a file system holds one; FIFOs stay. */
+  /** Flushes and ends the threads, except a thread that a file system blocks; the FIFOs stay. */
   close(): Promise<void>;
 }

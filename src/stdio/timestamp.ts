@@ -1,14 +1,15 @@
 import type { Instant } from '../host/clock.js';
 
-/** Writes an instant as RFC 3339 with nanoseconds, trailing zeros dropped, in local time; answers the new end. */
+/** Writes an instant as RFC 3339 with nanoseconds, trailing zeros dropped, in local time; returns the new end. */
 export type TimestampWriter = (target: Buffer, at: number, instant: Instant) => number;
 
-/** Room for the longest form: `2026-11-24T02:07:33.123456789+02:00`. */
+/** The length of the longest form: `2026-11-24T02:07:33.123456789+02:00`. */
 export const TIMESTAMP_MAX_BYTES = 35;
 
 /**
- * The log format's times (CRI `LogDirectory`: RFC3339Nano): `.5` for half a second, no fraction for a whole one, `Z` for
- * UTC, else the offset. It is called for each line of each log: a loop over a few bytes is faster than Buffer's methods.
+ * Writes times of the log format (CRI `LogDirectory`: RFC3339Nano): `.5` for half a second, no fraction for a whole
+ * one, `Z` for UTC, else the offset. It is called for each line of each log: a loop over a few bytes is faster than
+ * Buffer's methods.
  */
 export function createTimestampWriter(): TimestampWriter {
   let cachedSecond = Number.NaN;
@@ -26,7 +27,7 @@ export function createTimestampWriter(): TimestampWriter {
   };
 }
 
-/** Copies a few bytes; answers where they end. */
+/** Copies a few bytes; returns the offset after them. */
 export function put(target: Buffer, at: number, bytes: Buffer): number {
   for (let index = 0; index < bytes.length; index += 1) target[at + index] = bytes[index] as number;
   return at + bytes.length;
@@ -35,7 +36,7 @@ export function put(target: Buffer, at: number, bytes: Buffer): number {
 function writeFraction(target: Buffer, at: number, nanos: number): number {
   if (nanos === 0) return at;
   let digits = 9;
-  // Whole numbers below 2^31 throughout, which the compiler then knows.
+  // `| 0` tells the compiler that these are integers below 2^31.
   let rest = nanos | 0;
   while (rest % 10 === 0) {
     rest = (rest / 10) | 0;
