@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { CriError } from '../base/errors.js';
 import { translated } from './errno.js';
 
-/** Whether profiles can be loaded and applied: the module is on and its interface is mounted. */
+/** Returns whether profiles can be loaded and applied: the module is on and its interface is mounted. */
 export function appArmorEnabled(): boolean {
   if (!existsSync('/sys/kernel/security/apparmor')) return false;
   try {
@@ -17,21 +17,21 @@ export function appArmorEnabled(): boolean {
   }
 }
 
-/** What the kernel has loaded, as its file says it. */
+/** Returns the text of the kernel's list of loaded profiles. */
 export const readAppArmorProfiles = (): Promise<string> => read('/sys/kernel/security/apparmor/profiles');
 
-/** The profile of this process, as its file says it; "" where it cannot be read. */
+/** Returns the profile of this process, as /proc/self/attr/current has it; "" when it cannot be read. */
 export const ownAppArmorProfile = (): Promise<string> => read('/proc/self/attr/current').catch(() => '');
 
-/** Those of these files that /etc/apparmor.d has. */
+/** Returns those of these file names that exist in /etc/apparmor.d. */
 export const appArmorIncludes = (names: readonly string[]): ReadonlySet<string> =>
   new Set(names.filter((name) => existsSync(join('/etc/apparmor.d', name))));
 
 const LOAD_LIMIT_MS = 60_000;
 
 /**
- * Loads a profile into the kernel, in place of an older one of its name; apparmor_parser(8) compiles it.
- * FAILED_PRECONDITION when that program is missing or does not take the profile.
+ * Loads a profile into the kernel and replaces an older profile of the same name; apparmor_parser(8) compiles it.
+ * FAILED_PRECONDITION when apparmor_parser is missing or rejects the profile.
  */
 export async function loadAppArmorProfile(profile: string): Promise<void> {
   const parser = spawn('apparmor_parser', ['--replace', '--skip-cache'], {

@@ -2,11 +2,11 @@ import { open, readdir } from 'node:fs/promises';
 import { translated } from './errno.js';
 
 /**
- * Packs all that is in a directory into a tar at `path`, which must not be there yet and gets the mode 0600. It is on
- * the disk when this returns. A file that changes or vanishes meanwhile is an error.
+ * Packs the content of a directory into a new tar file at `path` with mode 0600, and syncs it to the disk.
+ * ALREADY_EXISTS when the file exists. A file that changes or vanishes meanwhile is an error.
  */
 export async function writeTar(directory: string, path: string, signal: AbortSignal): Promise<void> {
-  // Only checkpoints need it: a start does without.
+  // Imported here, since only checkpoints need it: the start of crid does not load it.
   const { create } = await import('tar');
   const names = (await readdir(directory)).sort();
   await translated(path, async () => {

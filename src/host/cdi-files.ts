@@ -6,13 +6,13 @@ import { readRegularFile } from './regular-file.js';
 
 export interface CdiFile {
   readonly path: string;
-  /** The place of its directory among those asked for. */
+  /** The index of its directory in the list given to `readCdiFiles`. */
   readonly priority: number;
-  /** What its JSON or YAML says; or why it cannot be read. */
+  /** The parsed JSON or YAML, or why it cannot be read. */
   readonly content: { readonly value: unknown } | { readonly error: CriError };
 }
 
-/** Every `.json` and `.yaml` file directly in these directories; one that is missing has none. */
+/** Reads every `.json` and `.yaml` file directly in these directories; a missing directory has no files. */
 export async function readCdiFiles(directories: readonly string[]): Promise<CdiFile[]> {
   const files = await Promise.all(
     directories.map(async (directory, priority) => {
@@ -35,7 +35,7 @@ async function readOne(path: string, priority: number): Promise<CdiFile> {
   }
 }
 
-/** Loaded where it is needed: few nodes have such a file, and the parser takes 8 MiB. */
+/** Loaded on demand: few nodes have a YAML file, and the parser takes 8 MiB. */
 const parseYaml = async (text: string): Promise<unknown> => (await import('yaml')).parse(text);
 
 const namesIn = (directory: string): Promise<string[]> =>

@@ -1,6 +1,6 @@
 import type { Pressure, Stall } from '../base/cgroup-usage.js';
 
-/** `some avg10=0.00 avg60=0.00 avg300=0.00 total=123` (psi.rst), the total in microseconds. */
+/** Parses lines of `some avg10=0.00 avg60=0.00 avg300=0.00 total=123` (psi.rst), with the total in microseconds. */
 export function parsePressure(text: string | undefined): Pressure | undefined {
   if (text === undefined || text === '') return undefined;
   return { some: stallOf(text, 'some'), full: stallOf(text, 'full') };

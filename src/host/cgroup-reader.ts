@@ -9,18 +9,18 @@ import { errnoName } from './errno.js';
 import { readMountInfo } from './mountinfo.js';
 
 /**
- * Reads the accounts of cgroups from the kernel's files, at once, without a thread or a runtime's shim in between.
- * `path` lies below the root of each hierarchy, such as `/kubepods/pod1/ID`. Undefined: there is no such cgroup.
+ * Reads the usage of cgroups from the kernel's files, synchronously, without a thread or a runtime's shim. `path` is
+ * below the root of each hierarchy, such as `/kubepods/pod1/ID`. Undefined: there is no such cgroup.
  */
 export interface CgroupReader {
   usage(path: string, options?: { readonly detail?: boolean }): CgroupUsage | undefined;
-  /** Nanoseconds. */
+  /** CPU time in nanoseconds. */
   cpuUsage(path: string): bigint | undefined;
-  /** Every process of the cgroup and of those below it. */
+  /** The pids of all processes in the cgroup and in its descendants. */
   pids(path: string): number[] | undefined;
 }
 
-/** Learns once where the hierarchies are mounted. */
+/** Makes a reader. It looks up once where the hierarchies are mounted. */
 export async function openCgroupReader(): Promise<CgroupReader> {
   return cgroupVersion() === 2 ? unifiedReader() : legacyReader(await legacyHierarchies());
 }
@@ -40,7 +40,7 @@ function legacyReader(hierarchies: ReadonlyMap<string, Hierarchy>): CgroupReader
       const hierarchy = hierarchies.get(controller);
       if (!hierarchy) return undefined;
       const { root, mountPoint } = hierarchy;
-      // Inside a container the mount shows a part of the hierarchy, while paths are told from its root.
+      // Inside a container the mount shows a part of the hierarchy, while paths start at the hierarchy's root.
       return join(mountPoint, root !== '/' && path.startsWith(root) ? path.slice(root.length) : path);
     };
   return {
@@ -77,7 +77,7 @@ function pidsBelow(directory: string): number[] | undefined {
   return below.length > 0 ? [...own, ...below] : own;
 }
 
-/** A cgroup's directory counts its links as a real one: two, and one for each below it. */
+/** Returns the child cgroups. The link count of a cgroup's directory is two plus its number of children. */
 function childrenOf(directory: string): string[] {
   try {
     if (statSync(directory).nlink <= 2) return [];

@@ -2,13 +2,13 @@ import { join } from 'node:path';
 import type { CgroupUsage, CpuAccount, DeviceAccount, MemoryAccount } from '../base/cgroup-usage.js';
 import { fieldsOf, numberOf, readKernelFile } from './cgroup-files.js';
 
-/** Where a cgroup lies in the hierarchy of a controller; undefined when that controller is not mounted. */
+/** Returns the directory of a cgroup in a controller's hierarchy; undefined when that controller is not mounted. */
 export type DirectoryOf = (controller: string) => string | undefined;
 
 /** cgroup v1's "no limit" is the largest multiple of a page that fits, about 2^63. */
 const UNLIMITED = 1n << 62n;
 
-/** Undefined when the cgroup is gone. `detail`: also what only ListPodSandboxMetrics tells. */
+/** Returns undefined when the cgroup is gone. `detail`: include the values that only ListPodSandboxMetrics reports. */
 export function usageV1(directory: DirectoryOf, detail: boolean): CgroupUsage | undefined {
   const cpu = cpuOf(directory, detail);
   const memory = memoryOf(directory, detail);
@@ -80,7 +80,7 @@ function memoryOf(
   return { account, swap: { usage: swapped, limit: swapLimit } };
 }
 
-/** `8:0 Read 4096` a line, and a `Total` at the end. */
+/** Parses lines of `8:0 Read 4096`, with a `Total` at the end. */
 function devicesOf(directory: DirectoryOf): DeviceAccount[] {
   const bytes = perDevice(readEither(directory, 'blkio.throttle.io_service_bytes'));
   const counts = perDevice(readEither(directory, 'blkio.throttle.io_serviced'));

@@ -3,7 +3,7 @@ import type { CgroupUsage, DeviceAccount, MemoryAccount } from '../base/cgroup-u
 import { fieldsOf, numberOf, readKernelFile } from './cgroup-files.js';
 import { parsePressure } from './cgroup-pressure.js';
 
-/** Undefined when the cgroup is gone. `detail`: also what only ListPodSandboxMetrics tells. */
+/** Returns undefined when the cgroup is gone. `detail`: include the values that only ListPodSandboxMetrics reports. */
 export function usageV2(directory: string, detail: boolean): CgroupUsage | undefined {
   const read = (name: string): string | undefined => readKernelFile(join(directory, name));
   const cpuStat = read('cpu.stat');
@@ -38,7 +38,10 @@ export function usageV2(directory: string, detail: boolean): CgroupUsage | undef
 export const cpuUsageV2 = (directory: string): bigint | undefined =>
   micros(fieldsOf(readKernelFile(join(directory, 'cpu.stat')) ?? '')('usage_usec'));
 
-/** crun tells systemd the sum of memory and swap for a scope's swap, and has the limit itself in its cgroup below that. */
+/**
+ * crun sets a systemd scope's swap limit to the sum of memory and swap; the real limit is in the `container` cgroup
+ * below.
+ */
 function swapLimit(read: (name: string) => string | undefined): bigint | undefined {
   const [scope, below] = [numberOf(read('memory.swap.max')), numberOf(read('container/memory.swap.max'))];
   return below === undefined || (scope !== undefined && scope < below) ? scope : below;
@@ -58,7 +61,7 @@ function memoryOf(read: (name: string) => string | undefined, detail: boolean): 
     inactiveFile: field('inactive_file') ?? 0n,
     pageFaults: field('pgfault') ?? 0n,
     majorPageFaults: field('pgmajfault') ?? 0n,
-    // Older kernels (before 5.18) have only its parts.
+    // Kernels before 5.18 report only its parts.
     kernel: field('kernel') ?? (field('kernel_stack') ?? 0n) + (field('slab') ?? 0n) + (field('sock') ?? 0n),
     maxUsage: detail ? numberOf(read('memory.peak')) : undefined,
     failures: undefined,
@@ -67,7 +70,7 @@ function memoryOf(read: (name: string) => string | undefined, detail: boolean): 
   };
 }
 
-/** `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0` a line. */
+/** Parses lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`. */
 export function parseIoStat(text: string): DeviceAccount[] {
   return text.split('\n').flatMap((line) => {
     const [, major, minor] = /^(\d+):(\d+) /.exec(line) ?? [];

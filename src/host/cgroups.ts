@@ -4,26 +4,28 @@ import { join } from 'node:path';
 import { errnoName, fsError, translated } from './errno.js';
 import { mountOf, readMountInfo, type MountInfo } from './mountinfo.js';
 
-/** Which controllers this host offers to containers. */
+/** The cgroup controllers that this host offers to containers. */
 export interface CgroupControllers {
   /** `cpu`, `cpuset`, `memory`, `pids`, `hugetlb`, `blkio` (v1), `io` (v2), … */
   readonly names: ReadonlySet<string>;
   /** Whether swap is accounted, so that a swap limit can be set. */
   readonly swap: boolean;
-  /** Whether huge pages can be limited. On the hybrid layout only what is on v1 counts, as for the OCI runtimes. */
+  /** Whether huge pages can be limited. On the hybrid layout only v1 controllers count, as for the OCI runtimes. */
   readonly hugetlb: boolean;
 }
 
-/** 2 where /sys/fs/cgroup is the unified hierarchy; 1 for the legacy and the hybrid layout. */
+/** Returns 2 when /sys/fs/cgroup is the unified hierarchy, 1 for the legacy and the hybrid layout. */
 export const cgroupVersion = (): 1 | 2 => (statfsSync(ROOT).type === CGROUP2_SUPER_MAGIC ? 2 : 1);
 
-/** A process's path in each hierarchy, by controller; the unified one has the key "". Undefined: no such process. */
+/**
+ * Returns a process's path in each hierarchy, keyed by controller ("" for the unified one). Undefined: no such process.
+ */
 export async function cgroupPathsOf(pid: number): Promise<ReadonlyMap<string, string> | undefined> {
   const text = await readIfThere(`/proc/${pid}/cgroup`);
   return text === undefined ? undefined : parseCgroupPaths(text);
 }
 
-/** `/proc/PID/cgroup` (cgroups(7)): `4:cpu,cpuacct:/path`, `0::/path`. */
+/** Parses `/proc/PID/cgroup` (cgroups(7)): `4:cpu,cpuacct:/path`, `0::/path`. */
 export function parseCgroupPaths(text: string): Map<string, string> {
   const paths = new Map<string, string>();
   for (const line of text.split('\n')) {
@@ -35,8 +37,8 @@ export function parseCgroupPaths(text: string): Map<string, string> {
 }
 
 /**
- * How many processes of a cgroup the OOM killer has killed: `of` is a pid in it, or the cgroup's path below its
- * hierarchy (`/kubepods/…`). Undefined when the process or the cgroup is gone, or memory is not controlled.
+ * Returns how many processes of a cgroup the OOM killer has killed. `of` is a pid in the cgroup, or the cgroup's path
+ * below its hierarchy (`/kubepods/…`). Undefined when the process or the cgroup is gone, or has no memory controller.
  */
 export async function oomKillCount(of: number | string): Promise<number | undefined> {
   const version = cgroupVersion();
@@ -54,7 +56,10 @@ export async function cgroupControllers(): Promise<CgroupControllers> {
   return { names, swap, hugetlb: names.has('hugetlb') };
 }
 
-/** What the unified hierarchy is mounted with on /sys/fs/cgroup: `nsdelegate`, `memory_recursiveprot`, …; cgroup v1: none. */
+/**
+ * Returns the mount options of the unified hierarchy at /sys/fs/cgroup: `nsdelegate`, `memory_recursiveprot`, …,
+ * without those of every file system. Empty for cgroup v1.
+ */
 export async function cgroupMountOptions(): Promise<readonly string[]> {
   if (cgroupVersion() === 1) return [];
   const options = mountOf(ROOT, await readMountInfo())?.superOptions ?? [];
@@ -86,12 +91,12 @@ const legacyMounts = async (): Promise<MountInfo[]> =>
 async function legacyDirectory(controller: string, path: string): Promise<string | undefined> {
   const mount = (await legacyMounts()).find((candidate) => candidate.superOptions.includes(controller));
   if (mount === undefined) return undefined;
-  // Inside a container the mount shows a part of the hierarchy, while /proc tells paths from its root.
+  // Inside a container the mount shows a part of the hierarchy, while paths in /proc start at the hierarchy's root.
   const inside = mount.root !== '/' && path.startsWith(mount.root) ? path.slice(mount.root.length) : path;
   return join(mount.mountPoint, inside);
 }
 
-// The root cgroup has no memory.swap.max: ask crid's own, then a child of the root.
+// The root cgroup has no memory.swap.max: look in crid's own cgroup, or in a child of the root if crid is in the root.
 async function unifiedSwap(): Promise<boolean> {
   const own = (await cgroupPathsOf(process.pid))?.get('') ?? '/';
   if (own !== '/') return isThere(join(ROOT, own, 'memory.swap.max'));

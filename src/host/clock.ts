@@ -1,6 +1,6 @@
 import { systemCall } from './libc.js';
 
-/** A point in time that its owner keeps and overwrites, so that reading the clock allocates nothing. */
+/** A point in time that the caller keeps and reuses, so that reading the clock allocates nothing. */
 export interface Instant {
   /** Since the epoch. */
   seconds: number;
@@ -15,8 +15,8 @@ export function readClock(instant: Instant): void {
 }
 
 /**
- * Now in nanoseconds since the epoch, as CRI and containerd count. Date is no clock for what a kubelet sorts by its time
- * (events, the statuses of pods): two of them in one millisecond would be of the same age.
+ * Returns the time in nanoseconds since the epoch, the unit of CRI and containerd. Date is too coarse for items that a
+ * kubelet sorts by time (events, the statuses of pods): two of them in one millisecond would have the same time.
  */
 export function nowNs(): bigint {
   clockGettime.sync(CLOCK_REALTIME, timespec);

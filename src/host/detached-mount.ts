@@ -12,9 +12,9 @@ export interface RootfsMount {
 }
 
 /**
- * Mounts a snapshot read-only without attaching it anywhere, and answers a descriptor of its root: closing it, or dying,
- * is what unmounts it. UNIMPLEMENTED for several mounts, and for
- * a type that only a helper program can mount.
+ * Mounts a snapshot read-only without attaching it anywhere, and returns a descriptor of its root. The mount ends when
+ * the descriptor is closed or the process dies. UNIMPLEMENTED for any number of mounts but one, and for a type that
+ * only a helper program can mount.
  */
 export async function openDetached(mounts: readonly RootfsMount[]): Promise<number> {
   const [mount, ...more] = mounts;
@@ -30,10 +30,10 @@ export async function openDetached(mounts: readonly RootfsMount[]): Promise<numb
   return mountNew(mount.type, [`source=${mount.source}`, ...options, 'ro']);
 }
 
-/** Most layers that are tried in one string: fsconfig(2) takes 255 bytes, an open layer's path up to 20. */
+/** Maximum number of layers in one string: fsconfig(2) takes 255 bytes, and the path of an open layer has up to 20. */
 export const LAYERS_PER_STRING = 12;
 
-/** `manyLowers`: whether the kernel takes layers one by one (`lowerdir+`, since 6.5); asked when it is not given. */
+/** `manyLowers`: whether the kernel takes layers one by one (`lowerdir+`, since 6.5); undefined: try it. */
 export async function openOverlay(mount: RootfsMount, manyLowers?: boolean): Promise<number> {
   const layers = overlayLayers(mount);
   const options = mount.options.filter((option) => !NOT_PASSED_ON.test(option));
@@ -45,7 +45,9 @@ export async function openOverlay(mount: RootfsMount, manyLowers?: boolean): Pro
   }
 }
 
-/** The directories of an overlay, topmost first. The writable one is read too: a task may have it mounted. */
+/**
+ * Returns the directories of an overlay, topmost first. It includes the upper directory, which a task may have mounted.
+ */
 export function overlayLayers(mount: RootfsMount): string[] {
   const value = (key: string): string | undefined =>
     mount.options.find((option) => option.startsWith(`${key}=`))?.slice(key.length + 1);
@@ -53,14 +55,14 @@ export function overlayLayers(mount: RootfsMount): string[] {
   return [...(upper === undefined ? [] : [upper]), ...splitLayers(value('lowerdir') ?? '')];
 }
 
-/** A mount of one directory alone, read-only and attached nowhere. */
+/** Mounts one directory read-only, without its submounts and attached nowhere; returns a descriptor. */
 export const openDirectory = (source: string): Promise<number> => openBind({ source });
 
-/** Shows the owners of a detached mount's files as the user namespace has them (mount_setattr(2), MOUNT_ATTR_IDMAP). */
+/** Maps the owners of a detached mount's files by a user namespace (mount_setattr(2), MOUNT_ATTR_IDMAP). */
 export const idmapDetached = (fd: number, usernsFd: number): Promise<void> =>
   setAttributes(fd, [MOUNT_ATTR_IDMAP, 0n, 0n, BigInt(usernsFd)]);
 
-/** Attaches a detached mount to a directory, where it stays when the descriptor is closed. Its programs may be run. */
+/** Attaches a detached mount to a directory, where it stays after the descriptor is closed. Clears noexec. */
 export async function attachDetached(fd: number, target: string): Promise<void> {
   await setAttributes(fd, [0n, MOUNT_ATTR_NOEXEC, 0n, 0n]);
   await callAsync(moveMount, target, SYS_MOVE_MOUNT, fd, '', AT_FDCWD, target, MOVE_MOUNT_F_EMPTY_PATH);
@@ -96,7 +98,7 @@ const fsmount = numberedCall('fsmount', ['int', 'uint', 'uint']);
 const mountSetattr = numberedCall('mount_setattr', ['int', 'const char *', 'uint', 'uint64_t *', 'size_t']);
 
 async function openBind({ source }: Pick<RootfsMount, 'source'>): Promise<number> {
-  // Not recursive: what the host may have mounted below is no part of a snapshot.
+  // Not recursive: host mounts below the directory are not part of the snapshot.
   const fd = await callAsync(openTree, source, SYS_OPEN_TREE, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC);
   try {
     await setAttributes(fd, [BigInt(ATTRIBUTES), 0n, 0n, 0n]);
@@ -128,7 +130,10 @@ async function stack(layers: readonly string[], options: readonly string[], many
   return stackOfStacks(layers, options);
 }
 
-/** Too many layers for one string: overlays of some of them each, and an overlay of those (two levels are allowed). */
+/**
+ * For too many layers for one string: stacks groups of layers as overlays, then an overlay of those (the kernel allows
+ * two levels).
+ */
 async function stackOfStacks(layers: readonly string[], options: readonly string[]): Promise<number> {
   const size = Math.max(LAYERS_PER_STRING, Math.ceil(layers.length / LAYERS_PER_STRING));
   const groups: number[] = [];
@@ -136,7 +141,7 @@ async function stackOfStacks(layers: readonly string[], options: readonly string
   try {
     for (let at = 0; at < layers.length; at += size) {
       const group = layers.slice(at, at + size);
-      // An overlay needs two layers; a last one alone stands for itself.
+      // An overlay needs two layers, so a single last layer is used as it is.
       if (group.length === 1) paths.push(...group);
       else paths.push(pathOf(groups[groups.push(await stack(group, options, false)) - 1] ?? -1));
     }
@@ -163,7 +168,7 @@ async function mountNew(type: string, options: readonly string[]): Promise<numbe
 
 const pathOf = (fd: number): string => `/proc/self/fd/${fd}`;
 
-/** `a:b`, in which a backslash makes the next character plain. */
+/** Splits `a:b`; a backslash escapes the next character. */
 const splitLayers = (text: string): string[] =>
   (text.match(/(?:\\.|[^:\\])+/gs) ?? []).map((layer) => layer.replaceAll(/\\(.)/gs, '$1'));
 

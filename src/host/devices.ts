@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError, translated } from './errno.js';
 
-/** What a device node is, in the terms of the OCI runtime spec (config-linux.md, "Devices"). */
+/** A device node, in the terms of the OCI runtime spec (config-linux.md, "Devices"). */
 export interface Device {
   readonly path: string;
   readonly type: 'c' | 'b';
@@ -15,7 +15,7 @@ export interface Device {
   readonly gid: number;
 }
 
-/** What `path` leads to, links followed; undefined when it is missing or neither a device nor a directory. */
+/** Returns the device or directory that `path` leads to; undefined when it is missing or something else. */
 export async function statDevice(path: string): Promise<Device | 'directory' | undefined> {
   try {
     const found = await stat(path, { bigint: true });
@@ -36,9 +36,9 @@ export async function statDevice(path: string): Promise<Device | 'directory' | u
 }
 
 /**
- * The devices in and below a directory, sorted, their paths beginning with `directory`; the directory itself may be a
- * link, links in it are left out. Left out too is what every container has of its own: pts, shm, fd, mqueue, console.
- * RESOURCE_EXHAUSTED past 16,384 entries.
+ * Returns the devices in and below a directory, sorted by path; their paths begin with `directory`. The directory
+ * itself may be a link; links in it are skipped. Also skipped are entries that every container has of its own: pts,
+ * shm, fd, mqueue, console. RESOURCE_EXHAUSTED past 16,384 entries.
  */
 export async function listDevices(directory: string): Promise<Device[]> {
   const devices: Device[] = [];

@@ -3,10 +3,10 @@ import { writeSync } from 'node:fs';
 import { errnoError } from './errno.js';
 import { call, lastErrno, systemCall } from './libc.js';
 
-/** An epoll instance (epoll(7)); closed with `fs.closeSync`. */
+/** Makes an epoll instance (epoll(7)); close it with `fs.closeSync`. */
 export const createEpoll = (): number => call(epollCreate, 'epoll', EPOLL_CLOEXEC);
 
-/** An eventfd (eventfd(2)), non-blocking: readable once it was written to, until it is read. */
+/** Makes a non-blocking eventfd (eventfd(2)), which is readable from a write until it is read. */
 export const createEventFd = (): number => call(eventfd, 'eventfd', 0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 /** Makes an eventfd readable. */
@@ -24,7 +24,8 @@ export const epollRemove = (epoll: number, fd: number): void =>
   void call(epollCtl, `fd ${fd}`, epoll, EPOLL_CTL_DEL, fd, Buffer.alloc(EVENT_BYTES));
 
 /**
- * Blocks this thread until a descriptor is ready (input or room, end, error) or `timeoutMs` is over; answers up to 64 of them.
+ * Blocks this thread until a descriptor is ready (input, room, end or error) or `timeoutMs` is over; returns up to 64
+ * ready descriptors.
  */
 export function epollWait(epoll: number, timeoutMs: number): number[] {
   const events = (eventsBuffer ??= Buffer.alloc(EVENT_BYTES * MAX_EVENTS));

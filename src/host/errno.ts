@@ -10,7 +10,7 @@ export function errnoError(call: string, subject: string, errno: number): CriErr
   return codedError(call, subject, name, Object.assign(new Error(`${call}: ${name}`), { errno, code: name }));
 }
 
-/** The same from what `node:fs` throws; a CriError passes as it is. */
+/** Makes a CriError of an error of `node:fs`; a CriError is returned as it is. */
 export function fsError(thrown: unknown, subject: string): CriError {
   if (thrown instanceof CriError) return thrown;
   const { code, syscall, path } = thrown as NodeJS.ErrnoException;
@@ -18,7 +18,7 @@ export function fsError(thrown: unknown, subject: string): CriError {
   return codedError(syscall ?? 'access', path ?? subject, code, thrown);
 }
 
-/** Runs `work`; what it throws is translated, with `subject` for errors that carry no path of their own. */
+/** Runs `work` and translates its errors; `subject` is for errors that carry no path of their own. */
 export async function translated<T>(subject: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
@@ -27,7 +27,9 @@ export async function translated<T>(subject: string, work: () => Promise<T>): Pr
   }
 }
 
-/** The errno's name (`ENOENT`) behind an error of `node:fs` or of this room; undefined for any other. */
+/**
+ * Returns the errno's name (`ENOENT`) of an error of `node:fs` or of this module, or of its cause; otherwise undefined.
+ */
 export function errnoName(thrown: unknown): string | undefined {
   for (let error = thrown, depth = 0; error instanceof Error && depth < 4; error = error.cause, depth += 1) {
     const code = (error as NodeJS.ErrnoException).code;
@@ -54,7 +56,7 @@ const codes: Readonly<Record<string, CodeName>> = {
   EBUSY: 'FAILED_PRECONDITION',
 };
 
-/** In the kernel's words, which containerd's errors have too: who reads them has a disk to empty. */
+/** The kernel's words, which containerd's errors have too: they tell an operator that a disk is full. */
 const words: Readonly<Record<string, string>> = {
   ENOSPC: ' (no space left on device)',
   EDQUOT: ' (disk quota exceeded)',

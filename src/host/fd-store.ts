@@ -1,19 +1,21 @@
 import { closeSync } from 'node:fs';
 import type { SdNotify } from './sd-notify.js';
 
-/** Descriptors that the service manager holds open for crid, also while crid is away (FDSTORE of sd_notify(3)). */
+/**
+ * Descriptors that the service manager holds open for crid, even while crid is not running (FDSTORE of sd_notify(3)).
+ */
 export interface FdStore {
-  /** What it holds, as far as crid knows: names, each of any number of descriptors. */
+  /** The stored names, as far as crid knows; each has one or more descriptors. */
   readonly names: ReadonlySet<string>;
-  /** Gives it copies; nothing happens when it holds that name already, or where there is no service manager. */
+  /** Stores copies. Does nothing when that name is stored already, or without a service manager. */
   keep(name: string, fds: readonly number[]): void;
-  /** It lets go of all descriptors of that name. */
+  /** Removes all descriptors of that name from the store. */
   release(name: string): void;
 }
 
 /**
- * Takes LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PID out of `env`, and closes the copies that came with the start: what counts
- * is that the manager holds them, and no plugin that crid starts should.
+ * Removes LISTEN_FDS, LISTEN_FDNAMES and LISTEN_PID from `env`, and closes the inherited copies: the manager holds its
+ * own, and no plugin that crid starts may inherit them.
  */
 export function createFdStore(systemd: Pick<SdNotify, 'notify'>, env: NodeJS.ProcessEnv): FdStore {
   const names = new Set(takeInherited(env));
@@ -21,7 +23,7 @@ export function createFdStore(systemd: Pick<SdNotify, 'notify'>, env: NodeJS.Pro
     names,
     keep(name, fds) {
       if (names.has(name)) return;
-      // Else the manager drops a pipe as soon as it has no writer: just when it is needed.
+      // FDPOLL=0: otherwise systemd drops a pipe as soon as it has no writer, exactly when crid needs it.
       systemd.notify({ FDSTORE: '1', FDNAME: name, FDPOLL: '0' }, fds);
       names.add(name);
     },

@@ -9,15 +9,17 @@ export function makeFifo(path: string, mode: number): void {
   call(chmod, path, path, mode);
 }
 
-/** Opens a FIFO to read without waiting for a writer. NOT_FOUND; INVALID_ARGUMENT when it is not a FIFO. */
+/**
+ * Opens a FIFO to read without waiting for a writer. NOT_FOUND when missing, INVALID_ARGUMENT when it is not a FIFO.
+ */
 export const openFifoRead = (path: string): number => openFifo(path, constants.O_RDONLY);
 
-/** Opens a FIFO to write; with no reader it fails at once, as FAILED_PRECONDITION (ENXIO). */
+/** Opens a FIFO to write. FAILED_PRECONDITION (ENXIO) at once when it has no reader. */
 export const openFifoWrite = (path: string): number => openFifo(path, constants.O_WRONLY);
 
 /**
- * Asks for a pipe of `bytes`, best effort (an unprivileged user's pipes are limited by fs.pipe-user-pages-soft), and
- * answers the size in force.
+ * Sets the size of a pipe to `bytes`, best effort (an unprivileged user's pipes are limited by
+ * fs.pipe-user-pages-soft), and returns the actual size.
  */
 export function setPipeSize(fd: number, bytes: number): number {
   const set = fcntl.sync(fd, F_SETPIPE_SZ, bytes);
@@ -40,7 +42,7 @@ function openFifo(path: string, access: number): number {
 
 function openNonblocking(path: string, access: number): number {
   try {
-    // A link in place of the FIFO was put there by someone else.
+    // O_NOFOLLOW: crid makes no links, so another program put a link in place of the FIFO.
     return openSync(path, access | constants.O_NONBLOCK | constants.O_NOFOLLOW);
   } catch (thrown) {
     if ((thrown as NodeJS.ErrnoException).code === 'ENXIO') {

@@ -1,10 +1,10 @@
-/** A system call that crid makes, and that is younger than some kernels that containerd runs on. */
+/** A system call that crid makes and that some kernels on which containerd runs do not have. */
 export interface KernelCall {
   readonly name: string;
   readonly number: number;
-  /** The first Linux that has it. */
+  /** The first Linux version that has it. */
   readonly since: string;
-  /** What fails without it. */
+  /** The features that fail without it. */
   readonly neededFor: string;
 }
 
@@ -22,7 +22,7 @@ export const KERNEL_CALLS: readonly KernelCall[] = [
   { name: 'mount_setattr', number: 442, since: '5.12', neededFor: VOLUMES },
 ];
 
-/** `this kernel has no openat2, which came with Linux 5.6`; undefined for a call that every kernel has. */
+/** Returns `this kernel has no openat2, which came with Linux 5.6`; undefined for a call that every kernel has. */
 export function whyMissing(name: string): string | undefined {
   const known = KERNEL_CALLS.find((call) => call.name === name);
   return known && `this kernel has no ${name}, which came with Linux ${known.since}`;

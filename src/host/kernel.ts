@@ -2,10 +2,10 @@ import { constants, release } from 'node:os';
 import { KERNEL_CALLS, whyMissing, type KernelCall } from './kernel-calls.js';
 import { lastErrno, numberedCall } from './libc.js';
 
-/** The running kernel's version, as uname(2) has it. */
+/** The running kernel's version, from uname(2). */
 export const kernelRelease = (): string => release();
 
-/** What this node cannot do for want of system calls, a sentence for each call that the kernel does not have. */
+/** Returns one sentence for each system call that the kernel lacks, with what it is needed for. */
 export const kernelProblems = (isThere: (call: KernelCall) => boolean = hasCall): string[] =>
   KERNEL_CALLS.filter((call) => !isThere(call)).map(
     ({ name, neededFor }) => `Linux ${kernelRelease()}: ${whyMissing(name)}; needed for ${neededFor}`,
@@ -14,7 +14,7 @@ export const kernelProblems = (isThere: (call: KernelCall) => boolean = hasCall)
 const probe = numberedCall('probe', ['long', 'long', 'long', 'long', 'long', 'long']);
 const NO_DESCRIPTOR = -1;
 
-/** Called with arguments that no kernel accepts, so that nothing happens: only the error tells. */
+/** Makes the call with arguments that no kernel accepts, so that it has no effect: only the error counts. */
 function hasCall({ number }: KernelCall): boolean {
   const nothing = probe.sync(number, NO_DESCRIPTOR, 0, 0, 0, 0, 0) !== -1;
   return nothing || lastErrno() !== constants.errno.ENOSYS;

@@ -13,9 +13,9 @@ const ASK_MS = 50;
 const flock = systemCall('flock', ['int', 'int']);
 
 /**
- * Takes the lock that is on the file, and writes the number of this process there. The kernel releases it when the
- * process ends, however it ends; Node opens files with O_CLOEXEC, so no child has it. Waits `waitMs` for another process
- * that is about to end; then ALREADY_EXISTS names its number. Returns how to release it.
+ * Takes the flock(2) lock of the file and writes this process's pid into it. The kernel releases the lock when the
+ * process ends, however it ends; Node opens files with O_CLOEXEC, so no child inherits it. Waits `waitMs` for another
+ * process to end, then throws ALREADY_EXISTS with its pid. Returns a function that releases the lock.
  */
 export async function lockFile(path: string, what: string, waitMs: number): Promise<() => void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o711 });

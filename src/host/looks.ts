@@ -3,17 +3,17 @@ import { CriError } from '../base/errors.js';
 import { mountOf, recentMounts, type MountInfo } from './mountinfo.js';
 
 /**
- * Looks at a path of others, such as the source of a pod's mount, whose file server may be dead. Such a call holds a thread
- * of libuv's pool until the server is back, and with all threads held no file could be read any more. Hence:
+ * Looks at a path that crid does not own, such as the source of a pod's mount, whose file server may be dead. Such a call
+ * blocks a thread of libuv's pool until the server is back, and with all threads blocked crid could read no file. So:
  * - equal looks share one call;
- * - `MAX_LOOKS`, half of the pool, run at a time, and `MAX_PER_MOUNT` on each mount; further ones wait for their turn;
- * - a look fails at once while one at the same path, or on the same mount, has not been answered for `SLOW_MS`.
- * UNAVAILABLE names the path or mount, and since when. `kind` says what the path is, such as `mount source`.
+ * - at most `MAX_LOOKS`, half of the pool, run at a time, and `MAX_PER_MOUNT` on each mount; further looks wait;
+ * - a look fails at once while a look at the same path, or on the same mount, has had no result for `SLOW_MS`.
+ * UNAVAILABLE with the path or mount, and since when. `kind` says what the path is, such as `mount source`.
  */
 export async function lookAt<T>(kind: string, path: string, look: () => Promise<T>): Promise<T> {
   const giveUpMs = performance.now() + MAX_WAIT_MS;
   for (;;) {
-    // On a node in good health there is no need to know the mounts.
+    // The mounts are read only when looks are slow or many.
     const mounts = isBusy() ? await recentMounts() : [];
     const same = running.get(keyOf(kind, path));
     if (same) {
@@ -31,7 +31,7 @@ export async function lookAt<T>(kind: string, path: string, look: () => Promise<
   }
 }
 
-/** The first of these paths that has not been answered for a second, for `waitingOn` of a step. */
+/** Describes the first of these paths whose look has taken a second or more, for `waitingOn` of a step. */
 export function unanswered(kind: string, paths: readonly string[]): string | undefined {
   for (const path of paths) {
     const look = running.get(keyOf(kind, path));
@@ -46,7 +46,7 @@ const POOL = Number(process.env['UV_THREADPOOL_SIZE']) || DEFAULT_POOL;
 const MAX_LOOKS = Math.max(1, Math.floor(POOL / 2));
 const MAX_PER_MOUNT = 4;
 const SLOW_MS = 5_000;
-/** Turns do not come while all looks that run hang. */
+/** The longest wait for a turn, since none comes while all running looks hang. */
 const MAX_WAIT_MS = 30_000;
 const RECHECK_MS = 500;
 
@@ -57,7 +57,7 @@ interface Look {
   readonly result: Promise<unknown>;
 }
 
-/** By kind and path, the oldest first. */
+/** Keyed by kind and path, the oldest first. */
 const running = new Map<string, Look>();
 let waiting: (() => void)[] = [];
 
@@ -81,7 +81,10 @@ function start<T>(kind: string, path: string, look: () => Promise<T>): Promise<T
   return result;
 }
 
-/** None for the root: a path there may lead anywhere by a link, so that one that hangs says nothing of the others. */
+/**
+ * Returns the running looks on the same mount. None for the root mount: a path there may lead anywhere by a link, so
+ * one look that hangs says nothing about the others.
+ */
 const onSameMount = (mount: string | undefined, mounts: readonly MountInfo[]): Look[] =>
   mount === undefined || mount === '/'
     ? []

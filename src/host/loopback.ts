@@ -15,7 +15,7 @@ const FLAGS_OFFSET = 16;
 const socket = systemCall('socket', ['int', 'int', 'int']);
 const ioctl = systemCall('ioctl', ['int', 'ulong', 'void *']);
 
-/** Brings `lo` up in the network namespace at `netnsPath`: what the loopback plugin does, without a process. */
+/** Brings `lo` up in the network namespace at `netnsPath`, as CNI's loopback plugin does, but without a process. */
 export function bringUpLoopback(netnsPath: string): void {
   inNetns(netnsPath, () => {
     const fd = call(socket, netnsPath, AF_INET, SOCK_DGRAM_CLOEXEC, 0);

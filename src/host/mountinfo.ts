@@ -13,9 +13,9 @@ export interface MountInfo {
   readonly mountPoint: string;
   /** Per-mount options: `ro`, `nosuid`, … */
   readonly options: readonly string[];
-  /** The peer group it shares events with; undefined: not shared. */
+  /** The peer group that the mount shares events with; undefined: not shared. */
   readonly sharedId: number | undefined;
-  /** The peer group it receives events from; undefined: not a slave. */
+  /** The peer group that the mount receives events from; undefined: not a slave. */
   readonly masterId: number | undefined;
   readonly unbindable: boolean;
   readonly fstype: string;
@@ -23,13 +23,13 @@ export interface MountInfo {
   readonly superOptions: readonly string[];
 }
 
-/** All mounts of this mount namespace, in the order in which they were made. */
+/** Returns all mounts of this mount namespace, in the order in which they were made. */
 export async function readMountInfo(): Promise<MountInfo[]> {
   const text = await translated('/proc/self/mountinfo', () => readFile('/proc/self/mountinfo', 'utf8'));
   return parseMountInfo(text);
 }
 
-/** The same, as it was at most a second ago; empty when it cannot be read. Reading it asks no file server. */
+/** Returns the mounts of at most a second ago; empty when they cannot be read. Reading them contacts no file server. */
 export function recentMounts(): Promise<readonly MountInfo[]> {
   if (recent === undefined || performance.now() - recent.atMs > RECENT_MS) {
     recent = { atMs: performance.now(), mounts: readMountInfo().catch(() => []) };
@@ -47,8 +47,8 @@ export const parseMountInfo = (text: string): MountInfo[] =>
     .map(parseLine);
 
 /**
- * The mount that an absolute, clean path lies on; undefined only when `infos` lacks the root. Of mounts stacked on one
- * point the last is the visible one.
+ * Returns the mount that contains an absolute, clean path; undefined only when `infos` lacks the root. Of mounts
+ * stacked on one mount point the last is the visible one.
  */
 export function mountOf(path: string, infos: readonly MountInfo[]): MountInfo | undefined {
   let best: MountInfo | undefined;
@@ -59,7 +59,7 @@ export function mountOf(path: string, infos: readonly MountInfo[]): MountInfo | 
   return best;
 }
 
-/** `mountOf` for many paths: it goes through the mounts once. */
+/** `mountOf` for many paths: it reads `infos` once. */
 export function mountFinder(infos: readonly MountInfo[]): (path: string) => MountInfo | undefined {
   const byMountPoint = new Map(infos.map((info) => [info.mountPoint, info]));
   const find = (path: string): MountInfo | undefined => {
@@ -70,7 +70,7 @@ export function mountFinder(infos: readonly MountInfo[]): (path: string) => Moun
   return find;
 }
 
-/** Whether `path` is `directory` or lies below it; both absolute and clean. */
+/** Returns whether `path` is `directory` or is below it; both must be absolute and clean. */
 export const isWithin = (path: string, directory: string): boolean =>
   path === directory || path.startsWith(directory === '/' ? '/' : `${directory}/`);
 

@@ -6,7 +6,9 @@ import { readMountInfo } from './mountinfo.js';
 export { mountOf, readMountInfo } from './mountinfo.js';
 export type { MountInfo } from './mountinfo.js';
 
-/** A tmpfs on an existing directory, nosuid, nodev and noexec. `mode` in octal as for chmod; root's unless it says. */
+/**
+ * Mounts a tmpfs (nosuid, nodev, noexec) on an existing directory. `mode` is as for chmod; `owner` defaults to root.
+ */
 export async function mountTmpfs(
   target: string,
   options: { sizeBytes: number; mode: number; owner?: { uid: number; gid: number } | undefined },
@@ -43,8 +45,8 @@ export async function remountReadonlyBind(target: string): Promise<void> {
 
 /**
  * Unmounts the topmost mount at `target`, without following a link. Succeeds when nothing is mounted there or the path
- * is gone. `detach` leaves a busy mount to its last user (MNT_DETACH); without it a busy one is tried once, then
- * detached as well.
+ * is gone. With `detach` a busy mount ends with its last user (MNT_DETACH). Without it, a plain unmount is tried first,
+ * and a busy mount is then detached as well.
  */
 export async function unmount(target: string, options: { detach: boolean }): Promise<void> {
   try {
@@ -57,7 +59,9 @@ export async function unmount(target: string, options: { detach: boolean }): Pro
   }
 }
 
-/** Whether something is mounted at exactly this path (absolute, clean, without links). False when it is missing. */
+/**
+ * Returns whether something is mounted at exactly this path (absolute, clean, without links). False when it is missing.
+ */
 export async function isMountPoint(path: string): Promise<boolean> {
   return (await readMountInfo()).some((info) => info.mountPoint === path);
 }

@@ -1,6 +1,6 @@
 import { readKernelFile } from './cgroup-files.js';
 
-/** What has passed an interface since it is up. */
+/** Traffic counters of a network interface since it was made. */
 export interface InterfaceUsage {
   readonly name: string;
   readonly rxBytes: bigint;
@@ -13,13 +13,13 @@ export interface InterfaceUsage {
   readonly txDropped: bigint;
 }
 
-/** Every interface of the network namespace of `pid`, `lo` too. Undefined: no such process. */
+/** Returns every interface of the network namespace of `pid`, including `lo`. Undefined: no such process. */
 export function interfacesOf(pid: number): InterfaceUsage[] | undefined {
   const text = readKernelFile(`/proc/${pid}/net/dev`);
   return text === undefined ? undefined : parseNetDev(text);
 }
 
-/** proc_pid_net(5): `eth0: 1 2 3 …`, eight fields received and eight sent. */
+/** Parses proc_pid_net(5): `eth0: 1 2 3 …`, with eight fields for received and eight for sent traffic. */
 export function parseNetDev(text: string): InterfaceUsage[] {
   return text.split('\n').flatMap((line) => {
     const colon = line.lastIndexOf(':');

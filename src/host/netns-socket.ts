@@ -3,14 +3,14 @@ import { inNetns } from './netns.js';
 import { call, systemCall } from './libc.js';
 
 /**
- * Connects to a TCP port of the loopback in the network namespace at `netnsPath` ("": the one crid is in). A socket
- * keeps the namespace that it was made in, so only socket(2) happens there. Errors come as the socket's `error`;
- * NOT_FOUND is thrown when there is no such namespace.
+ * Connects to a TCP port of the loopback in the network namespace at `netnsPath` ("": crid's own). A socket keeps the
+ * namespace that it was made in, so only socket(2) runs there. Errors are emitted as the socket's `error`; NOT_FOUND is
+ * thrown when there is no such namespace.
  */
 export function connectLoopback(netnsPath: string, family: 4 | 6, port: number): Socket {
   const make = (): number => call(socketCall, `tcp${family}`, FAMILY[family], SOCK_STREAM | NONBLOCK | CLOEXEC, 0);
   const fd = netnsPath === '' ? make() : inNetns(netnsPath, make);
-  // A socket that is not connected yet cannot be read: `pauseOnCreate` leaves that to `connect`.
+  // A socket cannot be read before it is connected: `pauseOnCreate` leaves the reading to `connect`.
   const socket = new Socket({ fd, allowHalfOpen: true, pauseOnCreate: true } as ConstructorParameters<
     typeof Socket
   >[0]);

@@ -7,8 +7,9 @@ import { call, systemCall } from './libc.js';
 import { unmount } from './mounts.js';
 
 /**
- * A new network namespace, kept open by a bind mount on `path`, which must not exist (ALREADY_EXISTS). Its directory is
- * made with mode 0755 when missing. Loopback stays down: bringing it up is CNI's work. Nothing is left on failure.
+ * Makes a network namespace, kept open by a bind mount on `path`, which must not exist (ALREADY_EXISTS). Makes its
+ * directory with mode 0755 when missing. Loopback stays down: the network setup brings it up. Nothing is left on
+ * failure.
  */
 export async function createNetns(path: string): Promise<void> {
   await translated(path, async () => {
@@ -27,11 +28,13 @@ export async function createNetns(path: string): Promise<void> {
 }
 
 /**
- * Lets go of the namespace and removes its file. Succeeds when it is gone, and when nothing but the file can be reached:
- * where its directory was bound onto itself since and mounts are private, an older mount of it lies out of reach below.
+ * Unmounts the namespace and removes its file. Succeeds when it is gone, and when only the file can be reached and is
+ * busy: if its directory was bind-mounted onto itself later and mounts are private, an older mount of the file is
+ * hidden.
  */
 export async function removeNetns(path: string): Promise<void> {
-  // Mounts pile up on one file when its directory was bound onto itself in between (`ip netns add` does so).
+  // Several mounts are stacked on one file when its directory was bind-mounted onto itself in between (`ip netns add`
+  // does so).
   for (let tries = 0; tries < MAX_STACKED && (await netnsIsOpen(path)); tries += 1)
     await unmount(path, { detach: true });
   await translated(path, async () => {
@@ -42,14 +45,14 @@ export async function removeNetns(path: string): Promise<void> {
   });
 }
 
-/** Whether a network namespace is mounted at `path`: false for a plain file and for nothing at all. */
+/** Returns whether a network namespace is mounted at `path`: false for a plain file and for a missing path. */
 export const netnsIsOpen = async (path: string): Promise<boolean> => (await netnsInode(path)) !== undefined;
 
-/** The namespace's number, as in `net:[4026531840]`; undefined when there is none at `path`. */
+/** Returns the namespace's inode number, as in `net:[4026531840]`; undefined when there is none at `path`. */
 export async function netnsInode(path: string): Promise<number | undefined> {
   try {
     const [at, home] = await Promise.all([stat(path), stat(OWN_NETNS)]);
-    // Every namespace lives on the one nsfs.
+    // All namespaces are on the same nsfs.
     return at.dev === home.dev ? at.ino : undefined;
   } catch (thrown) {
     if (errnoName(thrown) === 'ENOENT') return undefined;
@@ -58,8 +61,8 @@ export async function netnsInode(path: string): Promise<number | undefined> {
 }
 
 /**
- * Runs `work` inside the namespace at `path`, on this thread. `work` must be synchronous and must make its sockets by
- * itself: what Node defers would run in the host's namespace. NOT_FOUND when there is none at `path`.
+ * Runs `work` in the namespace at `path`, on this thread. `work` must be synchronous and must make its sockets itself:
+ * calls that Node defers would run in the host's namespace. NOT_FOUND when there is no namespace at `path`.
  */
 export function inNetns<T>(path: string, work: () => T): T {
   const target = openFd(path);
@@ -75,7 +78,7 @@ export function inNetns<T>(path: string, work: () => T): T {
   }
 }
 
-// "thread-self": namespaces belong to threads, and crid's worker threads ask for their own.
+// "thread-self": each thread has its own network namespace, and crid's worker threads change theirs too.
 const OWN_NETNS = '/proc/thread-self/ns/net';
 const CLONE_NEWNET = 0x40000000;
 const MS_BIND = 0x1000;
@@ -85,7 +88,7 @@ const unshare = systemCall('unshare', ['int']);
 const setns = systemCall('setns', ['int', 'int']);
 const mount = systemCall('mount', ['const char *', 'const char *', 'const char *', 'ulong', 'const char *']);
 
-/** Runs `work`, which may change this thread's network namespace, and goes home whatever happens. */
+/** Runs `work`, which may change this thread's network namespace, and restores the namespace in any case. */
 function away<T>(work: () => T): T {
   const home = openFd(OWN_NETNS);
   try {
@@ -100,7 +103,7 @@ function goHome(home: number): void {
   try {
     call(setns, OWN_NETNS, home, CLONE_NEWNET);
   } catch (thrown) {
-    // Every later socket would be made in a pod's network. Dying is the only safe answer; a restart loses nothing.
+    // Every later socket would be made in a pod's network, so only an abort is safe; a restart loses nothing.
     writeSync(2, `crid: cannot return to its own network namespace: ${CriError.from(thrown).message}\n`);
     process.abort();
   }

@@ -5,10 +5,10 @@ import { promisify } from 'node:util';
 import { CriError } from '../base/errors.js';
 import { beginWait } from '../base/waits.js';
 
-/** An OCI runtime with runc's command line, as containerd's shim of it (`io.containerd.runc.v2`) calls it. */
+/** An OCI runtime with runc's command line, as containerd's shim for it (`io.containerd.runc.v2`) calls it. */
 export interface OciRuntime {
   readonly program: string;
-  /** Where it keeps what it knows of containers, a directory for each namespace of containerd. */
+  /** The directory of the runtime's state, with a subdirectory for each containerd namespace. */
   readonly root: string;
 }
 
@@ -16,9 +16,9 @@ const LIMIT_MS = 30_000;
 const ID = /^[0-9a-f]{64}$/;
 
 /**
- * Has it kill and forget a container that containerd has no task of; answers whether there was one. Where the caller of
- * Tasks.Create goes, and the runtime takes longer than containerd waits for it, there stays a process that waits for its
- * start, and an id that cannot be used again. INTERNAL with what the program says, where it fails.
+ * Kills and deletes a container that has no task in containerd; returns whether the runtime had one. If the caller of
+ * Tasks.Create goes away and the runtime takes longer than containerd waits for it, a process that waits for its start
+ * is left, and an id that cannot be used again. INTERNAL with the program's message when it fails.
  */
 export async function deleteOciContainer(runtime: OciRuntime, namespace: string, id: string): Promise<boolean> {
   const root = join(runtime.root, namespace);

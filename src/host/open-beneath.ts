@@ -5,8 +5,8 @@ import { errnoName, fsError } from './errno.js';
 import { call, callAsync, numberedCall, systemCall } from './libc.js';
 
 /**
- * A file in a directory that others may write to. Links in the path of `directory` are followed, since an operator may
- * have moved it (`/var/log/pods`); no link below it is, in any part of `path`.
+ * A file in a directory that other programs may write to. Links in the path of `directory` are followed, since an
+ * operator may have moved it (`/var/log/pods`). No link below it is followed, in any part of `path`.
  */
 export interface PathBeneath {
   /** Absolute. */
@@ -17,8 +17,8 @@ export interface PathBeneath {
 
 /**
  * Opens a regular file beneath a directory with openat2(2), on this thread. With O_CREAT it makes the file with `mode`.
- * FAILED_PRECONDITION names a link or anything else that is no regular file; such a file is not opened, since a FIFO may
- * hang and a device may act.
+ * FAILED_PRECONDITION, with the path, for a link and any other file that is not regular. Such a file is not opened:
+ * opening a FIFO may hang, and opening a device may have side effects.
  */
 export function openFileBeneath({ directory, path }: PathBeneath, flags: number, mode = 0): number {
   const subject = `${directory}/${path}`;
@@ -43,18 +43,18 @@ export function openFileBeneath({ directory, path }: PathBeneath, flags: number,
 }
 
 /**
- * Closes what the functions here have opened. On a worker thread `fs.closeSync` prints a warning for a descriptor that
- * `fs` has not opened there (https://nodejs.org/api/worker_threads.html, trackUnmanagedFds).
+ * Closes a descriptor that a function of this file has opened. On a worker thread `fs.closeSync` prints a warning for a
+ * descriptor that `fs` has not opened there (https://nodejs.org/api/worker_threads.html, trackUnmanagedFds).
  */
 export const closeBeneath = (fd: number): void => void call(closeFd, `fd ${fd}`, fd);
 
-/** Opens a directory beneath another one (O_PATH), `''` that one itself. Undefined when it is missing. */
+/** Opens a directory beneath another one (O_PATH); `''` is `directory` itself. Undefined when it is missing. */
 export const openDirectoryBeneath = ({ directory, path }: PathBeneath): number | undefined =>
   withDirectory(directory, (root) =>
     tryOpen(root, path || '.', O_PATH | constants.O_DIRECTORY, 0, `${directory}/${path}`),
   );
 
-/** Makes a directory with its missing parents, and below it each part of `path` that is missing. */
+/** Makes `directory` with its missing parents, and below it each missing part of `path`. */
 export function makeDirectoriesBeneath({ directory, path }: PathBeneath, mode: number): void {
   try {
     mkdirSync(directory, { recursive: true, mode });
@@ -66,7 +66,7 @@ export function makeDirectoriesBeneath({ directory, path }: PathBeneath, mode: n
     const fd = openDirectoryBeneath({ directory, path: parts.slice(0, count - 1).join('/') });
     if (fd === undefined) throw new CriError('NOT_FOUND', `open ${directory}: removed meanwhile`);
     try {
-      // The kernel follows no link in the last part of a mkdir.
+      // mkdir(2) does not follow a link in the last part of the path.
       mkdirSync(`/proc/self/fd/${fd}/${parts[count - 1]}`, { mode });
     } catch (thrown) {
       if (errnoName(thrown) !== 'EEXIST') throw fsError(thrown, `${directory}/${path}`);
@@ -76,7 +76,7 @@ export function makeDirectoriesBeneath({ directory, path }: PathBeneath, mode: n
   }
 }
 
-/** Opens a regular file beneath a directory to read, on threads of the pool. Undefined when it is missing. */
+/** Opens a regular file beneath a directory to read, on libuv's thread pool. Undefined when it is missing. */
 export async function readFileBeneath({ directory, path }: PathBeneath) {
   const subject = `${directory}/${path}`;
   const root = await open(directory, O_PATH | constants.O_DIRECTORY).catch(undefinedWhereMissing);
@@ -125,7 +125,7 @@ function openBeneath(root: number, path: string, flags: number, mode: number, su
     } catch (thrown) {
       const name = errnoName(thrown);
       if (name === 'ELOOP') throw new CriError('FAILED_PRECONDITION', `open ${subject}: a symbolic link, not followed`);
-      // openat2(2): a rename anywhere in the system can make a confined lookup uncertain.
+      // openat2(2): EAGAIN when a rename anywhere in the system makes a confined lookup uncertain.
       if (name !== 'EAGAIN' || tries === MAX_TRIES) throw thrown;
     }
   }

@@ -1,10 +1,10 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { readKernelFile } from './cgroup-files.js';
 
-/** Counting stops here: a container with more is told as having that many. */
+/** Counting stops here: a container with more open files is reported as having this many. */
 const MAX_FILES = 50_000;
 
-/** The open files of processes, and how many of them are sockets; a process that has gone counts for nothing. */
+/** Counts the open files of processes, and the sockets among them; a process that has ended adds nothing. */
 export function openFiles(pids: readonly number[]): { readonly files: number; readonly sockets: number } {
   let files = 0;
   let sockets = 0;
@@ -18,7 +18,9 @@ export function openFiles(pids: readonly number[]): { readonly files: number; re
   return { files, sockets };
 }
 
-/** The soft limit of open files of a process (proc_pid_limits(5)); undefined when it has gone or has none. */
+/**
+ * Returns the soft limit of open files of a process (proc_pid_limits(5)); undefined when it is gone or has no limit.
+ */
 export function openFilesLimit(pid: number): bigint | undefined {
   const soft = /^Max open files\s+(\d+)/m.exec(readKernelFile(`/proc/${pid}/limits`) ?? '')?.[1];
   return soft === undefined ? undefined : BigInt(soft);

@@ -6,7 +6,10 @@ import { errnoName, fsError, translated } from './errno.js';
 import { isWithin, readMountInfo } from './mountinfo.js';
 import { runTreeJob } from './trees/tree-threads.js';
 
-/** Makes a directory and its missing parents, each with exactly `mode` whatever the umask; one that exists gets it too. */
+/**
+ * Makes a directory and its missing parents, each with exactly `mode`, whatever the umask. Also sets `mode` of an
+ * existing directory.
+ */
 export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
   await translated(path, async () => {
     const first = await mkdir(path, { recursive: true, mode });
@@ -16,7 +19,7 @@ export async function ensureDirectory(path: string, mode = 0o700): Promise<void>
   });
 }
 
-/** Replaces a file as a whole: a reader, or a restart after a power cut, sees the old content or the new. */
+/** Replaces a whole file: a reader, or a restart after a power cut, sees either the old content or the new. */
 export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
   await translated(path, async () => {
@@ -35,13 +38,13 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
   });
 }
 
-/** Gives a file its final name, in the same directory; what has that name is replaced. */
+/** Renames a file within its directory, and replaces the file that has the new name. */
 export const renameFile = (from: string, to: string): Promise<void> => translated(to, () => rename(from, to));
 
 /**
- * Removes files or directories with all in them, on a thread of its own; links are removed, not followed. Succeeds when
- * they are gone; a repeat goes on where an aborted or failed removal ended. Unmounts nothing: FAILED_PRECONDITION, naming
- * the mount, when something is mounted at or below one of them, and all stay.
+ * Removes files or directories with their content, on another thread; links are removed, not followed. Succeeds when
+ * they are gone; a repeat continues an aborted or failed removal. It unmounts nothing: FAILED_PRECONDITION, with the
+ * mount point, when something is mounted at or below one of the paths, and then it removes only empty directories.
  */
 export async function removeTree(paths: string | readonly string[], signal?: AbortSignal): Promise<void> {
   const all = [paths].flat();
@@ -62,14 +65,14 @@ export async function removeTree(paths: string | readonly string[], signal?: Abo
   );
 }
 
-/** Whether it is gone: rmdir(2) itself leaves alone what has something in it, is a mount point, or is no directory. */
+/** Returns whether the path is gone. rmdir(2) fails for a directory with content, a mount point and a non-directory. */
 const removeEmpty = (path: string): Promise<boolean> =>
   rmdir(path).then(
     () => true,
     (thrown: unknown) => errnoName(thrown) === 'ENOENT',
   );
 
-/** The path with the links of its folder resolved; undefined when the folder is gone. */
+/** Returns the path with the links in its parent resolved; undefined when the parent is gone. */
 async function withRealParent(path: string): Promise<string | undefined> {
   try {
     return join(await realpath(dirname(path)), basename(path));

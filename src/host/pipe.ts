@@ -3,7 +3,7 @@ import { errnoError } from './errno.js';
 import { setPipeSize } from './fifo.js';
 import { call, lastErrno, systemCall, type SystemCall } from './libc.js';
 
-/** A new pipe of about `bytes` whose ends are opened by their paths, each by who uses it; `close` lets go of it here. */
+/** Makes a pipe of about `bytes`. Each user opens its end by the end's path; `close` closes the descriptors here. */
 export function makePipe(bytes: number): { readonly readPath: string; readonly writePath: string; close(): void } {
   const ends: [number, number] = [-1, -1];
   call(pipe2, 'pipe', ends, constants.O_NONBLOCK | O_CLOEXEC);
@@ -18,15 +18,15 @@ export function makePipe(bytes: number): { readonly readPath: string; readonly w
 }
 
 /**
- * Moves up to `bytes` from a pipe into a file at an offset (splice(2)): each byte is in the pipe or in the file whenever
- * the process is killed. 0: the pipe has come to its end; undefined: there is nothing now.
+ * Moves up to `bytes` from a pipe into a file at an offset (splice(2)): whenever the process is killed, each byte is in
+ * the pipe or in the file. Returns 0 at the end of the pipe, undefined when it is empty now.
  */
 export function moveToFile(pipe: number, file: number, offset: number, bytes: number): number | undefined {
   fileOffset[0] = BigInt(offset);
   return nonblocking(splice, pipe, pipe, null, file, fileOffset, bytes, SPLICE_F_NONBLOCK);
 }
 
-/** read(2) on a non-blocking descriptor. 0: the end; undefined: nothing now. */
+/** read(2) on a non-blocking descriptor. Returns 0 at the end, undefined when there is nothing to read now. */
 export const readNow = (fd: number, buffer: Buffer): number | undefined =>
   nonblocking(read, fd, fd, buffer, buffer.length);
 

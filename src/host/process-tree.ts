@@ -5,15 +5,17 @@ import { readKernelFile } from './cgroup-files.js';
 import { kill } from './process.js';
 
 const SIGKILL = 9;
-/** A process may fork while it is being looked for; after so many rounds what is left has left on purpose. */
+/**
+ * A process may fork during the search, so it is repeated. A process that survives this many rounds escapes on purpose.
+ */
 const ROUNDS = 5;
-/** Some 8 µs each; then others have their turn. */
+/** A read takes about 8 µs; after this many, the event loop gets a turn. */
 const READS_A_TURN = 100;
 
-/** Names one process for ever, as its pid alone does not. */
+/** Identifies one process for ever, since a pid alone may be reused. */
 export interface ProcessIdentity {
   readonly pid: number;
-  /** Of `processStartTime`: undefined when the process had ended and its pid was free. */
+  /** From `processStartTime`; undefined when the process had ended and its pid was free. */
   readonly startTime: number | undefined;
 }
 
@@ -28,10 +30,10 @@ interface Stat {
 
 /**
  * Kills a process with its session, its process group and its descendants. Succeeds when they are gone already. A
- * process that has left all three (setsid after a double fork) lives on, as with any shell.
+ * process that has left all three (setsid after a double fork) survives, as with any shell.
  *
- * When another process has the pid by now, nothing is killed: the kernel gives a pid away only when no process group and
- * no session has it as its id.
+ * When another process has the pid by now, nothing is killed: the kernel reuses a pid only when no process group and no
+ * session has it as its id.
  */
 export async function killTree({ pid, startTime }: ProcessIdentity): Promise<void> {
   for (let round = 0; round < ROUNDS; round++) {
@@ -50,12 +52,12 @@ export async function killTree({ pid, startTime }: ProcessIdentity): Promise<voi
   }
 }
 
-/** Whether any process of that process group runs; a zombie does not. */
+/** Returns whether any process of the process group runs; a zombie does not. */
 export async function groupRuns(group: number): Promise<boolean> {
   return (await readStats()).some((each) => each.group === group && !each.isZombie);
 }
 
-/** Every process of `stats` that belongs to `root`, zombies left out. */
+/** Returns the pids in `stats` that belong to `root`, without zombies. */
 function treeOf(root: number, stats: readonly Stat[]): number[] {
   const members = new Set([root]);
   for (let size = 0; size !== members.size;) {
@@ -79,7 +81,10 @@ async function readStats(): Promise<Stat[]> {
   return stats;
 }
 
-/** proc_pid_stat(5): `pid (comm) state ppid pgrp session …`, field 22 is the start; comm may hold spaces and parentheses. */
+/**
+ * Parses proc_pid_stat(5): `pid (comm) state ppid pgrp session …`, field 22 is the start time; comm may contain spaces
+ * and parentheses.
+ */
 function parseStat(text: string): Stat[] {
   const end = text.lastIndexOf(')');
   if (end < 0) return [];

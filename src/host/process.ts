@@ -5,7 +5,10 @@ import { signalNumber as knownSignal } from '../base/signals.js';
 import { errnoName, fsError, translated } from './errno.js';
 import { systemCall } from './libc.js';
 
-/** Sends a signal by number. NOT_FOUND when there is no such process. A pid below 1 would mean a group: refused. */
+/**
+ * Sends a signal by number. NOT_FOUND when there is no such process; INVALID_ARGUMENT for a pid below 1, which would
+ * mean a group.
+ */
 export function kill(pid: number, signal: number): void {
   if (!Number.isInteger(pid) || pid < 1) throw invalidArgument('pid', `${pid} is not a process id`);
   try {
@@ -17,10 +20,12 @@ export function kill(pid: number, signal: number): void {
   }
 }
 
-/** Ends this process at once (_exit(2)), also while a file system holds one of its threads, which `process.exit` joins. */
+/**
+ * Ends this process at once (_exit(2)), even while a file system blocks one of its threads, which `process.exit` joins.
+ */
 export const exitAtOnce = (code: number): void => void exit.sync(code);
 
-/** Whether the process exists, zombies included. */
+/** Returns whether the process exists, including zombies. */
 export function processExists(pid: number): boolean {
   try {
     kill(pid, 0);
@@ -30,11 +35,14 @@ export function processExists(pid: number): boolean {
   }
 }
 
-/** Clock ticks since boot when the process started: with the pid it names one process for ever. Undefined: it is gone. */
+/**
+ * Returns when the process started, in clock ticks since boot: with the pid it identifies one process for ever.
+ * Undefined: the process is gone.
+ */
 export async function processStartTime(pid: number): Promise<number | undefined> {
   try {
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // proc_pid_stat(5): field 22; the second field is a name in parentheses that may hold anything.
+    // proc_pid_stat(5): field 22; the second field is a name in parentheses that may contain any character.
     return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
   } catch (thrown) {
     if (errnoName(thrown) === 'ENOENT' || errnoName(thrown) === 'ESRCH') return undefined;
@@ -42,18 +50,18 @@ export async function processStartTime(pid: number): Promise<number | undefined>
   }
 }
 
-/** crid's own oom_score_adj, the lowest that it may give to others without CAP_SYS_RESOURCE. */
+/** Returns crid's own oom_score_adj, the lowest that it may give to other processes without CAP_SYS_RESOURCE. */
 export async function selfOomScoreAdj(): Promise<number> {
   return Number(await translated('/proc/self/oom_score_adj', () => readFile('/proc/self/oom_score_adj', 'utf8')));
 }
 
-/** Whether crid may lower an oom_score_adj and raise hard rlimits (capabilities(7)). */
+/** Returns whether crid may lower an oom_score_adj and raise hard rlimits (capabilities(7)). */
 export function hasCapSysResource(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
   return ((BigInt(`0x${effective}`) >> CAP_SYS_RESOURCE) & 1n) === 1n;
 }
 
-/** The number of a signal by its name or number. INVALID_ARGUMENT when Linux has none such. */
+/** Returns the number of a signal, given by name or number. INVALID_ARGUMENT for a signal that Linux does not have. */
 export function signalNumber(signal: string): number {
   const number = knownSignal(signal);
   if (number === undefined) throw invalidArgument('signal', `unknown signal "${signal}"`);

@@ -4,8 +4,8 @@ import { CriError } from '../base/errors.js';
 import { translated } from './errno.js';
 
 /**
- * The whole of a regular file, links followed. FAILED_PRECONDITION for anything else, which is not opened: a FIFO would
- * hang, a device act; RESOURCE_EXHAUSTED for more than `maxBytes`.
+ * Reads a whole regular file, links followed. FAILED_PRECONDITION for any other file, which is not opened: opening a
+ * FIFO would hang, and opening a device may have side effects. RESOURCE_EXHAUSTED for more than `maxBytes`.
  */
 export const readRegularFile = (path: string, maxBytes: number): Promise<Buffer> =>
   translated(path, async () => {
@@ -19,7 +19,10 @@ export const readRegularFile = (path: string, maxBytes: number): Promise<Buffer>
     }
   });
 
-/** The whole of the regular file that a descriptor, with O_PATH or any other, stands for; `path` is for the error. */
+/**
+ * Reads the whole regular file of a descriptor, with or without O_PATH; `path` is for the error. RESOURCE_EXHAUSTED for
+ * more than `maxBytes`.
+ */
 export function readDescriptor(fd: number, path: string, maxBytes: number): Promise<Buffer> {
   return translated(path, async () => {
     const file = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
@@ -40,8 +43,8 @@ export function readDescriptor(fd: number, path: string, maxBytes: number): Prom
 const PIECE_BYTES = 64 * 1024;
 
 /**
- * Gives the content of a regular file, given as a descriptor, to `take` piece by piece, until that returns
- * false. A piece is only valid during the call. An aborted `signal` ends it between two pieces.
+ * Passes the content of a regular file, given as a descriptor, to `take` piece by piece, until `take` returns false. A
+ * piece is only valid during the call. An aborted `signal` ends the reading between two pieces.
  */
 export function readDescriptorPieces(
   fd: number,
@@ -65,5 +68,5 @@ export function readDescriptorPieces(
   });
 }
 
-/** Node has no name for it. */
+/** Node has no constant for it. */
 const O_PATH = 0o10000000;

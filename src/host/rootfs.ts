@@ -20,39 +20,39 @@ export interface RootfsStat {
 }
 
 /**
- * A container's root file system, read-only, without a mount that anyone else sees or that could be left behind. Every
- * link in it, absolute or with `..`, is resolved inside it.
+ * A container's root file system, read-only, without a mount that other processes see or that could be left behind.
+ * Every link in it, absolute or with `..`, is resolved inside it.
  */
 export interface Rootfs {
   /**
-   * Gives a file to `take` piece by piece until that returns false; a piece is only valid during the call. False when it
-   * is missing or not a regular file. An aborted `signal` ends it between two pieces.
+   * Passes a file to `take` piece by piece until `take` returns false; a piece is only valid during the call. Returns
+   * false when the file is missing or not regular. An aborted `signal` ends the reading between two pieces.
    */
   readFile(path: string, take: (bytes: Uint8Array) => boolean, signal?: AbortSignal): Promise<boolean>;
   /** Follows links; undefined when missing. */
   stat(path: string): Promise<RootfsStat | undefined>;
   /** Does not follow a link in the last component; undefined when missing. */
   lstat(path: string): Promise<RootfsStat | undefined>;
-  /** Where the path leads to, links resolved, from the root of the rootfs; undefined when missing. */
+  /** Returns the path with all links resolved, from the root of the rootfs; undefined when missing. */
   realPath(path: string): Promise<string | undefined>;
-  /** Whether the path leads to something. */
+  /** Returns whether the path exists, links followed. */
   exists(path: string): Promise<boolean>;
   /**
    * Copies the content of the directory `path`, and its owner and mode, into the existing, empty directory
-   * `destination`, on a thread of its own; false when it is not in the rootfs, or no directory. An aborted `signal` ends
-   * it at the next file.
+   * `destination`, on another thread; returns false when `path` is missing or not a directory. An aborted `signal` ends
+   * the copy at the next entry.
    */
   copyTree(path: string, destination: string, signal?: AbortSignal): Promise<boolean>;
   /** Idempotent. */
   close(): void;
 }
 
-/** `mounts` as the snapshotter gives them: one overlay, one bind, or one file system on a device. */
+/** `mounts` are the snapshotter's: one overlay, one bind, or one file system on a device. */
 export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs> {
   const root = await openDetached(mounts);
   let closed = false;
 
-  /** Runs `work` with an O_PATH descriptor of what the path leads to; undefined when it leads nowhere. */
+  /** Runs `work` with an O_PATH descriptor of the file that the path leads to; undefined when there is none. */
   const at = async <T>(path: string, flags: number, work: (fd: number) => T | Promise<T>): Promise<T | undefined> => {
     if (closed) throw new CriError('INTERNAL', `rootfs: ${path}: already closed`);
     const fd = await openInRoot(root, path, O_PATH | flags);
@@ -66,7 +66,7 @@ export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs
 
   return {
     readFile: async (path, take, signal) =>
-      // First a descriptor that opens nothing: to open a device or a FIFO of an image can hang, or act.
+      // O_PATH first, which opens nothing: opening a device or a FIFO of an image can hang or have side effects.
       (await at(path, 0, async (fd) => {
         if (!fstatSync(fd).isFile()) return false;
         await readDescriptorPieces(fd, path, take, signal);
@@ -84,7 +84,7 @@ export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs
     close() {
       if (closed) return;
       closed = true;
-      // Dissolving a mount may wait for its file system: not on this thread.
+      // Asynchronously, since the end of the mount may wait for its file system.
       close(root, () => undefined);
     },
   };
@@ -108,7 +108,7 @@ async function openInRoot(root: number, path: string, flags: number): Promise<nu
     } catch (thrown) {
       const name = errnoName(thrown) ?? '';
       if (NOWHERE.has(name)) return undefined;
-      // openat2(2): a rename anywhere in the system makes `..` in a confined lookup uncertain.
+      // openat2(2): EAGAIN when a rename anywhere in the system makes `..` in a confined lookup uncertain.
       if (name !== 'EAGAIN' || tries === MAX_TRIES) throw thrown;
     }
   }

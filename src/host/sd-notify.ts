@@ -3,11 +3,11 @@ import koffi from 'koffi';
 import { CriError } from '../base/errors.js';
 import { call, systemCall } from './libc.js';
 
-/** What systemd is told of this service, and how often it wants to hear that it is alive. */
+/** Notifications to systemd about this service, and the interval of its watchdog. */
 export interface SdNotify {
   /**
-   * Sends variables such as `READY: '1'` or `STATUS: '…'` in one message, with descriptors that the manager gets copies of.
-   * Does nothing where no service manager asked.
+   * Sends variables such as `READY: '1'` or `STATUS: '…'` in one message, with descriptors that the manager gets copies
+   * of. Does nothing without NOTIFY_SOCKET.
    */
   notify(variables: Readonly<Record<string, string>>, fds?: readonly number[]): void;
   /** Half of WatchdogSec of the unit, in milliseconds; undefined when there is none. */
@@ -15,8 +15,8 @@ export interface SdNotify {
 }
 
 /**
- * The service manager's side channel of sd_notify(3). Takes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID out of `env`, so
- * that no plugin that crid starts speaks in its name. INVALID_ARGUMENT for a socket that is neither a path nor `@NAME`.
+ * Makes a client of sd_notify(3). Removes NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID from `env`, so that no plugin
+ * that crid starts can notify in its name. INVALID_ARGUMENT for a socket that is neither a path nor `@NAME`.
  */
 export function createSdNotify(env: NodeJS.ProcessEnv): SdNotify {
   const { NOTIFY_SOCKET: address, WATCHDOG_USEC: watchdogUs, WATCHDOG_PID: watchdogPid } = env;
@@ -69,7 +69,7 @@ function socketAddress(address: string): Buffer {
   return Buffer.concat([family, name]);
 }
 
-/** A line ends a variable, so none may stand in a value. */
+/** A newline ends a variable, so newlines in a value become spaces. */
 const messageOf = (variables: Readonly<Record<string, string>>): Buffer =>
   Buffer.from(
     Object.entries(variables)

@@ -3,13 +3,16 @@ import { invalidArgument, isCode } from '../base/errors.js';
 import { lookAt } from './looks.js';
 import { readRegularFile } from './regular-file.js';
 
-/** Whether the kernel can filter system calls: it shows a `Seccomp:` line for every process then. */
+/** Returns whether the kernel can filter system calls: it then shows a `Seccomp:` line for every process. */
 export const seccompAvailable = (): boolean => /^Seccomp:/m.test(readFileSync('/proc/self/status', 'utf8'));
 
-/** The largest profiles list some 500 calls, in 32 KiB. */
+/** The largest profiles list about 500 calls, in 32 KiB. */
 const MAX_PROFILE_BYTES = 1024 * 1024;
 
-/** The JSON of a Localhost seccomp profile; undefined for no path. INVALID_ARGUMENT names `field` and the file; UNAVAILABLE: see `lookAt`. */
+/**
+ * Returns the JSON of a Localhost seccomp profile; undefined when `path` is undefined. INVALID_ARGUMENT, with `field`
+ * and the path, when the profile cannot be used; UNAVAILABLE as in `lookAt`.
+ */
 export async function readSeccompProfile(path: string | undefined, field: string): Promise<unknown> {
   if (path === undefined) return undefined;
   try {

@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { runTreeJob } from './trees/tree-threads.js';
 
-/** Whether SELinux is on, enforcing or permissive: its file system is mounted then. */
+/** Returns whether SELinux is on, enforcing or permissive: its file system is then mounted. */
 export const selinuxEnabled = (): boolean => existsSync('/sys/fs/selinux/enforce');
 
-/** What the policy in force says of containers (`contexts/lxc_contexts`); undefined when it says nothing. */
+/** Returns the active policy's settings for containers (`contexts/lxc_contexts`); undefined when it has none. */
 export async function readSelinuxContexts(root = '/etc/selinux'): Promise<string | undefined> {
   const config = await readFile(join(root, 'config'), 'utf8').catch(() => '');
   const policy = /^\s*SELINUXTYPE\s*=\s*(\S+)/m.exec(config)?.[1] ?? 'targeted';
@@ -15,8 +15,8 @@ export async function readSelinuxContexts(root = '/etc/selinux'): Promise<string
 }
 
 /**
- * Gives a file or a whole tree another label, links not followed. INVALID_ARGUMENT for a directory that the host's own
- * programs live from; a file system that has no labels keeps none.
+ * Sets the SELinux label of a file or a whole tree, links not followed. INVALID_ARGUMENT for a directory of the host's
+ * own programs. On a file system without labels it does nothing.
  */
 export async function relabelTree(path: string, label: string, field: string, signal?: AbortSignal): Promise<void> {
   if (PROTECTED.has(path))

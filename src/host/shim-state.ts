@@ -10,12 +10,12 @@ const STATES: Readonly<Record<string, string>> = {
   t: 'stopped by a tracer',
   Z: 'zombie',
 };
-/** To find the shims is some 10 µs for each process of the node: many waits share one look. */
+/** A search for shims costs about 10 µs per process of the node, so there is at most one in this time. */
 const FRESH_MS = 1_000;
 
-/** The shims of a namespace of containerd, for messages: never for a decision, since a pid may be reused. */
+/** The shims of a containerd namespace. For messages only, never for a decision, since a pid may be reused. */
 export interface ShimStates {
-  /** `shim 42 (stopped)`, by the first of the ids that a shim was started with, or `no shim`. */
+  /** Returns `shim 42 (stopped)` for the first of the ids that a shim was started with, or `no shim`. */
   describe(...ids: readonly string[]): string;
 }
 
@@ -43,11 +43,14 @@ export function createShimStates({ namespace }: { namespace: string }): ShimStat
   };
 }
 
-/** The pids of shims by the id that each was started with: `containerd-shim-runc-v2 -namespace NS -id ID …`. */
+/**
+ * Returns the pids of shims, keyed by the id that each was started with: `containerd-shim-runc-v2 -namespace NS -id ID
+ * …`.
+ */
 function readShims(namespace: string): Map<string, number> {
   const found = new Map<string, number>();
   for (const name of readdirSync('/proc')) {
-    // The kernel cuts a program's name to 15 characters.
+    // The kernel truncates a program's name to 15 characters.
     if (!/^\d+$/.test(name) || readKernelFile(`/proc/${name}/comm`)?.trim() !== 'containerd-shim') continue;
     const args = (readKernelFile(`/proc/${name}/cmdline`) ?? '').split('\0');
     const option = (flag: string): string | undefined => args[args.indexOf(flag) + 1];
@@ -57,7 +60,7 @@ function readShims(namespace: string): Map<string, number> {
   return found;
 }
 
-/** Undefined when it is gone, or is no shim any more. */
+/** Returns undefined when the process is gone or is not a shim any more. */
 function stateOf(pid: number): string | undefined {
   const stat = readKernelFile(`/proc/${pid}/stat`) ?? '';
   if (!stat.includes('(containerd-shim)')) return undefined;

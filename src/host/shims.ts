@@ -18,9 +18,9 @@ export interface ShimOf {
 }
 
 /**
- * Kills the shim that was started for `id`, unless it ends by itself within `graceMs`; answers whether it had to. For a
- * task that containerd has forgotten: a create that was cut off may leave its shim, with or without containerd still
- * asking it to end. One that nobody is connected to is not asked by anybody any more, and is killed at once.
+ * Kills the shim that was started for `id`, unless it ends by itself within `graceMs`; returns whether it killed the
+ * shim. For a task that containerd has forgotten: an interrupted create may leave its shim, whether or not containerd
+ * still asks it to end. A shim without a connected client gets no more requests, so it is killed after 1 s.
  */
 export async function killShim(
   shim: ShimOf,
@@ -30,9 +30,9 @@ export async function killShim(
   for (let pids = await pidsOf(shim); pids.length > 0; pids = await pidsOf(shim)) {
     const outcome = await watch(pids, endMs, signal);
     if (outcome === 'gone') continue;
-    // By its name once more: its number may be another's by now.
+    // Searches by command line again: another process may have the pid by now.
     const now = await pidsOf(shim);
-    // containerd's own clean-up is a process of that name.
+    // containerd's own clean-up is a process with the same command line.
     if (outcome === 'left' && now.some((pid) => !pids.includes(pid))) continue;
     for (const pid of now) tryKill(pid);
     return now.length > 0;
@@ -40,7 +40,7 @@ export async function killShim(
   return false;
 }
 
-/** Waits until all have ended, or nobody is connected to any of them, or until `endMs`. */
+/** Waits until all have ended, or no client is connected to any of them, or until `endMs`. */
 async function watch(
   pids: readonly number[],
   endMs: number,
@@ -64,12 +64,12 @@ async function watch(
   }
 }
 
-/** containerd connects to a shim as soon as it has started it, and stays. */
+/** containerd connects to a shim as soon as it has started it, and stays connected. */
 const LEFT_MS = 1_000;
 
 /**
- * Whether some process is connected to a socket that this one listens on. True as well for a process that listens on
- * none, which is no shim that serves, and for one that cannot be looked at.
+ * Returns whether a process is connected to a socket that this one listens on. Also true for a process that listens on
+ * no socket, which is not a serving shim, and for a process that cannot be inspected.
  */
 async function mayHaveClient(pid: number): Promise<boolean> {
   try {
@@ -85,14 +85,17 @@ async function mayHaveClient(pid: number): Promise<boolean> {
   }
 }
 
-/** Inodes of the sockets that a process has open: `socket:[1234]`. */
+/** Returns the inodes of the sockets that a process has open: `socket:[1234]`. */
 async function socketsOf(pid: number): Promise<string[]> {
   const folder = `/proc/${pid}/fd`;
   const links = await Promise.all((await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => '')));
   return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
 }
 
-/** A line of proc_pid_net(5), `unix`: `Num RefCount Protocol Flags Type St Inode Path`; accepted sockets have the listener's path. */
+/**
+ * Parses a line of proc_pid_net(5), `unix`: `Num RefCount Protocol Flags Type St Inode Path`; accepted sockets have the
+ * listener's path.
+ */
 function parseSocket(line: string): { inode: string; listens: boolean; path: string } {
   const [, , , flags = '0', , , inode = '', path = ''] = line.trim().split(/\s+/);
   return { inode, listens: (Number.parseInt(flags, 16) & SO_ACCEPTCON) !== 0, path };
@@ -112,7 +115,7 @@ function tryKill(pid: number): void {
 async function pidsOf(shim: ShimOf): Promise<number[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
   const found: number[] = [];
-  // A busy node has thousands, each with a descriptor and a buffer while it is read.
+  // A busy node has thousands of processes, and each read needs a descriptor and a buffer.
   for (let at = 0; at < pids.length; at += READS_AT_ONCE) {
     const some = pids.slice(at, at + READS_AT_ONCE);
     const are = await Promise.all(some.map(async (pid) => isShim(await commandLine(pid), shim)));
@@ -123,7 +126,7 @@ async function pidsOf(shim: ShimOf): Promise<number[]> {
 
 const READS_AT_ONCE = 16;
 
-/** Empty for a process that has ended; any other failure says nothing of whether it is a shim. */
+/** Returns an empty list for a process that has ended. Any other failure is thrown: the process may be a shim. */
 async function commandLine(pid: string): Promise<string[]> {
   try {
     return (await readFile(`/proc/${pid}/cmdline`, 'utf8')).split('\0');

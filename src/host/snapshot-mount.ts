@@ -13,8 +13,8 @@ import { translated } from './errno.js';
 import { unmount } from './mounts.js';
 
 /**
- * Mounts a snapshot read-only (nosuid, nodev) on an existing directory. `usernsPath`: the user namespace whose root is
- * to own what root owns in the snapshot. Nothing is left on failure. `unmount` takes it away.
+ * Mounts a snapshot read-only (nosuid, nodev) on an existing directory. `usernsPath`: the user namespace whose root
+ * owns the files that root owns in the snapshot. Nothing is left on failure. `unmount` unmounts it.
  */
 export async function mountSnapshot(
   mounts: readonly RootfsMount[],
@@ -33,7 +33,7 @@ export async function mountSnapshot(
   }
 }
 
-/** An overlay itself cannot be mapped, its layers can; a layer has to be attached somewhere to be one (before Linux 6.15). */
+/** An overlay cannot be id-mapped, but its layers can. Before Linux 6.15 a layer must be attached somewhere. */
 async function mountMappedOverlay(mount: RootfsMount, target: string, usernsFd: number): Promise<void> {
   const layers: string[] = [];
   try {
@@ -47,7 +47,7 @@ async function mountMappedOverlay(mount: RootfsMount, target: string, usernsFd: 
     const lower = layers.map((layer) => layer.replaceAll(/[\\:]/g, '\\$&')).join(':');
     await attachAndClose(await openOverlay({ ...mount, options: [...options, `lowerdir=${lower}`] }), target);
   } finally {
-    // The overlay has its own hold on them.
+    // The overlay keeps its own references to the layers.
     for (const layer of layers) {
       await unmount(layer, { detach: true });
       await translated(layer, () => rmdir(layer));

@@ -5,7 +5,7 @@ import { errnoError } from './errno.js';
 import { call, systemCall, type SystemCall } from './libc.js';
 import { groupRuns } from './process-tree.js';
 
-/** How a process ended: by itself, or by the signal of that name. */
+/** How a process ended: with an exit code, or by the named signal. */
 export type ExitStatus = { readonly code: number } | { readonly signal: string };
 
 export interface Spawned {
@@ -15,8 +15,8 @@ export interface Spawned {
   /** Resolves once, when the process is gone and reaped; never rejects. */
   readonly exited: Promise<ExitStatus>;
   /**
-   * SIGKILL for its whole process group, and resolves when nothing of it runs any more, at the latest after a second;
-   * nothing once the process is reaped, when its number may be another's.
+   * Sends SIGKILL to its whole process group, and resolves when no process of the group runs any more, or after a
+   * second. Does nothing once the process is reaped, since its pid may be reused.
    */
   killGroup(): Promise<void>;
 }
@@ -24,8 +24,8 @@ export interface Spawned {
 /**
  * Starts a program in `/` and in a session of its own, with a pipe for each of stdin, stdout and stderr. Throws a
  * CriError whose cause carries the errno. fork(2), which node:child_process uses, copies the page tables of the whole
- * server and stops every thread that touches memory meanwhile; posix_spawn(3) shares the memory until the exec, and
- * only the pool's thread that it runs on waits for that.
+ * server and meanwhile stops every thread that touches memory. posix_spawn(3) shares the memory until the exec, and
+ * blocks only the pool's thread that it runs on.
  */
 export async function spawnProgram(path: string, env: Readonly<Record<string, string>>): Promise<Spawned> {
   const pipes = openPipes();
@@ -58,8 +58,8 @@ export async function spawnProgram(path: string, env: Readonly<Record<string, st
 }
 
 /**
- * Asks whether the process is gone when one of its pipes ends, which is nearly always the same moment, and now and then
- * besides: what it leaves behind may hold the pipes. libuv reaps the children that are its own and leaves this one be.
+ * Checks whether the process has ended when one of its pipes ends, which is nearly always the same moment. It also
+ * polls, since a descendant may hold the pipes. libuv reaps only its own children, not this one.
  */
 function watch(pid: number, streams: Pick<Spawned, 'stdin' | 'stdout' | 'stderr'>): Spawned {
   let status: ExitStatus | undefined;
@@ -89,7 +89,7 @@ function watch(pid: number, streams: Pick<Spawned, 'stdin' | 'stdout' | 'stderr'
       try {
         process.kill(-pid, 'SIGKILL');
       } catch {
-        // ESRCH: it went by itself.
+        // ESRCH: it has ended by itself.
       }
       askSoon();
       const endMs = performance.now() + GROUP_GONE_MS;
@@ -101,16 +101,16 @@ function watch(pid: number, streams: Pick<Spawned, 'stdin' | 'stdout' | 'stderr'
 
 const MIN_PAUSE_MS = 1;
 const MAX_PAUSE_MS = 100;
-/** One that is in an uninterruptible call does not die. */
+/** A limit, since a process in an uninterruptible system call does not die. */
 const GROUP_GONE_MS = 1000;
 
-/** The status of a child that has ended, which takes it from the kernel's table; undefined while it runs. */
+/** Returns the status of a child that has ended, and reaps it; undefined while it runs. */
 function reap(pid: number): ExitStatus | undefined {
   const word = new Int32Array(1);
   const found = waitpid.sync(pid, word, WNOHANG);
   if (found === 0) return undefined;
   if (found !== pid) return { signal: 'unknown signal' };
-  // wait(2), WIFEXITED and its like: the signal is in the lowest seven bits, the code in the byte above.
+  // wait(2), as WIFEXITED and its related macros: the signal is in the lowest seven bits, the code in the byte above.
   const status = word[0] ?? 0;
   const signal = status & 0x7f;
   return signal === 0 ? { code: (status >> 8) & 0xff } : { signal: signalNames.get(signal) ?? `signal ${signal}` };
@@ -121,7 +121,7 @@ interface Pipe {
   readonly write: number;
 }
 
-/** Three pipes, or none: out of file descriptors, what was opened is closed again. */
+/** Opens three pipes, or none: when descriptors run out, those already opened are closed. */
 function openPipes(): [Pipe, Pipe, Pipe] {
   const opened: Pipe[] = [];
   const open = (): Pipe => {
@@ -139,14 +139,14 @@ function openPipes(): [Pipe, Pipe, Pipe] {
   }
 }
 
-/** These functions answer an errno rather than set it. */
+/** These functions return an errno instead of setting it. */
 function check(name: string, path: string, errno: number): void {
   if (errno !== 0) throw errnoError(name, path, errno);
 }
 
 let made: Buffer | undefined;
 
-/** Every signal as at the start of a program, none blocked, and a session of its own: the same for all. */
+/** Default action for every signal, no signal blocked, and a new session; the same for all programs. */
 function attributes(): Buffer {
   if (made) return made;
   const fresh = Buffer.alloc(OPAQUE_BYTES);
@@ -157,7 +157,7 @@ function attributes(): Buffer {
   return (made = fresh);
 }
 
-/** More than posix_spawnattr_t (336 bytes) and posix_spawn_file_actions_t (80) take in glibc and musl. */
+/** Larger than posix_spawnattr_t (336 bytes) and posix_spawn_file_actions_t (80) in glibc and musl. */
 const OPAQUE_BYTES = 1024;
 const SIGSET_BYTES = 128;
 const SETSIGDEF = 0x04;

@@ -1,17 +1,18 @@
 import { getPriority, setPriority } from 'node:os';
 
 /**
- * Lets the other threads of this process go first where processors are short. To Linux a nice value is a thread's own
- * (setpriority(2)), and 0 names the calling thread; to lower it needs no privilege.
+ * Lowers the priority of this thread, so that other threads of this process run first when processors are scarce. On
+ * Linux each thread has its own nice value (setpriority(2)), and 0 means the calling thread. Lowering the priority
+ * needs no privilege.
  */
 export function makeWayForOtherThreads(): void {
   try {
     setPriority(0, Math.min(getPriority(0) + NICE_STEP, NICEST));
   } catch {
-    // A service's filter of system calls may refuse it; all then works as well, only not as fast.
+    // A system call filter of the service may refuse this; crid then works too, only more slowly.
   }
 }
 
-/** A third of another thread's share. 10, a tenth, gained a call of the CRI nothing more (docs/streaming.md). */
+/** A third of another thread's share of CPU. 10, a tenth, made CRI calls no faster (docs/streaming.md). */
 const NICE_STEP = 5;
 const NICEST = 19;

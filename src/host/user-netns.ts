@@ -14,8 +14,8 @@ export interface IdMapping {
 }
 
 /**
- * A new user namespace with these mappings and a network namespace that it owns, each kept open by a bind mount on its
- * path; neither path may exist (ALREADY_EXISTS). Nothing is left on failure.
+ * Makes a user namespace with these mappings and a network namespace that it owns, each kept open by a bind mount on
+ * its path. Neither path may exist (ALREADY_EXISTS). Nothing is left on any other failure.
  */
 export async function createUserNetns(options: {
   readonly uids: readonly IdMapping[];
@@ -40,7 +40,7 @@ export async function createUserNetns(options: {
   });
 }
 
-/** Lets go of a namespace that was pinned and removes its file. Succeeds when it is gone. */
+/** Unmounts a pinned namespace and removes its file. Succeeds when it is gone. */
 export async function unpinNamespace(path: string): Promise<void> {
   await unmount(path, { detach: true });
   await translated(path, async () => {
@@ -53,9 +53,9 @@ export async function unpinNamespace(path: string): Promise<void> {
 const STARTED_WITHIN_MS = 10_000;
 
 /**
- * Runs `work` with the pid of a process in a new user namespace and a new network namespace of it. It takes a process:
- * one with threads, as Node is, cannot enter a user namespace (unshare(2)). One call of unshare(2) makes both, so that
- * the second belongs to the first.
+ * Runs `work` with the pid of a process in a new user namespace and in a new network namespace that it owns. This needs
+ * another process: a process with threads, such as Node, cannot enter a user namespace (unshare(2)). One call of
+ * unshare(2) makes both, so that the user namespace owns the network namespace.
  */
 async function withNamespaces(work: (pid: number) => Promise<void>): Promise<void> {
   const child = spawn('unshare', ['--user', '--net', 'cat'], { stdio: ['pipe', 'pipe', 'pipe'], cwd: '/' });
@@ -69,7 +69,7 @@ async function withNamespaces(work: (pid: number) => Promise<void>): Promise<voi
   });
   failed.catch(() => undefined);
   try {
-    // What comes back was copied by the program that runs after both namespaces were made.
+    // The reply comes from `cat`, which `unshare` runs after both namespaces are made.
     child.stdin.write('\n');
     const late = AbortSignal.timeout(STARTED_WITHIN_MS);
     await Promise.race([once(child.stdout, 'data', { signal: late }), failed]);

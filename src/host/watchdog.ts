@@ -1,9 +1,9 @@
 import { access } from 'node:fs';
 
 /**
- * Calls `tell` every `intervalMs` as long as the event loop turns and libuv's pool has a free thread: each sign of life
- * goes through the pool, with a look at a file that no file server can hold up. With all threads held, no file is read
- * and no container made any more, although calls are still taken. Returns a function that stops it.
+ * Calls `tell` every `intervalMs` while the event loop turns and libuv's pool has a free thread: each check goes
+ * through the pool, with a file that no file server can block. When all threads of the pool are blocked, crid reads no
+ * files and makes no containers any more, although it still accepts calls. Returns a function that stops it.
  */
 export function startWatchdog(intervalMs: number, tell: () => void): () => void {
   let isAsked = false;

@@ -2,8 +2,9 @@ import { errnoError, errnoName } from './errno.js';
 import { lastErrno, systemCall } from './libc.js';
 
 /**
- * Copies extended attributes from one path to another, links not followed. Best effort: what the target's file system
- * refuses is left out, and so is the SELinux label, which belongs to the place and not to the file.
+ * Copies extended attributes from one path to another, links not followed. Best effort: attributes that the target's
+ * file system refuses are left out. Overlay's own attributes are left out too, and the SELinux label, which belongs to
+ * the location and not to the file.
  */
 export function copyXattrs(source: Buffer, target: Buffer): void {
   const [from, to] = [terminated(source), terminated(target)];
@@ -16,7 +17,10 @@ export function copyXattrs(source: Buffer, target: Buffer): void {
   }
 }
 
-/** Sets an attribute of a path, a link not followed; false where the file system has none of that kind. */
+/**
+ * Sets an attribute of a path, a link not followed; returns false when the file system is read-only or does not support
+ * it.
+ */
 export function setXattr(path: Buffer, name: string, value: string): boolean {
   const bytes = Buffer.from(`${value}\0`);
   if (lsetxattr.sync(terminated(path), name, bytes, bytes.length, 0) === 0) return true;

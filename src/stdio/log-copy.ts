@@ -17,7 +17,7 @@ export interface Copy {
 export interface LogCopyOptions {
   readonly source: StreamSource;
   readonly readiness: Readiness;
-  /** Undefined: the stream is read and thrown away. */
+  /** Undefined: the stream is read and dropped. */
   readonly log: LogFile | undefined;
   readonly maxLineBytes: number;
   /** Gets every byte once, as soon as it is read; while the fan-out is full, the stream is not read. */

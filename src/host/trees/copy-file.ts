@@ -11,7 +11,10 @@ import {
 import { errnoName } from '../errno.js';
 import { lastErrno, systemCall } from '../libc.js';
 
-/** Copies what is in a regular file into a new one; yields between the pieces of a large one. Holes stay holes there. */
+/**
+ * Copies the content of a regular file into a new one; yields between the pieces of a large one, in which holes stay
+ * holes.
+ */
 export function* copyFileContent(source: Buffer, target: Buffer, { size }: BigIntStats): Generator<void, void> {
   const file = openSync(source, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   const path = `/proc/self/fd/${file}`;
@@ -34,7 +37,7 @@ const PIECE_BYTES = 1024 * 1024;
 
 let small: Buffer | undefined;
 
-/** Most files are small: with half as many system calls as `copyFile` makes. */
+/** For small files, which are most files: half as many system calls as `copyFile`. */
 function copySmall(file: number, target: Buffer): void {
   small ??= Buffer.allocUnsafeSlow(SMALL_BYTES);
   const copy = openSync(target, 'wx', 0o600);
@@ -47,7 +50,7 @@ function copySmall(file: number, target: Buffer): void {
   }
 }
 
-/** Shares the blocks of the two files where the file system can. */
+/** Shares the blocks of the two files; returns false when the file system cannot. */
 function cloned(path: string, target: Buffer): boolean {
   try {
     copyFileSync(path, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
@@ -79,7 +82,7 @@ function* copyPieces(file: number, target: Buffer, size: number): Generator<void
   }
 }
 
-/** Where the next bytes are that are no hole; a file system that does not know says that all are. */
+/** Returns the offset of the next byte outside a hole. Without SEEK_DATA support every byte counts as such. */
 function nextData(file: number, from: number, size: number): number {
   const found = seek.sync(file, from, SEEK_DATA);
   if (found >= 0) return found;

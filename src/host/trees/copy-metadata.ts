@@ -4,7 +4,7 @@ import { copyXattrs } from '../xattr.js';
 
 /** Gives a copy the owner, the mode, the extended attributes and the times of its source, to the nanosecond. */
 export function copyMetadata(source: Buffer, target: Buffer, stats: BigIntStats): void {
-  // The order matters: chown clears setuid bits and file capabilities, and everything changes the times.
+  // The order matters: chown clears setuid bits and file capabilities, and other changes update the times.
   if (stats.uid !== OWN_UID || stats.gid !== OWN_GID) lchownSync(target, Number(stats.uid), Number(stats.gid));
   if (!stats.isSymbolicLink()) chmodSync(target, Number(stats.mode & 0o7777n));
   copyXattrs(source, target);
@@ -12,7 +12,7 @@ export function copyMetadata(source: Buffer, target: Buffer, stats: BigIntStats)
   call(utimensat, 'times', AT_FDCWD, Buffer.concat([target, Buffer.alloc(1)]), times, AT_SYMLINK_NOFOLLOW);
 }
 
-/** What is made has these owners already: a directory gets its setgid bit only when it is full. */
+/** New files have these owners already: a directory gets its setgid bit only after its entries are made. */
 const OWN_UID = BigInt(process.geteuid?.() ?? -1);
 const OWN_GID = BigInt(process.getegid?.() ?? -1);
 const NS_PER_S = 1_000_000_000n;
@@ -21,7 +21,7 @@ const AT_SYMLINK_NOFOLLOW = 0x100;
 
 const utimensat = systemCall('utimensat', ['int', 'void *', 'void *', 'int']);
 
-/** struct timespec, whose nanoseconds are positive, before 1970 too. */
+/** struct timespec, whose nanoseconds are positive, even before 1970. */
 function timespec(timeNs: bigint): [bigint, bigint] {
   const ns = ((timeNs % NS_PER_S) + NS_PER_S) % NS_PER_S;
   return [(timeNs - ns) / NS_PER_S, ns];

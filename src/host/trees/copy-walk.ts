@@ -10,7 +10,7 @@ import { createHardLinks, type HardLinks } from './hard-links.js';
 /**
  * Copies a directory's content, owner and mode onto an existing, empty directory: files, directories, symbolic links as
  * they are, hard links, FIFOs, sockets and device nodes, with owners, modes, times, and extended attributes where the
- * file system takes them. Yields between any two entries and pieces of a file. No link below `source` is followed.
+ * file system accepts them. Yields between any two entries and pieces of a file. No link below `source` is followed.
  */
 export function* copyWalk(source: string, destination: string): Generator<void, void> {
   const from = createDescent(openDirectory(source, { follow: true }));
@@ -49,7 +49,7 @@ export function* copyWalk(source: string, destination: string): Generator<void, 
 
 const HERE = Buffer.from('.');
 
-/** Whether it is a directory, of which only an empty one is made. */
+/** Copies one entry and returns whether it is a directory; a directory is made empty. */
 function* copyEntry(source: Buffer, target: Buffer, links: HardLinks, name: Buffer): Generator<void, boolean> {
   const stats = lstatSync(source, { bigint: true });
   if (stats.isDirectory()) {
@@ -71,7 +71,7 @@ function linkToCopy(first: Buffer | undefined, target: Buffer): boolean {
     linkSync(first, target);
     return true;
   } catch (thrown) {
-    // The file system of the copy takes fewer links to one file: the next copy is the first of some more.
+    // The target file system allows fewer links to one file: later names link to the next copy.
     if (errnoName(thrown) === 'EMLINK') return false;
     throw thrown;
   }
@@ -79,10 +79,10 @@ function linkToCopy(first: Buffer | undefined, target: Buffer): boolean {
 
 const mknodat = systemCall('mknodat', ['long', 'int', 'void *', 'uint', 'uint'], 'syscall', 'long');
 const AT_FDCWD = -100;
-// Majors that the kernel gives out have 12 bits; up to there its dev_t and the C library's have the same low 32 bits.
+// Majors that the kernel assigns have 12 bits; up to there its dev_t and the C library's have the same low 32 bits.
 const DEVICE_BITS = 32;
 
-/** A FIFO, a socket or a device node; who may use a device is the runtime's to say (the devices cgroup). */
+/** Makes a FIFO, a socket or a device node; the runtime decides who may use a device (the devices cgroup). */
 function makeNode(target: Buffer, { mode, rdev }: BigIntStats): void {
   const path = Buffer.concat([target, Buffer.alloc(1)]);
   const device = Number(BigInt.asUintN(DEVICE_BITS, rdev));

@@ -3,23 +3,23 @@ import { CriError } from '../../base/errors.js';
 import { openDirectory, type Directory, type Entry } from './directory.js';
 
 /**
- * The directories from a root down to the current one. Only the lowest `MAX_OPEN` have a descriptor, so that the depth of
- * a tree is bounded neither by descriptors nor by PATH_MAX.
+ * The directories from a root down to the current one. Only the deepest `MAX_OPEN` have a descriptor, so that neither
+ * descriptors nor PATH_MAX limit the depth of a tree.
  */
 export interface Descent {
   /** The current directory. */
   here(): Directory;
-  /** How far it lies below the root. */
+  /** The depth of the current directory below the root. */
   depth(): number;
   next(): Entry | undefined;
-  /** Goes down into a directory of the current one; no link is followed. */
+  /** Enters a subdirectory of the current directory; no link is followed. */
   enter(name: Buffer): void;
-  /** Goes back up. ABORTED when the directory has been moved elsewhere meanwhile. */
+  /** Goes back to the parent. ABORTED when the directory has been moved elsewhere meanwhile. */
   leave(): void;
   close(): void;
 }
 
-/** Starts at a directory, which the descent closes. */
+/** Starts at `root`, which the descent closes. */
 export function createDescent(root: Directory): Descent {
   const levels: Level[] = [levelOf(root)];
   const lowest = (): Level => levels[levels.length - 1]!;
@@ -52,13 +52,13 @@ export function createDescent(root: Directory): Descent {
   };
 }
 
-/** Levels with a descriptor and a buffer of 32 KiB each. */
+/** Number of levels that have a descriptor and a buffer of 32 KiB each. */
 const MAX_OPEN = 64;
 const PARENT = Buffer.from('..');
 
 interface Level {
   directory: Directory | undefined;
-  /** Where to go on reading once it is opened again. */
+  /** The position at which reading continues when the directory is opened again. */
   position: bigint;
   readonly device: number;
   readonly inode: number;

@@ -5,20 +5,20 @@ import { call, systemCall } from '../libc.js';
 /** One name in a directory. `name` is bytes, which need not be UTF-8. */
 export interface Entry {
   readonly name: Buffer;
-  /** What the file system says of the type: DT_DIR of readdir(3), or DT_UNKNOWN. */
+  /** The type that the file system reports: DT_DIR of readdir(3), or DT_UNKNOWN, among others. */
   readonly type: number;
 }
 
-/** An open directory, whose entries are read piece by piece: the memory does not depend on their number. */
+/** An open directory. Its entries are read piece by piece, so that memory does not depend on their number. */
 export interface Directory {
   readonly fd: number;
   /** Undefined at the end. */
   next(): Entry | undefined;
-  /** Where the next entry stands, for `openDirectory`. */
+  /** The position of the next entry, for `openDirectory`. */
   position(): bigint;
   /** Goes back to the first entry. */
   rewind(): void;
-  /** The path of an entry, which the kernel resolves from the descriptor, whatever happens to the parents. */
+  /** Returns the path of an entry. The kernel resolves it from the descriptor, even if a parent is moved. */
   pathOf(name: Buffer): Buffer;
   close(): void;
 }
@@ -26,7 +26,7 @@ export interface Directory {
 export const DT_UNKNOWN = 0;
 export const DT_DIR = 4;
 
-/** Opens a directory; a link in the last component is not followed, unless `follow`. */
+/** Opens a directory, read from position `from`; a link in the last component is not followed, unless `follow`. */
 export function openDirectory(path: string | Buffer, options: { from?: bigint; follow?: boolean } = {}): Directory {
   const { from = 0n, follow = false } = options;
   const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY | (follow ? 0 : constants.O_NOFOLLOW));
@@ -44,17 +44,17 @@ const BUFFER_BYTES = 32 * 1024;
 const SEEK_SET = 0;
 
 const seek = systemCall('lseek', ['int', 'int64_t', 'int'], 'lseek', 'int64_t');
-// glibc has a function for it only since 2.30.
+// glibc has a wrapper for it only since 2.30.
 const getdents = systemCall('getdents64', ['long', 'int', 'void *', 'size_t'], 'syscall', 'long');
 
 function readEntries(fd: number, start: bigint): Pick<Directory, 'next' | 'position' | 'rewind'> {
   const subject = `directory ${fd}`;
   let buffer: Buffer | undefined;
-  /** In the buffer: the entry that comes next, the end, and the entry that came last. */
+  /** Offsets in the buffer: the next entry, the end, and the entry that was returned last. */
   let at = 0;
   let end = 0;
   let last: number | undefined;
-  /** Where the buffer's first entry stands in the directory. */
+  /** The position of the buffer's first entry in the directory. */
   let from = start;
 
   const position = (): bigint => (last === undefined ? from : buffer!.readBigInt64LE(last + OFFSET_AT));
@@ -97,7 +97,9 @@ const DOT = 0x2e;
 const isDots = (name: Buffer): boolean =>
   name[0] === DOT && (name.length === 1 || (name.length === 2 && name[1] === DOT));
 
-/** The number of a call that older C libraries have no function for. UNIMPLEMENTED for an unknown architecture. */
+/**
+ * Returns the number of a call that older C libraries have no wrapper for. UNIMPLEMENTED for an unknown architecture.
+ */
 export function systemCallNumber(name: 'getdents64' | 'mknodat'): number {
   const number = NUMBERS[name][process.arch];
   if (number === undefined) throw new CriError('UNIMPLEMENTED', `${name}: its number on ${process.arch} is not known`);

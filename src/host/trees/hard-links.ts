@@ -1,9 +1,9 @@
 import type { BigIntStats } from 'node:fs';
 import type { Directory } from './directory.js';
 
-/** The first copy of each file that has more than one name in the source. */
+/** The first copy of each source file that has more than one name. */
 export interface HardLinks {
-  /** The path of the file's first copy; undefined when there is none, or none that is remembered. */
+  /** Returns the path of the file's first copy; undefined when there is none, or it was not remembered. */
   of(stats: BigIntStats): Buffer | undefined;
   /** Remembers that `name` in the current directory is the file's copy. */
   keep(stats: BigIntStats, name: Buffer): void;
@@ -12,11 +12,11 @@ export interface HardLinks {
   close(): void;
 }
 
-/** Beyond these a further name of a file becomes a copy of its own, which costs disk and no memory. */
+/** Beyond these limits a further name of a file becomes a separate copy, which costs disk space but no memory. */
 const MAX_FILES = 65_536;
 const MAX_PATH_BYTES = 1_024;
 
-/** `root`: the directory that the copy lies in, which it closes. */
+/** `root`: the target directory of the copy, which `close` closes. */
 export function createHardLinks(root: Directory): HardLinks {
   const first = new Map<string, { readonly path: Buffer; left: bigint }>();
   const folders: Buffer[] = [];

@@ -8,8 +8,9 @@ import { DT_DIR, DT_UNKNOWN, openDirectory, type Directory, type Entry } from '.
 const LABEL = 'security.selinux';
 
 /**
- * Gives a file, or a directory and all below it, an SELinux label; yields between any two entries. No link is followed,
- * also none that a program puts in the place of a directory meanwhile: each is opened from its parent's descriptor.
+ * Sets the SELinux label of a file, or of a directory and everything below it; yields between any two entries. No link
+ * is followed, not even one that a program puts in the place of a directory meanwhile: each entry is opened from its
+ * parent's descriptor.
  */
 export function* relabelWalk(path: string, label: string): Generator<void, void> {
   if (!setXattr(Buffer.from(path), LABEL, label) || !lstatSync(path).isDirectory()) return;
@@ -31,7 +32,7 @@ export function* relabelWalk(path: string, label: string): Generator<void, void>
   }
 }
 
-/** Whether it is a directory to go into. */
+/** Labels the entry and returns whether it is a directory to enter. */
 function relabelEntry(directory: Directory, { name, type }: Entry, label: string): boolean {
   const path = directory.pathOf(name);
   try {
@@ -43,7 +44,7 @@ function relabelEntry(directory: Directory, { name, type }: Entry, label: string
   }
 }
 
-/** The programs of the volume may remove a directory, or put a file or link in its place. */
+/** Skips a missing directory: programs that use the volume may remove it, or put a file or link in its place. */
 function enterIfThere(enter: () => void): void {
   try {
     enter();

@@ -5,10 +5,10 @@ import { errnoName, fsError } from '../errno.js';
 import { DT_DIR, openDirectory, type Directory, type Entry } from './directory.js';
 
 /**
- * Removes a file, a link or a directory with all in it; yields between any two entries. A repeat goes on where another
- * ended. Memory and descriptors depend neither on the number of files nor on the depth: a directory that lies deeper
- * than `MAX_OPEN` is moved up to the top first. No link is followed, and no mount is entered: to remove a directory
- * that something is mounted on fails with EBUSY before it is opened.
+ * Removes a file, a link or a directory with its content; yields between any two entries. A repeat continues where an
+ * earlier removal ended. Memory and descriptors depend neither on the number of files nor on the depth: a directory
+ * that is deeper than `MAX_OPEN` is moved up to the top first. No link is followed, and no mount is entered: removing a
+ * directory with a mount on it fails with EBUSY before it is opened.
  */
 export function* removeWalk(path: string): Generator<void, void> {
   const place = { path: Buffer.from(path), shown: () => path };
@@ -27,15 +27,15 @@ export function* removeWalk(path: string): Generator<void, void> {
   if (!removeDirectory(place)) throw new CriError('ABORTED', `remove ${path}: something is written there meanwhile`);
 }
 
-/** Directories that are open at once, with a buffer of 32 KiB each. */
+/** Number of directories that are open at once, with a buffer of 32 KiB each. */
 const MAX_OPEN = 32;
 const NAME_BYTES = 6;
 
 interface Walk {
   readonly top: Directory;
-  /** Directories that were moved up to the top. */
+  /** The number of directories that were moved up to the top. */
   moved: number;
-  /** What their names begin with. */
+  /** The prefix of their names. */
   readonly name: string;
 }
 
@@ -46,12 +46,12 @@ interface Open {
 
 interface Place {
   readonly path: Buffer;
-  /** For an error: only then is the whole path put together. */
+  /** Returns the whole path, which is built only for an error. */
   shown(): string;
 }
 
 function* empty(open: Open, walk: Walk, depth: number): Generator<void, void> {
-  // Some file systems leave entries out of a listing while others are removed.
+  // Repeats the listing: some file systems leave entries out of a listing while others are removed.
   for (let found = true; found;) {
     found = false;
     open.directory.rewind();
@@ -79,14 +79,14 @@ function* removeEntry(open: Open, { name, type }: Entry, walk: Walk, depth: numb
   } finally {
     directory.close();
   }
-  // A directory that something was written into meanwhile is found again by the next listing.
+  // If something was written into the directory meanwhile, the next listing finds it again.
   removeDirectory(place);
 }
 
-/** False when there is something in it. */
+/** Returns false when the directory is not empty. */
 const removeDirectory = (place: Place): boolean => attempt(place, rmdirSync, ['ENOENT'], ['ENOTEMPTY', 'EEXIST']);
 
-/** True when `work` succeeds, or fails as in `gone`; false when it fails as in `not`. */
+/** Returns true when `work` succeeds or fails with an errno in `gone`, false when it fails with one in `not`. */
 function attempt(place: Place, work: (path: Buffer) => void, gone: readonly string[], not: readonly string[]): boolean {
   try {
     work(place.path);

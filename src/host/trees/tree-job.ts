@@ -3,19 +3,19 @@ import { copyWalk } from './copy-walk.js';
 import { relabelWalk } from './relabel-walk.js';
 import { removeWalk } from './remove-walk.js';
 
-/** One walk over a tree; `path` is what an error and `crid why` call it. */
+/** One walk over a tree; `path` is its name in errors and in `crid why`. */
 export type TreeJob =
   | { readonly kind: 'remove'; readonly path: string }
   /** `source`: a descriptor of the server's thread, which stays open until the job has ended. */
   | { readonly kind: 'copy'; readonly path: string; readonly source: number; readonly destination: string }
   | { readonly kind: 'relabel'; readonly path: string; readonly label: string };
 
-/** What the server's thread tells a tree thread. */
+/** A command from the server's thread to a tree thread. */
 export type TreeCommand =
   | { readonly kind: 'start'; readonly id: number; readonly job: TreeJob }
   | { readonly kind: 'stop'; readonly id: number };
 
-/** What a tree thread tells the server's thread. */
+/** A report from a tree thread to the server's thread. */
 export type TreeReport =
   | { readonly kind: 'done'; readonly id: number }
   | {
@@ -27,10 +27,10 @@ export type TreeReport =
     }
   /** A job was stopped before its end. */
   | { readonly kind: 'stopped'; readonly id: number }
-  /** The thread works: no system call holds it. */
+  /** The thread is running: no system call blocks it. */
   | { readonly kind: 'alive' };
 
-/** The walk of a job, which yields every few system calls. */
+/** Returns the walk of a job, which yields every few system calls. */
 export function walkOf(job: TreeJob): Generator<void, void> {
   switch (job.kind) {
     case 'remove':

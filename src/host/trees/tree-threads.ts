@@ -3,9 +3,10 @@ import { CriError } from '../../base/errors.js';
 import type { TreeCommand, TreeJob, TreeReport } from './tree-job.js';
 
 /**
- * Walks a tree on a thread of its own kind: copies, removals and relabels do not wait for each other. A thread that a
- * system call holds (a dead server of files) gets no further jobs, and another is started for them. Settles only when the
- * walk has ended: an aborted `signal` ends it at its next entry. UNAVAILABLE when all threads of the kind are held.
+ * Walks a tree on a thread for its kind of job: copies, removals and relabels do not wait for each other. A thread that
+ * is blocked by a system call (a dead file server) gets no further jobs; another thread is started for them. Settles
+ * only when the walk has ended: an aborted `signal` ends it at its next entry. UNAVAILABLE when all threads of the kind
+ * are blocked.
  */
 export async function runTreeJob(job: TreeJob, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) throw CriError.from(signal.reason);
@@ -15,10 +16,10 @@ export async function runTreeJob(job: TreeJob, signal?: AbortSignal): Promise<vo
 }
 
 const MAX_THREADS_PER_KIND = 4;
-/** How long a thread that has jobs may be silent before others get no more of it. */
+/** A thread that has jobs and is silent for longer gets no further jobs. */
 const HELD_MS = 5_000;
 const IDLE_MS = 60_000;
-/** A walk keeps little; the bound is for a fault of its own. */
+/** A walk needs little memory; the limit is for a bug in a walk. */
 const MAX_HEAP_MIB = 128;
 const MAX_YOUNG_MIB = 4;
 
@@ -27,7 +28,7 @@ const lanes: Readonly<Record<TreeJob['kind'], Thread[]>> = { copy: [], remove: [
 interface Thread {
   run(job: TreeJob, signal: AbortSignal | undefined): Promise<void>;
   isHeld(): boolean;
-  /** The jobs that it has. */
+  /** The paths of its jobs. */
   paths(): string[];
 }
 
@@ -48,7 +49,7 @@ function startThread({ kind, path }: TreeJob, lane: Thread[]): Thread {
   const resourceLimits = { maxOldGenerationSizeMb: MAX_HEAP_MIB, maxYoungGenerationSizeMb: MAX_YOUNG_MIB };
   const worker = new Worker(new URL('./tree-worker.js', import.meta.url), { resourceLimits });
   const pending = new Map<number, Pending>();
-  /** Infinity until it runs: to start takes long on a busy machine. */
+  /** Infinity until the thread runs, since the start of a thread takes long on a busy machine. */
   let aliveMs = Infinity;
   let idle: NodeJS.Timeout | undefined;
   let lastId = 0;
@@ -111,7 +112,7 @@ function startThread({ kind, path }: TreeJob, lane: Thread[]): Thread {
   return thread;
 }
 
-/** As an error of `node:fs` on this thread would be. */
+/** Makes a CriError as an error of `node:fs` on this thread would give: its cause carries the errno. */
 function failureOf({ code, message, errno }: Extract<TreeReport, { kind: 'failed' }>): CriError {
   const cause = errno === undefined ? undefined : Object.assign(new Error(errno), { code: errno });
   return new CriError(code, message, cause === undefined ? {} : { cause });

@@ -22,7 +22,7 @@ parentPort?.on('message', (command: TreeCommand) => {
   if (jobs.length === 1) setImmediate(turn);
 });
 
-/** One slice of each job; commands are taken between two turns. */
+/** Runs one slice of each job; commands are received between two turns. */
 function turn(): void {
   for (const running of [...jobs]) {
     const report = slice(running);
@@ -52,7 +52,7 @@ function slice({ id, job, walk }: Running): TreeReport | undefined {
 
 function stop(id: number): void {
   const running = jobs.find((one) => one.id === id);
-  // The walk closes its descriptors.
+  // `return` makes the walk close its descriptors.
   running?.walk.return();
   if (running) end(id, { kind: 'stopped', id });
 }
