@@ -15,7 +15,7 @@ export interface Device {
   readonly gid: number;
 }
 
-/** Returns the device or directory that `path` leads to; undefined when it is missing or something else. */
+/** Returns the device or directory that `path` leads to, links followed; undefined for anything else. */
 export async function statDevice(path: string): Promise<Device | 'directory' | undefined> {
   try {
     const found = await stat(path, { bigint: true });
