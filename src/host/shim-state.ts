@@ -43,10 +43,7 @@ export function createShimStates({ namespace }: { namespace: string }): ShimStat
   };
 }
 
-/**
- * Returns the pids of shims, keyed by the id that each was started with: `containerd-shim-runc-v2 -namespace NS -id ID
- * …`.
- */
+/** Returns the pids of shims by the id that each was started with: `containerd-shim-runc-v2 -namespace NS -id ID …`. */
 function readShims(namespace: string): Map<string, number> {
   const found = new Map<string, number>();
   for (const name of readdirSync('/proc')) {

@@ -19,8 +19,7 @@ export interface WorkerEvents {
 }
 
 /**
- * Starts one copying thread. This thread makes its epoll and its bell, and closes them even when the copying thread
- * crashes.
+ * Starts one copying thread. The server's thread makes its epoll and its bell, and closes them even when it crashes.
  */
 export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
   const startedMs = performance.now();

@@ -10,8 +10,8 @@ const TICK_BYTES = 1024 * 1024;
 
 /**
  * Reads and drops the output in these FIFOs until their writers have gone, or until the returned function is called. A
- * shim holds a read end of each FIFO itself, so its write to a full pipe never fails: without a reader, the shim would
- * hold the descriptors of an ended process for ever.
+ * shim holds a read end of each FIFO itself, so its write to a full pipe blocks and never fails: without another
+ * reader, the shim would hold the descriptors of an ended process for ever.
  */
 export function discardOutputs(paths: FifoPaths): () => void {
   const open = new Set(outputsOf(paths).flatMap(({ path }) => opened(path)));
