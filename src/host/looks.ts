@@ -4,7 +4,7 @@ import { mountOf, recentMounts, type MountInfo } from './mountinfo.js';
 
 /**
  * Looks at a path that crid does not own, such as the source of a pod's mount, whose file server may be dead. Such a
- * call blocks a thread of libuv's pool until the server is back, and with all threads blocked crid can read no file. So:
+ * call blocks a thread of libuv's pool until the server is back, and with all threads blocked no file can be read. So:
  * - equal looks share one call;
  * - at most `MAX_LOOKS`, half of the pool, run at a time, and `MAX_PER_MOUNT` on each mount; further looks wait;
  * - a look fails at once while a look at the same path, or on the same mount, has had no result for `SLOW_MS`.
