@@ -47,6 +47,22 @@ export async function withLimit<T>(work: Promise<T>, ms: number, late: () => T):
   }
 }
 
+/** Returns the result of `work`. Rejects with the signal's reason when `signal` aborts first; `work` is not cancelled. */
+export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  let stop = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(CriError.from(signal.reason));
+    if (signal.aborted) stop();
+    else signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}
+
 /** Resolves after `ms`. Rejects at once with the signal's reason when `signal` aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

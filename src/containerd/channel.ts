@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import { connectivityState, type Channel } from '@grpc/grpc-js';
 import { createChannel } from 'nice-grpc';
 import { CriError } from '../base/errors.js';
-import { wallMs } from '../base/time.js';
+import { unlessAborted, wallMs } from '../base/time.js';
 
 /** containerd refuses larger messages in both directions. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -67,24 +67,5 @@ function probe(address: string): Promise<string> {
     socket.setTimeout(PROBE_TIMEOUT_MS, () => answer('no connection within the time allowed'));
     socket.once('connect', () => answer('the socket accepts connections but speaks no gRPC yet'));
     socket.once('error', (error) => answer(error.message));
-  });
-}
-
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    const settled = (): void => signal.removeEventListener('abort', onAbort);
-    work.then(
-      (value) => {
-        settled();
-        resolve(value);
-      },
-      (thrown: unknown) => {
-        settled();
-        reject(thrown);
-      },
-    );
   });
 }

@@ -3,7 +3,7 @@ import type { RemoveContainerRequest, RemoveContainerResponse } from '../../gene
 import type { Exit } from '../containerd/containerd.js';
 import { nowNs } from '../host/clock.js';
 import { removeTree } from '../host/paths.js';
-import { transition } from '../state/records.js';
+import { endOf, transition } from '../state/records.js';
 import { endIo } from '../stdio/end-io.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
@@ -76,12 +76,7 @@ const isRunning = ({ state }: ContainerDeps, id: string): boolean =>
 function publishEnd({ state }: ContainerDeps, id: string, exit: Exit | undefined): void {
   state.publishContainer(id, (container) => ({
     ...container,
-    state: transition(
-      container.state,
-      exit
-        ? { kind: 'exited', atNs: exit.exitedAtNs || nowNs(), exitCode: exit.exitStatus, oomKilled: false }
-        : { kind: 'lost', atNs: nowNs() },
-    ),
+    state: transition(container.state, endOf(exit, nowNs())),
   }));
 }
 

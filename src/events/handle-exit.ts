@@ -2,7 +2,7 @@ import { logOf, type Logger } from '../base/log.js';
 import { nowNs } from '../host/clock.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
 import { oomKillCount } from '../host/cgroups.js';
-import { transition, type Container, type Pod } from '../state/records.js';
+import { endOf, transition, type Container, type Pod } from '../state/records.js';
 import { putBackRecord } from '../state/lost-record.js';
 import { recordFact } from '../state/record-fact.js';
 import type { State } from '../state/state.js';
@@ -85,15 +85,7 @@ async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, o
   // The container may have been removed meanwhile.
   if (!deps.state.containers.byId(id)) return;
   const published = deps.state.publishContainer(id, (current) =>
-    withState(
-      current,
-      transition(
-        current.state,
-        exit
-          ? { kind: 'exited', atNs: exit.exitedAtNs || nowNs(), exitCode: exit.exitStatus, oomKilled }
-          : { kind: 'lost', atNs: nowNs() },
-      ),
-    ),
+    withState(current, transition(current.state, endOf(exit, nowNs(), oomKilled))),
   );
   logOf(deps.log).info({ container: id, state: published.state }, 'container exited');
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
+import { access, chmod, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { errnoName, fsError, translated } from './errno.js';
@@ -37,6 +37,13 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array, m
     }
   });
 }
+
+/** Whether a file exists at the path; false also when the path cannot be looked up. */
+export const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
 
 /** Renames a file within its directory, and replaces the file that has the new name. */
 export const renameFile = (from: string, to: string): Promise<void> => translated(to, () => rename(from, to));

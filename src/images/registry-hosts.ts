@@ -1,6 +1,7 @@
-import { readFile, stat } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
+import { exists } from '../host/paths.js';
 
 /** The hosts that serve the images of one registry. */
 export interface RegistryHosts {
@@ -52,9 +53,3 @@ async function hostsIn(folder: string): Promise<string[]> {
     return [];
   }
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  );

@@ -1,3 +1,4 @@
+import { unlessAborted } from '../base/time.js';
 import { stopReason } from './plugin-call.js';
 
 /** Runs one `work` at a time for each pod, in the order of the calls. Stops waiting when `signal` aborts. */
@@ -16,25 +17,12 @@ export function createPodLocks(): PodLocks {
     };
     tail.then(forget, forget);
     try {
-      await unlessAborted(before, podId, signal);
+      await unlessAborted(before, signal).catch(() => {
+        throw stopReason(signal.reason).prefixed(`pod ${podId}: waiting for its network's last operation`);
+      });
       return await work();
     } finally {
       release();
     }
   };
-}
-
-async function unlessAborted(before: Promise<void>, podId: string, signal: AbortSignal): Promise<void> {
-  let onAbort!: () => void;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () =>
-      reject(stopReason(signal.reason).prefixed(`pod ${podId}: waiting for its network's last operation`));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    await Promise.race([before, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -1,9 +1,10 @@
-import { access, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { arch, hostname } from 'node:os';
 import { parsePermittedCapabilities } from '../spec/capabilities.js';
 import type { HostFacts } from '../spec/types.js';
 import { appArmorEnabled } from '../host/apparmor.js';
 import { cgroupControllers, cgroupMountOptions, cgroupVersion } from '../host/cgroups.js';
+import { exists } from '../host/paths.js';
 import { hasCapSysResource, selfOomScoreAdj } from '../host/process.js';
 import { seccompAvailable } from '../host/seccomp.js';
 import { selinuxEnabled } from '../host/selinux.js';
@@ -36,9 +37,3 @@ export async function hostFacts(): Promise<HostFacts> {
 
 /** Whether systemd is the node's init (sd_booted(3)). */
 export const runsSystemd = (): Promise<boolean> => exists('/run/systemd/system');
-
-const exists = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );

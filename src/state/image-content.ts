@@ -2,7 +2,7 @@ import { CriError, doing, isCode } from '../base/errors.js';
 import type { Content, Descriptor } from '../containerd/containerd.js';
 import { hostPlatform, platformRank, type SpelledPlatform } from '../containerd/platform.js';
 import type { ImageConfig } from '../spec/image-config.js';
-import { chainIdsOf } from './image-layers.js';
+import { BLOB_TIMEOUT_MS, chainIdsOf, MANIFEST_BOUNDS, sizeOf } from './image-layers.js';
 import { pickJson, type JsonBounds, type Picked } from './json-shape.js';
 
 /** An image's content for this host's platform, read from its blobs. */
@@ -41,13 +41,10 @@ interface Index {
   readonly manifests?: readonly BlobDescriptor[];
 }
 
-/** Registries refuse manifests above 4 MiB. */
-const MANIFEST_BOUNDS: JsonBounds = { maxBytes: 8 << 20, maxKeptBytes: 4 << 20 };
 /** Labels may be large (bills of material) and are not kept. The kept fields go into a container's OCI spec. */
 const CONFIG_BOUNDS: JsonBounds = { maxBytes: 64 << 20, maxKeptBytes: 256 << 10 };
 /** An index may list another index; deeper nesting is not known in practice. */
 const MAX_INDEX_DEPTH = 3;
-const BLOB_TIMEOUT_MS = 60_000;
 /** The limit for one image. Entries without a platform, and nested indexes, make crid read more than three. */
 const MAX_BLOBS_READ = 64;
 
@@ -125,7 +122,7 @@ export async function readImage(content: Pick<Content, 'stream'>, target: Descri
     keptBytes: config.keptBytes,
     checkpointOf: CHECKPOINT_NAMES.map((name) => annotations[name]).find((name) => name !== undefined),
     sizeBytes: [...(manifest.config ? [manifest.config] : []), ...(manifest.layers ?? [])].reduce(
-      (sum, blob) => sum + sizeOf(blob),
+      (sum, blob) => sum + sizeOf(blob.size),
       sizeBytes,
     ),
   };
@@ -163,7 +160,7 @@ async function find(
     const found = await unlessMissing(find(blobs, entry, { depth: depth + 1, isEntry: !entry.platform }));
     if (!found) continue;
     const annotations = { ...index.annotations, ...found.annotations };
-    return { ...found, annotations, sizeBytes: found.sizeBytes + sizeOf(at) };
+    return { ...found, annotations, sizeBytes: found.sizeBytes + sizeOf(at.size) };
   }
   return undefined;
 }
@@ -174,7 +171,7 @@ async function findManifest(blobs: Blobs, at: BlobDescriptor, isEntry: boolean):
   if (!manifest.config?.digest) throw new CriError('DATA_LOSS', `manifest ${digest} names no config`);
   const config = await blobs.read(manifest.config.digest, 'config', CONFIG_SHAPE, CONFIG_BOUNDS);
   if (isEntry && platformRank(config.value) === undefined) return undefined;
-  return { manifest, digest, config, sizeBytes: sizeOf(at), annotations: manifest.annotations ?? {} };
+  return { manifest, digest, config, sizeBytes: sizeOf(at.size), annotations: manifest.annotations ?? {} };
 }
 
 /** Sorts this platform's entries, the best match first, then those without a platform: their configs decide. */
@@ -196,9 +193,6 @@ async function unlessMissing(found: Promise<Found | undefined>): Promise<Found |
     throw thrown;
   }
 }
-
-/** An unknown size counts as 0. */
-const sizeOf = ({ size = 0 }: BlobDescriptor): bigint => (Number.isSafeInteger(size) && size > 0 ? BigInt(size) : 0n);
 
 interface Blobs {
   read(digest: string, role: string, shape: Parameters<typeof pickJson>[1], bounds: JsonBounds): Promise<Picked>;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { CriError } from '../base/errors.js';
 import type { Content, Descriptor } from '../containerd/containerd.js';
-import { pickJson } from './json-shape.js';
+import { pickJson, type JsonBounds } from './json-shape.js';
 
 /** One layer of an image. */
 export interface ImageLayer {
@@ -37,8 +37,8 @@ const MANIFEST_SHAPE = {
   },
 } as const;
 /** Registries refuse manifests above 4 MiB. */
-const MANIFEST_BOUNDS = { maxBytes: 8 << 20, maxKeptBytes: 4 << 20 };
-const MANIFEST_TIMEOUT_MS = 60_000;
+export const MANIFEST_BOUNDS: JsonBounds = { maxBytes: 8 << 20, maxKeptBytes: 4 << 20 };
+export const BLOB_TIMEOUT_MS = 60_000;
 const LAYER =
   /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar|erofs\.layer\.v1)/;
 
@@ -52,7 +52,7 @@ export async function readLayers(
   signal: AbortSignal,
 ): Promise<ImageLayer[]> {
   const { manifest, diffIds } = image;
-  const chunks = content.stream(manifest, { signal, timeoutMs: MANIFEST_TIMEOUT_MS });
+  const chunks = content.stream(manifest, { signal, timeoutMs: BLOB_TIMEOUT_MS });
   const { value } = await pickJson(chunks, MANIFEST_SHAPE, MANIFEST_BOUNDS);
   const { layers = [] } = value as { layers?: readonly ManifestLayer[] };
   const blobs = layers.filter(({ mediaType = '' }) => LAYER.test(mediaType)).map(descriptorOf);
@@ -64,6 +64,10 @@ export async function readLayers(
   return blobs.map((blob, index) => ({ blob, diffId: diffIds[index] ?? '', chainId: chainIds[index] ?? '' }));
 }
 
+/** Returns the size of a blob as its descriptor gives it; 0 when that makes no sense. */
+export const sizeOf = (size: number | undefined): bigint =>
+  size !== undefined && Number.isSafeInteger(size) && size > 0 ? BigInt(size) : 0n;
+
 interface ManifestLayer {
   readonly mediaType?: string;
   readonly digest?: string;
@@ -71,9 +75,9 @@ interface ManifestLayer {
   readonly annotations?: Readonly<Record<string, string>>;
 }
 
-const descriptorOf = ({ mediaType = '', digest = '', size = 0, annotations = {} }: ManifestLayer): Descriptor => ({
+const descriptorOf = ({ mediaType = '', digest = '', size, annotations = {} }: ManifestLayer): Descriptor => ({
   media_type: mediaType,
   digest,
-  size: BigInt(Number.isSafeInteger(size) ? size : 0),
+  size: sizeOf(size),
   annotations,
 });

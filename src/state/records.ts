@@ -1,6 +1,6 @@
 import type { ContainerConfig, ContainerResources, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { shortened } from '../base/shortened.js';
-import type { Any } from '../containerd/containerd.js';
+import type { Any, Exit } from '../containerd/containerd.js';
 import type { CniResult } from '../network/network.js';
 import type { UpdatedResources } from './stored-resources.js';
 
@@ -92,6 +92,12 @@ export type ContainerEvent =
   | { readonly kind: 'exited'; readonly atNs: bigint; readonly exitCode: number; readonly oomKilled: boolean }
   /** The task is gone and its exit status is unknown. */
   | { readonly kind: 'lost'; readonly atNs: bigint };
+
+/** Returns the event of a task that has ended; `exit` is undefined when its exit status is unknown. */
+export const endOf = (exit: Exit | undefined, nowNs: bigint, oomKilled = false): ContainerEvent =>
+  exit
+    ? { kind: 'exited', atNs: exit.exitedAtNs || nowNs, exitCode: exit.exitStatus, oomKilled }
+    : { kind: 'lost', atNs: nowNs };
 
 /** The exit codes of a container that could not be started, and of one whose exit status is unknown. */
 export const START_ERROR_EXIT_CODE = 128;

@@ -1,8 +1,7 @@
 import type { LastResort } from '../base/last-resort.js';
 import { inBackground } from '../base/background.js';
-import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { withLimit } from '../base/time.js';
+import { unlessAborted, withLimit } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
 import { createContainerIo } from './container-io.js';
 import { createCopier } from './copier.js';
@@ -71,9 +70,10 @@ export function createStdio(options: {
       const done = beginWait(() => `log "${logPath ?? ''}" to be opened`);
       return removingOnFailure(paths, async () => {
         const { containerIo, opened } = await start(request, paths, true);
-        await unlessAborted(opened, signal, () =>
-          inBackground(log, 'closing a log that came late', containerIo.close()),
-        );
+        await unlessAborted(opened, signal).catch((thrown: unknown) => {
+          if (signal?.aborted) inBackground(log, 'closing a log that came late', containerIo.close());
+          throw thrown;
+        });
         return containerIo;
       }).finally(done);
     },
@@ -105,24 +105,6 @@ export function createStdio(options: {
 
 /** A log that does not respond must not delay the start of crid: its container keeps running. */
 const REATTACH_LIMIT_MS = 5_000;
-
-/** Rejects once `signal` aborts, and calls `onLate`, which cleans up after `work`. */
-async function unlessAborted(work: Promise<void>, signal: AbortSignal | undefined, onLate: () => void): Promise<void> {
-  let stop: (() => void) | undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(CriError.from(signal?.reason));
-    signal?.addEventListener('abort', stop, { once: true });
-    if (signal?.aborted) stop();
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } catch (thrown) {
-    if (signal?.aborted) onLate();
-    throw thrown;
-  } finally {
-    if (stop) signal?.removeEventListener('abort', stop);
-  }
-}
 
 async function removingOnFailure<T>(paths: FifoPaths, work: () => Promise<T>): Promise<T> {
   try {
