@@ -1,6 +1,6 @@
 /** The number of RPCs in progress. Other threads read it and slow their work down while it is not 0. */
 export interface CallsUnderWay {
-  /** One counter in shared memory. */
+  /** The counter, in shared memory. */
   readonly count: Int32Array;
   /** Counts a call; the returned function ends it. */
   begin(): () => void;

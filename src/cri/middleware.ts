@@ -11,7 +11,7 @@ import { spanAttributes } from './span-attributes.js';
 /** RPCs that change nothing and that a kubelet calls all the time. */
 const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|\w+Status|\w+Stats|ImageFsInfo)$/;
 
-/** One finished call, for metrics. */
+/** A finished call, as metrics count it. */
 export interface AnsweredCall {
   readonly method: string;
   readonly code: string;

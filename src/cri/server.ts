@@ -39,7 +39,7 @@ export async function serve(options: {
     // Node does not always notice that a killed client is gone.
     'grpc.keepalive_time_ms': ASK_CLIENTS_MS,
     'grpc.keepalive_timeout_ms': CLIENT_ANSWERS_WITHIN_MS,
-    // Nobody reads these statistics, and grpc-js would keep them for every call and message.
+    // crid does not read channelz statistics, and grpc-js would keep them for every call and message.
     'grpc.enable_channelz': 0,
     interceptors: [deadlineInterceptor],
   }).use(requestMiddleware(options));

@@ -98,7 +98,7 @@ const fsmount = numberedCall('fsmount', ['int', 'uint', 'uint']);
 const mountSetattr = numberedCall('mount_setattr', ['int', 'const char *', 'uint', 'uint64_t *', 'size_t']);
 
 async function openBind({ source }: Pick<RootfsMount, 'source'>): Promise<number> {
-  // Not recursive: host mounts below the directory are not part of the snapshot.
+  // The mount is not recursive: host mounts below the directory are not part of the snapshot.
   const fd = await callAsync(openTree, source, SYS_OPEN_TREE, AT_FDCWD, source, OPEN_TREE_CLONE | O_CLOEXEC);
   try {
     await setAttributes(fd, [BigInt(ATTRIBUTES), 0n, 0n, 0n]);

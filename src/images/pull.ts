@@ -61,8 +61,8 @@ async function run(
   const { target, id } = await readRecord(deps, steps, name);
   const digest = `${reference.repository}@${reference.digest ?? target.digest}`;
   const others = [id, digest].filter((other) => other !== name);
-  // Not in parallel with the records: if unpacking failed, containerd could still create a record after its call was
-  // cancelled and undone.
+  // Unpacking must end before the records are created: if it failed in parallel, containerd could still create a record
+  // after its call was cancelled and undone.
   await unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]);
   await Promise.all(others.map((other) => nameImage(deps, steps, { name: other, target, like: name })));
   const image = imageOf(deps, id, name);

@@ -4,7 +4,7 @@ import { MAX_OUTPUT_BYTES, type Ended } from './process.js';
 
 export type Verb = 'ADD' | 'DEL' | 'STATUS';
 
-/** One run of a plugin. '' is passed as an empty variable (STATUS has no container). */
+/** The input of a plugin run. '' is passed as an empty variable (STATUS has no container). */
 export interface PluginCall {
   readonly verb: Verb;
   readonly type: string;

@@ -9,7 +9,7 @@ import { parseConfList, type NetworkConf } from './conf-list.js';
 import { isObject, type JsonObject } from './json.js';
 import type { Target } from './target.js';
 
-/** One network of a container, as in libcni's cache. */
+/** A container's network in libcni's cache. */
 export interface CachedAttachment {
   readonly conf: NetworkConf;
   readonly target: Target;

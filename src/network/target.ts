@@ -14,7 +14,7 @@ export interface Target {
   readonly capabilityArgs: JsonObject;
 }
 
-/** One network of a pod: its configuration and interface. */
+/** A pod's network: its configuration and interface. */
 export interface PodNetwork {
   readonly conf: NetworkConf;
   readonly ifName: string;

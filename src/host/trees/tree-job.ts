@@ -3,7 +3,7 @@ import { copyWalk } from './copy-walk.js';
 import { relabelWalk } from './relabel-walk.js';
 import { removeWalk } from './remove-walk.js';
 
-/** One walk over a tree; `path` is its name in errors and in `crid why`. */
+/** A walk over a tree; `path` is its name in errors and in `crid why`. */
 export type TreeJob =
   | { readonly kind: 'remove'; readonly path: string }
   /** `source`: a descriptor of the server's thread, which stays open until the job has ended. */
