@@ -1,4 +1,4 @@
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomUUID } from 'node:crypto';
 import {
@@ -6,7 +6,9 @@ import {
   PodSandboxConfig,
   type PodSandboxConfig as PodConfig,
 } from '../../generated/runtime/v1/api.js';
+import { until } from '../../tools/stack/wait.js';
 import type { CriClient } from './cri-client.js';
+import { limitMs } from './slowness.js';
 import type { TestStack } from './test-stack.js';
 
 export const BUSYBOX = 'docker.io/library/busybox:latest';
@@ -49,6 +51,11 @@ export interface RunningPod {
   /** Creates and starts a container. Returns its id. */
   run(container?: Container): Promise<string>;
   create(container?: Container): Promise<string>;
+  /**
+   * Runs a shell script and returns the container's id once the log has the line `ready`. A script that sets a trap
+   * must print it afterwards: a signal that comes earlier ends the shell.
+   */
+  runReady(name: string, script: string, more?: Container): Promise<string>;
   exec(containerId: string, cmd: readonly string[], timeoutSeconds?: number): Promise<ExecResult>;
   /** Returns the path of a container's log. */
   logPath(containerName: string): string;
@@ -80,13 +87,22 @@ export async function runPod(
     });
     return container_id;
   };
+  const run = async (container?: Container): Promise<string> => {
+    const containerId = await create(container);
+    await cri.runtime.startContainer({ container_id: containerId });
+    return containerId;
+  };
+  const logPath = (containerName: string): string => join(config.log_directory, `${containerName}.log`);
   return {
     id,
     config,
     create,
-    async run(container) {
-      const containerId = await create(container);
-      await cri.runtime.startContainer({ container_id: containerId });
+    run,
+    async runReady(name, script, more) {
+      const containerId = await run({ ...more, name, command: ['sh', '-c', script] });
+      await until(`${name} is ready`, limitMs(20_000), async () =>
+        /^\S+ stdout F ready$/m.test(await readFile(logPath(name), 'utf8').catch(() => '')) ? true : undefined,
+      );
       return containerId;
     },
     async exec(containerId, cmd, timeoutSeconds = 60) {
@@ -94,7 +110,7 @@ export async function runPod(
       const { stdout, stderr, exit_code } = await cri.runtime.execSync(request);
       return { stdout: text(stdout), stderr: text(stderr), exitCode: exit_code };
     },
-    logPath: (containerName) => join(config.log_directory, `${containerName}.log`),
+    logPath,
     async remove() {
       await cri.runtime.stopPodSandbox({ pod_sandbox_id: id });
       await cri.runtime.removePodSandbox({ pod_sandbox_id: id });

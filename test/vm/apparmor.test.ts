@@ -159,7 +159,7 @@ test('the default profile is loaded again when it has gone', async () => {
 
 test('a container under the default profile can be signalled and stopped', async () => {
   const pod = await runPod(suite.crid, suite.stack);
-  const id = await pod.run({ ...own(), command: ['sh', '-c', 'trap "exit 7" TERM; while :; do sleep 0.1; done'] });
+  const id = await pod.runReady('polite', 'trap "exit 7" TERM; echo ready; while :; do sleep 0.1; done', own());
   await suite.crid.runtime.stopContainer({ container_id: id, timeout: 60n });
   const { status } = await suite.crid.runtime.containerStatus({ container_id: id });
   assert.equal(status!.exit_code, 7);

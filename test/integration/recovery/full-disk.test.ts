@@ -104,7 +104,7 @@ test('on a full disk what is new fails with the reason, and what is there can be
 
 test('an exit on a full disk is written down once there is room', async () => {
   const pod = await runPod(crid, stack);
-  const id = await pod.run({ command: ['sh', '-c', 'trap "exit 7" TERM; sleep 1000 & wait'] });
+  const id = await pod.runReady('polite', 'trap "exit 7" TERM; echo ready; sleep 1000 & wait');
   await fillDisk();
   await crid.runtime.stopContainer({ container_id: id, timeout: 10n }, prompt());
   await makeRoom();

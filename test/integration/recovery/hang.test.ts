@@ -121,7 +121,7 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
 
   it('stop container: a shorter grace counts while the stop still waits for its turn', async () => {
     const pod = await runPod(crid, stack);
-    const container_id = await pod.run({ command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'] });
+    const container_id = await pod.runReady('stubborn', 'trap "" TERM; echo ready; while :; do sleep 1; done');
     await rm(release, { force: true });
     await crid.setFault(`update container resources/update task:before=hang=${release}`);
     const linux = LinuxContainerResources.fromPartial({ cpu_shares: 512n });

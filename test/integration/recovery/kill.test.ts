@@ -10,7 +10,7 @@ import { assertTruth } from './truth.js';
 
 const LIMIT_MS = 20_000;
 /** Ends only on SIGKILL. */
-const STUBBORN = { command: ['sh', '-c', 'trap "" TERM; touch /stubborn; sleep 1000'] };
+const STUBBORN = 'trap "" TERM; echo ready; sleep 1000';
 
 /** One kind of call, on a new object each time. */
 interface Attempt {
@@ -130,7 +130,11 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
 
   it('create container', async () => {
     await killAtEachStep('create container', () => {
-      const request = { pod_sandbox_id: pod.id, config: containerConfig(STUBBORN), sandbox_config: pod.config };
+      const request = {
+        pod_sandbox_id: pod.id,
+        config: containerConfig({ command: ['sh', '-c', STUBBORN] }),
+        sandbox_config: pod.config,
+      };
       let id = '';
       return {
         call: async () => (id = (await crid.runtime.createContainer(request)).container_id),
@@ -142,7 +146,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
 
   it('start container', async () => {
     await killAtEachStep('start container', async () => {
-      const id = await pod.create(STUBBORN);
+      const id = await pod.create({ command: ['sh', '-c', STUBBORN] });
       return {
         call: () => crid.runtime.startContainer({ container_id: id }),
         holds: async () => (await stateOf(id)) === ContainerState.CONTAINER_RUNNING,
@@ -153,11 +157,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
 
   it('stop container', async () => {
     await killAtEachStep('stop container', async () => {
-      const id = await pod.run(STUBBORN);
-      // Until its shell has set the trap, SIGTERM would end it.
-      await until('it ignores SIGTERM', LIMIT_MS, async () =>
-        (await pod.exec(id, ['test', '-e', '/stubborn'])).exitCode === 0 ? true : undefined,
-      );
+      const id = await pod.runReady('stubborn', STUBBORN);
       return {
         call: () => crid.runtime.stopContainer({ container_id: id, timeout: 1n }),
         holds: async () => (await stateOf(id)) === ContainerState.CONTAINER_EXITED,
@@ -168,7 +168,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
 
   it('remove container', async () => {
     await killAtEachStep('remove container', async () => {
-      const id = await pod.run(STUBBORN);
+      const id = await pod.runReady('stubborn', STUBBORN);
       return {
         call: () => removeContainer(id),
         holds: async () => (await stateOf(id)) === undefined,
@@ -179,8 +179,8 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
 
   it('stop pod sandbox', async () => {
     stopSteps = await killAtEachStep('stop pod sandbox', async () => {
-      const { id, run } = await runPod(crid, stack);
-      await run(STUBBORN);
+      const { id, runReady } = await runPod(crid, stack);
+      await runReady('stubborn', STUBBORN);
       return {
         call: () => crid.runtime.stopPodSandbox({ pod_sandbox_id: id }),
         holds: async () => (await podState(id)) === PodSandboxState.SANDBOX_NOTREADY && !(await hasNetwork(id)),
@@ -192,8 +192,8 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
   it('remove pod sandbox', async () => {
     // The operation begins with the steps of a stop.
     const attempt = async (): Promise<Attempt> => {
-      const { id, run } = await runPod(crid, stack);
-      await run(STUBBORN);
+      const { id, runReady } = await runPod(crid, stack);
+      await runReady('stubborn', STUBBORN);
       return {
         call: () => crid.runtime.removePodSandbox({ pod_sandbox_id: id }),
         holds: async () => (await podState(id)) === undefined,

@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLogger } from '../../../src/base/log.js';
 import { createContainerd } from '../../../src/containerd/client.js';
@@ -7,31 +6,14 @@ import type { Containerd } from '../../../src/containerd/containerd.js';
 import { until } from '../../../tools/stack/wait.js';
 import { run } from '../../../tools/stack/exec.js';
 import { NAMESPACE } from '../../harness/leaks.js';
-import type { RunningPod } from '../../harness/pod.js';
+import type { Container, RunningPod } from '../../harness/pod.js';
 import type { TestStack } from '../../harness/test-stack.js';
 
 const LIMIT_MS = 20_000;
 
-/** A command that logs `ready` and waits for SIGUSR1; then it runs `commands`. */
-const onUsr1 = (commands: string): string[] => [
-  ...['sh', '-c'],
-  `trap '${commands}' USR1; echo ready; sleep 1000 & wait; wait`,
-];
-
-/** Starts a container that waits for SIGUSR1. Returns its id once it does. */
-export async function runOnUsr1(
-  pod: RunningPod,
-  name: string,
-  commands: string,
-  more: Parameters<RunningPod['run']>[0] = {},
-): Promise<string> {
-  const id = await pod.run({ ...more, name, command: onUsr1(commands) });
-  await until(`${name} is ready`, LIMIT_MS, async () => {
-    const log = await readFile(pod.logPath(name), 'utf8');
-    return log.includes('ready') ? true : undefined;
-  });
-  return id;
-}
+/** Starts a container that runs `commands` on SIGUSR1. Returns its id once it waits for the signal. */
+export const runOnUsr1 = (pod: RunningPod, name: string, commands: string, more?: Container): Promise<string> =>
+  pod.runReady(name, `trap '${commands}' USR1; echo ready; sleep 1000 & wait; wait`, more);
 
 /** Sends a signal to a process and waits for its end. */
 export async function signalUntilGone(pid: number, signal: NodeJS.Signals): Promise<void> {

@@ -3,7 +3,6 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { until } from '../../../tools/stack/wait.js';
 import {
   ContainerState,
   RuntimeServiceDefinition,
@@ -13,13 +12,11 @@ import {
 import { pullImage, runPod, type Container } from '../../harness/pod.js';
 import { tinyImage } from '../images/tiny-image.js';
 import { REPOSITORY, startRegistry } from '../images/tiny-registry.js';
-import { limitMs } from '../../harness/slowness.js';
 import { callWithin } from './deadline.js';
 import { assertFails, failureOf, startSuite, type BadRequest } from './suite.js';
 
 const suite = startSuite({ withPod: true });
 const UNKNOWN = 'f'.repeat(64);
-const WAIT_LIMIT_MS = limitMs(10_000);
 
 const start = (id: string): Promise<unknown> => suite.crid.runtime.startContainer({ container_id: id });
 const stop = (id: string, timeout: bigint): Promise<unknown> =>
@@ -37,13 +34,6 @@ const lines = async (name: string): Promise<string[]> =>
     .split('\n')
     .filter(Boolean)
     .map((line) => line.split(' ').slice(3).join(' '));
-
-/** Runs a container and waits until its log has the line `ready`: then its traps are set. */
-async function runReady(name: string, script: string, config: Container = {}): Promise<string> {
-  const id = await suite.pod.run({ ...config, name, command: ['sh', '-c', script] });
-  await until(`${name} is ready`, WAIT_LIMIT_MS, async () => (await lines(name)).includes('ready') || undefined);
-  return id;
-}
 
 test('bad requests name what they asked for', async (t) => {
   const { runtime } = suite.crid;
@@ -110,7 +100,7 @@ test('StartContainer in a pod that was stopped is refused', async () => {
 });
 
 test('StopContainer: the handler of SIGTERM runs to its end within the grace', async () => {
-  const id = await runReady(
+  const id = await suite.pod.runReady(
     'handler',
     'trap "sleep 0.3; echo bye; exit 7" TERM; echo ready; while :; do sleep 0.05; done',
   );
@@ -126,7 +116,7 @@ test('StopContainer: the handler of SIGTERM runs to its end within the grace', a
 
 test('StopContainer: after the grace comes SIGKILL; without any, at once', async () => {
   const stubborn = 'trap "echo term" TERM; echo ready; while :; do sleep 0.05; done';
-  const [graced, killed] = [await runReady('graced', stubborn), await runReady('killed', stubborn)];
+  const [graced, killed] = [await suite.pod.runReady('graced', stubborn), await suite.pod.runReady('killed', stubborn)];
   await Promise.all([stop(graced, 1n), stop(killed, 0n)]);
   const codes = [(await statusOf(graced)).exit_code, (await statusOf(killed)).exit_code];
   assert.deepEqual(
@@ -138,7 +128,7 @@ test('StopContainer: after the grace comes SIGKILL; without any, at once', async
 });
 
 test('StopContainer: a repeat joins and sends no second signal; a shorter grace counts', async () => {
-  const id = await runReady('repeated', 'trap "echo term" TERM; echo ready; while :; do sleep 0.05; done');
+  const id = await suite.pod.runReady('repeated', 'trap "echo term" TERM; echo ready; while :; do sleep 0.05; done');
   const request = { container_id: id, timeout: 600n };
   const method = RuntimeServiceDefinition.methods.stopContainer;
   const { code, message } = await callWithin(suite.crid.socket, method, request, 1_000);
@@ -156,9 +146,12 @@ test("the stop signal is the request's, else the image's", async () => {
   await pullImage(suite.crid, image);
   const script =
     'trap "exit 1" TERM; trap "exit 2" USR1; trap "exit 3" INT; trap "exit 4" 37; echo ready; while :; do sleep 0.05; done';
-  const ofImage = await runReady('of-image', script, { image: { image } });
-  const ofRequest = await runReady('of-request', script, { image: { image }, stop_signal: Signal.SIGINT });
-  const realTime = await runReady('real-time', script, { image: { image }, stop_signal: Signal.SIGRTMINPLUS3 });
+  const ofImage = await suite.pod.runReady('of-image', script, { image: { image } });
+  const ofRequest = await suite.pod.runReady('of-request', script, { image: { image }, stop_signal: Signal.SIGINT });
+  const realTime = await suite.pod.runReady('real-time', script, {
+    image: { image },
+    stop_signal: Signal.SIGRTMINPLUS3,
+  });
   const all = [ofImage, ofRequest, realTime];
   await Promise.all(all.map((id) => stop(id, 20n)));
   const statuses = await Promise.all(all.map(statusOf));
@@ -174,7 +167,7 @@ test("the stop signal is the request's, else the image's", async () => {
 });
 
 test('RemoveContainer kills what runs, and leaves the log; once more is a success', async () => {
-  const id = await runReady('removed', 'echo ready; sleep 1000');
+  const id = await suite.pod.runReady('removed', 'echo ready; sleep 1000');
   assert.deepEqual(await Promise.all([remove(id), remove(id)]), [{}, {}]);
   assert.deepEqual(await remove(id), {});
   await assertFails(suite.crid.runtime.containerStatus({ container_id: id }), 'NOT_FOUND', id);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { until } from '../../../tools/stack/wait.js';
 import {
@@ -32,18 +31,9 @@ const stateOf = async (id: string) => {
   return { state: status?.state, exitCode: status?.exit_code };
 };
 
-async function runReady(name: string, script: string): Promise<string> {
-  const id = await suite.pod.run({ name, command: ['sh', '-c', script] });
-  await until(`${name} is ready`, LIMIT_MS, async () => {
-    const log = await readFile(suite.pod.logPath(name), 'utf8').catch(() => '');
-    return log.includes('ready') || undefined;
-  });
-  return id;
-}
-
 /** Runs a container and begins a stop with a long grace period. */
 async function inGrace(name: string): Promise<{ id: string; stopping: Promise<unknown> }> {
-  const id = await runReady(name, STUBBORN);
+  const id = await suite.pod.runReady(name, STUBBORN);
   const stopping = stop(id, 7n * DAY_S);
   await until('the grace runs', LIMIT_MS, async () => {
     const operations = await runningOperations(suite.crid.runtime);
@@ -66,7 +56,7 @@ async function atOnce(work: Promise<unknown>): Promise<void> {
 
 for (const grace of [DAY_S + 1n, 7n * DAY_S, 30n * DAY_S, 365n * DAY_S, INT64_MAX]) {
   test(`a grace of ${grace} s: the process is asked to end, and is not killed`, async () => {
-    const id = await runReady(`grace-${grace}`, POLITE);
+    const id = await suite.pod.runReady(`grace-${grace}`, POLITE);
     await atOnce(stop(id, grace));
     assert.deepEqual(await stateOf(id), { state: ContainerState.CONTAINER_EXITED, exitCode: 7 });
     await remove(id);
@@ -74,14 +64,14 @@ for (const grace of [DAY_S + 1n, 7n * DAY_S, 30n * DAY_S, 365n * DAY_S, INT64_MA
 }
 
 test('a grace of less than 0 kills at once', async () => {
-  const id = await runReady('negative', POLITE);
+  const id = await suite.pod.runReady('negative', POLITE);
   await atOnce(stop(id, -1n));
   assert.equal((await stateOf(id)).exitCode, 137);
   await remove(id);
 });
 
 test('a stop by a caller whose deadline is 30 days away', async () => {
-  const id = await runReady('far', POLITE);
+  const id = await suite.pod.runReady('far', POLITE);
   const method = RuntimeServiceDefinition.methods.stopContainer;
   const request = { container_id: id, timeout: 30n * DAY_S };
   assert.equal((await callWithin(suite.crid.socket, method, request, 30 * 86_400_000)).code, 'OK');
@@ -89,7 +79,7 @@ test('a stop by a caller whose deadline is 30 days away', async () => {
 });
 
 test('ExecSync with time-outs of more than a day', async () => {
-  const id = await runReady('exec', POLITE);
+  const id = await suite.pod.runReady('exec', POLITE);
   for (const timeout of [DAY_S + 1n, 365n * DAY_S, INT64_MAX]) {
     const { stdout, exit_code } = await suite.crid.runtime.execSync({ container_id: id, cmd: ['echo', 'hi'], timeout });
     assert.deepEqual([Buffer.from(stdout).toString(), exit_code], ['hi\n', 0]);
@@ -118,7 +108,7 @@ test('UpdateContainerResources during a grace reaches the cgroup; a shorter grac
 });
 
 test('updates and an exit at the same time: the updates succeed', async () => {
-  const id = await runReady('race', 'trap "sleep 0.2; exit 7" TERM; echo ready; while :; do sleep 0.1; done');
+  const id = await suite.pod.runReady('race', 'trap "sleep 0.2; exit 7" TERM; echo ready; while :; do sleep 0.1; done');
   const stopping = stop(id, 600n);
   for (let shares = 100n; (await stateOf(id)).state === ContainerState.CONTAINER_RUNNING; shares++) {
     const linux = LinuxContainerResources.fromPartial({ cpu_shares: shares });
@@ -137,7 +127,10 @@ test('ExecSync and ReopenContainerLog during a grace', async () => {
 });
 
 test('a task that someone has paused: a stop ends it after its grace, updates and removals do not hang on it', async () => {
-  const [stopped, removed] = [await runReady('paused-stop', POLITE), await runReady('paused-remove', POLITE)];
+  const [stopped, removed] = [
+    await suite.pod.runReady('paused-stop', POLITE),
+    await suite.pod.runReady('paused-remove', POLITE),
+  ];
   for (const id of [stopped, removed]) await ctr(suite.stack, 'tasks', 'pause', id);
   const linux = LinuxContainerResources.fromPartial({ cpu_shares: 512n });
   await atOnce(suite.crid.runtime.updateContainerResources({ container_id: stopped, linux }));

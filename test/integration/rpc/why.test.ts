@@ -59,7 +59,7 @@ test('a container that does not end', async () => {
   const { runtime } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
   const [busy, gone] = [
-    await pod.run({ name: 'busy', command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'] }),
+    await pod.runReady('busy', 'trap "" TERM; echo ready; while :; do sleep 1; done'),
     await pod.run({ name: 'gone', command: ['sh', '-c', 'exit 3'] }),
   ];
   await until('one has ended', LIMIT_MS, async () =>

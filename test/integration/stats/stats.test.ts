@@ -337,7 +337,7 @@ function leaves(value: unknown, path = ''): Map<string, string> {
 test('what runs, and the step that it is in, is told of the node and of the container', async () => {
   const { runtime } = crid;
   const pod = await runPod(crid, stack);
-  const id = await pod.run({ name: 'stubborn', command: ['sh', '-c', 'trap "" TERM; while :; do sleep 1; done'] });
+  const id = await pod.runReady('stubborn', 'trap "" TERM; echo ready; while :; do sleep 1; done');
   const stopping = runtime.stopContainer({ container_id: id, timeout: 60n });
   const stepsIn = (operations: readonly RunningOperation[]): string[] =>
     operations.flatMap(({ kind, subject, steps }) => steps.map(({ name }) => `${kind} ${subject}: ${name}`));
