@@ -8,7 +8,7 @@ import type { Span } from '../base/span.js';
 import { waitReady } from './channel.js';
 import type { CallOptions } from './containerd.js';
 import { isCutOff, isNeverSent, translateError, type Ended } from './errors.js';
-import { isLasting, isRead, methodName, subjectOf } from './method-names.js';
+import { isRead, isWait, methodName, subjectOf } from './method-names.js';
 
 /** The options that the adapters pass with a call, besides its request. */
 export interface CallExtras {
@@ -56,7 +56,7 @@ export function callMiddleware(settings: CallSettings) {
     const method = methodName(call.method.path);
     const subject = options.subject ?? (call.requestStream ? '' : subjectOf(call.request));
     const timeoutMs = options.call?.timeoutMs ?? settings.defaultTimeoutMs;
-    const span = isLasting(method)
+    const span = isWait(method)
       ? undefined
       : currentContext()?.span?.child(`containerd ${method}`, 'client', subject === '' ? {} : { subject });
     const answering = (): string => answeringProcess(method, subject, settings);

@@ -17,17 +17,24 @@ const METHODS: Readonly<Record<string, string>> = {
   'introspection.pluginInfo': 'introspection.runtimeFeatures',
 };
 
-/** Reads that are sent again after a lost connection. Waits are not: their callers must first read the state again. */
-const READS: ReadonlySet<string> = new Set([
-  ...['containers.get', 'containers.list', 'images.get', 'images.list', 'content.read', 'content.info'],
-  ...['tasks.get', 'tasks.list', 'tasks.pids', 'tasks.metrics', 'leases.list', 'leases.resources'],
-  ...['snapshots.mounts', 'snapshots.stat', 'snapshots.list', 'snapshots.usage'],
-  ...['sandboxes.get', 'sandboxes.list', 'controller.status'],
-  ...['introspection.version', 'introspection.plugins', 'introspection.server', 'introspection.runtimeFeatures'],
-]);
+/**
+ * What is special about a method of the port. A `read` is sent again after a lost connection; a `wait` is not, because
+ * its caller must first read the state again. A `wait` and a `pull` last as long as what they wait for: an event, or a
+ * registry.
+ */
+type Trait = 'read' | 'wait' | 'pull';
 
-/** Calls without a span: they may last long after the RPC that started them has returned. */
-const LASTING: ReadonlySet<string> = new Set(['tasks.wait', 'controller.wait', 'events.subscribe', 'transfer.stream']);
+const TRAITS: ReadonlyMap<string, Trait> = new Map([
+  ...withTrait('read', [
+    ...['containers.get', 'containers.list', 'images.get', 'images.list', 'content.read', 'content.info'],
+    ...['tasks.get', 'tasks.list', 'tasks.pids', 'tasks.metrics', 'leases.list', 'leases.resources'],
+    ...['snapshots.mounts', 'snapshots.stat', 'snapshots.list', 'snapshots.usage'],
+    ...['sandboxes.get', 'sandboxes.list', 'controller.status'],
+    ...['introspection.version', 'introspection.plugins', 'introspection.server', 'introspection.runtimeFeatures'],
+  ]),
+  ...withTrait('wait', ['tasks.wait', 'controller.wait', 'events.subscribe', 'transfer.stream']),
+  ...withTrait('pull', ['transfer.pull']),
+]);
 
 /** The name of a gRPC path in logs and errors: `/containerd.services.tasks.v1.Tasks/Start` is `tasks.start`. */
 export function methodName(path: string): string {
@@ -37,9 +44,14 @@ export function methodName(path: string): string {
   return METHODS[name] ?? name;
 }
 
-export const isLasting = (method: string): boolean => LASTING.has(method);
+/** The method may be sent again after a lost connection. */
+export const isRead = (method: string): boolean => TRAITS.get(method) === 'read';
 
-export const isRead = (method: string): boolean => READS.has(method);
+/** The call may last long after the RPC that started it has returned. */
+export const isWait = (method: string): boolean => TRAITS.get(method) === 'wait';
+
+/** The duration of the call says nothing about containerd. */
+export const isLasting = (method: string): boolean => isWait(method) || TRAITS.get(method) === 'pull';
 
 /** The subject of a request, for messages: the id, key, name or digest in it or in its record; "" when unknown. */
 export function subjectOf(request: unknown): string {
@@ -55,4 +67,8 @@ export function subjectOf(request: unknown): string {
     if (fields[key] !== undefined) return subjectOf(fields[key]);
   }
   return '';
+}
+
+function withTrait(trait: Trait, methods: readonly string[]): [string, Trait][] {
+  return methods.map((method) => [method, trait]);
 }

@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { CriError } from '../base/errors.js';
+import { isLasting } from '../containerd/method-names.js';
 import { nowNs } from '../host/clock.js';
 import type { StepHook } from '../operation/steps.js';
 import { VERSION } from '../version.js';
@@ -41,9 +42,6 @@ export interface Sources {
 /** Buckets from a list served from memory up to an image pull. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 
-/** Calls that last as long as the event they wait for. Their duration says nothing about containerd. */
-const LASTING = new Set(['tasks.wait', 'controller.wait', 'events.subscribe', 'streaming.stream', 'transfer.transfer']);
-
 export function createMetrics(): Metrics {
   const registry = new Registry();
   const histogram = (name: string, help: string, labelNames: string[]): Histogram =>
@@ -74,7 +72,7 @@ export function createMetrics(): Metrics {
     registry,
     rpc: ({ method, code, durationMs }) => rpcs.observe({ method: lastPart(method), code }, durationMs / 1000),
     containerdCall({ method, code, durationMs }) {
-      if (!LASTING.has(method)) calls.observe({ method, code }, durationMs / 1000);
+      if (!isLasting(method)) calls.observe({ method, code }, durationMs / 1000);
     },
     cniPlugin: ({ plugin, verb, durationMs, ok }) =>
       plugins.observe({ plugin, verb, outcome: ok ? 'ok' : 'error' }, durationMs / 1000),

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { get } from 'node:http';
 import { test } from 'node:test';
 import { createLogger } from '../../../src/base/log.js';
+import { methodName } from '../../../src/containerd/method-names.js';
 import { createMetrics } from '../../../src/metrics/metrics.js';
 import { serveMetrics } from '../../../src/metrics/serve-metrics.js';
 
@@ -11,7 +12,6 @@ test('a call, a step and a plugin are counted by what they were, names of images
   const metrics = createMetrics();
   metrics.rpc({ method: '/runtime.v1.RuntimeService/Version', code: 'OK', durationMs: 2 });
   metrics.containerdCall({ method: 'tasks.get', code: 'NOT_FOUND', durationMs: 3 });
-  metrics.containerdCall({ method: 'tasks.wait', code: 'OK', durationMs: 3_600_000 });
   metrics.steps.after('pull image', 'record registry.example/busybox:latest', {
     durationMs: 4,
     error: undefined,
@@ -25,6 +25,20 @@ test('a call, a step and a plugin are counted by what they were, names of images
     'crid_operation_step_duration_seconds_count{operation="pull image",step="record",code="OK"} 1',
     'crid_cni_plugin_duration_seconds_count{plugin="bridge",verb="ADD",outcome="error"} 1',
   ]);
+});
+
+test('calls that last as long as an event or a registry takes are not measured', async () => {
+  const metrics = createMetrics();
+  for (const path of [
+    '/containerd.services.tasks.v1.Tasks/Wait',
+    '/containerd.services.sandbox.v1.Controller/Wait',
+    '/containerd.services.events.v1.Events/Subscribe',
+    '/containerd.services.streaming.v1.Streaming/Stream',
+    '/containerd.services.transfer.v1.Transfer/Transfer',
+  ]) {
+    metrics.containerdCall({ method: methodName(path), code: 'OK', durationMs: 3_600_000 });
+  }
+  assert.doesNotMatch(await metrics.registry.metrics(), /^crid_containerd_call_duration_seconds_count\{/m);
 });
 
 test('only /metrics is served, and an address that is taken is named', async () => {
