@@ -17,8 +17,6 @@ import { registryHosts } from './registry-hosts.js';
 
 /** The limit for a pull that makes progress; the progress timeout ends one that does not. */
 const LIMIT_MS = 24 * 60 * 60_000;
-/** containerd's default for an empty `image_pull_progress_timeout`. */
-const DEFAULT_PROGRESS_TIMEOUT = '5m0s';
 
 export interface Pull {
   readonly reference: ImageReference;
@@ -99,7 +97,7 @@ interface Fetching {
 
 /** Fetches and unpacks with the transfer service, which creates the image record `name`. */
 async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching, undo: () => Promise<void>): Promise<void> {
-  const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout || DEFAULT_PROGRESS_TIMEOUT);
+  const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout);
   const watch = watchPull({ reference: fetching.name, timeoutMs, log: logOf(deps.log) });
   await steps.step('fetch', (signal) => transfer(deps, fetching, watch, signal), undo, {
     timeoutMs: LIMIT_MS,

@@ -248,3 +248,21 @@ password = "p"
     },
   });
 });
+
+test("an empty duration is containerd's: its default, and no limit for a pull without progress", async (t) => {
+  const folder = await folderOf(t, {
+    'own.toml': `
+[runtime]
+stats_collect_period = ""
+[images]
+image_pull_progress_timeout = ""
+[streaming]
+stream_idle_timeout = ""
+`,
+  });
+  const { runtime, images, streaming } = (await own(folder)).config;
+  assert.deepEqual(
+    [runtime.stats_collect_period, images.image_pull_progress_timeout, streaming.stream_idle_timeout],
+    ['1s', '0s', '4h0m0s'],
+  );
+});
