@@ -1,19 +1,24 @@
 import tseslint from 'typescript-eslint';
+import { commentRules } from './tools/lint/comments.js';
 
 /**
- * Statements that look as if they handled a rejection and may not: a handler from elsewhere can throw again, and what comes
- * after `.catch` makes a new promise that nobody handles.
+ * Statements that may leave a rejection without a handler: a handler that is defined elsewhere can throw again, and
+ * `.catch` and `.finally` create a new promise, which has no handler.
  */
 const REJECTIONS_WITHOUT_OWNER = [
   'ExpressionStatement > CallExpression[callee.property.name="catch"][arguments.0.type!="ArrowFunctionExpression"]',
   'ExpressionStatement > CallExpression[callee.property.name="finally"]',
   'ExpressionStatement > UnaryExpression[operator="void"] > CallExpression[callee.property.name=/^(catch|finally)$/]',
-].map((selector) => ({ selector, message: 'nobody owns the rejection: use inBackground of src/base/background.ts' }));
+].map((selector) => ({ selector, message: 'the rejection has no owner: use inBackground of src/base/background.ts' }));
 
-/** The types are checked: a promise that nobody awaits, or a case that a switch forgot, is an error here. */
+/** The rules use types: a promise that is not awaited, or a missing case of a switch, is an error. */
 export default tseslint.config(
   { ignores: ['build/', 'generated/', 'node_modules/', '.work/', '.dependency-cruiser.cjs'] },
   { linterOptions: { reportUnusedDisableDirectives: 'error' } },
+  {
+    plugins: { comments: commentRules },
+    rules: { 'comments/plain-words': 'error', 'comments/line-length': 'error' },
+  },
   {
     files: ['src/**/*.ts', 'test/**/*.ts', 'tools/**/*.ts'],
     extends: [tseslint.configs.recommendedTypeChecked],
@@ -22,7 +27,7 @@ export default tseslint.config(
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-unused-vars': ['error', { argsIgnorePattern: '^_', varsIgnorePattern: '^_' }],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      // What was caught, or was the reason of a rejection, is passed on as it is.
+      // A caught value, or the reason of a rejection, is passed on unchanged.
       '@typescript-eslint/prefer-promise-reject-errors': [
         'error',
         { allowThrowingUnknown: true, allowThrowingAny: true },
@@ -30,7 +35,7 @@ export default tseslint.config(
       '@typescript-eslint/only-throw-error': 'off',
       // Ports are records of closures, which have no `this`.
       '@typescript-eslint/unbound-method': 'off',
-      // Ports are asynchronous by contract, whether or not an implementation has anything to await.
+      // Ports are asynchronous by contract, even if an implementation has nothing to await.
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       eqeqeq: 'error',
@@ -69,7 +74,7 @@ export default tseslint.config(
     rules: { 'no-restricted-properties': 'off' },
   },
   {
-    // The composition root is one list of what is wired to what.
+    // The composition root is one long list of modules and their dependencies.
     files: ['src/app.ts'],
     rules: { 'max-lines-per-function': ['error', { max: 130, skipBlankLines: true, skipComments: true }] },
   },
@@ -77,7 +82,7 @@ export default tseslint.config(
     files: ['test/**/*.ts', 'tools/**/*.ts'],
     rules: {
       '@typescript-eslint/prefer-promise-reject-errors': 'off',
-      // node:test answers a promise of each test, which its runner awaits.
+      // node:test returns a promise for each test, which its runner awaits.
       '@typescript-eslint/no-floating-promises': [
         'error',
         {

@@ -47,7 +47,7 @@ export async function withLimit<T>(work: Promise<T>, ms: number, late: () => T):
   }
 }
 
-/** Returns the result of `work`. Rejects with the signal's reason when `signal` aborts first; `work` is not cancelled. */
+/** Returns the result of `work`. Rejects with the signal's reason if `signal` aborts first; `work` is not cancelled. */
 export async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return work;
   let stop = (): void => undefined;

@@ -1,7 +1,7 @@
 import { get, isTree, keyText, put, take, type Path, type Tree } from './tree.js';
 
 /**
- * One move from a file's layout to the Config's: the value at `from` goes to `to`, or is dropped. `*` matches any name.
+ * A move from a file's layout to the Config's: the value at `from` goes to `to`, or is dropped. `*` matches any name.
  */
 export interface Move {
   readonly from: Path;

@@ -48,7 +48,7 @@ async function keepSubscribed(
   }
 }
 
-/** One subscription, from subscribing to its loss. */
+/** A subscription, from subscribing to its loss. */
 async function runSession(
   client: ServiceClient<EventsDefinition>,
   settings: EventSettings,

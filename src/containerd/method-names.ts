@@ -18,7 +18,7 @@ const METHODS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What is special about a method of the port. A `read` is sent again after a lost connection; a `wait` is not, because
+ * The properties of a method of the port. A `read` is sent again after a lost connection; a `wait` is not, because
  * its caller must first read the state again. A `wait` and a `pull` last as long as what they wait for: an event, or a
  * registry.
  */

@@ -101,7 +101,7 @@ async function updateTask(
   }
 }
 
-/** The OCI runtime found no process before the shim saw its end. runc and crun have no code for it, only these words. */
+/** The OCI runtime found no process before the shim saw its exit. runc and crun have only this text for it, no code. */
 const isNotRunning = (thrown: unknown): boolean =>
   isCode(thrown, 'UNKNOWN') && /container not running|is not running/.test(CriError.from(thrown).message);
 

@@ -3,7 +3,7 @@ import { CriError } from '../base/errors.js';
 import { errnoName, fsError } from './errno.js';
 import { callAsync, numberedCall } from './libc.js';
 
-/** One mount of a snapshot, as containerd's Snapshots service gives it (containerd.v1.types.Mount). */
+/** A mount of a snapshot, as containerd's Snapshots service gives it (containerd.v1.types.Mount). */
 export interface RootfsMount {
   readonly type: string;
   readonly source: string;

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { translated } from './errno.js';
 
-/** One line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes undone. */
+/** A line of /proc/self/mountinfo (proc_pid_mountinfo(5)), escapes undone. */
 export interface MountInfo {
   readonly id: number;
   readonly parentId: number;

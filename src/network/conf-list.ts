@@ -2,7 +2,7 @@ import { CriError } from '../base/errors.js';
 import { newestKnown, OLDEST_CNI_VERSION, parseVersion } from './cni-version.js';
 import { isObject, jsonType, type JsonObject } from './json.js';
 
-/** One plugin of a network: an object of `plugins`, or a whole `.conf` file. */
+/** A plugin of a network: an object of `plugins`, or a whole `.conf` file. */
 export interface PluginConf {
   readonly type: string;
   /** The capabilities that the plugin declares as true; it receives their runtime arguments. */
@@ -10,7 +10,7 @@ export interface PluginConf {
   readonly raw: JsonObject;
 }
 
-/** One network: a `.conflist` file, or a `.conf` turned into one. */
+/** A network: a `.conflist` file, or a `.conf` turned into one. */
 export interface NetworkConf {
   readonly name: string;
   /** The version of the requests to its plugins; '' when the file has none. */

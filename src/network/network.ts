@@ -78,7 +78,7 @@ export interface NetworkStatus {
   readonly config: unknown;
 }
 
-/** One CNI configuration directory: the default one, or the `cni_conf_dir` of a runtime handler. */
+/** A CNI configuration directory: the default one, or the `cni_conf_dir` of a runtime handler. */
 export interface Network {
   /**
    * Brings up loopback and runs ADD of every network. On an error, which names the failed plugin, runs DEL before it

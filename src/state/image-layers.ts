@@ -3,7 +3,7 @@ import { CriError } from '../base/errors.js';
 import type { Content, Descriptor } from '../containerd/containerd.js';
 import { pickJson, type JsonBounds } from './json-shape.js';
 
-/** One layer of an image. */
+/** A layer of an image. */
 export interface ImageLayer {
   /** The layer's blob, with only the annotations that a snapshotter reads. */
   readonly blob: Descriptor;

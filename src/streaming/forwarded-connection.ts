@@ -3,7 +3,7 @@ import { connectLoopback } from '../host/netns-socket.js';
 import type { Link } from './link.js';
 import { createSink } from './sink.js';
 
-/** One TCP connection into a pod. */
+/** A TCP connection into a pod. */
 export interface ForwardedConnection {
   /** Writes bytes that came from the client. */
   write(bytes: Buffer): void;

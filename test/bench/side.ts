@@ -1,6 +1,6 @@
 import type { ImageServiceClient, RuntimeServiceClient } from '../../generated/runtime/v1/api.js';
 
-/** One of the two servers that are compared. */
+/** A side of the comparison: crid, or containerd's CRI plugin. */
 export interface Side {
   readonly key: 'reference' | 'candidate';
   readonly name: string;

@@ -31,10 +31,10 @@ export function isCompared(index: number): boolean {
 export const isEnd = (index: number): boolean => index === WARM_UP_SAMPLES || index === SAMPLES - 1;
 
 /**
- * Describes what has grown; empty if everything is flat. The samples after the warm-up are cut into three parts, and the
- * medians of the first and the last part are compared. Of the shims' descriptors, only the first and the last sample are
- * compared, because only these are sure to have waited for a garbage collection. The slack is 2 for counts, 2 MiB for
- * heaps, and 10 % and `memorySlackMiB` (32 MiB by default) for resident memory.
+ * Describes what has grown; empty if everything is flat. The samples after the warm-up are cut into three parts, and
+ * the medians of the first and the last part are compared. For the shims' descriptors only the first and the last
+ * sample are compared, because only these are sure to have waited for a garbage collection. The slack is 2 for counts,
+ * 2 MiB for heaps, and 10 % and `memorySlackMiB` (32 MiB by default) for resident memory.
  */
 export function grown(samples: readonly Sample[], memorySlackMiB = MEMORY_SLACK_MIB): string[] {
   const kept = samples.slice(WARM_UP_SAMPLES);

@@ -1,7 +1,7 @@
 import type { Base } from './image-base.js';
 import type { Image, ImageConfig, Layer } from './image-push.js';
 
-/** What images are made of. */
+/** The files that images are made of. */
 export interface Parts {
   readonly base: Base;
   readonly pause: Buffer;

@@ -1,10 +1,10 @@
-/** One entry of a layer. Names are relative, without a leading slash, at most 100 bytes long. */
+/** An entry of a layer. Names are relative, without a leading slash, at most 100 bytes long. */
 export interface TarEntry {
   readonly name: string;
   readonly mode?: number;
   readonly uid?: number;
   readonly gid?: number;
-  /** A regular file's content, a link's target, the numbers of a character device, a FIFO, or nothing for a directory. */
+  /** A regular file's content, a link's target, a character device's numbers, a FIFO, or nothing for a directory. */
   readonly body?:
     | Uint8Array
     | { readonly hard: string }
@@ -16,7 +16,7 @@ export interface TarEntry {
 const BLOCK_BYTES = 512;
 const MAX_NAME_BYTES = 100;
 
-/** A POSIX ustar archive (pax(1), "ustar Interchange Format"); all times are zero, so equal entries give equal bytes. */
+/** A POSIX ustar archive (pax(1), "ustar Interchange Format"). All times are zero: equal entries give equal bytes. */
 export function tar(entries: readonly TarEntry[]): Buffer {
   const blocks: Uint8Array[] = [];
   for (const entry of entries) {

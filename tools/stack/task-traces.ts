@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What runc keeps of a task outside of containerd's folders; `runc delete` would remove it. */
+/** Data of a task that runc keeps outside containerd's folders; `runc delete` would remove it. */
 interface Traces {
   readonly namespace: string;
   readonly id: string;

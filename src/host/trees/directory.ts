@@ -2,7 +2,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { CriError } from '../../base/errors.js';
 import { call, systemCall } from '../libc.js';
 
-/** One name in a directory. `name` is bytes, which need not be UTF-8. */
+/** A name in a directory. `name` is bytes, which need not be UTF-8. */
 export interface Entry {
   readonly name: Buffer;
   /** The type that the file system reports: DT_DIR of readdir(3), or DT_UNKNOWN, among others. */

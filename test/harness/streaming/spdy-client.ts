@@ -4,7 +4,7 @@ import { headerDeflater, synStream } from './wire.js';
 import { openMessages } from './websocket-messages.js';
 import { upgrade } from './upgrade.js';
 
-/** One stream of a SPDY client. */
+/** A stream of a SPDY client. */
 export interface ClientStream {
   /** Returns false when the server is slow. */
   write(bytes: Uint8Array | string): boolean;

@@ -12,7 +12,7 @@ import { runPod } from '../../harness/pod.js';
 import { makeStallingDisk, type StallingDisk } from '../../harness/stalled-disk.js';
 import { failureOf, startSuite } from '../rpc/suite.js';
 
-/** One pod logs to a disk that stalls and one to a file system that never responds, beside a pod that uses neither. */
+/** A pod logs to a disk that stalls, another to a file system that never responds, and a third uses neither. */
 
 const program = process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid');
 const WAIT_LIMIT_MS = 60_000;

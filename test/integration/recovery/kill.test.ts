@@ -12,7 +12,7 @@ const LIMIT_MS = 20_000;
 /** Ends only on SIGKILL. */
 const STUBBORN = 'trap "" TERM; echo ready; sleep 1000';
 
-/** One kind of call, on a new object each time. */
+/** A kind of call, on a new object each time. */
 interface Attempt {
   /** Called until it succeeds, always with the same request. */
   call(): Promise<unknown>;

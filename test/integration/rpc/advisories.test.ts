@@ -171,7 +171,7 @@ test('CVE-2022-31030, CVE-2022-1708: output without end fills no memory, 16 MiB 
   await assertFails(shell(id, 'yes >&2', 2n), 'DEADLINE_EXCEEDED', '2 s');
   assert.ok((await residentBytes()) - before < 200 * MIB, `${before} bytes before, ${await residentBytes()} after`);
 
-  // One response has at most 16 MiB, which is a kubelet's limit.
+  // A response has at most 16 MiB, which is a kubelet's limit.
   const sizes = [];
   for (const [out, err] of [
     [20 * MIB, 2000],

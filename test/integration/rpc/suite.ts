@@ -88,7 +88,7 @@ export async function assertFails(
   assert.deepEqual({ code: failure.code, missing }, { code, missing: [] }, `${failure.code}: ${failure.message}`);
 }
 
-/** One bad request: its name, the call, the code and the texts that the message must contain. */
+/** A bad request: its name, the call, the code and the texts that the message must contain. */
 export type BadRequest = readonly [
   name: string,
   call: () => Promise<unknown>,

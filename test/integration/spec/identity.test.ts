@@ -25,7 +25,10 @@ const bits = (...numbers: readonly number[]): string =>
     .reduce((mask, number) => mask | (1n << BigInt(number)), 0n)
     .toString(16)
     .padStart(16, '0');
-/** chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod, audit_write, setfcap */
+/**
+ * chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod,
+ * audit_write, setfcap.
+ */
 const DEFAULT = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31];
 const NET_BIND_SERVICE = 10;
 const NET_ADMIN = 12;

@@ -8,7 +8,7 @@ export type PodPart = NonNullable<Parameters<typeof podConfig>[1]>;
 export type ContainerPart = NonNullable<Parameters<typeof containerConfig>[0]>;
 export type Context = NonNullable<NonNullable<ContainerPart['linux']>['security_context']>;
 
-/** One field of a request, and its visible effect inside the running container. */
+/** A field of a request, and its visible effect inside the running container. */
 export interface Rule {
   readonly name: string;
   /** A key of the file's pods. The default is a plain pod. */

@@ -30,7 +30,7 @@ const MEMORY_TOLERANCE = 2n * MIB;
 const CPU_LIMIT_NANO_CORES = 200_000_000n;
 const CPU_MOST_NANO_CORES = (CPU_LIMIT_NANO_CORES * 6n) / 5n;
 const CPU_LEAST_NANO_CORES = CPU_LIMIT_NANO_CORES / 10n;
-/** One directory more or less. */
+/** The size of a directory, which may be counted or not. */
 const LAYER_TOLERANCE = 64n * 1024n;
 const AGREE_LIMIT_MS = 30_000;
 

@@ -8,7 +8,7 @@ const field = fieldOf((record: { id: string }) => Container.encode(Container.fro
 
 test('a list put together from kept encodings reads as the generated message does', () => {
   const codec = listCodec(field);
-  // One record has a length of one byte, the other needs more.
+  // The first record's length fits into one byte, the second's does not.
   const records = [{ id: 'a' }, { id: 'b'.repeat(20_000) }];
   const expected = ListContainersResponse.fromPartial({ containers: records });
   assert.deepEqual(ListContainersResponse.decode(codec.encode(records).finish()), expected);

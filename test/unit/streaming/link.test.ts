@@ -58,7 +58,7 @@ test('a link that has closed is held by none of its limits', async (t) => {
   });
 });
 
-/** One size fits into the kernel's buffers if the client does not read, the other does not. */
+/** If the client does not read, the first size fits into the kernel's buffers and the second does not. */
 const SIZES = [1024 * 1024, 16 * 1024 * 1024];
 
 /**
