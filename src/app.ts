@@ -1,6 +1,7 @@
 import { ImageServiceDefinition, RuntimeServiceDefinition } from '../generated/runtime/v1/api.js';
+import { createDisposers, type Disposers } from './base/disposers.js';
 import { CriError } from './base/errors.js';
-import { installLastResort, type LastResort } from './base/last-resort.js';
+import { installLastResort } from './base/last-resort.js';
 import { createLogger, type Logger } from './base/log.js';
 import { loadBaseSpecs } from './config/base-spec.js';
 import { notHonoured } from './config/not-honoured.js';
@@ -13,10 +14,10 @@ import { removeContainer } from './containers/remove-container.js';
 import { createStop } from './containers/stop-container.js';
 import { imageService } from './cri/image-service.js';
 import { runtimeService } from './cri/runtime-service.js';
-import { createCallsUnderWay, type CallsUnderWay } from './cri/calls-under-way.js';
+import { createCallsUnderWay } from './cri/calls-under-way.js';
 import { serve } from './cri/server.js';
 import { clearSocket, socketPath } from './cri/socket.js';
-import { createStartGate, type StartGate } from './cri/start-gate.js';
+import { createStartGate } from './cri/start-gate.js';
 import { createContainerEvents, type ContainerEvents } from './events/container-events.js';
 import { createExits, type Exits } from './events/exits.js';
 import { createExitHandler } from './events/handle-exit.js';
@@ -32,7 +33,7 @@ import { faultHook } from './operation/faults.js';
 import type { StepHook } from './operation/steps.js';
 import type { PodDeps } from './pods/deps.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
-import { recover, type Recovery } from './recovery/recover.js';
+import { recover } from './recovery/recover.js';
 import { sharedNamespace } from './runtime/conflict.js';
 import { ownAlone } from './runtime/one-owner.js';
 import { handlerFeatures } from './runtime/features.js';
@@ -74,19 +75,46 @@ export interface App {
 /**
  * Listens, then creates and wires every adapter and rebuilds the state; calls that arrive meanwhile wait. Throws
  * ALREADY_EXISTS if another crid uses the socket, containerd's namespace or the state directory, and
- * FAILED_PRECONDITION if containerd is older than 2.0.
+ * FAILED_PRECONDITION if containerd is older than 2.0. A start that fails closes what it has created.
  */
 export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<App> {
-  const { config } = loaded;
-  const log = createLogger(config.crid.log_level);
-  for (const warning of [...loaded.warnings, ...notHonoured(config), ...kernelProblems()]) log.warn(warning);
+  const log = createLogger(loaded.config.crid.log_level);
+  const closing = createDisposers(log);
+  try {
+    const base = await wireServer(loaded, fdStore, log, closing);
+    // Calls that wait fail with the reason if the start fails.
+    await base.gate.run(async () => wireServices(base, await wireState(base, await wireContainerd(base))));
+    await wireMetrics(base);
+    return {
+      path: base.server.path,
+      log,
+      setLogLevel(level) {
+        log.level = level;
+        log.info({ logLevel: level }, 'log level set');
+      },
+      async stop() {
+        await closing.close(SHUTDOWN_MS);
+        log.info('crid has stopped');
+      },
+    };
+  } catch (thrown) {
+    await closing.close(FAILED_START_MS);
+    throw thrown;
+  }
+}
+
+/** Takes the locks and listens. Calls wait at the gate. */
+async function wireServer({ config, warnings }: LoadedConfig, fdStore: FdStore, log: Logger, closing: Disposers) {
+  for (const warning of [...warnings, ...notHonoured(config), ...kernelProblems()]) log.warn(warning);
   // Must come first: rebuilding the state reads and sweeps the pods of another crid that already serves on this socket.
   await clearSocket(socketPath(config.crid.listen));
   const directories = directoriesOf(config);
   const giveUp = await ownAlone(directories, { address: config.grpc.address, namespace: config.crid.namespace });
+  closing.add('locks', giveUp);
   const { onUnhandled } = installLastResort(log);
   const metrics = createMetrics();
   const tracer = await startTracing(process.env, log);
+  closing.add('traces', () => tracer?.close());
   const underWay = createCallsUnderWay();
   const gate = createStartGate([RuntimeServiceDefinition, ImageServiceDefinition]);
   const server = await serve({
@@ -98,83 +126,114 @@ export async function startApp(loaded: LoadedConfig, fdStore: FdStore): Promise<
     underWay,
     services: gate.services,
   });
-  const base: Base = { config, log, directories, onUnhandled, metrics, underWay, fdStore, gate };
-  const parts = await gate
-    .run(() => startParts(base))
-    .catch(async (thrown: unknown) => {
-      // Calls that wait fail with the reason.
-      await server.stop(FAILED_START_MS);
-      throw thrown;
-    });
-  const { metrics_address: address } = config.crid;
-  const served = address === '' ? undefined : await serveMetrics({ address, registry: metrics.registry, log });
-
-  return {
-    path: server.path,
-    log,
-    setLogLevel(level) {
-      log.level = level;
-      log.info({ logLevel: level }, 'log level set');
-    },
-    async stop() {
-      parts.events.close();
-      served?.close();
-      parts.recovery.close();
-      const finished = await server.stop(SHUTDOWN_MS);
-      await parts.close(finished);
-      await tracer?.close();
-      giveUp();
-      log.info('crid has stopped');
-    },
-  };
+  const registered = closing.add('server', (limitMs) => server.stop(limitMs));
+  return { config, log, closing, directories, onUnhandled, metrics, underWay, fdStore, gate, server, registered };
 }
 
-/** The parts that exist before the state does. */
-interface Base {
-  readonly config: Config;
-  readonly log: Logger;
-  readonly directories: Directories;
-  readonly onUnhandled: LastResort['onUnhandled'];
-  readonly metrics: Metrics;
-  readonly underWay: CallsUnderWay;
-  readonly fdStore: FdStore;
-  readonly gate: StartGate;
-}
+/** The parts that exist before containerd has answered. */
+type Base = Awaited<ReturnType<typeof wireServer>>;
 
-/** The remaining parts that `stop` needs. */
-interface Parts {
-  readonly events: ContainerEvents;
-  readonly recovery: Recovery;
-  /** `finished`: all calls have finished. */
-  close(finished: boolean): Promise<void>;
-}
-
-/** Creates and wires every adapter, rebuilds the state and opens the gate. */
-async function startParts(base: Base): Promise<Parts> {
-  const { config, log, directories, onUnhandled, metrics, underWay, fdStore, gate } = base;
+/** Connects to containerd, starts the streaming thread, and reads what both the host and containerd can do. */
+async function wireContainerd({ config, log, closing, metrics, onUnhandled, underWay }: Base) {
   const shims = shimNames(config);
   const containerd = connect(config, log, metrics, shims.describe);
+  closing.add('connection to containerd', () => containerd.close());
+  const starting = createStreaming({ config: config.streaming, log, onUnhandled, callsUnderWay: underWay.count });
+  const registered = closing.add('streaming server', async () => (await starting.catch(() => undefined))?.close());
   const [{ version, warnings, features }, streaming, host] = await Promise.all([
     askContainerd(config, containerd, log),
-    createStreaming({ config: config.streaming, log, onUnhandled, callsUnderWay: underWay.count }),
+    starting,
     hostFacts(),
   ]);
   const runtimes = await handlersOf(config, { containerd, log, features, metrics });
+  closing.add('networks', runtimes.close);
+  return { shims, containerd, version, warnings, features, host, runtimes, streaming: { ...streaming, registered } };
+}
 
-  const hook = stepHook(metrics, faultHook(process.env['CRID_FAULT'], log));
-  const operations = createOperations({ log, hook });
+type Connected = Awaited<ReturnType<typeof wireContainerd>>;
+
+/** Creates the state and the parts that keep it true; all are empty until the recovery. */
+async function wireState(base: Base, connected: Connected) {
+  const { config, log, closing, directories, metrics, onUnhandled, fdStore } = base;
+  const { containerd } = connected;
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
-  shims.state = state;
+  connected.shims.state = state;
   const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log, onUnhandled, pipeStore: fdStore });
-  const events = eventsOf(state, images, metrics);
-  metrics.watch(metricSources({ operations, state, images, events, stdio }));
+  closing.add('streams of containers', () => stdio.close());
   const stats = await createStats({ config, log, containerd, state });
+  closing.add('statistics', () => stats.close());
   const ios: ContainerDeps['ios'] = new Map();
   const exitHandler = createExitHandler({ log, containerd, state, ios });
   const exits = createExits({ containerd, log, ...exitHandler });
+  closing.add('watches for exits', () => exits.close());
+  const following = new AbortController();
+  closing.add("containerd's events", () => following.abort());
+  const operations = createOperations({ log, hook: stepHook(metrics, faultHook(process.env['CRID_FAULT'], log)) });
+  closing.add('operations', async (limitMs) => {
+    const callsHaveEnded = await base.server.stop(limitMs);
+    const left = await operations.drain(callsHaveEnded ? limitMs : 0);
+    if (left > 0) log.warn({ operations: operations.list() }, 'operations cut off, the next start undoes them');
+  });
+  // Calls need all of the above until they end.
+  connected.streaming.registered.raise();
+  base.registered.raise();
+  return {
+    ...connected,
+    ...{ state, statusFiles, images, stdio, ios, stats, exits, operations },
+    /** Takes exits and OOM kills from containerd's events. */
+    follow: () =>
+      followEvents(
+        { containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom },
+        following.signal,
+      ),
+  };
+}
 
+type Ready = Awaited<ReturnType<typeof wireState>>;
+
+/** Rebuilds the state and opens the gate. */
+async function wireServices(base: Base, ready: Ready): Promise<void> {
+  const { config, log, closing, directories, metrics, fdStore } = base;
+  const { containerd, operations, state, images, stdio, ios, stats, streaming, warnings, features } = ready;
+  const events = eventsOf(state, images, metrics);
+  closing.add('event streams', () => events.close());
+  metrics.watch(metricSources({ operations, state, images, events, stdio }));
+  const { pods, containers, imageDeps, stop } = await handlerDeps(base, ready);
+  const recovery = await recover({ pods, containers, shared: warnings.length > 0, onSwept: metrics.swept });
+  closing.add('recovery', () => recovery.close());
+  releaseUnused(fdStore, ios, state, log);
+  ready.follow();
+  base.gate.open([
+    runtimeService({
+      pods,
+      containers,
+      information: { stats: stats.deps, events },
+      stop,
+      streaming,
+      status: {
+        config,
+        directories,
+        containerd,
+        network: ready.runtimes.network,
+        operations,
+        unreadable: () => [...state.claims.list(), ...images.unreadable()],
+        features,
+        warnings,
+      },
+      runtimeConfig: { config, systemd: await runsSystemd() },
+    }),
+    imageService(imageDeps),
+  ]);
+  recovery.begin();
+  const socket = socketPath(config.crid.listen);
+  log.info({ version: VERSION, socket, containerd: ready.version, address: config.grpc.address }, 'crid serves');
+}
+
+/** Composes what the handlers of each group of RPCs use. */
+async function handlerDeps({ config, log, directories }: Base, ready: Ready) {
+  const { containerd, operations, state, images, exits, host, stdio, ios, statusFiles } = ready;
   const shared = {
     log,
     containerd,
@@ -184,8 +243,8 @@ async function startParts(base: Base): Promise<Parts> {
     exits,
     host,
     specOptions: specOptions(config),
-    handlers: runtimes.handlers,
-    describeShim: shims.describe,
+    handlers: ready.runtimes.handlers,
+    describeShim: ready.shims.describe,
     imageVolumes: createImageVolumes({ containerd, directories }),
     selinux: await selinux(config, state),
   };
@@ -202,55 +261,14 @@ async function startParts(base: Base): Promise<Parts> {
     killContainer: (id, caller) => stop(id, 0, caller),
     removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
   };
+  return { pods, containers, imageDeps, stop };
+}
 
-  const recovery = await recover({
-    pods,
-    containers,
-    shared: warnings.length > 0,
-    onSwept: metrics.swept,
-  });
-  releaseUnused(fdStore, ios, state, log);
-  const following = followEvents({ containerd, log, images, exits: timed(exits, metrics), onOom: exitHandler.onOom });
-  gate.open([
-    runtimeService({
-      pods,
-      containers,
-      information: { stats: stats.deps, events },
-      stop,
-      streaming,
-      status: {
-        config,
-        directories,
-        containerd,
-        network: runtimes.network,
-        operations,
-        unreadable: () => [...state.claims.list(), ...images.unreadable()],
-        features,
-        warnings,
-      },
-      runtimeConfig: { config, systemd: await runsSystemd() },
-    }),
-    imageService(imageDeps),
-  ]);
-  recovery.begin();
-  const socket = socketPath(config.crid.listen);
-  log.info({ version: VERSION, socket, containerd: version, address: config.grpc.address }, 'crid serves');
-
-  return {
-    events,
-    recovery,
-    async close(finished) {
-      await streaming.close();
-      const left = await operations.drain(finished ? SHUTDOWN_MS : 0);
-      if (left > 0) log.warn({ operations: operations.list() }, 'operations cut off, the next start undoes them');
-      following.abort();
-      exits.close();
-      stats.close();
-      runtimes.close();
-      await stdio.close();
-      containerd.close();
-    },
-  };
+async function wireMetrics({ config, log, closing, metrics }: Base): Promise<void> {
+  const { metrics_address: address } = config.crid;
+  if (address === '') return;
+  const served = await serveMetrics({ address, registry: metrics.registry, log });
+  closing.add('metrics', () => served.close());
 }
 
 /**

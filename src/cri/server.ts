@@ -17,7 +17,10 @@ const CLIENT_ANSWERS_WITHIN_MS = 10 * 60_000;
 
 export interface CriServer {
   readonly path: string;
-  /** Refuses new calls, waits for running ones, then ends the rest. Returns true if all calls finished in time. */
+  /**
+   * Refuses new calls, waits for running ones, then ends the rest. Returns true if all calls finished in time. A later
+   * call returns the promise of the first one.
+   */
   stop(timeoutMs: number): Promise<boolean>;
 }
 
@@ -48,13 +51,12 @@ export async function serve(options: {
   }
   await clearSocket(path);
   const removeSocket = await listenProtected(path, options.socketGid, (hidden) => server.listen(`unix:${hidden}`));
-  return {
-    path,
-    async stop(timeoutMs) {
-      await removeSocket();
-      return stop(server, timeoutMs);
-    },
+  const stopOnce = async (timeoutMs: number): Promise<boolean> => {
+    await removeSocket();
+    return stop(server, timeoutMs);
   };
+  let stopping: Promise<boolean> | undefined;
+  return { path, stop: (timeoutMs) => (stopping ??= stopOnce(timeoutMs)) };
 }
 
 async function stop(server: { shutdown(): Promise<void>; forceShutdown(): void }, timeoutMs: number): Promise<boolean> {

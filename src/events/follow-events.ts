@@ -5,18 +5,18 @@ import type { Containerd, ContainerdEvent } from '../containerd/containerd.js';
 import type { ImageCache } from '../state/images.js';
 import type { Exits } from './exits.js';
 
-/**
- * Follows containerd's events until the returned controller aborts; after each (re)connection it reads the images anew.
- */
-export function followEvents(options: {
-  containerd: Pick<Containerd, 'events'>;
-  log: Logger;
-  images: Pick<ImageCache, 'refresh' | 'forget' | 'rebuild'>;
-  exits: Pick<Exits, 'report'>;
-  onOom: (containerId: string) => Promise<void>;
-}): AbortController {
+/** Follows containerd's events until `signal` aborts; after each (re)connection it reads the images anew. */
+export function followEvents(
+  options: {
+    containerd: Pick<Containerd, 'events'>;
+    log: Logger;
+    images: Pick<ImageCache, 'refresh' | 'forget' | 'rebuild'>;
+    exits: Pick<Exits, 'report'>;
+    onOom: (containerId: string) => Promise<void>;
+  },
+  signal: AbortSignal,
+): void {
   const { log, images } = options;
-  const following = new AbortController();
   const onEvent = (event: ContainerdEvent): void => {
     switch (event.kind) {
       case 'task-exit':
@@ -44,7 +44,6 @@ export function followEvents(options: {
       onEvent,
       onLost: (error) => log.warn({ err: error.message }, 'event stream lost, subscribing again'),
     },
-    following.signal,
+    signal,
   );
-  return following;
 }
