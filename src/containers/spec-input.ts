@@ -1,15 +1,15 @@
-import { access, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { NamespaceMode, type ContainerConfig, type Device } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { listDevices, statDevice, type Device as HostDevice } from '../host/devices.js';
 import { lookAt } from '../host/looks.js';
-import { readSeccompProfile } from '../host/seccomp.js';
+import { exists } from '../host/paths.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
+import { requestedSeccompProfile } from '../sandboxer/seccomp-profile.js';
 import { containerAppArmor } from '../spec/container-spec.js';
 import { fromRoot } from '../spec/paths.js';
-import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
 import type { ContainerSpecInput, ResolvedDevice } from '../spec/types.js';
 import { podFiles } from '../state/pod-view.js';
 import type { LocalImage } from '../state/images.js';
@@ -43,7 +43,6 @@ export async function specInput(
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
   const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);
-  const seccompPath = localhostSeccompPath(seccompRequest(config.linux?.security_context, deps.host, deps.specOptions));
   const appArmor = containerAppArmor(config.linux?.security_context, deps.host, deps.specOptions);
   const imagePaths = await mountImages(deps, steps, pod, config);
   const [mounts, devices, privilegedDevices, podMounts, seccompProfile, cdi] = await Promise.all([
@@ -63,14 +62,7 @@ export async function specInput(
       resolvConf: files.resolvConfPath,
       shm: files.shmPath,
     }),
-    seccompPath === undefined
-      ? undefined
-      : steps.step(
-          'read seccomp profile',
-          () => readSeccompProfile(seccompPath, 'config.linux.security_context.seccomp.localhost_ref'),
-          undefined,
-          { waitingOn: () => seccompPath },
-        ),
+    requestedSeccompProfile(steps, config.linux?.security_context, deps),
     steps.step('read CDI specs', () => cdiEdits(deps, config)),
     steps.step('ensure AppArmor profile', () => ensureAppArmorProfile(appArmor)),
   ]);
@@ -134,11 +126,7 @@ const resolvedDevice = (device: HostDevice, path: string, access: string): Resol
 async function existing<K extends string>(paths: Record<K, string>): Promise<Partial<Record<K, string>>> {
   const found = await Promise.all(
     (Object.entries(paths) as [K, string][]).map(async ([key, path]) => {
-      const there = await access(path).then(
-        () => true,
-        () => false,
-      );
-      return there ? [[key, path] as const] : [];
+      return (await exists(path)) ? [[key, path] as const] : [];
     }),
   );
   return Object.fromEntries(found.flat()) as Partial<Record<K, string>>;

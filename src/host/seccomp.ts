@@ -10,11 +10,10 @@ export const seccompAvailable = (): boolean => /^Seccomp:/m.test(readFileSync('/
 const MAX_PROFILE_BYTES = 1024 * 1024;
 
 /**
- * Returns the JSON of a Localhost seccomp profile; undefined when `path` is undefined. INVALID_ARGUMENT, with `field`
- * and the path, when the profile cannot be used; UNAVAILABLE as in `lookAt`.
+ * Returns the JSON of a Localhost seccomp profile. INVALID_ARGUMENT, with `field` and the path, when the profile cannot
+ * be used; UNAVAILABLE as in `lookAt`.
  */
-export async function readSeccompProfile(path: string | undefined, field: string): Promise<unknown> {
-  if (path === undefined) return undefined;
+export async function readSeccompProfile(path: string, field: string): Promise<unknown> {
   try {
     const bytes = await lookAt('seccomp profile', path, () => readRegularFile(path, MAX_PROFILE_BYTES));
     return JSON.parse(bytes.toString('utf8')) as unknown;

@@ -1,10 +1,9 @@
 import { LinuxContainerSecurityContext } from '../../generated/runtime/v1/api.js';
-import { readSeccompProfile } from '../host/seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import type { CreatedSandbox } from '../sandboxer/sandboxer.js';
+import { requestedSeccompProfile } from '../sandboxer/seccomp-profile.js';
 import { buildSandboxSpec } from '../spec/sandbox-spec.js';
-import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
 import { specAny } from '../spec/spec-json.js';
 import { remapLabels } from '../spec/user-namespace.js';
 import { resolveUser, userRequest } from '../spec/user.js';
@@ -48,16 +47,7 @@ export async function createSandbox(
     context && LinuxContainerSecurityContext.fromPartial({ ...context, run_as_username: '' }),
     image.config.config?.User ?? '',
   );
-  const seccompPath = localhostSeccompPath(seccompRequest(context, deps.host, deps.specOptions));
-  const seccompProfile =
-    seccompPath === undefined
-      ? undefined
-      : await steps.step(
-          'read seccomp profile',
-          () => readSeccompProfile(seccompPath, 'config.linux.security_context.seccomp.localhost_ref'),
-          undefined,
-          { waitingOn: () => seccompPath },
-        );
+  const seccompProfile = await requestedSeccompProfile(steps, context, deps);
   const selinux = deps.selinux?.labels(context?.selinux_options, '');
   const spec = buildSandboxSpec({
     seccompProfile,
