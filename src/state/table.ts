@@ -31,6 +31,12 @@ export function createTable<T extends { readonly id: string; readonly name: stri
     for (const listener of [...listeners]) listener(before, after);
   };
 
+  const byId = (id: string): T | undefined => records.get(id);
+  const onChange: Table<T>['onChange'] = (listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+
   const find = (idOrPrefix: string, field: string): T | undefined => {
     if (idOrPrefix === '') throw invalidArgument(field, `${kind} id must not be empty`);
     const exact = records.get(idOrPrefix);
@@ -48,7 +54,7 @@ export function createTable<T extends { readonly id: string; readonly name: stri
       if (!record) throw notFound(kind, idOrPrefix);
       return record;
     },
-    byId: (id) => records.get(id),
+    byId,
     byName(name) {
       const id = ids.get(name);
       return id === undefined ? undefined : records.get(id);
@@ -71,30 +77,34 @@ export function createTable<T extends { readonly id: string; readonly name: stri
       ids.delete(before.name);
       changed(before, undefined);
     },
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    until(id, predicate, signal) {
-      return new Promise((resolve, reject) => {
-        const finish = (settle: () => void): void => {
-          listeners.delete(listener);
-          signal.removeEventListener('abort', onAbort);
-          settle();
-        };
-        const check = (): void => {
-          const record = records.get(id);
-          if (!record || predicate(record)) finish(() => resolve(record));
-        };
-        const listener = (before: T | undefined, after: T | undefined): void => {
-          if ((after ?? before)?.id === id) check();
-        };
-        const onAbort = (): void => finish(() => reject(CriError.from(signal.reason)));
-        if (signal.aborted) return reject(CriError.from(signal.reason));
-        signal.addEventListener('abort', onAbort, { once: true });
-        listeners.add(listener);
-        check();
-      });
-    },
+    onChange,
+    until: (id, predicate, signal) => untilHolds({ byId, onChange }, id, predicate, signal),
   };
+}
+
+/** Implements `until` of a table. */
+function untilHolds<T extends { readonly id: string; readonly name: string }>(
+  { byId, onChange }: Pick<Table<T>, 'byId' | 'onChange'>,
+  id: string,
+  predicate: (record: T) => boolean,
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(CriError.from(signal.reason));
+    const finish = (settle: () => void): void => {
+      forget();
+      signal.removeEventListener('abort', onAbort);
+      settle();
+    };
+    const check = (): void => {
+      const record = byId(id);
+      if (!record || predicate(record)) finish(() => resolve(record));
+    };
+    const onAbort = (): void => finish(() => reject(CriError.from(signal.reason)));
+    const forget = onChange((before, after) => {
+      if ((after ?? before)?.id === id) check();
+    });
+    signal.addEventListener('abort', onAbort, { once: true });
+    check();
+  });
 }
