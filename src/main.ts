@@ -6,9 +6,9 @@ import { loadConfig } from './config/load.js';
 import { showConfig } from './config/show.js';
 import { createLogger } from './base/log.js';
 import { createContainerd } from './containerd/client.js';
-import { createFdStore } from './host/fd-store.js';
-import { createSdNotify, type SdNotify } from './host/sd-notify.js';
-import { startWatchdog } from './host/watchdog.js';
+import { createFdStore } from './host/systemd/fd-store.js';
+import { createSdNotify, type SdNotify } from './host/systemd/sd-notify.js';
+import { startWatchdog } from './host/systemd/watchdog.js';
 import { VERSION } from './version.js';
 
 interface FileOptions {

@@ -1,5 +1,10 @@
 import { CriError } from '../base/errors.js';
-import { appArmorIncludes, loadAppArmorProfile, ownAppArmorProfile, readAppArmorProfiles } from '../host/apparmor.js';
+import {
+  appArmorIncludes,
+  loadAppArmorProfile,
+  ownAppArmorProfile,
+  readAppArmorProfiles,
+} from '../host/security/host-apparmor.js';
 import type { AppArmorNeed } from '../spec/apparmor.js';
 import { appArmorProfileName, defaultAppArmorProfile, loadedAppArmorProfiles } from '../spec/apparmor-profile.js';
 

@@ -1,6 +1,6 @@
 import type { AttachRequest, AttachResponse } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
-import { makePipe } from '../host/pipe.js';
+import { makePipe } from '../host/pipe/pipe.js';
 import type { Container } from '../state/records.js';
 import type { ContainerIo } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { isCode } from '../base/errors.js';
-import { ensureDirectory, removeTree, writeFileAtomic } from '../host/paths.js';
+import { ensureDirectory, removeTree, writeFileAtomic } from '../host/files/files.js';
 import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 

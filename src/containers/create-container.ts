@@ -5,8 +5,8 @@ import type {
 } from '../../generated/runtime/v1/api.js';
 import { allEnded } from '../base/all-ended.js';
 import { CriError, invalidArgument, notFound } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
-import { ensureDirectory, removeTree } from '../host/paths.js';
+import { nowNs } from '../host/syscall/clock.js';
+import { ensureDirectory, removeTree } from '../host/files/files.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { buildContainerSpec } from '../spec/container-spec.js';

@@ -1,6 +1,6 @@
 import type { ContainerConfig, Mount } from '../../generated/runtime/v1/api.js';
 import { doing, invalidArgument, notFound } from '../base/errors.js';
-import { openRootfs } from '../host/rootfs.js';
+import { openRootfs } from '../host/files/rootfs.js';
 import type { Steps } from '../operation/steps.js';
 import { remapLabels } from '../spec/user-namespace.js';
 import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';

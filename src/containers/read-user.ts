@@ -1,4 +1,4 @@
-import type { Rootfs } from '../host/rootfs.js';
+import type { Rootfs } from '../host/files/rootfs.js';
 import { startUserLookup, type UserRequest } from '../spec/user.js';
 import type { ResolvedUser } from '../spec/types.js';
 

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import type { RemoveContainerRequest, RemoveContainerResponse } from '../../generated/runtime/v1/api.js';
 import type { Exit } from '../containerd/containerd.js';
-import { nowNs } from '../host/clock.js';
-import { removeTree } from '../host/paths.js';
+import { nowNs } from '../host/syscall/clock.js';
+import { removeTree } from '../host/files/files.js';
 import { endOf, transition } from '../state/records.js';
 import { endIo } from '../stdio/end-io.js';
 import type { Caller } from '../operation/operation.js';

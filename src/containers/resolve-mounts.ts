@@ -1,9 +1,9 @@
 import { mkdir, realpath, stat } from 'node:fs/promises';
 import { MountPropagation, type Mount } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument, isCode } from '../base/errors.js';
-import { lookAt, unanswered } from '../host/looks.js';
-import { mountOf, readMountInfo } from '../host/mounts.js';
-import { relabelTree } from '../host/selinux.js';
+import { lookAt, unanswered } from '../host/files/foreign-paths.js';
+import { mountOf, readMountInfo } from '../host/mount/mount-calls.js';
+import { relabelTree } from '../host/security/host-selinux.js';
 import { fromRoot } from '../spec/paths.js';
 import { propagationCheck } from '../spec/propagation.js';
 import type { ResolvedMount } from '../spec/types.js';

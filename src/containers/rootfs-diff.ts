@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import type { Containerd } from '../containerd/containerd.js';
-import { translated } from '../host/errno.js';
+import { translated } from '../host/syscall/errno.js';
 import type { Container } from '../state/records.js';
 import { baseSnapshotOf, leaseOf } from './checkpoint-leftovers.js';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { StartContainerRequest, StartContainerResponse } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import { taskOptions } from '../containerd/task-options.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';

@@ -1,7 +1,7 @@
 import type { StopContainerRequest, StopContainerResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, isCode } from '../base/errors.js';
 import { sleep, startTimer } from '../base/time.js';
-import { signalNumber } from '../host/process.js';
+import { signalNumber } from '../host/process/processes.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { sendSigkill } from '../sandboxer/kill-task.js';

@@ -1,5 +1,5 @@
 import type { Exit } from '../containerd/containerd.js';
-import { deleteOciContainer } from '../host/oci-runtime.js';
+import { deleteOciContainer } from '../host/process/oci-runtime.js';
 import { killTask } from '../sandboxer/kill-task.js';
 import { putBackRecord } from '../state/lost-record.js';
 import type { ContainerDeps } from './deps.js';

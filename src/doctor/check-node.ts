@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config/schema.js';
-import { kernelProblems } from '../host/kernel.js';
+import { kernelProblems } from '../host/syscall/kernel.js';
 import { hostFacts, runsSystemd } from '../runtime/host-facts.js';
 import { checkCgroups } from './check-cgroups.js';
 import { fault, ok, warning, type Finding } from './finding.js';

@@ -1,6 +1,6 @@
 import { ContainerEventType, type ContainerEventResponse } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { Container, Pod } from '../state/records.js';
 import type { State } from '../state/state.js';
 

@@ -1,7 +1,7 @@
 import { logOf, type Logger } from '../base/log.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
-import { oomKillCount } from '../host/cgroups.js';
+import { oomKillCount } from '../host/cgroup/cgroups.js';
 import { endOf, transition, type Container, type Pod } from '../state/records.js';
 import { putBackRecord } from '../state/lost-record.js';
 import { recordFact } from '../state/record-fact.js';

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parse } from 'smol-toml';
-import { exists } from '../host/paths.js';
+import { exists } from '../host/files/files.js';
 
 /** The hosts that serve the images of one registry. */
 export interface RegistryHosts {

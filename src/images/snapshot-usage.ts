@@ -1,7 +1,7 @@
 import PQueue from 'p-queue';
 import { CriError, isCode } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { Snapshots } from '../containerd/containerd.js';
 
 export interface Usage {

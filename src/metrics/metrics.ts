@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 import type { CriError } from '../base/errors.js';
 import { isLasting } from '../containerd/method-names.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { StepHook } from '../operation/steps.js';
 import { VERSION } from '../version.js';
 

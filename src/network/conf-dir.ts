@@ -1,8 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
-import { errnoName } from '../host/errno.js';
-import { readRegularFile } from '../host/regular-file.js';
+import { readRegularFile } from '../host/files/regular-file.js';
+import { errnoName } from '../host/syscall/errno.js';
 import { parseConfList, parsePluginConf, parseSingleConf, withPlugins, type NetworkConf } from './conf-list.js';
 
 /** The content of a configuration directory when it was read. */

@@ -1,5 +1,5 @@
 import { CriError } from '../base/errors.js';
-import { netnsIsOpen } from '../host/netns.js';
+import { netnsIsOpen } from '../host/namespace/netns.js';
 import type { AttachPorts } from './attach.js';
 import { delNetwork } from './del-network.js';
 import type { NetworkPod } from './network.js';

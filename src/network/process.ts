@@ -1,6 +1,6 @@
 import { sleep } from '../base/time.js';
-import { errnoName } from '../host/errno.js';
-import { spawnProgram, type ExitStatus, type Spawned } from '../host/spawn.js';
+import { spawnProgram, type ExitStatus, type Spawned } from '../host/process/spawn.js';
+import { errnoName } from '../host/syscall/errno.js';
 
 /** How a plugin's process ended. */
 export type Ended =

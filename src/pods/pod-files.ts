@@ -1,11 +1,11 @@
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { allEnded } from '../base/all-ended.js';
-import { translated } from '../host/errno.js';
-import { isMountPoint, mountTmpfs, unmount } from '../host/mounts.js';
-import { unpinNamespace } from '../host/user-netns.js';
+import { translated } from '../host/syscall/errno.js';
+import { isMountPoint, mountTmpfs, unmount } from '../host/mount/mount-calls.js';
+import { unpinNamespace } from '../host/namespace/user-netns.js';
 import { hostIds } from '../spec/user-namespace.js';
-import { ensureDirectory, removeTree } from '../host/paths.js';
+import { ensureDirectory, removeTree } from '../host/files/files.js';
 import type { Directories } from '../state/directories.js';
 import { podFiles, podUserNamespace, usesHostIpc } from '../state/pod-view.js';
 

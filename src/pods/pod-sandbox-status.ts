@@ -6,12 +6,12 @@ import type {
 import { PodSandboxState } from '../../generated/runtime/v1/api.js';
 import { parseSpec } from '../spec/spec-json.js';
 import { isCode } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { Pod } from '../state/records.js';
 import { decodeRuntimeOptions } from '../containerd/runtime-options.js';
 import type { ImageCache } from '../state/images.js';
-import { netnsIsOpen } from '../host/netns.js';
+import { netnsIsOpen } from '../host/namespace/netns.js';
 import { usesHostNetwork } from '../state/pod-view.js';
 import { goSandboxMetadata } from '../state/stored.js';
 import { metadataOf } from './pod-records.js';

@@ -2,7 +2,7 @@ import PQueue from 'p-queue';
 import type { StopPodSandboxRequest, StopPodSandboxResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, isCode } from '../base/errors.js';
 import { logOf } from '../base/log.js';
-import { removeNetns } from '../host/netns.js';
+import { removeNetns } from '../host/namespace/netns.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { RELEASED_LABEL } from '../state/rebuild.js';

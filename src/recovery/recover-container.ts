@@ -1,5 +1,5 @@
 import { CriError, isCode } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { CallOptions, Task } from '../containerd/containerd.js';
 import { clearCheckpoint, hasCheckpoint } from '../containers/checkpoint-leftovers.js';
 import type { ContainerDeps } from '../containers/deps.js';

@@ -1,4 +1,4 @@
-import { netnsIsOpen } from '../host/netns.js';
+import { netnsIsOpen } from '../host/namespace/netns.js';
 import type { Steps } from '../operation/steps.js';
 import type { PodDeps } from '../pods/deps.js';
 import { watchSandbox } from '../pods/watch-sandbox.js';

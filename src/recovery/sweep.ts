@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import type { ContainerDeps } from '../containers/deps.js';
-import { unmount } from '../host/mounts.js';
-import { removeTree } from '../host/paths.js';
+import { removeTree } from '../host/files/files.js';
+import { unmount } from '../host/mount/mount-calls.js';
 import type { Steps } from '../operation/steps.js';
 import { ID, type Leftovers } from './leftovers.js';
 import { lostTasks, removeLostTask } from './lost-tasks.js';

@@ -2,12 +2,12 @@ import { readFile } from 'node:fs/promises';
 import { arch, hostname } from 'node:os';
 import { parsePermittedCapabilities } from '../spec/capabilities.js';
 import type { HostFacts } from '../spec/types.js';
-import { appArmorEnabled } from '../host/apparmor.js';
-import { cgroupControllers, cgroupMountOptions, cgroupVersion } from '../host/cgroups.js';
-import { exists } from '../host/paths.js';
-import { hasCapSysResource, selfOomScoreAdj } from '../host/process.js';
-import { seccompAvailable } from '../host/seccomp.js';
-import { selinuxEnabled } from '../host/selinux.js';
+import { appArmorEnabled } from '../host/security/host-apparmor.js';
+import { cgroupControllers, cgroupMountOptions, cgroupVersion } from '../host/cgroup/cgroups.js';
+import { exists } from '../host/files/files.js';
+import { hasCapSysResource, selfOomScoreAdj } from '../host/process/processes.js';
+import { seccompAvailable } from '../host/security/host-seccomp.js';
+import { selinuxEnabled } from '../host/security/host-selinux.js';
 
 /** Reads the facts of this machine that an OCI spec depends on, once at start. */
 export async function hostFacts(): Promise<HostFacts> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockFile } from '../host/lock-file.js';
+import { lockFile } from '../host/files/lock-file.js';
 import type { Directories } from '../state/directories.js';
 
 /**

@@ -5,8 +5,8 @@ import type { UpdateRuntimeConfigRequest, UpdateRuntimeConfigResponse } from '..
 import { CriError, doing, invalidArgument } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import type { Config } from '../config/schema.js';
-import { translated } from '../host/errno.js';
-import { writeFileAtomic } from '../host/paths.js';
+import { writeFileAtomic } from '../host/files/files.js';
+import { translated } from '../host/syscall/errno.js';
 import type { Network } from '../network/network.js';
 import { renderGoTemplate } from './go-template.js';
 

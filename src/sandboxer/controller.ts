@@ -1,6 +1,6 @@
 import { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { isCode } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import { anyOf } from '../containerd/any.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { killTask } from './kill-task.js';

@@ -1,5 +1,5 @@
 import type { ContainerRecord } from '../containerd/containerd.js';
-import type { OciRuntime } from '../host/oci-runtime.js';
+import type { OciRuntime } from '../host/process/oci-runtime.js';
 import type { Network } from '../network/network.js';
 import type { SpecHandlerOptions } from '../spec/types.js';
 import type { Pod } from '../state/records.js';

@@ -2,9 +2,9 @@ import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError, isCode } from '../base/errors.js';
 import type { Containerd, SnapshotMount } from '../containerd/containerd.js';
-import { isMountPoint, unmount } from '../host/mounts.js';
-import { ensureDirectory } from '../host/paths.js';
-import { mountSnapshot } from '../host/snapshot-mount.js';
+import { ensureDirectory } from '../host/files/files.js';
+import { isMountPoint, unmount } from '../host/mount/mount-calls.js';
+import { mountSnapshot } from '../host/mount/snapshot-mount.js';
 import type { Directories } from '../state/directories.js';
 
 /** An image that containers of a pod mount (KEP-4639). */

@@ -1,8 +1,8 @@
 import { isCode } from '../base/errors.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { Containerd } from '../containerd/containerd.js';
-import { deleteOciContainer } from '../host/oci-runtime.js';
-import { killShim } from '../host/shims.js';
+import { deleteOciContainer } from '../host/process/oci-runtime.js';
+import { killShim } from '../host/process/shims.js';
 import type { Steps } from '../operation/steps.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
 import { killTask } from './kill-task.js';

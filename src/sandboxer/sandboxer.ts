@@ -1,6 +1,6 @@
 import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import type { Any, ContainerRecord, Exit, SandboxRecord } from '../containerd/containerd.js';
-import type { OciRuntime } from '../host/oci-runtime.js';
+import type { OciRuntime } from '../host/process/oci-runtime.js';
 import type { Steps } from '../operation/steps.js';
 
 /** The input of a sandboxer for one pod's sandbox. */

@@ -1,4 +1,4 @@
-import { readSeccompProfile } from '../host/seccomp.js';
+import { readSeccompProfile } from '../host/security/host-seccomp.js';
 import type { Steps } from '../operation/steps.js';
 import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';

@@ -1,6 +1,6 @@
 import { CriError } from '../base/errors.js';
 import { signalNumber } from '../base/signals.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
 import { parseSpec } from '../spec/spec-json.js';
 import { listInPieces } from '../containerd/list-in-pieces.js';

@@ -5,7 +5,7 @@ import type {
   ContainerStatsResponse,
 } from '../../generated/runtime/v1/api.js';
 import { logOf } from '../base/log.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import { hasLabels } from '../state/cri-view.js';
 import type { Container } from '../state/records.js';
 import { criLayer, criUsage, type CriUsage } from './cri-usage.js';

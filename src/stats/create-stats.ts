@@ -1,7 +1,7 @@
 import type { Logger } from '../base/log.js';
 import { durationMs, type Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
-import { openCgroupReader } from '../host/cgroup-reader.js';
+import { openCgroupReader } from '../host/cgroup/cgroup-reader.js';
 import { snapshotterRoots } from '../state/snapshotter-root.js';
 import type { State } from '../state/state.js';
 import { createCpuRates } from './cpu-rates.js';

@@ -1,6 +1,6 @@
 import type { Logger } from '../base/log.js';
 import type { Containerd } from '../containerd/containerd.js';
-import type { CgroupReader } from '../host/cgroup-reader.js';
+import type { CgroupReader } from '../host/cgroup/cgroup-reader.js';
 import type { State } from '../state/state.js';
 import type { CpuRates } from './cpu-rates.js';
 import type { WritableLayers } from './writable-layers.js';

@@ -1,5 +1,5 @@
 import type { NetworkInterfaceUsage, NetworkUsage } from '../../generated/runtime/v1/api.js';
-import { interfacesOf, type InterfaceUsage } from '../host/net-dev.js';
+import { interfacesOf, type InterfaceUsage } from '../host/namespace/net-dev.js';
 import { DEFAULT_INTERFACE } from '../network/target.js';
 import { usesHostNetwork } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';

@@ -1,9 +1,9 @@
 import { statfs } from 'node:fs/promises';
 import type { ContainerMetrics, Metric, PodSandboxMetrics } from '../../generated/runtime/v1/api.js';
 import { logOf } from '../base/log.js';
-import { nowNs } from '../host/clock.js';
-import { lookAt } from '../host/looks.js';
-import { openFiles, openFilesLimit } from '../host/open-files.js';
+import { lookAt } from '../host/files/foreign-paths.js';
+import { openFiles, openFilesLimit } from '../host/process/open-files.js';
+import { nowNs } from '../host/syscall/clock.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { Container, Pod } from '../state/records.js';
 import { adder, containerMetrics, type MetricInput } from './container-metrics.js';

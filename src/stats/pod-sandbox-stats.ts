@@ -8,7 +8,7 @@ import type {
 import { CriError } from '../base/errors.js';
 import type { CgroupUsage } from '../base/cgroup-usage.js';
 import { logOf } from '../base/log.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import { hasLabels } from '../state/cri-view.js';
 import type { Pod } from '../state/records.js';

@@ -3,7 +3,7 @@ import { inBackground } from '../base/background.js';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
-import { nowNs } from '../host/clock.js';
+import { nowNs } from '../host/syscall/clock.js';
 import type { Snapshots } from '../containerd/containerd.js';
 import type { Container } from '../state/records.js';
 

@@ -1,7 +1,7 @@
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { withLimit } from '../base/time.js';
-import { exitAtOnce } from '../host/process.js';
+import { exitAtOnce } from '../host/process/processes.js';
 import { startWorker, type RunningWorker } from './copy-worker-handle.js';
 import type { Command, NewCommand, Notice, Report } from './messages.js';
 

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { createEpoll, createEventFd, signalEventFd } from '../host/epoll.js';
+import { createEpoll, createEventFd, signalEventFd } from '../host/pipe/epoll.js';
 import { dropFailingCell, logCounterBuffer, newFailingCell } from './log-counters.js';
 import type { Command, CopyWorkerData, Report } from './messages.js';
 import { busyMs, newPulseCell } from './pulse.js';

@@ -1,6 +1,6 @@
 import { closeSync, readSync } from 'node:fs';
-import { errnoName } from '../host/errno.js';
-import { openFifoRead } from '../host/fifo.js';
+import { openFifoRead } from '../host/pipe/fifo.js';
+import { errnoName } from '../host/syscall/errno.js';
 import { outputsOf } from './fifo-set.js';
 import type { FifoPaths } from './stdio.js';
 

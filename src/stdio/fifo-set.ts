@@ -1,8 +1,8 @@
 import { chmodSync, closeSync, mkdirSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
-import { errnoName, fsError } from '../host/errno.js';
-import { makeFifo, openFifoRead, openFifoWrite } from '../host/fifo.js';
+import { makeFifo, openFifoRead, openFifoWrite } from '../host/pipe/fifo.js';
+import { errnoName, fsError } from '../host/syscall/errno.js';
 import type { StreamSource } from './messages.js';
 import type { FifoPaths } from './stdio.js';
 

@@ -1,7 +1,7 @@
 import { posix } from 'node:path';
 import { inBackground } from '../base/background.js';
 import type { Logger } from '../base/log.js';
-import { mountFinder, recentMounts, type MountInfo } from '../host/mountinfo.js';
+import { mountFinder, recentMounts, type MountInfo } from '../host/mount/mountinfo.js';
 import type { Copier } from './copier.js';
 import { STALLED_MS } from './pulse.js';
 

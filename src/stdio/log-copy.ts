@@ -1,4 +1,4 @@
-import { readClock } from '../host/clock.js';
+import { readClock } from '../host/syscall/clock.js';
 import { openFifoReader } from './fifo-reader.js';
 import { createLogLines } from './log-lines.js';
 import { openSpool } from './spool.js';

@@ -1,13 +1,13 @@
 import { constants, fstatSync, ftruncateSync, lstatSync, readdirSync, writeSync } from 'node:fs';
 import { posix } from 'node:path';
-import { fsError } from '../host/errno.js';
 import {
   closeBeneath,
   makeDirectoriesBeneath,
   openDirectoryBeneath,
   openFileBeneath,
   type PathBeneath,
-} from '../host/open-beneath.js';
+} from '../host/files/open-beneath.js';
+import { fsError } from '../host/syscall/errno.js';
 import { countDropped, countFailing, countWritten } from './log-counters.js';
 
 /** A log's file and its length. */

@@ -1,4 +1,4 @@
-import type { Instant } from '../host/clock.js';
+import type { Instant } from '../host/syscall/clock.js';
 import type { StreamName } from './messages.js';
 import { createTimestampWriter, put, TIMESTAMP_MAX_BYTES } from './timestamp.js';
 

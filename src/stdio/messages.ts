@@ -1,5 +1,5 @@
 import type { CodeName } from '../base/errors.js';
-import type { PathBeneath } from '../host/open-beneath.js';
+import type { PathBeneath } from '../host/files/open-beneath.js';
 
 /** A command from the server's thread to a copying thread. `io` numbers the streams of one container or one capture. */
 export type Command =

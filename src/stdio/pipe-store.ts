@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { openFifoRead } from '../host/fifo.js';
+import { openFifoRead } from '../host/pipe/fifo.js';
 import { outputsOf } from './fifo-set.js';
 import type { FifoPaths } from './stdio.js';
 

@@ -1,4 +1,4 @@
-import { epollAdd, epollRemove, epollWait } from '../host/epoll.js';
+import { epollAdd, epollRemove, epollWait } from '../host/pipe/epoll.js';
 import type { Pulse } from './pulse.js';
 
 /** The copying thread's own event loop: readable and writable descriptors, and short delays. */

@@ -1,6 +1,6 @@
 import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
-import { setPipeSize } from '../host/fifo.js';
+import { setPipeSize } from '../host/pipe/fifo.js';
 import type { CommandEvents, CommandFace } from './command-face.js';
 import type { Link } from './link.js';
 import type { FromWorker, ToWorker } from './messages.js';

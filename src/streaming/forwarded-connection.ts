@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { connectLoopback } from '../host/netns-socket.js';
+import { connectLoopback } from '../host/namespace/netns-socket.js';
 import type { Link } from './link.js';
 import { createSink } from './sink.js';
 

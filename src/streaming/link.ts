@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { unacknowledged } from '../host/send-queue.js';
+import { unacknowledged } from '../host/pipe/send-queue.js';
 import type { Pace } from './pace.js';
 
 /** The byte stream to and from one client after the upgrade of its connection (see Candidate), below any protocol. */

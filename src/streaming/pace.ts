@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { runnableThreads } from '../host/runnable.js';
+import { runnableThreads } from '../host/process/runnable.js';
 
 /** The throttle of all streams of one thread. */
 export interface Pace {

@@ -4,7 +4,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AddressInfo, Socket } from 'node:net';
 import { routeUnhandled } from '../base/last-resort.js';
-import { makeWayForOtherThreads } from '../host/thread-priority.js';
+import { makeWayForOtherThreads } from '../host/process/thread-priority.js';
 import { accept, createHttpServer, refuse, type Candidate } from './http-server.js';
 import { createLink } from './link.js';
 import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './messages.js';

@@ -7,8 +7,8 @@ import { createReadStream, mkdtempSync, mkdirSync, readFileSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { openRootfs } from '../../src/host/rootfs.js';
-import { removeTree } from '../../src/host/paths.js';
+import { openRootfs } from '../../src/host/files/rootfs.js';
+import { removeTree } from '../../src/host/files/files.js';
 import { readUser } from '../../src/containers/read-user.js';
 import { userRequest } from '../../src/spec/user.js';
 import { readImage } from '../../src/state/image-content.js';

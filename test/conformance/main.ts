@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { appArmorEnabled } from '../../src/host/apparmor.js';
+import { appArmorEnabled } from '../../src/host/security/host-apparmor.js';
 import { ensureGoTool, CRI_TOOLS } from '../../tools/stack/gotools.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { startStack, type Stack } from '../../tools/stack/stack.js';

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
-import { call, lastErrno, systemCall } from '../../src/host/libc.js';
+import { call, lastErrno, systemCall } from '../../src/host/syscall/libc.js';
 // This import declares struct msghdr.
-import '../../src/host/sd-notify.js';
+import '../../src/host/systemd/sd-notify.js';
 
 /** The parts of systemd that a service uses (sd_notify(3)): messages, and a store of descriptors in this process. */
 export interface ServiceManager {

@@ -8,8 +8,8 @@ import {
   writeSync,
   type BigIntStats,
 } from 'node:fs';
-import { errnoName } from '../errno.js';
-import { lastErrno, systemCall } from '../libc.js';
+import { errnoName } from '../syscall/errno.js';
+import { lastErrno, systemCall } from '../syscall/libc.js';
 
 /**
  * Copies the content of a regular file into a new one; yields between the pieces of a large one, in which holes stay

@@ -1,6 +1,6 @@
 import { chmodSync, lchownSync, type BigIntStats } from 'node:fs';
-import { call, systemCall } from '../libc.js';
-import { copyXattrs } from '../xattr.js';
+import { copyXattrs } from '../files/xattr.js';
+import { call, systemCall } from '../syscall/libc.js';
 
 /** Gives a copy the owner, the mode, the extended attributes and the times of its source, to the nanosecond. */
 export function copyMetadata(source: Buffer, target: Buffer, stats: BigIntStats): void {

@@ -1,6 +1,6 @@
 import { fstatSync, mkdirSync, lstatSync, symlinkSync, readlinkSync, linkSync, type BigIntStats } from 'node:fs';
-import { errnoName } from '../errno.js';
-import { call, systemCall } from '../libc.js';
+import { errnoName } from '../syscall/errno.js';
+import { call, systemCall } from '../syscall/libc.js';
 import { copyFileContent } from './copy-file.js';
 import { copyMetadata } from './copy-metadata.js';
 import { createDescent } from './descent.js';

@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { CriError } from '../../base/errors.js';
-import { call, systemCall } from '../libc.js';
+import { call, systemCall } from '../syscall/libc.js';
 
 /** A name in a directory. `name` is bytes, which need not be UTF-8. */
 export interface Entry {

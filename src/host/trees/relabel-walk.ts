@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import { CriError } from '../../base/errors.js';
-import { errnoName } from '../errno.js';
-import { setXattr } from '../xattr.js';
+import { setXattr } from '../files/xattr.js';
+import { errnoName } from '../syscall/errno.js';
 import { createDescent } from './descent.js';
 import { DT_DIR, DT_UNKNOWN, openDirectory, type Directory, type Entry } from './directory.js';
 

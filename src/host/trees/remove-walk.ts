@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmdirSync, unlinkSync } from 'node:fs';
 import { CriError } from '../../base/errors.js';
-import { errnoName, fsError } from '../errno.js';
+import { errnoName, fsError } from '../syscall/errno.js';
 import { DT_DIR, openDirectory, type Directory, type Entry } from './directory.js';
 
 /**

@@ -1,6 +1,6 @@
 /** A tree thread: walks trees with system calls that block, away from the server's event loop. Its jobs take turns. */
 import { parentPort } from 'node:worker_threads';
-import { errnoName, fsError } from '../errno.js';
+import { errnoName, fsError } from '../syscall/errno.js';
 import { walkOf, type TreeCommand, type TreeJob, type TreeReport } from './tree-job.js';
 
 const SLICE_MS = 10;

@@ -9,7 +9,7 @@ import type {
   TaskIo,
   TaskStatus,
 } from '../../../src/containerd/containerd.js';
-import { nowNs } from '../../../src/host/clock.js';
+import { nowNs } from '../../../src/host/syscall/clock.js';
 import type { Program } from './programs.js';
 
 export interface MemorySnapshot {

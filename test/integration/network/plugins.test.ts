@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { before, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { createNetns, removeNetns } from '../../../src/host/netns.js';
+import { createNetns, removeNetns } from '../../../src/host/namespace/netns.js';
 import { createNetwork } from '../../../src/network/create-network.js';
 import type { Network, NetworkPod } from '../../../src/network/network.js';
 

@@ -6,8 +6,8 @@ import { test } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { startApp, type App } from '../../../src/app.js';
 import { loadConfig } from '../../../src/config/load.js';
-import { createFdStore } from '../../../src/host/fd-store.js';
-import { createSdNotify } from '../../../src/host/sd-notify.js';
+import { createFdStore } from '../../../src/host/systemd/fd-store.js';
+import { createSdNotify } from '../../../src/host/systemd/sd-notify.js';
 import { until } from '../../../tools/stack/wait.js';
 import { testStack } from '../../harness/test-stack.js';
 

@@ -8,7 +8,7 @@ import {
   NamespaceMode,
   SecurityProfile_ProfileType as Profile,
 } from '../../../generated/runtime/v1/api.js';
-import { makeFifo } from '../../../src/host/fifo.js';
+import { makeFifo } from '../../../src/host/pipe/fifo.js';
 import { assertLeavesNothing, leaks } from '../../harness/leaks.js';
 import { podConfig, pullImage } from '../../harness/pod.js';
 import { tinyImage } from '../images/tiny-image.js';

@@ -10,13 +10,13 @@ import {
   cgroupVersion,
   oomKillCount,
   parseCgroupPaths,
-} from '../../../src/host/cgroups.js';
-import { listDevices, statDevice } from '../../../src/host/devices.js';
-import { makeFifo, openFifoRead, openFifoWrite, setPipeSize } from '../../../src/host/fifo.js';
-import { mountTmpfs, unmount } from '../../../src/host/mounts.js';
-import { ensureDirectory, removeTree, writeFileAtomic } from '../../../src/host/paths.js';
-import { kill, processExists, processStartTime, signalNumber } from '../../../src/host/process.js';
-import { readSeccompProfile } from '../../../src/host/seccomp.js';
+} from '../../../src/host/cgroup/cgroups.js';
+import { listDevices, statDevice } from '../../../src/host/files/device-nodes.js';
+import { ensureDirectory, removeTree, writeFileAtomic } from '../../../src/host/files/files.js';
+import { mountTmpfs, unmount } from '../../../src/host/mount/mount-calls.js';
+import { makeFifo, openFifoRead, openFifoWrite, setPipeSize } from '../../../src/host/pipe/fifo.js';
+import { kill, processExists, processStartTime, signalNumber } from '../../../src/host/process/processes.js';
+import { readSeccompProfile } from '../../../src/host/security/host-seccomp.js';
 import { folderFor } from './helpers.js';
 import { closeSync } from 'node:fs';
 

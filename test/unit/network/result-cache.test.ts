@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pino } from 'pino';
 import { isCode } from '../../../src/base/errors.js';
-import { mountTmpfs, unmount } from '../../../src/host/mounts.js';
+import { mountTmpfs, unmount } from '../../../src/host/mount/mount-calls.js';
 import { parseConfList } from '../../../src/network/conf-list.js';
 import { createResultCache } from '../../../src/network/result-cache.js';
 import { folderFor } from '../host/helpers.js';

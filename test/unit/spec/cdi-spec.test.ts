@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
-import { readCdiFiles } from '../../../src/host/cdi-files.js';
-import { makeFifo } from '../../../src/host/fifo.js';
+import { readCdiFiles } from '../../../src/host/files/cdi-files.js';
+import { makeFifo } from '../../../src/host/pipe/fifo.js';
 import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../../../src/spec/cdi-spec.js';
 
 const spec = (priority: number, path: string, devices: readonly string[], env?: string): CdiSpec =>

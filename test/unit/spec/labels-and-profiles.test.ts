@@ -5,7 +5,7 @@ import { SELinuxOption } from '../../../generated/runtime/v1/api.js';
 import { CriError } from '../../../src/base/errors.js';
 import { runtimeOptions } from '../../../src/containerd/runtime-options.js';
 import { taskOptions } from '../../../src/containerd/task-options.js';
-import { relabelTree } from '../../../src/host/selinux.js';
+import { relabelTree } from '../../../src/host/security/host-selinux.js';
 import {
   appArmorProfileName,
   defaultAppArmorProfile,

@@ -7,9 +7,9 @@ import { Metrics as MetricsV1 } from '../../../generated/containerd/cgroups/v1/m
 import { Metrics as MetricsV2 } from '../../../generated/containerd/cgroups/v2/metrics.js';
 import { workingSetBytes, type CgroupUsage } from '../../../src/base/cgroup-usage.js';
 import { decodeCgroupMetrics } from '../../../src/containerd/cgroup-metrics.js';
-import { usageV1 } from '../../../src/host/cgroup-usage-v1.js';
-import { usageV2 } from '../../../src/host/cgroup-usage-v2.js';
-import { parseNetDev } from '../../../src/host/net-dev.js';
+import { usageV1 } from '../../../src/host/cgroup/cgroup-usage-v1.js';
+import { usageV2 } from '../../../src/host/cgroup/cgroup-usage-v2.js';
+import { parseNetDev } from '../../../src/host/namespace/net-dev.js';
 
 async function directoryWith(t: TestContext, files: Readonly<Record<string, string>>): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'crid-cgroup-'));

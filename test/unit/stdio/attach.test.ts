@@ -4,7 +4,7 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { makePipe } from '../../../src/host/pipe.js';
+import { makePipe } from '../../../src/host/pipe/pipe.js';
 import type { ContainerIo } from '../../../src/stdio/stdio.js';
 import { countFds, exited, readLog, requestIn, setUp, shell } from './helpers.js';
 

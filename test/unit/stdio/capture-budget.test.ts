@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { makeFifo } from '../../../src/host/fifo.js';
+import { makeFifo } from '../../../src/host/pipe/fifo.js';
 import { createCaptureBudget, OWN_BYTES } from '../../../src/stdio/capture-budget.js';
 import { createCopies } from '../../../src/stdio/copies.js';
 import type { Notice } from '../../../src/stdio/messages.js';

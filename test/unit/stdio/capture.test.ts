@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { makeFifo } from '../../../src/host/fifo.js';
+import { makeFifo } from '../../../src/host/pipe/fifo.js';
 import { createCaptureBudget } from '../../../src/stdio/capture-budget.js';
 import { startCaptureCopy } from '../../../src/stdio/capture-copy.js';
 import { countFds, exited, setUp, shell } from './helpers.js';

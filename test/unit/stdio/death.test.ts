@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { errnoName } from '../../../src/host/errno.js';
-import { makeFifo, setPipeSize } from '../../../src/host/fifo.js';
+import { makeFifo, setPipeSize } from '../../../src/host/pipe/fifo.js';
+import { errnoName } from '../../../src/host/syscall/errno.js';
 import { exited, readLog, requestIn, setUp, shell } from './helpers.js';
 
 const NUMBERS = 'exec >$OUT 2>$ERR; for i in {1..60}; do seq $((i*500-499)) $((i*500)); sleep 0.02; done';

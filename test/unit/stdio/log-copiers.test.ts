@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseMountInfo } from '../../../src/host/mountinfo.js';
+import { parseMountInfo } from '../../../src/host/mount/mountinfo.js';
 import type { Copier } from '../../../src/stdio/copier.js';
 import { createLogCopiers } from '../../../src/stdio/log-copiers.js';
 import { quiet } from './helpers.js';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readClock } from '../../../src/host/clock.js';
+import { readClock } from '../../../src/host/syscall/clock.js';
 import { createLogLines } from '../../../src/stdio/log-lines.js';
 import { createTimestampWriter, TIMESTAMP_MAX_BYTES } from '../../../src/stdio/timestamp.js';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
 import { writeCheckpointFiles } from '../../../src/containers/checkpoint-files.js';
-import { makeFifo } from '../../../src/host/fifo.js';
+import { makeFifo } from '../../../src/host/pipe/fifo.js';
 import { openLogFile } from '../../../src/stdio/log-file.js';
 import { exited, readLog, requestIn, setUp, shell } from './helpers.js';
 

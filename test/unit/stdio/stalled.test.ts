@@ -7,7 +7,7 @@ import { test, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { collectWaits, type Waits } from '../../../src/base/waits.js';
-import { makeFifo } from '../../../src/host/fifo.js';
+import { makeFifo } from '../../../src/host/pipe/fifo.js';
 import type { ContainerIo } from '../../../src/stdio/stdio.js';
 import { mountHung, type HungMount } from '../../harness/hung-mount.js';
 import { makeStallingDisk, type StallingDisk } from '../../harness/stalled-disk.js';

@@ -6,7 +6,7 @@ import { connect as connectTls, createServer as createTlsServer } from 'node:tls
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { until } from '../../../tools/stack/wait.js';
-import { unacknowledged } from '../../../src/host/send-queue.js';
+import { unacknowledged } from '../../../src/host/pipe/send-queue.js';
 import { selfSigned } from '../../../src/streaming/self-signed.js';
 import { createLink, type Link, type LinkEvents } from '../../../src/streaming/link.js';
 import { createPace } from '../../../src/streaming/pace.js';

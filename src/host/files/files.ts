@@ -1,0 +1,90 @@
+import { randomBytes } from 'node:crypto';
+import { access, chmod, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { CriError } from '../../base/errors.js';
+import { isWithin, readMountInfo } from '../mount/mountinfo.js';
+import { errnoName, fsError, translated } from '../syscall/errno.js';
+import { runTreeJob } from '../trees/tree-threads.js';
+
+/**
+ * Makes a directory and its missing parents, each with exactly `mode`, whatever the umask. Also sets `mode` of an
+ * existing directory.
+ */
+export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
+  await translated(path, async () => {
+    const first = await mkdir(path, { recursive: true, mode });
+    await chmod(path, mode);
+    if (first === undefined) return;
+    for (let made = dirname(path); made.length >= first.length; made = dirname(made)) await chmod(made, mode);
+  });
+}
+
+/** Replaces a whole file: a reader, or a restart after a power cut, sees either the old content or the new. */
+export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+  await translated(path, async () => {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.chmod(mode);
+      await file.writeFile(data);
+      await file.datasync();
+      await file.close();
+      await rename(temporary, path);
+    } catch (thrown) {
+      await file.close().catch(() => undefined);
+      await rm(temporary, { force: true });
+      throw thrown;
+    }
+  });
+}
+
+/** Whether a file exists at the path; false also when the path cannot be looked up. */
+export const exists = (path: string): Promise<boolean> =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** Renames a file within its directory, and replaces the file that has the new name. */
+export const renameFile = (from: string, to: string): Promise<void> => translated(to, () => rename(from, to));
+
+/**
+ * Removes files or directories with their content, on another thread; links are removed, not followed. Succeeds when
+ * they are gone; a repeat continues an aborted or failed removal. It unmounts nothing: FAILED_PRECONDITION, with the
+ * mount point, when something is mounted at or below one of the paths, and then it removes only empty directories.
+ */
+export async function removeTree(paths: string | readonly string[], signal?: AbortSignal): Promise<void> {
+  const all = [paths].flat();
+  const gone = await Promise.all(all.map(removeEmpty));
+  const rest = all.filter((_, index) => !gone[index]);
+  if (rest.length === 0) return;
+  const found = await Promise.all(rest.map(async (path) => ({ path, real: await withRealParent(path) })));
+  const mounts = await readMountInfo();
+  for (const { path, real } of found) {
+    const mounted = mounts.find(({ mountPoint }) => real !== undefined && isWithin(mountPoint, real));
+    if (mounted === undefined) continue;
+    throw new CriError('FAILED_PRECONDITION', `remove ${path}: ${mounted.fstype} is mounted at ${mounted.mountPoint}`);
+  }
+  await Promise.all(
+    found.map(async ({ real }) => {
+      if (real !== undefined) await runTreeJob({ kind: 'remove', path: real }, signal);
+    }),
+  );
+}
+
+/** Returns whether the path is gone. rmdir(2) fails for a directory with content, a mount point and a non-directory. */
+const removeEmpty = (path: string): Promise<boolean> =>
+  rmdir(path).then(
+    () => true,
+    (thrown: unknown) => errnoName(thrown) === 'ENOENT',
+  );
+
+/** Returns the path with the links in its parent resolved; undefined when the parent is gone. */
+async function withRealParent(path: string): Promise<string | undefined> {
+  try {
+    return join(await realpath(dirname(path)), basename(path));
+  } catch (thrown) {
+    if (errnoName(thrown) === 'ENOENT') return undefined;
+    throw fsError(thrown, path);
+  }
+}

@@ -1,0 +1,31 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { openRootfs } from '../../../../src/host/files/rootfs.js';
+import { kernelProblems, kernelRelease } from '../../../../src/host/syscall/kernel.js';
+import { call, numberedCall } from '../../../../src/host/syscall/libc.js';
+
+test('a kernel that lacks a call is told by name, and for what it is missing', () => {
+  assert.deepEqual(kernelProblems(), [], 'this kernel has all');
+  assert.deepEqual(
+    kernelProblems(({ name }) => name !== 'mount_setattr'),
+    [
+      `Linux ${kernelRelease()}: this kernel has no mount_setattr, which came with Linux 5.12; needed for ` +
+        'images as volumes, user namespaces, and snapshotters that bind (native, btrfs)',
+    ],
+  );
+});
+
+test('a call that the kernel does not have fails with what it is, not with ENOSYS', () => {
+  const NO_CALL = 4_000;
+  assert.throws(() => call(numberedCall('openat2', []), '/etc/passwd', NO_CALL), {
+    code: 'FAILED_PRECONDITION',
+    message: 'openat2 /etc/passwd: this kernel has no openat2, which came with Linux 5.6',
+  });
+});
+
+test('a type of mount that needs a helper program is UNIMPLEMENTED', async () => {
+  await assert.rejects(openRootfs([{ type: 'fuse.nydus-overlayfs', source: '', target: '', options: [] }]), {
+    code: 'UNIMPLEMENTED',
+    message: 'open rootfs: the type "fuse.nydus-overlayfs" needs a helper program to mount it',
+  });
+});
