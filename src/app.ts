@@ -47,7 +47,7 @@ import { createDirectories, type Directories } from './state/directories.js';
 import { createImageCache, type ImageCache } from './state/images.js';
 import { readSelinuxContexts, selinuxEnabled } from './host/security/host-selinux.js';
 import { createSelinux, type Selinux } from './sandboxer/selinux.js';
-import { parseSelinuxContexts } from './spec/selinux-labels.js';
+import { parseSelinuxContexts } from './spec/security/selinux-labels.js';
 import { createImageVolumes } from './sandboxer/image-volumes.js';
 import { createState, type State } from './state/state.js';
 import { createStatusFiles } from './state/status-file.js';

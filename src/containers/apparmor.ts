@@ -5,8 +5,12 @@ import {
   ownAppArmorProfile,
   readAppArmorProfiles,
 } from '../host/security/host-apparmor.js';
-import type { AppArmorNeed } from '../spec/apparmor.js';
-import { appArmorProfileName, defaultAppArmorProfile, loadedAppArmorProfiles } from '../spec/apparmor-profile.js';
+import type { AppArmorNeed } from '../spec/security/apparmor-need.js';
+import {
+  appArmorProfileName,
+  defaultAppArmorProfile,
+  loadedAppArmorProfiles,
+} from '../spec/security/apparmor-profile.js';
 
 const INCLUDES = ['abi/3.0', 'tunables/global', 'abstractions/base'];
 /** Profiles that some distributions give to the OCI runtimes; the default profile lets them signal the container. */

@@ -3,8 +3,8 @@ import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
 import { readCdiFiles } from '../host/files/cdi-files.js';
 import { statDevice } from '../host/files/device-nodes.js';
-import { cdiDeviceNames, type CdiDeviceNode, type CdiEdits } from '../spec/cdi.js';
-import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../spec/cdi-spec.js';
+import { cdiDeviceNames, type CdiDeviceNode, type CdiEdits } from '../spec/cdi/cdi.js';
+import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../spec/cdi/cdi-spec.js';
 import type { ContainerDeps } from './deps.js';
 
 /**

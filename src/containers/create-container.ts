@@ -14,7 +14,7 @@ import { containerLogPath } from '../spec/log-path.js';
 import { shownResources } from '../spec/resources.js';
 import { specAny } from '../spec/spec-json.js';
 import { stopSignalOf } from '../spec/stop-signal.js';
-import { validateContainerConfig } from '../spec/validate.js';
+import { validateContainerConfig } from '../spec/validate/validate.js';
 import { checkConfigSize } from '../state/config-size.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { containerRecord } from '../state/container-record.js';

@@ -2,7 +2,7 @@ import type { ContainerConfig, Mount } from '../../generated/runtime/v1/api.js';
 import { doing, invalidArgument, notFound } from '../base/errors.js';
 import { openRootfs } from '../host/files/rootfs.js';
 import type { Steps } from '../operation/steps.js';
-import { remapLabels } from '../spec/user-namespace.js';
+import { remapLabels } from '../spec/user/user-namespace.js';
 import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
 import type { LocalImage } from '../state/images.js';
 import type { Pod } from '../state/records.js';

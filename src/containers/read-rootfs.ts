@@ -5,7 +5,7 @@ import type { SnapshotMount } from '../containerd/containerd.js';
 import { ensureDirectory } from '../host/files/files.js';
 import { openRootfs, type Rootfs } from '../host/files/rootfs.js';
 import type { ContainerSpecInput } from '../spec/types.js';
-import { needsUserLookup, userRequest } from '../spec/user.js';
+import { needsUserLookup, userRequest } from '../spec/user/user.js';
 import type { LocalImage } from '../state/images.js';
 import type { ContainerDeps } from './deps.js';
 import { readUser, userFrom, type Accounts } from './read-user.js';

@@ -1,5 +1,5 @@
 import type { Rootfs } from '../host/files/rootfs.js';
-import { startUserLookup, type UserRequest } from '../spec/user.js';
+import { startUserLookup, type UserRequest } from '../spec/user/user.js';
 import type { ResolvedUser } from '../spec/types.js';
 
 /** The account files of a rootfs, each undefined when it is missing. */

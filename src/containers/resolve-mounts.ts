@@ -4,8 +4,8 @@ import { CriError, invalidArgument, isCode } from '../base/errors.js';
 import { lookAt, unanswered } from '../host/files/foreign-paths.js';
 import { mountOf, readMountInfo } from '../host/mount/mount-calls.js';
 import { relabelTree } from '../host/security/host-selinux.js';
-import { fromRoot } from '../spec/paths.js';
-import { propagationCheck } from '../spec/propagation.js';
+import { fromRoot } from '../spec/clean-path.js';
+import { propagationCheck } from '../spec/mounts/propagation.js';
 import type { ResolvedMount } from '../spec/types.js';
 
 /**

@@ -8,7 +8,7 @@ import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { directoryOrigin, programOrigin } from '../spec/args.js';
 import { logDirectoryOf } from '../spec/log-path.js';
-import { hostIds } from '../spec/user-namespace.js';
+import { hostIds } from '../spec/user/user-namespace.js';
 import { podUserNamespace } from '../state/pod-view.js';
 import { recordFact } from '../state/record-fact.js';
 import { transition, type Container } from '../state/records.js';

@@ -11,7 +11,7 @@ import type { Steps } from '../operation/steps.js';
 import type { OciSpec } from '../spec/oci.js';
 import { restoringResources, shownResources, withResources } from '../spec/resources.js';
 import { parseSpec, resourcesAny, specAny } from '../spec/spec-json.js';
-import { checkResources } from '../spec/validate-resources.js';
+import { checkResources } from '../spec/validate/validate-resources.js';
 import type { Container } from '../state/records.js';
 import { toStoredStatus } from '../state/status.js';
 import { encodeStatus, STATUS_EXTENSION } from '../state/stored.js';

@@ -4,7 +4,7 @@ import { allEnded } from '../base/all-ended.js';
 import { translated } from '../host/syscall/errno.js';
 import { isMountPoint, mountTmpfs, unmount } from '../host/mount/mount-calls.js';
 import { unpinNamespace } from '../host/namespace/user-netns.js';
-import { hostIds } from '../spec/user-namespace.js';
+import { hostIds } from '../spec/user/user-namespace.js';
 import { ensureDirectory, removeTree } from '../host/files/files.js';
 import type { Directories } from '../state/directories.js';
 import { podFiles, podUserNamespace, usesHostIpc } from '../state/pod-view.js';

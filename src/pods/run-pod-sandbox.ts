@@ -13,7 +13,7 @@ import type { Handler } from '../sandboxer/handler.js';
 import { PAUSE } from '../sandboxer/pause.js';
 import { checkCgroupDriver } from '../spec/cgroup-path.js';
 import { hasNetworkSysctls } from '../spec/sysctls.js';
-import { validateSandboxConfig } from '../spec/validate.js';
+import { validateSandboxConfig } from '../spec/validate/validate.js';
 import { checkConfigSize } from '../state/config-size.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';

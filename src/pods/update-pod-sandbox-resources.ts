@@ -6,7 +6,7 @@ import type { SandboxRecord } from '../containerd/containerd.js';
 import { checkRecordSize } from '../containerd/record-size.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import { checkResources } from '../spec/validate-resources.js';
+import { checkResources } from '../spec/validate/validate-resources.js';
 import {
   encodeUpdatedResources,
   UPDATED_RESOURCES_EXTENSION,

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { arch, hostname } from 'node:os';
-import { parsePermittedCapabilities } from '../spec/capabilities.js';
+import { parsePermittedCapabilities } from '../spec/security/capabilities.js';
 import type { HostFacts } from '../spec/types.js';
 import { appArmorEnabled } from '../host/security/host-apparmor.js';
 import { cgroupControllers, cgroupMountOptions, cgroupVersion } from '../host/cgroup/cgroups.js';

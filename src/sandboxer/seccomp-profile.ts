@@ -1,6 +1,6 @@
 import { readSeccompProfile } from '../host/security/host-seccomp.js';
 import type { Steps } from '../operation/steps.js';
-import { localhostSeccompPath, seccompRequest } from '../spec/seccomp.js';
+import { localhostSeccompPath, seccompRequest } from '../spec/security/seccomp.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 
 const FIELD = 'config.linux.security_context.seccomp.localhost_ref';

@@ -1,5 +1,5 @@
 import type { SELinuxOption } from '../../generated/runtime/v1/api.js';
-import { freeLevel, levelOf, selinuxLabels, type SelinuxContexts } from '../spec/selinux-labels.js';
+import { freeLevel, levelOf, selinuxLabels, type SelinuxContexts } from '../spec/security/selinux-labels.js';
 import type { SelinuxLabels } from '../spec/types.js';
 import type { State } from '../state/state.js';
 

@@ -1,7 +1,7 @@
 import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
+import { fromRoot } from './clean-path.js';
 import type { ImageConfig } from './image-config.js';
-import { fromRoot } from './paths.js';
 
 /**
  * Returns the command of a container (CRI ContainerConfig.command and .args). `command` replaces the image's entrypoint

@@ -1,7 +1,7 @@
-import { defaultCapabilities } from './capabilities.js';
-import { defaultMounts, MASKED_PATHS, READONLY_PATHS } from './default-mounts.js';
 import { DENY_ALL } from './devices.js';
+import { defaultMounts, MASKED_PATHS, READONLY_PATHS } from './mounts/default-mounts.js';
 import type { OciSpec } from './oci.js';
+import { defaultCapabilities } from './security/capabilities.js';
 
 /** The version of the OCI runtime spec that crid's specs need, for mounts with id mappings. */
 export const OCI_VERSION = '1.2.1';

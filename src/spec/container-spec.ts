@@ -2,22 +2,22 @@ import type { LinuxContainerSecurityContext } from '../../generated/runtime/v1/a
 import { NamespaceMode } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import { containerAnnotations, passedAnnotations } from './annotations.js';
-import { appArmorNeed, type AppArmorNeed } from './apparmor.js';
 import { containerArgs, workingDirectory } from './args.js';
 import { baseSpec } from './base-spec.js';
-import { containerCapabilities } from './capabilities.js';
-import { withCdiEdits } from './cdi.js';
+import { withCdiEdits } from './cdi/cdi.js';
 import { cgroupsPath } from './cgroup-path.js';
 import { containerDevices } from './devices.js';
 import { containerEnv } from './env.js';
-import { containerMounts, type ContainerMounts } from './mounts.js';
+import { containerMounts, type ContainerMounts } from './mounts/spec-mounts.js';
 import { containerNamespaces } from './namespaces.js';
 import type { OciLinux, OciProcess, OciSpec } from './oci.js';
 import { oomScoreAdj } from './oom-score.js';
 import { withResources } from './resources.js';
-import { containerSeccomp, seccompRequest } from './seccomp.js';
+import { appArmorNeed, type AppArmorNeed } from './security/apparmor-need.js';
+import { containerCapabilities } from './security/capabilities.js';
+import { containerSeccomp, seccompRequest } from './security/seccomp.js';
 import type { ContainerSpecInput, HostFacts, SpecOptions } from './types.js';
-import { checkSameUserNamespace, userNamespaceMappings, type UserNamespaceMappings } from './user-namespace.js';
+import { checkSameUserNamespace, userNamespaceMappings, type UserNamespaceMappings } from './user/user-namespace.js';
 
 /**
  * Builds the OCI spec of a container from its request, its pod, its image and what the caller knows about the host and

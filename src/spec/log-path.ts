@@ -1,6 +1,6 @@
 import { posix } from 'node:path';
 import { invalidArgument } from '../base/errors.js';
-import { cleanPath } from './paths.js';
+import { cleanPath } from './clean-path.js';
 
 /**
  * Returns the path of a container's log file: the container's log path below the pod's log directory. Undefined when

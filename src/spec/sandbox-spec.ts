@@ -2,20 +2,20 @@ import { NamespaceMode, type LinuxSandboxSecurityContext } from '../../generated
 import { passedAnnotations, sandboxAnnotations } from './annotations.js';
 import { pauseArgs, workingDirectory } from './args.js';
 import { OCI_VERSION, ROOTFS_PATH } from './base-spec.js';
-import { defaultCapabilities } from './capabilities.js';
 import { cgroupsPath } from './cgroup-path.js';
-import { MASKED_PATHS, READONLY_PATHS } from './default-mounts.js';
 import { DENY_ALL } from './devices.js';
 import { DEFAULT_PATH, mergedEnv } from './env.js';
-import { sandboxMounts } from './mounts.js';
+import { MASKED_PATHS, READONLY_PATHS } from './mounts/default-mounts.js';
+import { sandboxMounts } from './mounts/spec-mounts.js';
 import { sandboxNamespaces } from './namespaces.js';
 import type { OciLinux, OciProcess, OciSpec } from './oci.js';
 import { oomScoreAdj, PAUSE_OOM_SCORE_ADJ } from './oom-score.js';
 import { PAUSE_CPU_SHARES } from './resources.js';
-import { containerSeccomp, seccompRequest } from './seccomp.js';
+import { defaultCapabilities } from './security/capabilities.js';
+import { containerSeccomp, seccompRequest } from './security/seccomp.js';
 import { sandboxSysctls } from './sysctls.js';
 import type { SandboxSpecInput } from './types.js';
-import { userNamespaceMappings, type UserNamespaceMappings } from './user-namespace.js';
+import { userNamespaceMappings, type UserNamespaceMappings } from './user/user-namespace.js';
 
 /**
  * Builds the OCI spec of the pause container, whose namespaces are the pod's. It runs the command of its image on a

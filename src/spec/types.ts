@@ -1,6 +1,6 @@
 import type { ContainerConfig, IDMapping, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import type { CgroupDriver } from '../base/cgroup-driver.js';
-import type { CdiEdits } from './cdi.js';
+import type { CdiEdits } from './cdi/cdi.js';
 import type { ImageConfig } from './image-config.js';
 import type { OciSpec } from './oci.js';
 

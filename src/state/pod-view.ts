@@ -1,7 +1,7 @@
 import { hostname as hostHostname } from 'node:os';
 import { join } from 'node:path';
 import { NamespaceMode, type PodSandboxConfig } from '../../generated/runtime/v1/api.js';
-import { userNamespaceMappings, type UserNamespaceMappings } from '../spec/user-namespace.js';
+import { userNamespaceMappings, type UserNamespaceMappings } from '../spec/user/user-namespace.js';
 import type { Directories } from './directories.js';
 
 /** Values that follow from a pod's config and id alone, for the modules of pods and containers. */

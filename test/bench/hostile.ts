@@ -10,7 +10,7 @@ import { monitorEventLoopDelay, performance } from 'node:perf_hooks';
 import { openRootfs } from '../../src/host/files/rootfs.js';
 import { removeTree } from '../../src/host/files/files.js';
 import { readUser } from '../../src/containers/read-user.js';
-import { userRequest } from '../../src/spec/user.js';
+import { userRequest } from '../../src/spec/user/user.js';
 import { readImage } from '../../src/state/image-content.js';
 
 const FILES_PER_FOLDER = 1_000;

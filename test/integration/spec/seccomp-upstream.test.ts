@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
-import { KNOWN_CAPABILITIES } from '../../../src/spec/known-capabilities.js';
-import { defaultSeccompProfile } from '../../../src/spec/seccomp-default.js';
+import { KNOWN_CAPABILITIES } from '../../../src/spec/security/known-capabilities.js';
+import { defaultSeccompProfile } from '../../../src/spec/security/seccomp-default.js';
 import { differences } from './spec-differences.js';
 
 /** The containerd release whose RuntimeDefault profile crid implements. */

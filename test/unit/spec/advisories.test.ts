@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContainerConfig, SupplementalGroupsPolicy } from '../../../generated/runtime/v1/api.js';
 import { passedAnnotations } from '../../../src/spec/annotations.js';
-import { cdiDeviceNames } from '../../../src/spec/cdi.js';
+import { cdiDeviceNames } from '../../../src/spec/cdi/cdi.js';
 import { cgroupDirectory, cgroupsPath } from '../../../src/spec/cgroup-path.js';
 import { buildContainerSpec } from '../../../src/spec/container-spec.js';
 import { containerLabels } from '../../../src/spec/labels.js';
 import { containerLogPath } from '../../../src/spec/log-path.js';
 import { buildSandboxSpec } from '../../../src/spec/sandbox-spec.js';
-import { resolveUser } from '../../../src/spec/user.js';
-import { validateContainerConfig, validateSandboxConfig } from '../../../src/spec/validate.js';
+import { resolveUser } from '../../../src/spec/user/user.js';
+import { validateContainerConfig, validateSandboxConfig } from '../../../src/spec/validate/validate.js';
 import { containerConfig, containerInput, podConfig, refusal, sandboxInput } from './inputs.js';
 
 /** Published vulnerabilities of CRI servers, as far as pure functions prevent them. */

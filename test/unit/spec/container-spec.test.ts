@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NamespaceMode } from '../../../generated/runtime/v1/api.js';
 import { buildContainerSpec } from '../../../src/spec/container-spec.js';
-import { DEFAULT_CAPABILITIES } from '../../../src/spec/known-capabilities.js';
 import type { OciMount, OciSpec } from '../../../src/spec/oci.js';
-import { defaultSeccompProfile } from '../../../src/spec/seccomp-default.js';
+import { DEFAULT_CAPABILITIES } from '../../../src/spec/security/known-capabilities.js';
+import { defaultSeccompProfile } from '../../../src/spec/security/seccomp-default.js';
 import {
   containerConfig,
   containerInput,

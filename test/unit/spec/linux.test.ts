@@ -17,7 +17,7 @@ import {
   type ResourceOptions,
 } from '../../../src/spec/resources.js';
 import { checkSysctls, sandboxSysctls } from '../../../src/spec/sysctls.js';
-import { checkSameUserNamespace, userNamespaceMappings } from '../../../src/spec/user-namespace.js';
+import { checkSameUserNamespace, userNamespaceMappings } from '../../../src/spec/user/user-namespace.js';
 import { device, HOST, OPTIONS, refusal, type Partially } from './inputs.js';
 
 const resources = (

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { NamespaceMode } from '../../../generated/runtime/v1/api.js';
-import { MASKED_PATHS, READONLY_PATHS } from '../../../src/spec/default-mounts.js';
-import { DEFAULT_CAPABILITIES } from '../../../src/spec/known-capabilities.js';
-import { sandboxMounts } from '../../../src/spec/mounts.js';
+import { MASKED_PATHS, READONLY_PATHS } from '../../../src/spec/mounts/default-mounts.js';
+import { sandboxMounts } from '../../../src/spec/mounts/spec-mounts.js';
 import { buildSandboxSpec } from '../../../src/spec/sandbox-spec.js';
-import { defaultSeccompProfile } from '../../../src/spec/seccomp-default.js';
+import { DEFAULT_CAPABILITIES } from '../../../src/spec/security/known-capabilities.js';
+import { defaultSeccompProfile } from '../../../src/spec/security/seccomp-default.js';
 import { HANDLER, HOST, podConfig, refusal, sandboxInput } from './inputs.js';
 
 const mounts = (more: object = {}): unknown =>

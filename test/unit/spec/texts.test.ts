@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { ContainerConfig, Signal } from '../../../generated/runtime/v1/api.js';
 import { signalNumber } from '../../../src/base/signals.js';
 import { containerAnnotations, passedAnnotations, sandboxAnnotations } from '../../../src/spec/annotations.js';
-import { cdiDeviceNames, withCdiEdits } from '../../../src/spec/cdi.js';
+import { cdiDeviceNames, withCdiEdits } from '../../../src/spec/cdi/cdi.js';
 import { buildContainerSpec } from '../../../src/spec/container-spec.js';
 import { containerLogPath } from '../../../src/spec/log-path.js';
 import { parseSpec, resourcesAny, specAny, specToJson } from '../../../src/spec/spec-json.js';

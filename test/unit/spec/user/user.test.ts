@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SupplementalGroupsPolicy } from '../../../generated/runtime/v1/api.js';
-import { scanGroup, scanPasswd } from '../../../src/spec/accounts.js';
-import { needsUserLookup, resolveUser, type UserRequest } from '../../../src/spec/user.js';
-import { refusal } from './inputs.js';
+import { SupplementalGroupsPolicy } from '../../../../generated/runtime/v1/api.js';
+import { scanGroup, scanPasswd } from '../../../../src/spec/user/accounts.js';
+import { needsUserLookup, resolveUser, type UserRequest } from '../../../../src/spec/user/user.js';
+import { refusal } from '../inputs.js';
 
 const PASSWD = 'root:x:0:0:root:/root:/bin/sh\nalice:x:1000:1001:Alice:/home/alice:/bin/sh\n';
 const GROUP = 'root:x:0:\nwheel:x:10:alice,bob,root\nstaff:x:50:alice\nalice:x:1001:alice\nnumbers:x:77:1000\n';

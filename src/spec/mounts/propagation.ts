@@ -1,6 +1,6 @@
-import { MountPropagation } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
-import type { Propagation } from './types.js';
+import { MountPropagation } from '../../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../../base/errors.js';
+import type { Propagation } from '../types.js';
 
 /** Propagation fields of the mount that contains a path (proc_pid_mountinfo(5)). */
 export interface HostMount {

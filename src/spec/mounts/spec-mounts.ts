@@ -1,9 +1,9 @@
-import { invalidArgument } from '../base/errors.js';
+import { invalidArgument } from '../../base/errors.js';
+import { cleanPath, fromRoot } from '../clean-path.js';
+import type { OciMount } from '../oci.js';
+import type { ContainerSpecInput, ResolvedMount } from '../types.js';
+import { ociMapping, type UserNamespaceMappings } from '../user/user-namespace.js';
 import { defaultMounts, HOST_SYS_MOUNT } from './default-mounts.js';
-import type { OciMount } from './oci.js';
-import { cleanPath, fromRoot } from './paths.js';
-import type { ContainerSpecInput, ResolvedMount } from './types.js';
-import { ociMapping, type UserNamespaceMappings } from './user-namespace.js';
 
 export interface ContainerMountsInput {
   /** The CRI mounts, in the order of the request. */

@@ -1,6 +1,6 @@
-import { MountPropagation, type Device, type IDMapping, type Mount } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import { checkAbsolutePath, checkEnum, checkNoClimb } from './text.js';
+import { MountPropagation, type Device, type IDMapping, type Mount } from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import { checkAbsolutePath, checkEnum, checkNoClimb } from './text-checks.js';
 
 /** INVALID_ARGUMENT for a mount with contradictory fields, without a target, or with a relative source on the host. */
 export function checkMounts(mounts: readonly Mount[], field: string): void {

@@ -1,4 +1,4 @@
-import type { OciSeccomp, OciSyscall } from './oci.js';
+import type { OciSeccomp, OciSyscall } from '../oci.js';
 import { ALLOWED_BY_CAPABILITY, ALWAYS_ALLOWED, seccompMachine } from './seccomp-syscalls.js';
 
 /**

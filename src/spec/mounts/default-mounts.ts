@@ -1,4 +1,4 @@
-import type { OciMount } from './oci.js';
+import type { OciMount } from '../oci.js';
 
 /**
  * The filesystems that every container has (config-linux.md, "Default Filesystems"). There is no tmpfs on /run: it

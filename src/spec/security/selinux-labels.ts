@@ -1,6 +1,6 @@
-import type { SELinuxOption } from '../../generated/runtime/v1/api.js';
-import { CriError } from '../base/errors.js';
-import type { SelinuxLabels } from './types.js';
+import type { SELinuxOption } from '../../../generated/runtime/v1/api.js';
+import { CriError } from '../../base/errors.js';
+import type { SelinuxLabels } from '../types.js';
 
 /** A policy's default contexts of containers: `user:role:type:level` of processes and of files. */
 export interface SelinuxContexts {

@@ -7,13 +7,13 @@ import {
   type DNSConfig,
   type PodSandboxConfig,
   type PortMapping,
-} from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import { cdiDeviceNames } from './cdi.js';
-import { checkCgroupParent } from './cgroup-path.js';
-import { checkLabels } from './labels.js';
-import { checkLogDirectory, containerLogPath } from './log-path.js';
-import { checkSysctls } from './sysctls.js';
+} from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import { cdiDeviceNames } from '../cdi/cdi.js';
+import { checkCgroupParent } from '../cgroup-path.js';
+import { checkLabels } from '../labels.js';
+import { checkLogDirectory, containerLogPath } from '../log-path.js';
+import { checkSysctls } from '../sysctls.js';
 import {
   checkAbsolutePath,
   checkAnnotations,
@@ -22,7 +22,7 @@ import {
   checkNoNul,
   checkOneLine,
   checkRange,
-} from './text.js';
+} from './text-checks.js';
 import { checkEnvs } from './validate-env.js';
 import { checkDevices, checkMounts } from './validate-mounts.js';
 import { checkResources } from './validate-resources.js';

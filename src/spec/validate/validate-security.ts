@@ -5,13 +5,13 @@ import {
   type LinuxContainerSecurityContext,
   type LinuxSandboxSecurityContext,
   type NamespaceOption,
-} from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import { chooseProfile } from './security-profile.js';
-import { checkSelinuxOptions } from './selinux.js';
-import { checkAbsolutePath, checkEnum, checkNoControl, checkRange } from './text.js';
-import { MAX_ID } from './user.js';
-import { userNamespaceMappings } from './user-namespace.js';
+} from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import { chooseProfile } from '../security/security-profile.js';
+import { checkSelinuxOptions } from '../security/selinux-options.js';
+import { checkAbsolutePath, checkEnum, checkNoControl, checkRange } from './text-checks.js';
+import { MAX_ID } from '../user/user.js';
+import { userNamespaceMappings } from '../user/user-namespace.js';
 
 /** INVALID_ARGUMENT for an invalid security context of a pod. */
 export function checkSandboxSecurityContext(context: LinuxSandboxSecurityContext | undefined, field: string): void {

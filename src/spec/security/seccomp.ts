@@ -1,9 +1,9 @@
-import type { LinuxContainerSecurityContext, SecurityProfile } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
-import type { OciSeccomp } from './oci.js';
+import type { LinuxContainerSecurityContext, SecurityProfile } from '../../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../../base/errors.js';
+import type { OciSeccomp } from '../oci.js';
+import type { HostFacts, SpecOptions } from '../types.js';
 import { defaultSeccompProfile } from './seccomp-default.js';
 import { chooseProfile, type ProfileChoice } from './security-profile.js';
-import type { HostFacts, SpecOptions } from './types.js';
 
 export interface SeccompRequest {
   readonly profile: SecurityProfile | undefined;

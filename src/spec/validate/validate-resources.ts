@@ -1,6 +1,6 @@
-import type { LinuxContainerResources } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import { checkRange } from './text.js';
+import type { LinuxContainerResources } from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import { checkRange } from './text-checks.js';
 
 /**
  * INVALID_ARGUMENT for a number or a list that no cgroup accepts; otherwise the runtime would fail later. -1 means "no

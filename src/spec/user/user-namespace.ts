@@ -3,9 +3,9 @@ import {
   type IDMapping,
   type NamespaceOption,
   type UserNamespace,
-} from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import type { OciIdMapping } from './oci.js';
+} from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import type { OciIdMapping } from '../oci.js';
 
 export interface UserNamespaceMappings {
   readonly uids: OciIdMapping[];

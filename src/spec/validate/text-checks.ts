@@ -1,4 +1,4 @@
-import { invalidArgument } from '../base/errors.js';
+import { invalidArgument } from '../../base/errors.js';
 
 /** Checks of strings in a request. Each throws INVALID_ARGUMENT with the field's path. */
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Capability, SecurityProfile } from '../../../generated/runtime/v1/api.js';
-import { appArmorNeed } from '../../../src/spec/apparmor.js';
-import { containerCapabilities, parsePermittedCapabilities } from '../../../src/spec/capabilities.js';
-import { DEFAULT_CAPABILITIES, KNOWN_CAPABILITIES } from '../../../src/spec/known-capabilities.js';
-import { containerSeccomp, localhostSeccompPath, type SeccompRequest } from '../../../src/spec/seccomp.js';
-import { defaultSeccompProfile } from '../../../src/spec/seccomp-default.js';
-import { checkSelinuxOptions, effectiveSelinuxOptions } from '../../../src/spec/selinux.js';
-import { refusal } from './inputs.js';
+import { Capability, SecurityProfile } from '../../../../generated/runtime/v1/api.js';
+import { appArmorNeed } from '../../../../src/spec/security/apparmor-need.js';
+import { containerCapabilities, parsePermittedCapabilities } from '../../../../src/spec/security/capabilities.js';
+import { DEFAULT_CAPABILITIES, KNOWN_CAPABILITIES } from '../../../../src/spec/security/known-capabilities.js';
+import { containerSeccomp, localhostSeccompPath, type SeccompRequest } from '../../../../src/spec/security/seccomp.js';
+import { defaultSeccompProfile } from '../../../../src/spec/security/seccomp-default.js';
+import { checkSelinuxOptions, effectiveSelinuxOptions } from '../../../../src/spec/security/selinux-options.js';
+import { refusal } from '../inputs.js';
 
 const sets = (names: readonly string[]): object => ({ bounding: names, effective: names, permitted: names });
 const caps = (add: string[], drop: string[], grantable?: string[]): object =>

@@ -1,6 +1,6 @@
-import type { KeyValue } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import { checkNoControl } from './text.js';
+import type { KeyValue } from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import { checkNoControl } from './text-checks.js';
 
 /** MAX_ARG_STRLEN, 32 pages: exec(2) refuses a longer `NAME=value`. A page may have 64 KiB except on x86. */
 const PAGE_BYTES = process.arch === 'x64' ? 4096 : 65_536;

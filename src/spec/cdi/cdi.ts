@@ -1,8 +1,8 @@
-import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import { mergedEnv } from './env.js';
-import type { OciDevice, OciDeviceRule, OciHookName, OciMount, OciSpec } from './oci.js';
-import { cleanPath } from './paths.js';
+import type { ContainerConfig } from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import { cleanPath } from '../clean-path.js';
+import { mergedEnv } from '../env.js';
+import type { OciDevice, OciDeviceRule, OciHookName, OciMount, OciSpec } from '../oci.js';
 
 /** Edits of a Container Device Interface spec (CDI 1.0, containerEdits). The caller fills in the device numbers. */
 export interface CdiEdits {

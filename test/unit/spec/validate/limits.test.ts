@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { validateContainerConfig, validateSandboxConfig } from '../../../src/spec/validate.js';
-import { containerConfig, podConfig, refusal } from './inputs.js';
+import { validateContainerConfig, validateSandboxConfig } from '../../../../src/spec/validate/validate.js';
+import { containerConfig, podConfig, refusal } from '../inputs.js';
 
 const PAGE_BYTES = process.arch === 'x64' ? 4096 : 65_536;
 const LINE_BYTES = 32 * PAGE_BYTES - 1;

@@ -1,6 +1,6 @@
-import type { Capability } from '../../generated/runtime/v1/api.js';
+import type { Capability } from '../../../generated/runtime/v1/api.js';
+import type { OciCapabilities } from '../oci.js';
 import { DEFAULT_CAPABILITIES, KNOWN_CAPABILITIES } from './known-capabilities.js';
-import type { OciCapabilities } from './oci.js';
 
 /**
  * Returns the capability sets of a container. They are computed in this order: the bounding set of the base spec (or

@@ -2,10 +2,10 @@ import {
   SupplementalGroupsPolicy,
   type Int64Value,
   type LinuxContainerSecurityContext,
-} from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
+} from '../../../generated/runtime/v1/api.js';
+import { CriError, invalidArgument } from '../../base/errors.js';
+import type { ResolvedUser } from '../types.js';
 import { MAX_GROUPS, scanGroup, scanPasswd, type GroupFindings, type PasswdEntry, type Scan } from './accounts.js';
-import type { ResolvedUser } from './types.js';
 
 export interface UserRequest {
   /** CRI run_as_username; "" when it is not given. */

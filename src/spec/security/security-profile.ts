@@ -1,5 +1,5 @@
-import { SecurityProfile_ProfileType, type SecurityProfile } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
+import { SecurityProfile_ProfileType, type SecurityProfile } from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
 
 /** The seccomp or AppArmor profile that a request selects. */
 export type ProfileChoice =

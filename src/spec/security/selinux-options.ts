@@ -1,6 +1,6 @@
-import type { SELinuxOption } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
-import { checkNoControl } from './text.js';
+import type { SELinuxOption } from '../../../generated/runtime/v1/api.js';
+import { invalidArgument } from '../../base/errors.js';
+import { checkNoControl } from '../validate/text-checks.js';
 
 /** INVALID_ARGUMENT for a colon or a control character in user, role or type, and for a malformed level. */
 export function checkSelinuxOptions(options: SELinuxOption | undefined, field: string): void {

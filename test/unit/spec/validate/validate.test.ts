@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ContainerConfig, PodSandboxConfig } from '../../../generated/runtime/v1/api.js';
-import { validateContainerConfig, validateSandboxConfig } from '../../../src/spec/validate.js';
-import { containerConfig, podConfig, refusal, type Partially } from './inputs.js';
+import type { ContainerConfig, PodSandboxConfig } from '../../../../generated/runtime/v1/api.js';
+import { validateContainerConfig, validateSandboxConfig } from '../../../../src/spec/validate/validate.js';
+import { containerConfig, podConfig, refusal, type Partially } from '../inputs.js';
 
 const pod = (config: Partially<typeof PodSandboxConfig>): string =>
   refusal(() => validateSandboxConfig(podConfig(config))).replace('INVALID_ARGUMENT ', '');

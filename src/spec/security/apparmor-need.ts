@@ -1,5 +1,5 @@
-import type { SecurityProfile } from '../../generated/runtime/v1/api.js';
-import { CriError } from '../base/errors.js';
+import type { SecurityProfile } from '../../../generated/runtime/v1/api.js';
+import { CriError } from '../../base/errors.js';
 import { chooseProfile } from './security-profile.js';
 
 /** The name of the default profile. The caller generates and loads it on first use. */

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { MountPropagation } from '../../../generated/runtime/v1/api.js';
-import { defaultMounts, HOST_SYS_MOUNT } from '../../../src/spec/default-mounts.js';
-import { containerMounts, sandboxMounts, type ContainerMountsInput } from '../../../src/spec/mounts.js';
-import type { OciMount } from '../../../src/spec/oci.js';
-import { propagationCheck } from '../../../src/spec/propagation.js';
-import { mount, refusal } from './inputs.js';
+import { MountPropagation } from '../../../../generated/runtime/v1/api.js';
+import { defaultMounts, HOST_SYS_MOUNT } from '../../../../src/spec/mounts/default-mounts.js';
+import { propagationCheck } from '../../../../src/spec/mounts/propagation.js';
+import { containerMounts, sandboxMounts, type ContainerMountsInput } from '../../../../src/spec/mounts/spec-mounts.js';
+import type { OciMount } from '../../../../src/spec/oci.js';
+import { mount, refusal } from '../inputs.js';
 
 const mountsOf = (input: Partial<ContainerMountsInput> = {}): ReturnType<typeof containerMounts> =>
   containerMounts({

@@ -3,10 +3,10 @@ import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { CriError } from '../../../src/base/errors.js';
-import { readCdiFiles } from '../../../src/host/files/cdi-files.js';
-import { makeFifo } from '../../../src/host/pipe/fifo.js';
-import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../../../src/spec/cdi-spec.js';
+import { CriError } from '../../../../src/base/errors.js';
+import { readCdiFiles } from '../../../../src/host/files/cdi-files.js';
+import { makeFifo } from '../../../../src/host/pipe/fifo.js';
+import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../../../../src/spec/cdi/cdi-spec.js';
 
 const spec = (priority: number, path: string, devices: readonly string[], env?: string): CdiSpec =>
   parseCdiSpec(

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { CriError } from '../base/errors.js';
+import { CriError } from '../../base/errors.js';
 import type { CdiEdits } from './cdi.js';
 
 /** The fields of a CDI spec file (Container Device Interface 1.0, SPEC.md) that crid uses. */

@@ -1,19 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Options as RuncOptions } from '../../../generated/containerd/types/runc/options/oci.js';
-import { SELinuxOption } from '../../../generated/runtime/v1/api.js';
-import { CriError } from '../../../src/base/errors.js';
-import { runtimeOptions } from '../../../src/containerd/runtime-options.js';
-import { taskOptions } from '../../../src/containerd/task-options.js';
-import { relabelTree } from '../../../src/host/security/host-selinux.js';
+import { Options as RuncOptions } from '../../../../generated/containerd/types/runc/options/oci.js';
+import { SELinuxOption } from '../../../../generated/runtime/v1/api.js';
+import { CriError } from '../../../../src/base/errors.js';
+import { runtimeOptions } from '../../../../src/containerd/runtime-options.js';
+import { taskOptions } from '../../../../src/containerd/task-options.js';
+import { relabelTree } from '../../../../src/host/security/host-selinux.js';
 import {
   appArmorProfileName,
   defaultAppArmorProfile,
   loadedAppArmorProfiles,
-} from '../../../src/spec/apparmor-profile.js';
-import { freeLevel, levelOf, parseSelinuxContexts, selinuxLabels } from '../../../src/spec/selinux-labels.js';
-import { shownResources, withResources } from '../../../src/spec/resources.js';
-import { hostIds, remapLabels } from '../../../src/spec/user-namespace.js';
+} from '../../../../src/spec/security/apparmor-profile.js';
+import {
+  freeLevel,
+  levelOf,
+  parseSelinuxContexts,
+  selinuxLabels,
+} from '../../../../src/spec/security/selinux-labels.js';
+import { shownResources, withResources } from '../../../../src/spec/resources.js';
+import { hostIds, remapLabels } from '../../../../src/spec/user/user-namespace.js';
 
 const CONTEXTS =
   'process = "system_u:system_r:container_t:s0"\ncontent = "x"\nfile = "system_u:object_r:container_file_t:s0"\n';
