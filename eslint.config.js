@@ -17,7 +17,7 @@ const REJECTIONS_WITHOUT_OWNER = [
 const LONG_FACTORIES = [
   ...['events/exits', 'operation/steps', 'sandboxer/pause'],
   ...['capture-copy', 'container-io', 'copies', 'copy-thread', 'create-stdio', 'log-lines', 'spool'],
-  ...['command-session', 'link', 'spdy'],
+  ...['client-connection', 'command-session', 'spdy'],
 ].map((name) => `src/**/${name}.ts`);
 
 /** The rules use types: a promise that is not awaited, or a missing case of a switch, is an error. */

@@ -8,11 +8,11 @@ import type { LastResort } from '../base/last-resort.js';
 import type { Logger } from '../base/log.js';
 import { durationMs } from '../config/duration.js';
 import type { StreamingConfig } from '../config/schema.js';
-import { createClientSessions, type ClientSessions } from './client-sessions.js';
-import type { FromWorker, StreamWorkerData, ToWorker } from './messages.js';
+import { createClientSessions, type ClientSessions } from './server/client-sessions.js';
+import type { FromWorker, StreamWorkerData, ToWorker } from './shared/session-messages.js';
 import type { CommandRequest, ForwardRequest, Streaming } from './streaming.js';
-import { selfSigned } from './self-signed.js';
-import { createTokens } from './tokens.js';
+import { selfSigned } from './server/self-signed.js';
+import { createTokens } from './server/tokens.js';
 
 /** Starts the streaming thread. Resolves when it listens. */
 export async function createStreaming(options: {

@@ -5,11 +5,11 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { AddressInfo, Socket } from 'node:net';
 import { routeUnhandled } from '../base/last-resort.js';
 import { makeWayForOtherThreads } from '../host/process/thread-priority.js';
-import { accept, createHttpServer, refuse, type Candidate } from './http-server.js';
-import { createLink } from './link.js';
-import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './messages.js';
-import { createPace } from './pace.js';
-import type { Session } from './session.js';
+import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './shared/session-messages.js';
+import { createLink } from './worker/client-connection.js';
+import { accept, createHttpServer, refuse, type Candidate } from './worker/http-server.js';
+import type { Session } from './worker/session.js';
+import { createPace } from './worker/throttle.js';
 
 makeWayForOtherThreads();
 const data = workerData as StreamWorkerData;

@@ -1,8 +1,8 @@
-import type { Outcome } from './outcome.js';
-import type { Grant, Route, TerminalSize } from './messages.js';
+import type { Outcome } from './shared/outcome.js';
+import type { Grant, Route, TerminalSize } from './shared/session-messages.js';
 
-export type { Outcome } from './outcome.js';
-export type { TerminalSize } from './messages.js';
+export type { Outcome } from './shared/outcome.js';
+export type { TerminalSize } from './shared/session-messages.js';
 
 /** A client with a valid token, as its operation sees it. */
 interface Client {

@@ -1,5 +1,10 @@
 import type { Socket } from 'node:net';
-import { CONTROL, controlFrame, createSpdyFrameReader, dataHeader } from '../../../src/streaming/spdy-frames.js';
+import {
+  CONTROL,
+  controlFrame,
+  createSpdyFrameReader,
+  dataHeader,
+} from '../../../src/streaming/worker/spdy/spdy-frames.js';
 import { headerDeflater, synStream } from './wire.js';
 import { openMessages } from './websocket-messages.js';
 import { upgrade } from './upgrade.js';

@@ -1,8 +1,8 @@
 /** The client's side of the protocols, as bytes. */
 import { randomBytes } from 'node:crypto';
 import { constants, deflateSync, createDeflate, type Deflate } from 'node:zlib';
-import { SPDY_DICTIONARY } from '../../../src/streaming/spdy-dictionary.js';
-import { controlFrame, CONTROL } from '../../../src/streaming/spdy-frames.js';
+import { SPDY_DICTIONARY } from '../../../src/streaming/worker/spdy/spdy-dictionary.js';
+import { controlFrame, CONTROL } from '../../../src/streaming/worker/spdy/spdy-frames.js';
 
 /** A masked frame. */
 export function webSocketFrame(opcode: number, payload: Uint8Array | string, fin = true): Buffer {

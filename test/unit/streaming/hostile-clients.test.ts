@@ -5,10 +5,15 @@ import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test, type TestContext } from 'node:test';
 import { deflateRawSync } from 'node:zlib';
-import { createHttpServer, type Candidate } from '../../../src/streaming/http-server.js';
-import { selfSigned } from '../../../src/streaming/self-signed.js';
-import { CONTROL, controlFrame, createSpdyFrameReader, dataHeader } from '../../../src/streaming/spdy-frames.js';
-import { OPCODE } from '../../../src/streaming/websocket-frames.js';
+import { createHttpServer, type Candidate } from '../../../src/streaming/worker/http-server.js';
+import { selfSigned } from '../../../src/streaming/server/self-signed.js';
+import {
+  CONTROL,
+  controlFrame,
+  createSpdyFrameReader,
+  dataHeader,
+} from '../../../src/streaming/worker/spdy/spdy-frames.js';
+import { OPCODE } from '../../../src/streaming/worker/websocket/websocket-frames.js';
 import { until } from '../../../tools/stack/wait.js';
 import { closed, room } from '../../harness/streaming/command-client.js';
 import { upgrade } from '../../harness/streaming/upgrade.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { constants, createWriteStream, openSync, readdirSync } from 'node:fs';
 import { connect, Socket } from 'node:net';
 import { test } from 'node:test';
-import { selfSigned } from '../../../src/streaming/self-signed.js';
+import { selfSigned } from '../../../src/streaming/server/self-signed.js';
 import type { CommandClient, Outcome } from '../../../src/streaming/streaming.js';
 import { upgrade } from '../../harness/streaming/upgrade.js';
 import { execUrl, never, setUp, STREAMS } from './own-server.js';

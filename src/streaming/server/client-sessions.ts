@@ -1,0 +1,144 @@
+import { CriError } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import type { FromWorker, Grant, TerminalSize, ToWorker } from '../shared/session-messages.js';
+import type { CommandClient, CommandRequest, ForwardRequest } from '../streaming.js';
+
+type Request = CommandRequest | ForwardRequest;
+type SessionMessage = Exclude<FromWorker, { kind: 'listening' | 'redeem' | 'unhandled' }>;
+
+/** The main thread's side of all sessions of one streaming thread. */
+export interface ClientSessions {
+  begin(session: number, request: Request): void;
+  onMessage(message: SessionMessage): void;
+  /** Ends all sessions, as if their clients had disconnected. */
+  endAll(reason: string): void;
+  /** Resolves when no operation serves a client any more, at the latest after `timeoutMs`. */
+  settled(timeoutMs: number): Promise<void>;
+}
+
+export function createClientSessions(log: Logger, post: (message: ToWorker) => void): ClientSessions {
+  const open = new Map<number, { onMessage(message: SessionMessage): void }>();
+  const served = new Set<Promise<void>>();
+
+  const end = (message: Extract<SessionMessage, { kind: 'gone' }>): void => {
+    open.get(message.session)?.onMessage(message);
+    open.delete(message.session);
+  };
+
+  return {
+    begin(session, request) {
+      post({ kind: 'granted', session, grant: grantOf(request) });
+      const begun = createClientSession(log, session, request, post);
+      open.set(session, begun);
+      const done = begun.done.finally(() => served.delete(done));
+      served.add(done);
+    },
+    onMessage(message) {
+      if (message.kind === 'gone') end(message);
+      else open.get(message.session)?.onMessage(message);
+    },
+    endAll(reason) {
+      for (const session of [...open.keys()]) end({ kind: 'gone', session, reason });
+    },
+    async settled(timeoutMs) {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+      await Promise.race([Promise.allSettled(served), late]);
+      clearTimeout(timer);
+    },
+  };
+}
+
+const grantOf = (request: Request): Grant =>
+  request.route === 'portforward'
+    ? { kind: 'port-forward', ports: request.ports }
+    : { kind: 'command', ...request.streams };
+
+function createClientSession(log: Logger, session: number, request: Request, post: (message: ToWorker) => void) {
+  const gone = new AbortController();
+  const ready = withResolvers();
+  const opened = withResolvers();
+  const stdinEnded = withResolvers();
+  const outputsEnded = withResolvers();
+  let lastSize: TerminalSize | undefined;
+  let onResize: ((size: TerminalSize) => void) | undefined;
+
+  const client: CommandClient = {
+    signal: gone.signal,
+    read({ stdout, stderr }) {
+      post({ kind: 'read', session, stdout, stderr });
+      return opened.promise;
+    },
+    feed: (path) => post({ kind: 'feed', session, path }),
+    onResize(listener) {
+      onResize = listener;
+      if (lastSize) listener(lastSize);
+    },
+    stdinEnded: stdinEnded.promise,
+    outputsEnded: outputsEnded.promise,
+    drain(idleMs) {
+      post({ kind: 'drain', session, idleMs });
+      return outputsEnded.promise;
+    },
+  };
+
+  const onMessage = (message: SessionMessage): void => {
+    switch (message.kind) {
+      case 'ready':
+        return ready.resolve();
+      case 'opened':
+        return opened.resolve();
+      case 'open-failed':
+        return opened.reject(new CriError('INTERNAL', `open stream: ${message.message}`));
+      case 'resize':
+        lastSize = message.size;
+        return onResize?.(message.size);
+      case 'stdin-ended':
+        return stdinEnded.resolve();
+      case 'outputs-ended':
+        return outputsEnded.resolve();
+      case 'gone': {
+        const error = new CriError('CANCELLED', `the client has gone: ${message.reason}`);
+        gone.abort(error);
+        for (const waiting of [ready, opened, stdinEnded, outputsEnded]) waiting.reject(error);
+      }
+    }
+  };
+
+  const serve = async (): Promise<void> => {
+    try {
+      await ready.promise;
+      const outcome =
+        request.route === 'portforward'
+          ? await request
+              .serve({ signal: gone.signal, forward: (netnsPath) => post({ kind: 'forward', session, netnsPath }) })
+              .then(() => ({ kind: 'exited', exitCode: 0 }) as const)
+          : await request.serve(client);
+      post({ kind: 'finish', session, outcome });
+    } catch (thrown) {
+      const { message } = CriError.from(thrown);
+      log[gone.signal.aborted ? 'debug' : 'warn']({ session, route: request.route, err: message }, 'stream failed');
+      post({ kind: 'finish', session, outcome: { kind: 'failed', message } });
+    }
+  };
+
+  return { onMessage, done: serve() };
+}
+
+interface Resolvers {
+  readonly promise: Promise<void>;
+  resolve(): void;
+  reject(error: CriError): void;
+}
+
+function withResolvers(): Resolvers {
+  let resolve!: () => void;
+  let reject!: (error: CriError) => void;
+  const promise = new Promise<void>((onResolve, onReject) => {
+    resolve = onResolve;
+    reject = onReject;
+  });
+  // Some operations never await some of these promises, and a rejection must not be unhandled.
+  promise.catch(() => undefined);
+  return { promise, resolve, reject };
+}

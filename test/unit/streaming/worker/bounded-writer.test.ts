@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
+import { Writable } from 'node:stream';
+import { test } from 'node:test';
+import { createSink } from '../../../../src/streaming/worker/bounded-writer.js';
+import { stubLink } from './stub-link.js';
+
+const LIMIT_BYTES = 1_000;
+
+/** A slow target: each write completes when the test calls `finishOne`. */
+function slowTarget(highWaterMark: number) {
+  const done: (() => void)[] = [];
+  const target = new Writable({ highWaterMark, write: (_chunk, _encoding, callback) => void done.push(callback) });
+  return { target: target as unknown as Socket, finishOne: () => done.shift()?.() };
+}
+
+test('a client is held while more than the limit is on its way, whatever the high-water mark of where it goes', () => {
+  for (const highWaterMark of [1, 10 * LIMIT_BYTES]) {
+    const { link, holders } = stubLink();
+    const { target, finishOne } = slowTarget(highWaterMark);
+    const sink = createSink({ link, limitBytes: () => LIMIT_BYTES, onFlushed: () => undefined });
+    sink.write(Buffer.alloc(LIMIT_BYTES));
+    assert.equal(holders(), 0);
+    sink.write(Buffer.alloc(1));
+    assert.equal(holders(), 1);
+    sink.open(target);
+    assert.equal(holders(), 1);
+    finishOne();
+    finishOne();
+    assert.equal(holders(), 0, 'all that came early has left');
+    sink.write(Buffer.alloc(2 * LIMIT_BYTES));
+    assert.equal(holders(), 1);
+    finishOne();
+    assert.equal(holders(), 0, 'all that came later has left');
+  }
+});
