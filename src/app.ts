@@ -54,7 +54,7 @@ import { createStatusFiles } from './state/status-file.js';
 import { containerStatusesOf } from './state/cri-view.js';
 import { createStats } from './stats/create-stats.js';
 import { createStdio } from './stdio/create-stdio.js';
-import { releasePipes } from './stdio/pipe-store.js';
+import { releasePipes } from './stdio/server/pipe-store.js';
 import { createStreaming } from './streaming/create-streaming.js';
 import { startTracing } from './tracing/otlp.js';
 import { VERSION } from './version.js';

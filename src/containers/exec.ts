@@ -6,7 +6,7 @@ import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
 import type { Steps } from '../operation/steps.js';
 import type { Container } from '../state/records.js';
-import { holdReaders, makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/fifo-set.js';
+import { holdReaders, makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/server/fifo-set.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
 import type { ContainerDeps } from './deps.js';

@@ -2,7 +2,7 @@ import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
 import { processStartTime } from '../host/process/processes.js';
 import { killTree, type ProcessIdentity } from '../host/process/process-tree.js';
-import { discardOutputs } from '../stdio/discard-outputs.js';
+import { discardOutputs } from '../stdio/server/discard-outputs.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import { asBadCommand } from './bad-command.js';
 import type { ContainerDeps } from './deps.js';

@@ -4,7 +4,7 @@ import type { Exit } from '../containerd/containerd.js';
 import { nowNs } from '../host/syscall/clock.js';
 import { removeTree } from '../host/files/files.js';
 import { endOf, transition } from '../state/records.js';
-import { endIo } from '../stdio/end-io.js';
+import { endIo } from '../stdio/server/end-io.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { ContainerDeps } from './deps.js';

@@ -6,7 +6,7 @@ import { endOf, transition, type Container, type Pod } from '../state/records.js
 import { putBackRecord } from '../state/lost-record.js';
 import { recordFact } from '../state/record-fact.js';
 import type { State } from '../state/state.js';
-import { endIo } from '../stdio/end-io.js';
+import { endIo } from '../stdio/server/end-io.js';
 import type { ContainerIo } from '../stdio/stdio.js';
 import { createOomKills, SIGKILL_EXIT_CODE, type OomKills } from './oom-kills.js';
 

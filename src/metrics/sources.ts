@@ -3,7 +3,7 @@ import { unhandledErrors } from '../base/last-resort.js';
 import type { Operations } from '../operation/operation.js';
 import type { ImageCache } from '../state/images.js';
 import type { State } from '../state/state.js';
-import { logCounts } from '../stdio/log-counters.js';
+import { logCounts } from '../stdio/shared/log-counters.js';
 import type { Stdio } from '../stdio/stdio.js';
 import type { ContainerEvents } from '../events/container-events.js';
 import type { Sources } from './metrics.js';

@@ -3,10 +3,10 @@ import { readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CriError } from '../base/errors.js';
 import { makeWayForOtherThreads } from '../host/process/thread-priority.js';
-import { createCopies } from './copies.js';
-import type { Command, CopyWorkerData, Report } from './messages.js';
-import { createPulse } from './pulse.js';
-import { createReadiness } from './readiness.js';
+import type { Command, CopyWorkerData, Report } from './shared/copy-messages.js';
+import { createPulse } from './shared/pulse.js';
+import { createCopies } from './worker/copies.js';
+import { createReadiness } from './worker/readiness.js';
 
 makeWayForOtherThreads();
 const { epoll, bell, stopped, pulse } = workerData as CopyWorkerData;

@@ -3,14 +3,13 @@ import { inBackground } from '../base/background.js';
 import type { Logger } from '../base/log.js';
 import { unlessAborted, withLimit } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
-import { createContainerIo } from './container-io.js';
-import { createCopier } from './copier.js';
-import { createExecCapture } from './exec-capture.js';
-import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './fifo-set.js';
-import { createLogCopiers } from './log-copiers.js';
-import { logFileOf } from './log-file.js';
-import type { NewCommand } from './messages.js';
-import { keepPipes, releasePipes, type PipeStore } from './pipe-store.js';
+import { createContainerIo, logFileOf } from './server/container-io.js';
+import { createCopier } from './server/copier.js';
+import { createExecCapture } from './server/exec-capture.js';
+import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './server/fifo-set.js';
+import { createLogCopiers } from './server/log-copiers.js';
+import { keepPipes, releasePipes, type PipeStore } from './server/pipe-store.js';
+import type { NewCommand } from './shared/copy-messages.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.js';
 
 /**
@@ -27,7 +26,7 @@ export function createStdio(options: {
   /** Another worker script, for tests. */
   workerUrl?: URL;
 }): Stdio {
-  const { log, pipeStore, onUnhandled, workerUrl } = options;
+  const { log, pipeStore, onUnhandled, workerUrl = WORKER_URL } = options;
   // A thread of its own, so that the output of commands never waits for a log.
   const captures = createCopier({ name: 'capture', log, onUnhandled, workerUrl });
   const logs = createLogCopiers(log, (onIdle) => createCopier({ name: 'log', log, onUnhandled, workerUrl, onIdle }));
@@ -102,6 +101,8 @@ export function createStdio(options: {
     },
   };
 }
+
+const WORKER_URL = new URL('./copy-worker.js', import.meta.url);
 
 /** A log that does not respond must not delay the start of crid: its container keeps running. */
 const REATTACH_LIMIT_MS = 5_000;

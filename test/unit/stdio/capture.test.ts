@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeFifo } from '../../../src/host/pipe/fifo.js';
-import { createCaptureBudget } from '../../../src/stdio/capture-budget.js';
-import { startCaptureCopy } from '../../../src/stdio/capture-copy.js';
+import { createCaptureBudget } from '../../../src/stdio/worker/capture-budget.js';
+import { startCaptureCopy } from '../../../src/stdio/worker/capture-copy.js';
 import { countFds, exited, setUp, shell } from './helpers.js';
 
 const LIMIT_BYTES = 1024 * 1024;

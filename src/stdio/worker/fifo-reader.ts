@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
-import { openFifoRead, setPipeSize } from '../host/pipe/fifo.js';
-import { moveToFile, readNow } from '../host/pipe/pipe.js';
+import { openFifoRead, setPipeSize } from '../../host/pipe/fifo.js';
+import { moveToFile, readNow } from '../../host/pipe/pipe.js';
 import type { Readiness } from './readiness.js';
 
 /** A FIFO that is read when it is readable, without a blocked thread. */

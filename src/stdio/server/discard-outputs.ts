@@ -1,8 +1,8 @@
 import { closeSync, readSync } from 'node:fs';
-import { openFifoRead } from '../host/pipe/fifo.js';
-import { errnoName } from '../host/syscall/errno.js';
+import { openFifoRead } from '../../host/pipe/fifo.js';
+import { errnoName } from '../../host/syscall/errno.js';
+import type { FifoPaths } from '../stdio.js';
 import { outputsOf } from './fifo-set.js';
-import type { FifoPaths } from './stdio.js';
 
 /** Each tick reads at most one pipe's size: a child that writes endlessly must not keep this thread busy. */
 const TICK_MS = 50;

@@ -6,9 +6,9 @@ import {
   openDirectoryBeneath,
   openFileBeneath,
   type PathBeneath,
-} from '../host/files/open-beneath.js';
-import { fsError } from '../host/syscall/errno.js';
-import { countDropped, countFailing, countWritten } from './log-counters.js';
+} from '../../host/files/open-beneath.js';
+import { fsError } from '../../host/syscall/errno.js';
+import { countDropped, countFailing, countWritten } from '../shared/log-counters.js';
 
 /** A log's file and its length. */
 export interface LogPlace {
@@ -46,17 +46,6 @@ export interface LogFileOptions {
   readonly onTrouble: (error: string, droppedBytes: number) => void;
   /** Called at the first write that succeeds after failed ones. */
   readonly onRecovered: (droppedBytes: number) => void;
-}
-
-/** Splits the path of a log at the pod's log directory. */
-export function logFileOf(request: {
-  readonly logPath: string | undefined;
-  readonly logDirectory?: string | undefined;
-}): PathBeneath | undefined {
-  const { logPath } = request;
-  if (logPath === undefined) return undefined;
-  const directory = request.logDirectory ?? posix.dirname(logPath);
-  return { directory, path: posix.relative(directory, logPath) };
 }
 
 /** Opens the log for appending; creates the file (0640) and its directory (0755). */

@@ -1,10 +1,10 @@
-import { inBackground } from '../base/background.js';
-import { CriError } from '../base/errors.js';
-import type { Logger } from '../base/log.js';
+import { inBackground } from '../../base/background.js';
+import { CriError } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import type { ExecCapture, FifoPaths } from '../stdio.js';
 import type { OpenIo } from './container-io.js';
 import type { CopyThread } from './copy-thread.js';
 import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
-import type { ExecCapture, FifoPaths } from './stdio.js';
 
 type Output = Awaited<ExecCapture['output']>;
 

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
-import { fsError } from '../host/syscall/errno.js';
+import { fsError } from '../../host/syscall/errno.js';
 import { BATCH_BYTES, type FifoReader } from './fifo-reader.js';
 import { NOWHERE, type LogPlace } from './log-file.js';
 

@@ -1,5 +1,5 @@
-import type { Instant } from '../host/syscall/clock.js';
-import type { StreamName } from './messages.js';
+import type { Instant } from '../../host/syscall/clock.js';
+import type { StreamName } from '../shared/copy-messages.js';
 import { createTimestampWriter, put, TIMESTAMP_MAX_BYTES } from './timestamp.js';
 
 /** Takes whole formatted lines, made from `bytes` bytes of the stream. The sink must not keep the buffer. */

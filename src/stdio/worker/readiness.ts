@@ -1,5 +1,5 @@
-import { epollAdd, epollRemove, epollWait } from '../host/pipe/epoll.js';
-import type { Pulse } from './pulse.js';
+import { epollAdd, epollRemove, epollWait } from '../../host/pipe/epoll.js';
+import type { Pulse } from '../shared/pulse.js';
 
 /** The copying thread's own event loop: readable and writable descriptors, and short delays. */
 export interface Readiness {

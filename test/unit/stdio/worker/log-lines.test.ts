@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readClock } from '../../../src/host/syscall/clock.js';
-import { createLogLines } from '../../../src/stdio/log-lines.js';
-import { createTimestampWriter, TIMESTAMP_MAX_BYTES } from '../../../src/stdio/timestamp.js';
+import { readClock } from '../../../../src/host/syscall/clock.js';
+import { createLogLines } from '../../../../src/stdio/worker/log-lines.js';
+import { createTimestampWriter, TIMESTAMP_MAX_BYTES } from '../../../../src/stdio/worker/timestamp.js';
 
 const SECONDS = Date.UTC(2026, 6, 9, 8, 7, 6) / 1000;
 

@@ -3,8 +3,8 @@ import { closeSync, constants, existsSync, openSync, renameSync, rmSync, statSyn
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { isCode } from '../../../src/base/errors.js';
-import { countFds, exited, readLog, requestIn, setUp, shell } from './helpers.js';
+import { isCode } from '../../../../src/base/errors.js';
+import { countFds, exited, readLog, requestIn, setUp, shell } from '../helpers.js';
 
 const PLENTY_MS = 20_000;
 

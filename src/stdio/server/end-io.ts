@@ -1,5 +1,5 @@
-import { logOf, type Logger } from '../base/log.js';
-import type { ContainerIo } from './stdio.js';
+import { logOf, type Logger } from '../../base/log.js';
+import type { ContainerIo } from '../stdio.js';
 
 /** Enough for many containers that end together, each with a full pipe, and for a slow disk. */
 const TAIL_MS = 10_000;

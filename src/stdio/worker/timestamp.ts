@@ -1,4 +1,4 @@
-import type { Instant } from '../host/syscall/clock.js';
+import type { Instant } from '../../host/syscall/clock.js';
 
 /** Writes an instant as RFC 3339 with nanoseconds, trailing zeros dropped, in local time; returns the new end. */
 export type TimestampWriter = (target: Buffer, at: number, instant: Instant) => number;

@@ -1,9 +1,9 @@
 import { closeSync } from 'node:fs';
-import { CriError } from '../base/errors.js';
-import type { Logger } from '../base/log.js';
-import { openFifoRead } from '../host/pipe/fifo.js';
+import { CriError } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import { openFifoRead } from '../../host/pipe/fifo.js';
+import type { FifoPaths } from '../stdio.js';
 import { outputsOf } from './fifo-set.js';
-import type { FifoPaths } from './stdio.js';
 
 /**
  * Holds read ends of containers' pipes while crid is not running, so that the last output of a container is not lost.

@@ -1,11 +1,10 @@
-import { readClock } from '../host/syscall/clock.js';
+import { readClock } from '../../host/syscall/clock.js';
+import { spoolPath, type StreamSource } from '../shared/copy-messages.js';
 import { openFifoReader } from './fifo-reader.js';
 import { createLogLines } from './log-lines.js';
 import { openSpool } from './spool.js';
-import { spoolPath } from './fifo-set.js';
 import type { FanOut } from './fan-out.js';
 import type { LogFile } from './log-file.js';
-import type { StreamSource } from './messages.js';
 import type { Readiness } from './readiness.js';
 
 /** A stream that is being copied. */

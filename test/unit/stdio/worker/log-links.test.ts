@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readFileSync, renameSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { CriError } from '../../../src/base/errors.js';
-import { writeCheckpointFiles } from '../../../src/containers/checkpoint-files.js';
-import { makeFifo } from '../../../src/host/pipe/fifo.js';
-import { openLogFile } from '../../../src/stdio/log-file.js';
-import { exited, readLog, requestIn, setUp, shell } from './helpers.js';
+import { CriError } from '../../../../src/base/errors.js';
+import { writeCheckpointFiles } from '../../../../src/containers/checkpoint-files.js';
+import { makeFifo } from '../../../../src/host/pipe/fifo.js';
+import { openLogFile } from '../../../../src/stdio/worker/log-file.js';
+import { exited, readLog, requestIn, setUp, shell } from '../helpers.js';
 
 /** Symbolic links and other files at paths where crid writes or reads a log. */
 

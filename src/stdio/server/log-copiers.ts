@@ -1,9 +1,9 @@
 import { posix } from 'node:path';
-import { inBackground } from '../base/background.js';
-import type { Logger } from '../base/log.js';
-import { mountFinder, recentMounts, type MountInfo } from '../host/mount/mountinfo.js';
+import { inBackground } from '../../base/background.js';
+import type { Logger } from '../../base/log.js';
+import { mountFinder, recentMounts, type MountInfo } from '../../host/mount/mountinfo.js';
+import { STALLED_MS } from '../shared/pulse.js';
 import type { Copier } from './copier.js';
-import { STALLED_MS } from './pulse.js';
 
 /**
  * The threads that write logs, one for each file system with logs. A write to a file system that does not respond

@@ -1,5 +1,5 @@
-import type { CodeName } from '../base/errors.js';
-import type { PathBeneath } from '../host/files/open-beneath.js';
+import type { CodeName } from '../../base/errors.js';
+import type { PathBeneath } from '../../host/files/open-beneath.js';
 
 /** A command from the server's thread to a copying thread. `io` numbers the streams of one container or one capture. */
 export type Command =
@@ -50,6 +50,9 @@ export interface StreamSource {
   readonly name: StreamName;
   readonly path: string;
 }
+
+/** The path of a FIFO's spool: the bytes that were taken from the FIFO and are not in the log yet. */
+export const spoolPath = (fifo: string): string => `${fifo}.taken`;
 
 /** A message of the copying thread that is not the reply to a command. */
 export type Notice = Exclude<Report, { kind: 'done' | 'failed' }>;

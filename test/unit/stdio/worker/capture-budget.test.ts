@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { makeFifo } from '../../../src/host/pipe/fifo.js';
-import { createCaptureBudget, OWN_BYTES } from '../../../src/stdio/capture-budget.js';
-import { createCopies } from '../../../src/stdio/copies.js';
-import type { Notice } from '../../../src/stdio/messages.js';
-import type { Readiness } from '../../../src/stdio/readiness.js';
-import { exited, shell } from './helpers.js';
+import { makeFifo } from '../../../../src/host/pipe/fifo.js';
+import type { Notice } from '../../../../src/stdio/shared/copy-messages.js';
+import { createCaptureBudget, OWN_BYTES } from '../../../../src/stdio/worker/capture-budget.js';
+import { createCopies } from '../../../../src/stdio/worker/copies.js';
+import type { Readiness } from '../../../../src/stdio/worker/readiness.js';
+import { exited, shell } from '../helpers.js';
 
 const MAX_BYTES = 2 * OWN_BYTES;
 

@@ -1,9 +1,9 @@
 import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
-import { createEpoll, createEventFd, signalEventFd } from '../host/pipe/epoll.js';
-import { dropFailingCell, logCounterBuffer, newFailingCell } from './log-counters.js';
-import type { Command, CopyWorkerData, Report } from './messages.js';
-import { busyMs, newPulseCell } from './pulse.js';
+import { createEpoll, createEventFd, signalEventFd } from '../../host/pipe/epoll.js';
+import type { Command, CopyWorkerData, Report } from '../shared/copy-messages.js';
+import { dropFailingCell, logCounterBuffer, newFailingCell } from '../shared/log-counters.js';
+import { busyMs, newPulseCell } from '../shared/pulse.js';
 
 export interface RunningWorker {
   post(command: Command): void;

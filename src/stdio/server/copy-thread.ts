@@ -1,9 +1,9 @@
-import { CriError } from '../base/errors.js';
-import type { Logger } from '../base/log.js';
-import { withLimit } from '../base/time.js';
-import { exitAtOnce } from '../host/process/processes.js';
+import { CriError } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import { withLimit } from '../../base/time.js';
+import { exitAtOnce } from '../../host/process/processes.js';
+import type { Command, NewCommand, Notice, Report } from '../shared/copy-messages.js';
 import { startWorker, type RunningWorker } from './copy-worker-handle.js';
-import type { Command, NewCommand, Notice, Report } from './messages.js';
 
 /** The server's handle of one copying thread. The thread starts with the first command, and again when it dies. */
 export interface CopyThread {
@@ -35,8 +35,8 @@ export interface CopyThreadOptions {
    * others.
    */
   readonly onRestart: () => readonly NewCommand[];
-  /** For tests. */
-  readonly workerUrl?: URL;
+  /** The script that the thread runs. */
+  readonly workerUrl: URL;
 }
 
 export function createCopyThread(options: CopyThreadOptions): CopyThread {
@@ -70,7 +70,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
   };
 
   const running = (): RunningWorker =>
-    (worker ??= startWorker(options.workerUrl ?? new URL('./copy-worker.js', import.meta.url), {
+    (worker ??= startWorker(options.workerUrl, {
       onMessage,
       onError: (error) => options.onError(error, `the ${title}, which is replaced`),
       onExit(exitCode, livedMs) {

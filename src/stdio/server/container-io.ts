@@ -1,14 +1,15 @@
-import { inBackground } from '../base/background.js';
-import { CriError, isCode } from '../base/errors.js';
-import type { Logger } from '../base/log.js';
-import { withLimit } from '../base/time.js';
-import { beginWait } from '../base/waits.js';
+import { posix } from 'node:path';
+import { inBackground } from '../../base/background.js';
+import { CriError, isCode } from '../../base/errors.js';
+import type { Logger } from '../../base/log.js';
+import { withLimit } from '../../base/time.js';
+import { beginWait } from '../../base/waits.js';
+import type { PathBeneath } from '../../host/files/open-beneath.js';
+import type { NewCommand, Notice, StreamName } from '../shared/copy-messages.js';
+import { STALLED_MS } from '../shared/pulse.js';
+import type { ContainerIo, ContainerIoRequest, FifoPaths } from '../stdio.js';
 import type { CopyThread } from './copy-thread.js';
 import { nudge, outputsOf, removeFifoSet } from './fifo-set.js';
-import { logFileOf } from './log-file.js';
-import type { NewCommand, Notice, StreamName } from './messages.js';
-import { STALLED_MS } from './pulse.js';
-import type { ContainerIo, ContainerIoRequest, FifoPaths } from './stdio.js';
 
 /** A container or a captured command whose streams are open in a copying thread. */
 export interface OpenIo {
@@ -124,6 +125,17 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
             maxLineBytes: request.maxLineBytes,
           },
   };
+}
+
+/** Splits the path of a log at the pod's log directory. */
+export function logFileOf(request: {
+  readonly logPath: string | undefined;
+  readonly logDirectory?: string | undefined;
+}): PathBeneath | undefined {
+  const { logPath } = request;
+  if (logPath === undefined) return undefined;
+  const directory = request.logDirectory ?? posix.dirname(logPath);
+  return { directory, path: posix.relative(directory, logPath) };
 }
 
 /** Resolves when the function that it adds to `waiters` is called, or after `timeoutMs`. */

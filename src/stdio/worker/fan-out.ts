@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { errnoName } from '../host/syscall/errno.js';
+import { errnoName } from '../../host/syscall/errno.js';
 import type { Readiness } from './readiness.js';
 
 /** The attached clients of one stream. */

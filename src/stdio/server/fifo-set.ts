@@ -1,10 +1,10 @@
 import { chmodSync, closeSync, mkdirSync, rmdirSync, statSync, unlinkSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { CriError } from '../base/errors.js';
-import { makeFifo, openFifoRead, openFifoWrite } from '../host/pipe/fifo.js';
-import { errnoName, fsError } from '../host/syscall/errno.js';
-import type { StreamSource } from './messages.js';
-import type { FifoPaths } from './stdio.js';
+import { CriError } from '../../base/errors.js';
+import { makeFifo, openFifoRead, openFifoWrite } from '../../host/pipe/fifo.js';
+import { errnoName, fsError } from '../../host/syscall/errno.js';
+import { spoolPath, type StreamSource } from '../shared/copy-messages.js';
+import type { FifoPaths } from '../stdio.js';
 
 export interface FifoSetRequest {
   readonly directory: string;
@@ -43,9 +43,6 @@ export function checkFifoSet(paths: FifoPaths): void {
     if (!isFifo) throw new CriError('INVALID_ARGUMENT', `${fifo}: not a fifo`);
   }
 }
-
-/** The path of a FIFO's spool: the bytes that were taken from the FIFO and are not in the log yet. */
-export const spoolPath = (fifo: string): string => `${fifo}.taken`;
 
 /** Removes the FIFOs and their spools, and their directory when nothing else is in it. Idempotent. */
 export function removeFifoSet(paths: FifoPaths): void {

@@ -1,10 +1,10 @@
-import { assertNever, CriError, notFound } from '../base/errors.js';
+import { assertNever, CriError, notFound } from '../../base/errors.js';
+import type { Command, Notice, StreamName } from '../shared/copy-messages.js';
 import { createCaptureBudget, TOTAL_BYTES, type CaptureBudget } from './capture-budget.js';
 import { startCaptureCopy, type CaptureCopy } from './capture-copy.js';
 import { createFanOut } from './fan-out.js';
 import { startLogCopy, type Copy } from './log-copy.js';
 import { openLogFile } from './log-file.js';
-import type { Command, Notice, StreamName } from './messages.js';
 import type { Readiness } from './readiness.js';
 
 /** Posts a notice to the server's thread. Buffers in `transfer` are transferred, not copied. */

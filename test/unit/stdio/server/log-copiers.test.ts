@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseMountInfo } from '../../../src/host/mount/mountinfo.js';
-import type { Copier } from '../../../src/stdio/copier.js';
-import { createLogCopiers } from '../../../src/stdio/log-copiers.js';
-import { quiet } from './helpers.js';
+import { parseMountInfo } from '../../../../src/host/mount/mountinfo.js';
+import type { Copier } from '../../../../src/stdio/server/copier.js';
+import { createLogCopiers } from '../../../../src/stdio/server/log-copiers.js';
+import { quiet } from '../helpers.js';
 
 const mount = (device: string, path: string): string => `1 1 ${device} / ${path} rw - ext4 /dev/x rw`;
 

@@ -1,16 +1,16 @@
-import type { Logger } from '../base/log.js';
-import type { LastResort } from '../base/last-resort.js';
+import type { Logger } from '../../base/log.js';
+import type { LastResort } from '../../base/last-resort.js';
 import type { OpenIo } from './container-io.js';
 import { createCopyThread, type CopyThread } from './copy-thread.js';
-import type { NewCommand } from './messages.js';
+import type { NewCommand } from '../shared/copy-messages.js';
 
 export interface CopierOptions {
   /** For messages: `log` or `capture`. */
   readonly name: string;
   readonly log: Logger;
   readonly onUnhandled: LastResort['onUnhandled'] | undefined;
-  /** Another worker script, for tests. */
-  readonly workerUrl: URL | undefined;
+  /** The script that the thread runs. */
+  readonly workerUrl: URL;
   /** Called when the copier has no streams left. */
   readonly onIdle?: () => void;
 }
@@ -36,7 +36,7 @@ export function createCopier({ name, log, onUnhandled, workerUrl, onIdle }: Copi
     onError: onUnhandled ?? ((err, origin) => log.error({ err, origin }, 'unhandled error')),
     onReport: (report) => ios.get(report.io)?.onReport(report),
     onRestart: () => [...opened].map((io) => ios.get(io)?.reopenCommand()).filter((command) => command !== undefined),
-    ...(workerUrl ? { workerUrl } : {}),
+    workerUrl,
   });
 
   const forget = (io: number): void => {
