@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { ContainerConfig, PodSandboxConfig } from '../../../generated/runtime/v1/api.js';
@@ -29,11 +29,11 @@ test('docs/spec.md: its last column names tests that exist', () => {
   // A rule in a table counts as a test.
   const title = /(?:^ *test\(|\bname: )(['"`])(.*?)\1,/gm;
   const titles = ['test/unit/spec', 'test/integration/spec', 'test/integration/rpc', 'test/vm'].flatMap((folder) =>
-    readdirSync(join(packageFolder(), folder))
+    readdirSync(join(packageFolder(), folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.test.ts'))
       .flatMap((name) =>
         [...readFileSync(join(packageFolder(), folder, name), 'utf8').matchAll(title)].map(
-          ([, , words]) => [name.replace('.test.ts', ''), words ?? ''] as const,
+          ([, , words]) => [basename(name, '.test.ts'), words ?? ''] as const,
         ),
       ),
   );
