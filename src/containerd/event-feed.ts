@@ -28,7 +28,7 @@ export function createFeed(
     try {
       handlers.onEvent(event);
     } catch (thrown) {
-      log.error({ err: CriError.from(thrown), kind: event.kind }, 'an event could not be handled');
+      log.error({ err: CriError.from(thrown).message, kind: event.kind }, 'event not handled');
     }
   };
   const catchUp = async (): Promise<void> => {
@@ -67,7 +67,7 @@ function decode(envelope: Envelope, log: Logger): ContainerdEvent | undefined {
   try {
     return envelope.event && decodeEvent(envelope.topic, envelope.event);
   } catch (thrown) {
-    log.warn({ err: CriError.from(thrown), topic: envelope.topic }, 'an event could not be decoded');
+    log.warn({ err: CriError.from(thrown).message, topic: envelope.topic }, 'event not decoded');
     return undefined;
   }
 }

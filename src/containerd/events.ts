@@ -26,7 +26,7 @@ export function createEvents(clientOf: ClientOf, settings: EventSettings): Event
   return {
     subscribe: (handlers, signal) => {
       keepSubscribed(client, settings, handlers, signal).catch((thrown: unknown) => {
-        if (!signal.aborted) settings.log.error({ err: CriError.from(thrown) }, 'event subscription ended');
+        if (!signal.aborted) settings.log.error({ err: CriError.from(thrown).message }, 'event subscription ended');
       });
     },
   };
@@ -116,6 +116,6 @@ function tellLost(handlers: Handlers, lost: Error, log: Logger): void {
   try {
     handlers.onLost(lost);
   } catch (thrown) {
-    log.error({ err: CriError.from(thrown) }, 'the loss of the event subscription could not be handled');
+    log.error({ err: CriError.from(thrown).message }, 'loss of the event subscription not handled');
   }
 }

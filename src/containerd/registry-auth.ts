@@ -19,7 +19,7 @@ export async function answerAuth(
     try {
       auth = credentials(host);
     } catch (thrown) {
-      log.error({ err: CriError.from(thrown), host }, 'no credentials for the registry');
+      log.error({ err: CriError.from(thrown).message, host }, 'no credentials for the registry');
     }
     for (const secret of secretsOf(auth)) secrets.add(secret);
     // containerd waits for each response, so always send one.

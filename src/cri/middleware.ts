@@ -6,7 +6,7 @@ import type { Logger } from '../base/log.js';
 import { shortened } from '../base/shortened.js';
 import type { Span, Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
-import { spanAttributes } from './span-attributes.js';
+import { idsIn, spanAttributes } from './span-attributes.js';
 
 /** RPCs that change nothing and that a kubelet calls all the time. */
 const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|\w+Status|\w+Stats|ImageFsInfo)$/;
@@ -41,6 +41,7 @@ export function requestMiddleware(options: {
     const request = requestContext(options.log, call.method.path, span);
     const startedMs = performance.now();
     let failure: CriError | undefined;
+    let ids = idsIn(call.request);
     try {
       // A generator's body does not keep the asynchronous context of the code that iterates it: each step enters it
       // anew.
@@ -49,6 +50,7 @@ export function requestMiddleware(options: {
         const step = await withContext(request, () => steps.next());
         if (step.done) {
           span?.set(spanAttributes(step.value));
+          ids = { ...ids, ...idsIn(step.value) };
           return step.value;
         }
         yield step.value;
@@ -62,9 +64,9 @@ export function requestMiddleware(options: {
       const code = failure?.code ?? 'OK';
       span?.end(failure);
       options.onCall?.({ method: call.method.path, code, durationMs });
-      if (failure) request.log.warn({ durationMs, code, err: failure.message }, 'call failed');
-      else if (!QUIET.test(call.method.path)) request.log.info({ durationMs }, 'call answered');
-      else if (options.log.isLevelEnabled('debug')) request.log.debug({ durationMs }, 'call answered');
+      if (failure) request.log.warn({ ...ids, durationMs, code, err: failure.message }, 'call failed');
+      else if (!QUIET.test(call.method.path)) request.log.info({ ...ids, durationMs }, 'call answered');
+      else if (options.log.isLevelEnabled('debug')) request.log.debug({ ...ids, durationMs }, 'call answered');
     }
   };
 }

@@ -12,6 +12,16 @@ export function spanAttributes(message: unknown): Attributes {
   return found;
 }
 
+/** The ids of the pod and of the container in a request or response, under the keys of the log. */
+export function idsIn(message: unknown): Readonly<Record<string, string>> {
+  if (typeof message !== 'object' || message === null) return {};
+  const { pod_sandbox_id, container_id } = message as Readonly<Record<string, unknown>>;
+  return {
+    ...(isText(pod_sandbox_id) && { pod: pod_sandbox_id }),
+    ...(isText(container_id) && { container: container_id }),
+  };
+}
+
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 const referenceIn = (spec: unknown): string | undefined => {

@@ -22,6 +22,9 @@ export interface ExitTries {
   close(): void;
 }
 
+/** The key of a task's id in the log: a pod's sandbox has a task, and so has a container. */
+export type TaskLogKey = { readonly pod: string } | { readonly container: string };
+
 const RETRY_FIRST_MS = 1_000;
 /**
  * Longest pause, after which freed space on a full disk is noticed. A try costs two small writes and a call to the
@@ -32,9 +35,10 @@ const RETRY_LAST_MS = 30_000;
 export function createExitTries(options: {
   log: Logger;
   onExit: (id: string, exit: Exit | undefined) => Promise<void>;
+  logKey: (id: string) => TaskLogKey;
   firstPauseMs?: number;
 }): ExitTries {
-  const { log, onExit, firstPauseMs = RETRY_FIRST_MS } = options;
+  const { log, onExit, logKey, firstPauseMs = RETRY_FIRST_MS } = options;
   const pending = new Map<string, Handling>();
   const succeeded = new Set<string>();
 
@@ -47,7 +51,7 @@ export function createExitTries(options: {
       if (exit) succeeded.add(id);
       end.abort();
     } catch (thrown) {
-      log.warn({ id, err: CriError.from(thrown).message }, 'exit not handled, trying again');
+      log.warn({ ...logKey(id), err: CriError.from(thrown).message }, 'exit not handled, trying again');
     }
   };
   /** Calls during a try share it. */

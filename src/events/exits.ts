@@ -3,7 +3,7 @@ import { CriError, isCode } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
-import { createExitTries } from './exit-tries.js';
+import { createExitTries, type TaskLogKey } from './exit-tries.js';
 
 /** Learns how tasks end, from a Wait on each task and from the event stream, whichever reports first. */
 export interface Exits {
@@ -42,11 +42,12 @@ export function createExits(options: {
   containerd: Pick<Containerd, 'tasks'>;
   log: Logger;
   onExit: (id: string, exit: Exit | undefined) => Promise<void>;
+  logKey: (id: string) => TaskLogKey;
   takeTask: (id: string) => Promise<void>;
 }): Exits {
-  const { log, onExit, takeTask } = options;
+  const { log, onExit, logKey, takeTask } = options;
   const watches = new Map<string, AbortController>();
-  const tries = createExitTries({ log, onExit });
+  const tries = createExitTries({ log, onExit, logKey });
 
   const settle = (id: string, exit: Exit | undefined): void => {
     const watch = watches.get(id);
@@ -82,7 +83,7 @@ export function createExits(options: {
           settle(id, undefined);
           return;
         }
-        log.debug({ id, err: CriError.from(thrown).message }, 'wait for exit interrupted');
+        log.debug({ ...logKey(id), err: CriError.from(thrown).message }, 'wait for exit interrupted');
         await sleep(WAIT_AGAIN_MS, signal);
       }
     }

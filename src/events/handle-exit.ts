@@ -8,6 +8,7 @@ import { recordFact } from '../state/record-fact.js';
 import type { State } from '../state/state.js';
 import { endIo } from '../stdio/server/end-io.js';
 import type { ContainerIo } from '../stdio/stdio.js';
+import type { TaskLogKey } from './exit-tries.js';
 import { createOomKills, SIGKILL_EXIT_CODE, type OomKills } from './oom-kills.js';
 
 export interface ExitDeps {
@@ -31,6 +32,8 @@ export interface ExitHandler {
    */
   onExit(id: string, exit: Exit | undefined): Promise<void>;
   onOom(id: string): Promise<void>;
+  /** Returns the id of a task as the log names it. */
+  logKey(id: string): TaskLogKey;
   /** Deletes the task of a container that has exited, and its streams. Succeeds when they are gone. */
   takeTask(id: string): Promise<void>;
 }
@@ -57,6 +60,7 @@ export function createExitHandler(deps: ExitDeps): ExitHandler {
           : container,
       );
     },
+    logKey: (id) => (deps.state.pods.byId(id) ? { pod: id } : { container: id }),
     takeTask: (id) => takeTask(deps, id),
   };
 }

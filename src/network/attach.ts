@@ -94,6 +94,9 @@ async function rollBack(ports: AttachPorts, { conf }: PodNetwork, target: Target
     await delNetwork(ports, conf, target, undefined, AbortSignal.timeout(ROLLBACK_TIMEOUT_MS));
   } catch (thrown) {
     const err = CriError.from(thrown).message;
-    ports.log.warn({ podId: target.containerId, network: conf.name, err }, 'network not rolled back, left to detach');
+    ports.log.warn(
+      { pod: target.containerId, network: conf.name, err },
+      'network not rolled back, left for the detach',
+    );
   }
 }

@@ -31,7 +31,7 @@ export async function delNetwork(
       await ports.plugins.run({ verb: 'DEL', type: plugin.type, network: conf.name, ...where, conf: input }, signal);
     } catch (thrown) {
       if (isAlreadyGone(thrown, target.netns)) {
-        ports.log.debug({ containerId: target.containerId, err: CriError.from(thrown).message }, 'already deleted');
+        ports.log.debug({ pod: target.containerId, err: CriError.from(thrown).message }, 'network already deleted');
         continue;
       }
       first ??= thrown;

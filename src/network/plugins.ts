@@ -70,9 +70,9 @@ export function createPlugins(options: PluginsOptions): Plugins {
     const durationMs = performance.now() - entry.since;
     const ok = ended.kind === 'exited' && ended.code === 0;
     options.onPlugin?.({ plugin: call.type, verb: call.verb, durationMs, ok });
-    const { type: plugin, verb, network, containerId } = call;
+    const { type: plugin, verb, network, containerId: pod } = call;
     const stderr = 'stderr' in ended && ended.stderr !== '' ? { stderr: ended.stderr.slice(0, 4096) } : {};
-    log.debug({ plugin, verb, network, containerId, durationMs, ok, ...stderr }, 'cni plugin ran');
+    log.debug({ plugin, verb, network, pod, durationMs, ok, ...stderr }, 'cni plugin ran');
     return outputOf(call, ended, durationMs, signal);
   };
 

@@ -13,7 +13,7 @@ import type { StepHook } from './steps.js';
 export function faultHook(text: string | undefined, log: Logger): StepHook | undefined {
   if (!text) return undefined;
   const faults = text.startsWith('@') ? () => faultsIn(text.slice(1)) : constant(parseFaults(text));
-  log.warn({ faults: text }, 'fault harness is on');
+  log.warn({ faults: text }, 'faults are injected');
   const strike = async (phase: string, kind: string, step: string): Promise<void> => {
     for (const fault of faults()) {
       if (fault.kind === kind && fault.step === step && fault.phase === phase) await inflict(fault, `${kind}: ${step}`);

@@ -116,8 +116,7 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
       const before = [...(queues.get(request.key)?.all ?? [])];
       const last = before.at(-1);
       const joined = before.find((other) => (other === last || other.aside) && isEqual(other.request, request));
-      if (joined)
-        logOf(options.log).info({ operation: request.kind, subject: request.subject }, 'joined the running operation');
+      if (joined) logOf(options.log).info(logFacts(request), 'joined the running operation');
       const running = joined ?? start(request);
       running.waiters++;
       // A step that calls this reports what the operation waits for.
@@ -164,7 +163,7 @@ const isEqual = (a: OperationRequest<unknown>, b: OperationRequest<unknown>): bo
   a.kind === b.kind && a.key === b.key && a.fingerprint !== undefined && a.fingerprint === b.fingerprint;
 
 function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Logger; hook?: StepHook }): Running {
-  const log = logOf(options.log).child({ operation: request.kind, subject: request.subject });
+  const log = logOf(options.log).child(logFacts(request));
   const key = {
     take: async () => {
       await turnOf(queue, running);
@@ -196,6 +195,12 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
     waiters: 0,
   };
   return running;
+}
+
+/** Adds `pod` or `container` with the id, so that the log can be searched for it. */
+function logFacts({ kind, subject, key }: OperationRequest<unknown>): Readonly<Record<string, string>> {
+  const [, name, id] = /^(pod|container):(.*)$/.exec(key) ?? [];
+  return { operation: kind, subject, ...(name !== undefined && id !== undefined && { [name]: id }) };
 }
 
 /** `takeKey`: undo needs the key, also when the failed step had released it. */

@@ -47,10 +47,11 @@ export function createStdio(options: {
       thread: copier.thread,
       log,
       onLogTrouble: (error, droppedBytes) =>
-        log.error({ containerId, logPath, droppedBytes }, `trouble with the container's log: ${error}`),
+        log.error({ container: containerId, logPath, droppedBytes }, `trouble with the container's log: ${error}`),
       onLogRecovered: (droppedBytes) =>
-        log.info({ containerId, logPath, droppedBytes }, "the container's log is written again"),
-      onStreamError: (stream, error) => log.error({ containerId, stream }, `cannot copy the stream: ${error}`),
+        log.info({ container: containerId, logPath, droppedBytes }, "the container's log is written again"),
+      onStreamError: (stream, error) =>
+        log.error({ container: containerId, stream }, `cannot copy the stream: ${error}`),
       onClosed: () => copier.forget(io),
       onRemoved: () => pipeStore && releasePipes(pipeStore, containerId, log),
     });
@@ -81,7 +82,7 @@ export function createStdio(options: {
       const { containerIo, opened } = await start(request, paths, false);
       const { containerId, logPath } = request;
       await withLimit(opened, REATTACH_LIMIT_MS, () => {
-        log.error({ containerId, logPath }, 'the log does not answer, the container is read when it does');
+        log.error({ container: containerId, logPath }, 'the log does not answer, the container is read when it does');
         inBackground(log, `opening the streams of ${containerId}`, opened);
       });
       return containerIo;

@@ -26,7 +26,8 @@ export async function createStreaming(options: {
   workerUrl?: URL;
 }): Promise<Streaming> {
   const { config, log, callsUnderWay = new Int32Array(1) } = options;
-  const onUnhandled = options.onUnhandled ?? ((err, origin) => log.error({ err, origin }, 'unhandled error'));
+  const onUnhandled =
+    options.onUnhandled ?? ((err, origin) => log.error({ err: CriError.from(err).message, origin }, 'unhandled error'));
   const address = config.stream_server_address || hostAddress();
   const tls = await keyPair(config);
   const tokens = createTokens<CommandRequest | ForwardRequest>({ limit: MAX_TOKENS, lifetimeMs: TOKEN_LIFETIME_MS });

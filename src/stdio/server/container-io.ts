@@ -52,14 +52,14 @@ export function createContainerIo(options: ContainerIoOptions): OpenIo & { reado
   const sendOrLog = (command: NewCommand): Promise<void> =>
     thread.send(command).catch((thrown: unknown) => {
       if (isCode(thrown, 'UNAVAILABLE')) return;
-      log.warn({ containerId: request.containerId, err: CriError.from(thrown).message }, `${command.kind} not done`);
+      log.warn({ container: request.containerId, err: CriError.from(thrown).message }, `${command.kind} failed`);
     });
 
   const closeNow = async (): Promise<void> => {
     const done = beginWait(describeWait);
     await withLimit(sendOrLog({ kind: 'close', io }), CLOSE_LIMIT_MS, () =>
       log.warn(
-        { containerId: request.containerId, logPath: request.logPath },
+        { container: request.containerId, logPath: request.logPath },
         'the log does not answer, its end is written when it does',
       ),
     );

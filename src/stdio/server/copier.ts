@@ -1,3 +1,4 @@
+import { CriError } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
 import type { LastResort } from '../../base/last-resort.js';
 import type { OpenIo } from './container-io.js';
@@ -33,7 +34,8 @@ export function createCopier({ name, log, onUnhandled, workerUrl, onIdle }: Copi
   const thread = createCopyThread({
     name,
     log,
-    onError: onUnhandled ?? ((err, origin) => log.error({ err, origin }, 'unhandled error')),
+    onError:
+      onUnhandled ?? ((err, origin) => log.error({ err: CriError.from(err).message, origin }, 'unhandled error')),
     onReport: (report) => ios.get(report.io)?.onReport(report),
     onRestart: () => [...opened].map((io) => ios.get(io)?.reopenCommand()).filter((command) => command !== undefined),
     workerUrl,

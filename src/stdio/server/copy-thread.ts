@@ -94,7 +94,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
     pending.clear();
     for (const command of options.onRestart()) {
       submit(command).catch((error: unknown) =>
-        options.log.error({ err: error, io: command }, 'cannot reopen streams'),
+        options.log.error({ err: CriError.from(error).message }, 'cannot reopen streams'),
       );
     }
     for (const entry of unanswered) {

@@ -20,7 +20,7 @@ export function keepPipes(store: PipeStore, containerId: string, paths: FifoPath
     for (const { path } of outputsOf(paths)) fds.push(openFifoRead(path));
     store.keep(containerId, fds);
   } catch (thrown) {
-    log.warn({ containerId, err: CriError.from(thrown).message }, 'pipes not kept by the service manager');
+    log.warn({ container: containerId, err: CriError.from(thrown).message }, 'pipes not stored in the service manager');
   } finally {
     for (const fd of fds) closeSync(fd);
   }
@@ -30,6 +30,9 @@ export function releasePipes(store: PipeStore, containerId: string, log: Logger)
   try {
     store.release(containerId);
   } catch (thrown) {
-    log.warn({ containerId, err: CriError.from(thrown).message }, 'pipes not let go of by the service manager');
+    log.warn(
+      { container: containerId, err: CriError.from(thrown).message },
+      'pipes not released by the service manager',
+    );
   }
 }

@@ -30,7 +30,7 @@ async function metric(name: string): Promise<number> {
 const said = (id: string, text: string): Promise<true> =>
   until(`crid says "${text}"`, WAIT_LIMIT_MS, async () => {
     const lines = await suite.crid.logLines();
-    return lines.some((line) => line['containerId'] === id && String(line['msg']).includes(text)) || undefined;
+    return lines.some((line) => line['container'] === id && String(line['msg']).includes(text)) || undefined;
   });
 
 /**

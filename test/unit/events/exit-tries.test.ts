@@ -13,6 +13,7 @@ function scene(firstPauseMs = NEVER_MS) {
   const tries = createExitTries({
     log: silent,
     firstPauseMs,
+    logKey: (id) => ({ container: id }),
     onExit: async () => {
       disk.tries += 1;
       if (disk.full) throw new Error('no space left on device');
