@@ -340,7 +340,8 @@ const timed = (exits: Exits, metrics: Metrics): Pick<Exits, 'report'> => ({
 async function selinux(config: Config, state: State): Promise<Selinux | undefined> {
   if (!config.runtime.enable_selinux || !selinuxEnabled()) return undefined;
   const contexts = parseSelinuxContexts((await readSelinuxContexts()) ?? '');
-  if (!contexts) throw new CriError('FAILED_PRECONDITION', 'enable_selinux: the policy says nothing of containers');
+  if (!contexts)
+    throw new CriError('FAILED_PRECONDITION', 'enable_selinux: the SELinux policy has no contexts for containers');
   return createSelinux({ contexts, categories: config.runtime.selinux_category_range, state });
 }
 

@@ -26,11 +26,11 @@ const withFiles = (command: Command): Command =>
   command
     .option(
       '--containerd-config <file>',
-      "containerd's own config.toml (default: /etc/containerd/config.toml if it is there)",
+      "containerd's config.toml (default: /etc/containerd/config.toml if it exists)",
     )
     .option(
       '--config <file>',
-      "crid's config.toml, which overrides it key by key (default: /etc/crid/config.toml if it is there)",
+      "crid's config.toml, which overrides containerd's key by key (default: /etc/crid/config.toml if it exists)",
     );
 
 withFiles(program.command('serve').description('serve the CRI on a unix socket'))
@@ -44,7 +44,8 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
       loadConfig(options).then(
         ({ config }) => app.setLogLevel(config.crid.log_level),
         // An error in the file is logged, and crid keeps its configuration.
-        (thrown: unknown) => app.log.error({ err: CriError.from(thrown).message }, 'configuration not read again'),
+        (thrown: unknown) =>
+          app.log.error({ err: CriError.from(thrown).message }, 'configuration not read again, the log level stays'),
       );
     });
     const ending = new Promise<void>((resolve) => {
@@ -53,16 +54,16 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
     tell({ READY: '1', STATUS: `serving ${app.path}` });
     if (systemd.watchdogIntervalMs) startWatchdog(systemd.watchdogIntervalMs, () => tell({ WATCHDOG: '1' }));
     await ending;
-    tell({ STOPPING: '1', STATUS: 'finishing what runs' });
+    tell({ STOPPING: '1', STATUS: 'finishing the running calls' });
     await app.stop();
   });
 
 withFiles(
   program
     .command('config')
-    .description('look at the configuration')
+    .description('commands for the configuration')
     .command('show')
-    .description('print what is in force and where each value came from'),
+    .description('print the effective value of each option and its source'),
 ).action(async (options: FileOptions) => {
   process.stdout.write(showConfig(await loadConfig(options)));
 });
@@ -70,9 +71,9 @@ withFiles(
 withFiles(
   program
     .command('why')
-    .description('tell what a running crid is doing, step by step, and what is not well')
-    .argument('[pod]', 'only of this pod: its id, its name, or NAMESPACE/NAME')
-    .option('--socket <socket>', 'where crid listens (default: as configured)'),
+    .description('show what a running crid is doing, step by step, and the false conditions of the node')
+    .argument('[pod]', 'show only this pod: its id, its name, or NAMESPACE/NAME')
+    .option('--socket <socket>', "crid's socket (default: as configured)"),
 ).action(async (pod: string | undefined, options: FileOptions & { socket?: string }) => {
   // Imported only where needed, so that `serve` starts quickly.
   const [{ withRuntime }, { why }] = await Promise.all([import('./why/client.js'), import('./why/why.js')]);
@@ -83,7 +84,7 @@ withFiles(
 withFiles(
   program
     .command('doctor')
-    .description('look at the node: configuration, containerd, runtimes, networks, kernel, socket'),
+    .description('check the node: configuration, containerd, runtimes, networks, kernel, socket'),
 ).action(async (options: FileOptions) => {
   const [{ doctor }, { describeFindings }] = await Promise.all([
     import('./doctor/doctor.js'),
@@ -117,7 +118,7 @@ function teller(app: App, systemd: SdNotify): SdNotify['notify'] {
     try {
       systemd.notify(variables);
     } catch (thrown) {
-      app.log.warn({ err: CriError.from(thrown).message }, 'the service manager was not told');
+      app.log.warn({ err: CriError.from(thrown).message }, 'the service manager was not notified');
     }
   };
 }

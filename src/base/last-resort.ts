@@ -41,7 +41,7 @@ export function createLastResort(options: {
       count += 1;
       recentMs = [...recentMs.filter((atMs) => atMs > nowMs() - MINUTE_MS), nowMs()];
       if (exiting) return;
-      log.error({ err: describe(thrown), stack: stackOf(thrown), origin }, 'unhandled error, crid goes on');
+      log.error({ err: describe(thrown), stack: stackOf(thrown), origin }, 'unhandled error, crid continues');
       if (recentMs.length <= MAX_UNHANDLED_PER_MINUTE) return;
       exiting = true;
       log.fatal({ unhandledErrors: recentMs.length }, 'too many unhandled errors within a minute, crid exits');

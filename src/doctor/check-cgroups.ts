@@ -13,7 +13,7 @@ export function checkCgroups(
   const driver = nodeCgroupDriver(config, systemd);
   const handlers = Object.entries(config.runtime.containerd.runtimes);
   return [
-    ok('cgroups', `v${version}, driver ${driver}, which the kubelet has to use as well`),
+    ok('cgroups', `v${version}, driver ${driver}, which the kubelet has to use too`),
     ...(driver === 'cgroupfs' && systemd && version === 2 ? [warning('cgroups', TWO_MANAGERS)] : []),
     ...handlers.flatMap((handler) => checkDriver(handler, driver, systemd)),
   ];
@@ -27,9 +27,9 @@ function checkDriver([name, handler]: [string, RuntimeHandler], node: string, sy
   const subject = `handler ${name}`;
   const driver = handlerCgroupDriver(handler);
   if (driver === 'systemd' && !systemd) {
-    return [fault(subject, 'SystemdCgroup is set, and systemd does not run on this node: its containers cannot start')];
+    return [fault(subject, 'SystemdCgroup is set, but systemd does not run on this node: its containers cannot start')];
   }
   if (driver === undefined || driver === node) return [];
   const advice = `set SystemdCgroup = ${node === 'systemd'} in its options`;
-  return [fault(subject, `uses ${driver}, and the kubelet is told ${node}: its pods are refused; ${advice}`)];
+  return [fault(subject, `uses ${driver}, but the kubelet gets ${node} from crid: its pods are refused; ${advice}`)];
 }

@@ -41,7 +41,7 @@ async function checkSnapshotters({ images, runtime }: Config, containerd: Contai
   const plugins = await containerd.introspection.plugins(['type==io.containerd.snapshotter.v1']);
   return [...new Set([images.snapshotter, ...own.filter(Boolean)])].map((name) => {
     const plugin = plugins.find(({ id }) => id === name);
-    if (!plugin) return fault(`snapshotter ${name}`, 'containerd has none of that name');
+    if (!plugin) return fault(`snapshotter ${name}`, 'containerd has no snapshotter with this name');
     return plugin.initError === ''
       ? ok(`snapshotter ${name}`, 'loaded')
       : fault(`snapshotter ${name}`, plugin.initError);

@@ -14,7 +14,7 @@ export async function checkNode(config: Config): Promise<Finding[]> {
     ok('kernel', has.length === 0 ? 'no seccomp, AppArmor or SELinux' : has.join(', ')),
     ...kernelProblems().map((problem) => fault('kernel', problem)),
     ...(config.runtime.enable_selinux && !facts.selinux
-      ? [warning('kernel', 'enable_selinux is set, and this node has no SELinux: pods get no labels')]
+      ? [warning('kernel', 'enable_selinux is set, but this node has no SELinux: pods get no labels')]
       : []),
     ...sysctls.flat(),
   ];

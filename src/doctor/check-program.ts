@@ -15,5 +15,5 @@ const LAST_FIXES: Readonly<Record<string, string>> = {
 export function checkProgram(nodeVersion: string, now: Date): Finding[] {
   const ends = LAST_FIXES[nodeVersion.split('.')[0] ?? ''];
   if (ends === undefined || now.getTime() <= Date.parse(`${ends}T23:59:59Z`)) return [ok('Node.js', nodeVersion)];
-  return [warning('Node.js', `${nodeVersion} has had no fixes since ${ends}: install 24 (LTS) or 22`)];
+  return [warning('Node.js', `${nodeVersion} has received no fixes since ${ends}: install 24 (LTS) or 22`)];
 }

@@ -16,7 +16,7 @@ export function checkRecords(info: Readonly<Record<string, string>>): Finding[] 
   const rest = records.length - MAX_NAMED;
   return [
     ...records.slice(0, MAX_NAMED).map((record) => warning('records', describe(record))),
-    ...(rest > 0 ? [warning('records', `${rest} more cannot be read: crictl info shows them`)] : []),
+    ...(rest > 0 ? [warning('records', `${rest} more cannot be read: see crictl info`)] : []),
   ];
 }
 

@@ -16,7 +16,7 @@ export async function checkServer(listen: string): Promise<Finding[]> {
     () => true,
     () => false,
   );
-  if (!isThere) return [warning('socket', `${path} is not there: crid does not run`)];
+  if (!isThere) return [warning('socket', `${path} does not exist: crid does not run`)];
   return withRuntime(path, async (runtime) => {
     const signal = AbortSignal.timeout(CALL_LIMIT_MS);
     const [{ runtime_name: name, runtime_version: version }, { status, info }] = await Promise.all([

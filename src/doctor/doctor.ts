@@ -34,7 +34,7 @@ function configuration(loaded: LoadedConfig): Finding[] {
   const files = [...new Set(loaded.origins.values())].filter((source) => source.startsWith('/'));
   const warnings = [...loaded.warnings, ...notHonoured(loaded.config)];
   return [
-    ok('configuration', files.length === 0 ? 'no file, the defaults' : files.join(', ')),
+    ok('configuration', files.length === 0 ? 'no file, the defaults apply' : files.join(', ')),
     ...warnings.map((message) => warning('configuration', message)),
   ];
 }

@@ -47,7 +47,10 @@ export function createSnapshotUsage(options: {
     } catch (thrown) {
       if (isCode(thrown, 'NOT_FOUND')) return [name, NOTHING];
       // An error affects only this snapshot: its last known size is the best estimate.
-      log.warn({ snapshotter, snapshot: name, err: CriError.from(thrown).message }, 'usage of a snapshot not known');
+      log.warn(
+        { snapshotter, snapshot: name, err: CriError.from(thrown).message },
+        'disk usage of a snapshot not measured',
+      );
       return [name, before ?? NOTHING];
     }
   };

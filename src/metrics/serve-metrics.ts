@@ -20,7 +20,7 @@ export async function serveMetrics(options: {
     registry.metrics().then(
       (text) => response.writeHead(200, { 'content-type': registry.contentType }).end(text),
       (thrown: unknown) => {
-        log.warn({ err: CriError.from(thrown).message }, 'metrics not told');
+        log.warn({ err: CriError.from(thrown).message }, 'metrics not sent');
         response.writeHead(500).end();
       },
     );
@@ -39,7 +39,7 @@ export async function serveMetrics(options: {
   server.unref();
   const bound = server.address();
   const port = typeof bound === 'object' && bound ? bound.port : 0;
-  log.info({ address: options.address, port }, 'metrics are served');
+  log.info({ address: options.address, port }, 'metrics server listens');
   return {
     port,
     close() {

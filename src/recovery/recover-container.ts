@@ -44,7 +44,7 @@ export async function recoverContainer(
     });
     return;
   }
-  log.warn({ container: id }, 'the shim of a container does not answer, asking on');
+  log.warn({ container: id }, 'the shim of a container does not respond, asking again');
   exits.watch(id, async (signal) => {
     const { task } = await taskOf(deps.containers, id, { signal });
     const container = state.containers.get(id, 'container_id');

@@ -54,7 +54,7 @@ function markReady({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
 /** Leaves the pod as it was assumed to be; a watch waits for the sandboxer's answer. */
 function awaitShim(deps: PodDeps, read: Pod): 'running' {
   const { exits, handlers, log, state } = deps;
-  log.warn({ pod: read.id }, 'the shim of a pod does not answer, asking on');
+  log.warn({ pod: read.id }, 'the shim of a pod does not respond, asking again');
   const { sandboxer } = handlers.of(read);
   exits.watch(read.id, async (signal) => {
     const found = await sandboxer.state(read.id, signal);

@@ -9,7 +9,7 @@ export async function sharedNamespace(containerd: Pick<Containerd, 'introspectio
   const plugins = await containerd.introspection.plugins(['type==io.containerd.grpc.v1,id==cri']);
   const loaded = plugins.some(({ initError, initCode }) => initError === '' && initCode === NO_ERROR);
   if (!loaded || config.crid.namespace !== PLUGINS_NAMESPACE) return '';
-  return `containerd's own CRI plugin works in the namespace ${config.crid.namespace} too: add "io.containerd.grpc.v1.cri" to disabled_plugins of its config.toml`;
+  return `containerd's own CRI plugin also works in the namespace ${config.crid.namespace}: add "io.containerd.grpc.v1.cri" to disabled_plugins of its config.toml`;
 }
 
 const NO_ERROR = 0;

@@ -51,7 +51,7 @@ export async function handlerFeatures(
         },
       ] as const;
     } catch (thrown) {
-      log.info({ handler: name, err: CriError.from(thrown).message }, 'runtime does not tell its features');
+      log.info({ handler: name, err: CriError.from(thrown).message }, 'runtime does not report its features');
       return [name, { recursiveReadOnlyMounts: false, userNamespaces: false }] as const;
     }
   });

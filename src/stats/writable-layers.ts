@@ -69,7 +69,10 @@ export function createWritableLayers(options: {
       known.set(id, { bytes, inodes, measuredAtNs: nowNs(), atMs: performance.now(), phase });
     } catch (thrown) {
       failedAtMs.set(id, performance.now());
-      log.debug({ snapshotter, snapshot: id, err: CriError.from(thrown).message }, 'usage of a layer not known');
+      log.debug(
+        { snapshotter, snapshot: id, err: CriError.from(thrown).message },
+        'disk usage of a layer not measured',
+      );
     }
   };
   const measureFirst = (layer: Layer): Promise<void> => {

@@ -34,7 +34,7 @@ export async function startTracing(env: NodeJS.ProcessEnv, log: Logger): Promise
     spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
   });
   const spans = createSpans(api, provider.getTracer('crid', VERSION), new W3CTraceContextPropagator());
-  log.info({ endpoint: endpoint.replace(/\/\/[^/@]*@/, '//') }, 'traces go to an OTLP receiver');
+  log.info({ endpoint: endpoint.replace(/\/\/[^/@]*@/, '//') }, 'traces are sent to an OTLP receiver');
   return {
     start: spans,
     close: () =>

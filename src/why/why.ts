@@ -43,7 +43,7 @@ export async function why(runtime: RuntimeServiceClient, pod: string | undefined
 export function describeOperations(operations: readonly RunningOperation[], nowMs: number): string[] {
   if (operations.length === 0) return ['no operation runs'];
   return operations.flatMap(({ kind, subject, startedAtMs, waiters, steps }) => [
-    `${kind} ${subject}: for ${seconds(nowMs - startedAtMs)}, ${waiters === 0 ? 'nobody waits' : `${waiters} waiting`}`,
+    `${kind} ${subject}: for ${seconds(nowMs - startedAtMs)}, ${waiters === 0 ? 'no caller waits' : `${waiters} waiting`}`,
     ...steps.map(
       ({ name, sinceMs, waitingOn }) =>
         `  ${name}: for ${seconds(nowMs - sinceMs)}${waitingOn ? `, waiting for ${waitingOn}` : ''}`,
@@ -52,7 +52,7 @@ export function describeOperations(operations: readonly RunningOperation[], nowM
 }
 
 function operationsOf(json: string | undefined): RunningOperation[] {
-  if (json === undefined) throw new CriError('UNIMPLEMENTED', 'this CRI server does not tell its operations');
+  if (json === undefined) throw new CriError('UNIMPLEMENTED', 'this CRI server does not report its operations');
   return (JSON.parse(json) as { running: RunningOperation[] }).running;
 }
 
@@ -69,7 +69,10 @@ async function findPod(
   const ready = matches.filter(({ state }) => state === PodSandboxState.SANDBOX_READY);
   const [only, ...more] = ready.length > 0 ? ready : matches;
   if (only && more.length > 0)
-    throw invalidArgument('pod', `"${wanted}" is ${more.length + 1} pods: ${[only, ...more].map(nameOf).join(', ')}`);
+    throw invalidArgument(
+      'pod',
+      `"${wanted}" matches ${more.length + 1} pods: ${[only, ...more].map(nameOf).join(', ')}`,
+    );
   return only;
 }
 
@@ -100,7 +103,7 @@ function stateOf({ state, reason, message, exit_code }: ContainerStatus): string
     case ContainerState.CONTAINER_EXITED:
       return `exited with ${exit_code}, ${reason}${message === '' ? '' : `: ${message}`}`;
     default:
-      return 'state not known';
+      return 'state unknown';
   }
 }
 

@@ -34,7 +34,7 @@ test('a rejection without an owner and an exception outside of any call are logg
     return /^crid_unhandled_errors_total 2$/m.exec(metrics)?.[0];
   });
   const told = (await crid.logLines())
-    .filter(({ msg }) => msg === 'unhandled error, crid goes on')
+    .filter(({ msg }) => msg === 'unhandled error, crid continues')
     .map(({ err, origin, stack: text }) => [err, origin, /faults\.[jt]s/.test(String(text))]);
   assert.deepEqual(
     [stdout, crid.pid(), counted, told],

@@ -40,7 +40,7 @@ test('a node on which pods run has no fault', async () => {
     /^ok snapshotter overlayfs loaded$/,
     /^ok handler runc io.containerd.runc.v2, sandboxer pause, cgroup driver cgroupfs$/,
     new RegExp(`^ok network ${suite.stack.bridge.name} plugins bridge, host-local, portmap$`),
-    /^ok cgroups v[12], driver cgroupfs, which the kubelet has to use as well$/,
+    /^ok cgroups v[12], driver cgroupfs, which the kubelet has to use too$/,
     /^ok kernel .*seccomp/,
     new RegExp(`^ok socket crid \\S+ answers on ${suite.crid.socket}$`),
   ];
@@ -72,9 +72,9 @@ test('each thing that keeps pods from running is a fault by its name, and the ot
   assert.deepEqual(others, [
     'fault handler vm containerd has no sandbox controller "kuasar"',
     `fault network ${suite.stack.bridge.name} no bridge, no host-local, no portmap in ${missing}`,
-    'fault snapshotter zfs2 containerd has none of that name',
+    'fault snapshotter zfs2 containerd has no snapshotter with this name',
   ]);
-  assert.ok(lines.includes(`warning socket ${join(suite.crid.dir, 'no.sock')} is not there: crid does not run`));
+  assert.ok(lines.includes(`warning socket ${join(suite.crid.dir, 'no.sock')} does not exist: crid does not run`));
 });
 
 test('a containerd that does not answer is one fault', async () => {

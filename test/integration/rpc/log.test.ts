@@ -36,7 +36,7 @@ test('SIGHUP sets the level while crid runs; a level that is none is told, and t
   assert.equal(await debugLines(), 0);
   assert.equal((await setLevel('debug', 'log level set'))['logLevel'], 'debug');
   assert.ok((await debugLines()) > 10);
-  const refused = await setLevel('loud', 'configuration not read again');
+  const refused = await setLevel('loud', 'configuration not read again, the log level stays');
   assert.match(String(refused['err']), /crid\.log_level: expected one of .*, received "loud"/);
   assert.ok((await debugLines()) > 10);
   await setLevel('info', 'log level set');

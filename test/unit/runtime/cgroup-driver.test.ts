@@ -125,14 +125,14 @@ test('doctor: what a driver wants of the node', () => {
   const of = (row: HandlerRow, systemd: boolean, version: 1 | 2): string[] =>
     checkCgroups(configOf({ runc: row }), { systemd, version }).map(({ level, message }) => `${level}: ${message}`);
   const isTold = (driver: string, version: number): string =>
-    `ok: v${version}, driver ${driver}, which the kubelet has to use as well`;
+    `ok: v${version}, driver ${driver}, which the kubelet has to use too`;
   assert.deepEqual(
     [of(yes, true, 2), of(unset, false, 2), of(unset, true, 1)],
     [[isTold('systemd', 2)], [isTold('cgroupfs', 2)], [isTold('cgroupfs', 1)]],
   );
   assert.deepEqual(of(yes, false, 1), [
     isTold('systemd', 1),
-    'fault: SystemdCgroup is set, and systemd does not run on this node: its containers cannot start',
+    'fault: SystemdCgroup is set, but systemd does not run on this node: its containers cannot start',
   ]);
   assert.match(of(unset, true, 2)[1] ?? '', /^warning: systemd owns the tree of cgroup v2.*SystemdCgroup = true/);
 });

@@ -83,10 +83,7 @@ test('doctor names the records that crid cannot read, ten at most', () => {
       [],
       ['ok records all can be read'],
       [`warning records "abcdef" ${advice}`, `warning records a list of records ${advice}`],
-      [
-        `warning records "id9" (web_default_1_0) ${advice}`,
-        'warning records 2 more cannot be read: crictl info shows them',
-      ],
+      [`warning records "id9" (web_default_1_0) ${advice}`, 'warning records 2 more cannot be read: see crictl info'],
     ],
   );
 });

@@ -25,7 +25,7 @@ test('each operation with the steps it is in, since when, and what for', () => {
   assert.deepEqual(texts, [
     'run pod sandbox default/web: for 29 s, 2 waiting',
     '  add network: for 28 s, waiting for plugin bridge (ADD, 28 s)',
-    'stop container abc: for 29 s, nobody waits',
+    'stop container abc: for 29 s, no caller waits',
     '  send SIGTERM: for 0 s',
   ]);
   assert.deepEqual(describeOperations([], 0), ['no operation runs']);
