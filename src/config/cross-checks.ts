@@ -18,7 +18,7 @@ function runtimeProblems({ runtime: { containerd } }: Config): Problem[] {
   for (const [handler, options] of Object.entries(runtimes)) {
     const here = [...at, 'runtimes', handler];
     if (options.runtime_type === '') {
-      problems.push({ path: [...here, 'runtime_type'], text: 'expected text that is not empty, received nothing' });
+      problems.push({ path: [...here, 'runtime_type'], text: 'expected text that is not empty, received none' });
     }
     const allDevices = 'privileged_without_host_devices_all_devices_allowed';
     if (options[allDevices] && !options.privileged_without_host_devices) {
@@ -31,14 +31,14 @@ function runtimeProblems({ runtime: { containerd } }: Config): Problem[] {
 function streamingProblems({ streaming }: Config): Problem[] {
   const { tls_cert_file: cert, tls_key_file: key } = streaming.x509_key_pair_streaming;
   const at = ['streaming', 'x509_key_pair_streaming'];
-  if (cert !== '' && key === '') return [{ path: [...at, 'tls_cert_file'], text: 'needs tls_key_file beside it' }];
-  if (cert === '' && key !== '') return [{ path: [...at, 'tls_key_file'], text: 'needs tls_cert_file beside it' }];
+  if (cert !== '' && key === '') return [{ path: [...at, 'tls_cert_file'], text: 'needs tls_key_file too' }];
+  if (cert === '' && key !== '') return [{ path: [...at, 'tls_key_file'], text: 'needs tls_cert_file too' }];
   if (cert === '' || streaming.enable_tls_streaming) return [];
   return [{ path: [...at, 'tls_cert_file'], text: 'needs streaming.enable_tls_streaming = true' }];
 }
 
 function registryProblems({ images: { registry } }: Config): Problem[] {
   if (registry.config_path === '' || Object.keys(registry.mirrors).length === 0) return [];
-  const text = 'cannot be set beside config_path: move the mirrors to hosts.toml files';
+  const text = 'cannot be set together with config_path: move the mirrors to hosts.toml files';
   return [{ path: ['images', 'registry', 'mirrors'], text }];
 }

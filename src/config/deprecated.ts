@@ -13,7 +13,7 @@ export function deprecations(options: Tree): Problem[] {
     found.push({ path: [...REGISTRY, name], text: `deprecated, use ${instead}` });
   }
   if (get(options, ['runtime', 'enable_cdi']) === false) {
-    found.push({ path: ['runtime', 'enable_cdi'], text: 'deprecated, CDI will always be on in a later containerd' });
+    found.push({ path: ['runtime', 'enable_cdi'], text: 'deprecated, a later containerd always enables CDI' });
   }
   return found;
 }

@@ -19,11 +19,11 @@ export function checkFields(
   fields: readonly string[],
   extensions: Readonly<Record<string, unknown>> | undefined,
 ): void {
-  if (fields.length === 0) throw invalidArgument(`${method}: fields`, 'names no field to change');
+  if (fields.length === 0) throw invalidArgument(`${method}: fields`, 'must name a field to update');
   for (const field of fields) {
     const key = /^extensions\.(.+)$/.exec(field)?.[1];
     if (key !== undefined && extensions?.[key] === undefined) {
-      throw invalidArgument(`${method}: ${field}`, 'named for update but not given');
+      throw invalidArgument(`${method}: ${field}`, 'is to be updated but has no value');
     }
   }
 }

@@ -12,7 +12,7 @@ export function decodeCgroupMetrics(any: Any): CgroupUsage {
     case 'io.containerd.cgroups.v2.Metrics':
       return fromV2(MetricsV2.decode(any.value));
     default:
-      throw new CriError('INTERNAL', `metrics of type "${any.type_url}" are not known`);
+      throw new CriError('INTERNAL', `unknown type of metrics "${any.type_url}"`);
   }
 }
 

@@ -56,7 +56,7 @@ export function createController(clientOf: ClientOf): SandboxController {
     },
 
     update: async (sandboxer, sandbox, fields, options) => {
-      if (fields.length === 0) throw invalidArgument('controller.update: fields', 'names no field to change');
+      if (fields.length === 0) throw invalidArgument('controller.update: fields', 'must name a field to update');
       const request = { sandboxer, sandbox_id: sandbox.id, sandbox: wireSandbox(sandbox), fields: [...fields] };
       await client.update(request, withOptions(options));
     },

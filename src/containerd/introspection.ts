@@ -56,7 +56,7 @@ function featuresOf({ features }: RuntimeInfo, runtime: string): unknown {
   } catch (cause) {
     throw new CriError(
       'INTERNAL',
-      `introspection.runtimeFeatures: runtime "${runtime}" tells its features as ${features.type_url}, which is not JSON`,
+      `introspection.runtimeFeatures: runtime "${runtime}" reports its features as ${features.type_url} instead of JSON`,
       { cause },
     );
   }

@@ -63,7 +63,7 @@ const flag: Read = (value, key) => expectType(value, 'boolean', key);
 const uint32: Read = (value, key) => {
   const number = typeof value === 'bigint' ? Number(value) : value;
   if (!Number.isInteger(number) || (number as number) < 0 || (number as number) > 0xffffffff) {
-    throw invalidArgument(`runtime option ${key}`, 'expected an integer of 32 bits without a sign');
+    throw invalidArgument(`runtime option ${key}`, 'expected an unsigned 32-bit integer');
   }
   return number;
 };
@@ -98,7 +98,10 @@ function read(
   for (const [key, value] of Object.entries(options)) {
     const known = Object.hasOwn(keys, key) ? keys[key] : undefined;
     if (known === undefined) {
-      throw invalidArgument(`runtime option ${key}`, `unknown; known are ${Object.keys(keys).join(', ')}`);
+      throw invalidArgument(
+        `runtime option ${key}`,
+        `unknown option; known options are ${Object.keys(keys).join(', ')}`,
+      );
     }
     message[known[0]] = known[1](value, key);
   }

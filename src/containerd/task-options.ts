@@ -40,7 +40,7 @@ export function checkpointOptions(
   { imageDir, workDir }: { readonly imageDir: string; readonly workDir: string },
 ): Any {
   if (runtime.name !== RUNC_RUNTIME) {
-    throw new CriError('FAILED_PRECONDITION', `the runtime ${runtime.name} is not known to make checkpoints`);
+    throw new CriError('FAILED_PRECONDITION', `the runtime ${runtime.name} is not known to support checkpoints`);
   }
   const options = { image_path: imageDir, work_path: workDir, open_tcp: true, file_locks: true };
   return anyOf(

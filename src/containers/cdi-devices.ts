@@ -37,7 +37,7 @@ export async function cdiEdits(
     return await Promise.all(resolveCdiDevices(names, specs).map(withHostNumbers));
   } catch (thrown) {
     const error = CriError.from(thrown);
-    throw broken.length === 0 ? error : new CriError(error.code, `${error.message}; left out: ${broken.join('; ')}`);
+    throw broken.length === 0 ? error : new CriError(error.code, `${error.message}; skipped: ${broken.join('; ')}`);
   }
 }
 

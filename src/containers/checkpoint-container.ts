@@ -59,9 +59,9 @@ const refused = (id: string, why: string): CriError =>
   new CriError('FAILED_PRECONDITION', `container "${id}" cannot be checkpointed: ${why}`);
 
 async function checkLocation(location: string): Promise<void> {
-  if (!isAbsolute(location)) throw invalidArgument('location', `"${location}" is no absolute path`);
-  if (location.split('/').includes('..')) throw invalidArgument('location', `"${location}" has ".." in it`);
-  if (location.includes('\0')) throw invalidArgument('location', 'it has a zero byte in it');
+  if (!isAbsolute(location)) throw invalidArgument('location', `"${location}" is not an absolute path`);
+  if (location.split('/').includes('..')) throw invalidArgument('location', `"${location}" contains ".."`);
+  if (location.includes('\0')) throw invalidArgument('location', 'contains a NUL byte');
   const isDirectory = (path: string): Promise<boolean> =>
     lookAt('checkpoint location', path, () =>
       stat(path).then(
@@ -72,7 +72,8 @@ async function checkLocation(location: string): Promise<void> {
   if (location.endsWith('/') || (await isDirectory(location))) {
     throw invalidArgument('location', `"${location}" is a directory`);
   }
-  if (!(await isDirectory(dirname(location)))) throw invalidArgument('location', `no directory "${dirname(location)}"`);
+  if (!(await isDirectory(dirname(location))))
+    throw invalidArgument('location', `directory "${dirname(location)}" does not exist`);
 }
 
 async function checkpoint(

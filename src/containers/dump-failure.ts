@@ -9,11 +9,12 @@ export async function dumpFailure(thrown: unknown, logPath: string): Promise<Cri
   const error = CriError.from(thrown);
   if (error.code !== 'UNKNOWN') return error;
   const said = lastErrors(await readFile(logPath, 'utf8').catch(() => ''));
-  if (said !== undefined) return new CriError('FAILED_PRECONDITION', `criu cannot dump it: ${said}`, { cause: error });
+  if (said !== undefined)
+    return new CriError('FAILED_PRECONDITION', `criu cannot dump the container: ${said}`, { cause: error });
   if (!NO_CRIU.test(error.message)) return error;
   return new CriError(
     'FAILED_PRECONDITION',
-    `the runtime finds no criu that it can use in the PATH of containerd: ${error.message}`,
+    `the runtime finds no usable criu in the PATH of containerd: ${error.message}`,
     {
       cause: error,
     },

@@ -29,7 +29,7 @@ export const updateContainerResources =
   (deps: ContainerDeps) =>
   async (request: UpdateContainerResourcesRequest, caller: Caller): Promise<UpdateContainerResourcesResponse> => {
     const { id } = deps.state.containers.get(request.container_id, 'container_id');
-    if (request.windows) throw invalidArgument('windows', 'this is Linux');
+    if (request.windows) throw invalidArgument('windows', 'is not supported on Linux');
     checkResources(request.linux, 'linux');
     const { linux } = request;
     if (!linux) return {};

@@ -38,7 +38,7 @@ export async function clearSocket(path: string): Promise<void> {
     throw error;
   });
   if (!there) return;
-  if (!there.isSocket()) throw new CriError('ALREADY_EXISTS', `listen: "${path}" is there and is not a socket`);
+  if (!there.isSocket()) throw new CriError('ALREADY_EXISTS', `listen: "${path}" exists and is not a socket`);
   if (await answers(path)) throw new CriError('ALREADY_EXISTS', `listen: another server answers on "${path}"`);
   await unlink(path);
 }

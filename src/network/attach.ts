@@ -28,7 +28,8 @@ export async function attachPod(
   options: { readonly serially: boolean; readonly ipPref: IpPreference },
   signal: AbortSignal,
 ): Promise<Attachment> {
-  if (!isCniName(pod.id)) throw new CriError('INVALID_ARGUMENT', `pod id ${JSON.stringify(pod.id)} is none for CNI`);
+  if (!isCniName(pod.id))
+    throw new CriError('INVALID_ARGUMENT', `pod id ${JSON.stringify(pod.id)} is not a valid container id for CNI`);
   const target = podTarget(pod);
   // Find a missing binary before the first ADD, so that there is nothing to roll back.
   for (const { conf } of networks) for (const { type } of conf.plugins) await ports.plugins.find(type);

@@ -264,7 +264,7 @@ async function untilCallerLeaves(running: Running, caller: Caller): Promise<unkn
   const left = new Promise<never>((_, reject) => {
     const leave = (): void => {
       const waiting = running.steps.describe() ?? 'about to start';
-      const after = fingerprint === undefined ? '' : '; it goes on, a retry joins it';
+      const after = fingerprint === undefined ? '' : '; it continues, a retry joins it';
       reject(new CriError('DEADLINE_EXCEEDED', `${kind} ${subject}: ${waiting}${after}`));
     };
     onAbort = leave;

@@ -130,4 +130,4 @@ function valueOf(name: string, { dot, variables }: Scope): Value {
 }
 
 const unknown = (action: string): CriError =>
-  new CriError('FAILED_PRECONDITION', `template: {{${action}}} is not understood`);
+  new CriError('FAILED_PRECONDITION', `template: {{${action}}} is not supported`);

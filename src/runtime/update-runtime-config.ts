@@ -60,7 +60,7 @@ function checkJson(text: string): void {
   try {
     JSON.parse(text);
   } catch (thrown) {
-    throw new CriError('FAILED_PRECONDITION', `does not make JSON: ${CriError.from(thrown).message}`, {
+    throw new CriError('FAILED_PRECONDITION', `does not produce JSON: ${CriError.from(thrown).message}`, {
       cause: thrown,
     });
   }

@@ -44,8 +44,8 @@ export function checkCgroupDriver(parent: string, handler: string, driver: Cgrou
 /** INVALID_ARGUMENT for a cgroup parent with `..`, a colon or a control character. */
 export function checkCgroupParent(parent: string, field: string): void {
   // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f:]/.test(parent)) throw invalidArgument(field, 'a colon or a control character');
-  if (parent.split('/').includes('..')) throw invalidArgument(field, `"${parent}" climbs with ".."`);
+  if (/[\u0000-\u001f\u007f:]/.test(parent)) throw invalidArgument(field, 'contains ":" or a control character');
+  if (parent.split('/').includes('..')) throw invalidArgument(field, `"${parent}" contains ".."`);
 }
 
 /**

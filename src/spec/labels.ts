@@ -16,7 +16,7 @@ export const containerLabels = (config: Pick<ContainerConfig, 'labels'>): Record
 export function checkLabels(labels: Readonly<Record<string, string>>, field: string): void {
   for (const [key, value] of Object.entries(labels)) {
     const where = `${field}[${JSON.stringify(key.slice(0, 64))}]`;
-    if (key === '') throw invalidArgument(field, 'an empty key');
+    if (key === '') throw invalidArgument(field, 'contains an empty key');
     const bytes = Buffer.byteLength(key) + Buffer.byteLength(value);
     if (bytes > MAX_LABEL_BYTES)
       throw invalidArgument(where, `key and value are ${bytes} bytes, more than ${MAX_LABEL_BYTES}`);

@@ -12,7 +12,7 @@ export function containerLogPath(directory: string, path: string): string | unde
   checkLogDirectory(directory, 'sandbox_config.log_directory');
   checkInside(path, 'config.log_path');
   const joined = cleanPath(posix.join(directory, path));
-  if (joined === cleanPath(directory)) throw invalidArgument('config.log_path', `"${path}" names no file`);
+  if (joined === cleanPath(directory)) throw invalidArgument('config.log_path', `"${path}" does not name a file`);
   return joined;
 }
 
@@ -35,6 +35,6 @@ interface LoggedContainer {
 }
 
 function checkInside(path: string, field: string): void {
-  if (path.includes('\0')) throw invalidArgument(field, 'a NUL byte');
-  if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" climbs with ".."`);
+  if (path.includes('\0')) throw invalidArgument(field, 'contains a NUL byte');
+  if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" contains ".."`);
 }

@@ -34,13 +34,13 @@ export function checkSysctls(
 ): void {
   for (const [name, value] of Object.entries(sysctls)) {
     const where = `${field}[${JSON.stringify(name)}]`;
-    if (!NAME.test(name) || name.includes('..')) throw invalidArgument(where, 'not the name of a sysctl');
+    if (!NAME.test(name) || name.includes('..')) throw invalidArgument(where, 'is not the name of a sysctl');
     // No value needs these characters, and helpers of other CRI servers read them as the start of a second sysctl.
     // eslint-disable-next-line no-control-regex
-    if (/[\u0000\r\n+=]/.test(value)) throw invalidArgument(where, 'a line break, NUL, "+" or "=" in the value');
+    if (/[\u0000\r\n+=]/.test(value)) throw invalidArgument(where, 'the value contains a line break, NUL, "+" or "="');
     const namespace = namespaceOf(dotted(name));
     if (namespace === undefined) throw invalidArgument(where, 'is not a namespaced sysctl');
-    if (dotted(name) === 'kernel.hostname') throw invalidArgument(where, 'is what config.hostname sets');
+    if (dotted(name) === 'kernel.hostname') throw invalidArgument(where, 'set config.hostname instead');
     // A pod shares the host's UTS namespace when it shares the network.
     const host = namespace === 'IPC' ? namespaces?.ipc : namespaces?.network;
     if (host === NamespaceMode.NODE) throw invalidArgument(where, `the pod's ${namespace} namespace is the host's`);

@@ -151,9 +151,10 @@ async function find(
 ): Promise<Found | undefined> {
   const { mediaType = '', digest = '' } = at;
   if (MANIFEST.test(mediaType)) return findManifest(blobs, at, isEntry);
-  if (!INDEX.test(mediaType)) throw new CriError('DATA_LOSS', `${digest} is no image but ${mediaType || 'unknown'}`);
+  if (!INDEX.test(mediaType))
+    throw new CriError('DATA_LOSS', `${digest} is not an image but ${mediaType || 'of unknown type'}`);
   if (depth === MAX_INDEX_DEPTH) {
-    throw new CriError('DATA_LOSS', `${digest} is an index in indexes, more than ${MAX_INDEX_DEPTH} deep`);
+    throw new CriError('DATA_LOSS', `${digest} is an index nested more than ${MAX_INDEX_DEPTH} levels deep`);
   }
   const index = (await blobs.read(digest, 'index', INDEX_SHAPE, MANIFEST_BOUNDS)).value as Index;
   for (const entry of candidates(index.manifests ?? [])) {

@@ -37,7 +37,7 @@ export function parseReference(text: string, field: string): ImageReference {
   const parsed = parse(text);
   if (typeof parsed !== 'string') return parsed;
   const quoted = JSON.stringify(text.length > MAX_QUOTED_LENGTH ? `${text.slice(0, MAX_QUOTED_LENGTH)}…` : text);
-  throw invalidArgument(field, `${quoted} is no image reference: ${parsed}`);
+  throw invalidArgument(field, `${quoted} is not an image reference: ${parsed}`);
 }
 
 /** As `parseReference`, but returns undefined for an invalid reference. */
@@ -74,12 +74,12 @@ function cut<K extends string>(text: string, separator: string, key: K): { named
 
 function problemOf(parts: { domain: string; path: string; tag?: string | undefined; digest?: string | undefined }) {
   const { domain, path, tag, digest } = parts;
-  if (!DOMAIN.test(domain)) return `${JSON.stringify(domain)} is no registry`;
+  if (!DOMAIN.test(domain)) return `${JSON.stringify(domain)} is not a valid registry`;
   if (path !== path.toLowerCase()) return 'a repository is written in lowercase';
-  if (!PATH.test(path)) return `${JSON.stringify(path)} is no repository`;
+  if (!PATH.test(path)) return `${JSON.stringify(path)} is not a valid repository`;
   if (path.length > MAX_PATH_LENGTH) return `its repository is longer than ${MAX_PATH_LENGTH} characters`;
-  if (tag !== undefined && !TAG.test(tag)) return `${JSON.stringify(tag)} is no tag`;
-  if (digest !== undefined && !isDigest(digest)) return `${JSON.stringify(digest)} is no digest`;
+  if (tag !== undefined && !TAG.test(tag)) return `${JSON.stringify(tag)} is not a valid tag`;
+  if (digest !== undefined && !isDigest(digest)) return `${JSON.stringify(digest)} is not a valid digest`;
   return undefined;
 }
 

@@ -60,7 +60,7 @@ export async function pickJson(
   reader.ended = true;
   if (!state.done) state = reading.next();
   if (!state.done || typeof state.value !== 'object' || !state.value)
-    throw new CriError('DATA_LOSS', 'it is no JSON object');
+    throw new CriError('DATA_LOSS', 'it is not a JSON object');
   return { value: state.value, keptBytes: reader.keptBytes };
 }
 
@@ -273,8 +273,8 @@ function keep(reader: Reader, bytes: number, path: string): true {
   return true;
 }
 
-const noJson = (): CriError => new CriError('DATA_LOSS', 'it is no JSON');
+const noJson = (): CriError => new CriError('DATA_LOSS', 'it is not JSON');
 const wrongType = (path: string, wanted: string): CriError =>
   path === ''
-    ? new CriError('DATA_LOSS', 'it is no JSON object')
+    ? new CriError('DATA_LOSS', 'it is not a JSON object')
     : new CriError('DATA_LOSS', `"${path}" is not ${wanted}`);

@@ -43,7 +43,7 @@ export function createTable<T extends { readonly id: string; readonly name: stri
     if (exact) return exact;
     const matches = [...records.values()].filter((record) => record.id.startsWith(idOrPrefix));
     if (matches.length > 1)
-      throw invalidArgument(field, `"${idOrPrefix}" is the beginning of ${matches.length} ${kind} ids`);
+      throw invalidArgument(field, `"${idOrPrefix}" is a prefix of ${matches.length} ${kind} ids`);
     return matches[0];
   };
 

@@ -45,6 +45,6 @@ export function podCgroup({ config, cgroupsPath, runtime }: Pod): string | undef
 async function taskUsage({ containerd }: UsageDeps, id: string): Promise<CgroupUsage> {
   const [metric] = await containerd.tasks.metrics([`id==${JSON.stringify(id)}`], { timeoutMs: METRICS_TIMEOUT_MS });
   if (!metric?.data)
-    throw new CriError('UNAVAILABLE', `container "${id}" has no cgroup, and its runtime tells nothing`);
+    throw new CriError('UNAVAILABLE', `container "${id}" has no cgroup, and its runtime reports no metrics`);
   return decodeCgroupMetrics(metric.data);
 }

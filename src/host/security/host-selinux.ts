@@ -20,7 +20,7 @@ export async function readSelinuxContexts(root = '/etc/selinux'): Promise<string
  */
 export async function relabelTree(path: string, label: string, field: string, signal?: AbortSignal): Promise<void> {
   if (PROTECTED.has(path))
-    throw new CriError('INVALID_ARGUMENT', `${field}: "${path}" is not relabelled: it is the host's`);
+    throw new CriError('INVALID_ARGUMENT', `${field}: "${path}" is not relabelled: it is a directory of the host`);
   await runTreeJob({ kind: 'relabel', path, label }, signal);
 }
 

@@ -28,7 +28,7 @@ export function parseCdiSpec(content: unknown, path: string, priority: number): 
   const { kind, devices, containerEdits } = parsed.data;
   const byName = new Map(devices.map((device) => [device.name, device.containerEdits]));
   if (byName.size < devices.length) {
-    throw new CriError('INVALID_ARGUMENT', `CDI spec ${path}: devices: two have one name`);
+    throw new CriError('INVALID_ARGUMENT', `CDI spec ${path}: devices: two devices have the same name`);
   }
   return { path, priority, kind, devices: byName, edits: containerEdits };
 }

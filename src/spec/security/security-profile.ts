@@ -56,6 +56,6 @@ function localhost(text: string, field: string): ProfileChoice {
   const ref = text.startsWith(LOCALHOST) ? text.slice(LOCALHOST.length) : text;
   if (ref === '') throw invalidArgument(field, 'must not be empty');
   // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f]/.test(ref)) throw invalidArgument(field, 'a control character');
+  if (/[\u0000-\u001f\u007f]/.test(ref)) throw invalidArgument(field, 'contains a control character');
   return { kind: 'localhost', ref };
 }

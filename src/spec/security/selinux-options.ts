@@ -7,7 +7,7 @@ export function checkSelinuxOptions(options: SELinuxOption | undefined, field: s
   if (options === undefined) return;
   for (const part of ['user', 'role', 'type'] as const) {
     checkNoControl(options[part], `${field}.${part}`);
-    if (options[part].includes(':')) throw invalidArgument(`${field}.${part}`, 'a colon');
+    if (options[part].includes(':')) throw invalidArgument(`${field}.${part}`, 'contains ":"');
   }
   if (!LEVEL.test(options.level))
     throw invalidArgument(`${field}.level`, `"${options.level}" is not a level such as s0:c1,c2`);

@@ -26,7 +26,7 @@ export function userNamespaceMappings(
   const gids = mappingsOf(options.gids, `${field}.gids`);
   switch (options.mode) {
     case NamespaceMode.NODE:
-      if (uids.length + gids.length > 0) throw invalidArgument(field, 'mappings are given with mode NODE');
+      if (uids.length + gids.length > 0) throw invalidArgument(field, 'mode NODE takes no mappings');
       return undefined;
     case NamespaceMode.POD:
       if (uids.length === 0 || gids.length === 0) {
@@ -66,7 +66,7 @@ export function checkSameUserNamespace(pod: NamespaceOption | undefined, contain
   const ofPod = userNamespaceMappings(pod?.userns_options, `sandbox_${field}`);
   const ofContainer = userNamespaceMappings(container?.userns_options, field);
   if (JSON.stringify(ofPod) !== JSON.stringify(ofContainer)) {
-    throw invalidArgument(field, "differs from the pod's");
+    throw invalidArgument(field, "must equal the pod's");
   }
 }
 
@@ -94,7 +94,7 @@ function mappingsOf(mappings: readonly IDMapping[], field: string): OciIdMapping
     if (length < 1) throw invalidArgument(`${field}[0].length`, `expected 1 or more, received ${length}`);
     if (container_id !== 0) throw invalidArgument(`${field}[0].container_id`, 'root (0) is not mapped');
     if (host_id + length > ID_LIMIT || container_id + length > ID_LIMIT) {
-      throw invalidArgument(`${field}[0]`, `ids pass ${ID_LIMIT}`);
+      throw invalidArgument(`${field}[0]`, `ids exceed ${ID_LIMIT}`);
     }
   }
   return mappings.map(ociMapping);

@@ -122,7 +122,7 @@ function chooseUser({ username, uid, gid, imageUser }: Omit<UserRequest, 'passwd
   if (group !== undefined) throw invalidArgument(groupField, `group ${group} is given without a user`);
   const field = `USER "${imageUser}" of the image`;
   const [name = '', groupName, ...more] = imageUser.split(':');
-  if (more.length > 0) throw invalidArgument(field, 'more than one colon');
+  if (more.length > 0) throw invalidArgument(field, 'contains more than one ":"');
   // An empty part in `:group` or `user:` means root, as in containerd.
   const half = (text: string): string => (text === '' ? '0' : text);
   return {

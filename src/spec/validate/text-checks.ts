@@ -8,9 +8,9 @@ import { invalidArgument } from '../../base/errors.js';
  */
 export function checkNoNul(message: unknown, field: string): void {
   if (typeof message === 'string') {
-    if (message.includes('\0')) throw invalidArgument(field, 'a NUL byte');
+    if (message.includes('\0')) throw invalidArgument(field, 'contains a NUL byte');
   } else if (message instanceof Uint8Array) {
-    if (message.includes(0)) throw invalidArgument(field, 'a NUL byte');
+    if (message.includes(0)) throw invalidArgument(field, 'contains a NUL byte');
   } else if (Array.isArray(message)) {
     for (const [index, element] of message.entries()) checkNoNul(element, `${field}[${index}]`);
   } else if (typeof message === 'object' && message !== null) {
@@ -23,12 +23,12 @@ export function checkNoNul(message: unknown, field: string): void {
 
 export function checkNoControl(text: string, field: string): void {
   // eslint-disable-next-line no-control-regex
-  if (/[\u0000-\u001f\u007f]/.test(text)) throw invalidArgument(field, 'a control character');
+  if (/[\u0000-\u001f\u007f]/.test(text)) throw invalidArgument(field, 'contains a control character');
 }
 
 /** Refuses a line break, which would add a line to a line-based file. */
 export function checkOneLine(text: string, field: string): void {
-  if (/[\n\r]/.test(text)) throw invalidArgument(field, 'a line break');
+  if (/[\n\r]/.test(text)) throw invalidArgument(field, 'contains a line break');
 }
 
 /** The path may contain `..`: the kernel or the runtime resolves it, on the host or inside the container. */
@@ -37,7 +37,7 @@ export function checkAbsolutePath(path: string, field: string): void {
 }
 
 export function checkNoClimb(path: string, field: string): void {
-  if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" climbs with ".."`);
+  if (path.split('/').includes('..')) throw invalidArgument(field, `"${path}" contains ".."`);
 }
 
 /** `values` is the enum's object, which maps numbers to names. ts-proto adds -1 for unknown values. */
@@ -57,10 +57,10 @@ const MAX_ANNOTATION_BYTES = 512 * 1024;
 export function checkAnnotations(annotations: Readonly<Record<string, string>>, field: string): void {
   let bytes = 0;
   for (const [key, value] of Object.entries(annotations)) {
-    if (key === '') throw invalidArgument(field, 'an empty key');
+    if (key === '') throw invalidArgument(field, 'contains an empty key');
     bytes += Buffer.byteLength(key) + Buffer.byteLength(value);
   }
   if (bytes > MAX_ANNOTATION_BYTES) {
-    throw invalidArgument(field, `${bytes} bytes in all, more than ${MAX_ANNOTATION_BYTES}`);
+    throw invalidArgument(field, `${bytes} bytes in total, more than ${MAX_ANNOTATION_BYTES}`);
   }
 }

@@ -16,7 +16,7 @@ export function checkEnvs(envs: readonly KeyValue[], field: string): void {
     if (key === '') throw invalidArgument(`${where}.key`, 'must not be empty');
     if (key.includes('=')) throw invalidArgument(`${where}.key`, `"${key}" contains "="`);
     checkNoControl(key, `${where}.key`);
-    if (!isUtf8(value)) throw invalidArgument(`${where}.value`, 'not UTF-8, which is all that an OCI spec can carry');
+    if (!isUtf8(value)) throw invalidArgument(`${where}.value`, 'is not UTF-8, so an OCI spec cannot contain it');
     const bytes = Buffer.byteLength(key) + 1 + value.length;
     if (bytes > MAX_LINE_BYTES) throw invalidArgument(where, `${bytes} bytes, more than ${MAX_LINE_BYTES}`);
   }

@@ -35,7 +35,7 @@ export function checkDevices(devices: readonly Device[], field: string): void {
 
 function checkHostMount(mount: Mount, where: string): void {
   checkAbsolutePath(mount.host_path, `${where}.host_path`);
-  if (mount.image_sub_path !== '') throw invalidArgument(`${where}.image_sub_path`, 'the mount names no image');
+  if (mount.image_sub_path !== '') throw invalidArgument(`${where}.image_sub_path`, 'the mount has no image');
 }
 
 function checkImageMount(mount: Mount, where: string): void {

@@ -26,7 +26,7 @@ export function checkResources(resources: LinuxContainerResources | undefined, f
   }
   for (const key of Object.keys(resources.unified)) {
     const where = `${field}.unified[${JSON.stringify(key)}]`;
-    if (!/^[a-z0-9_]+(\.[A-Za-z0-9_]+)+$/.test(key)) throw invalidArgument(where, 'not the name of a cgroup file');
+    if (!/^[a-z0-9_]+(\.[A-Za-z0-9_]+)+$/.test(key)) throw invalidArgument(where, 'is not the name of a cgroup file');
   }
 }
 

@@ -35,7 +35,7 @@ import { checkContainerSecurityContext, checkSandboxSecurityContext } from './va
 export function validateSandboxConfig(config: PodSandboxConfig): void {
   if (config.metadata === undefined) throw invalidArgument('config.metadata', 'must be given');
   if (config.metadata.name === '') throw invalidArgument('config.metadata.name', 'must not be empty');
-  if (config.windows !== undefined) throw invalidArgument('config.windows', 'this is Linux');
+  if (config.windows !== undefined) throw invalidArgument('config.windows', 'is not supported on Linux');
   checkNoNul(config, 'config');
   checkHostname(config);
   checkLogDirectory(config.log_directory, 'config.log_directory');
@@ -56,7 +56,7 @@ export function validateSandboxConfig(config: PodSandboxConfig): void {
 export function validateContainerConfig(config: ContainerConfig): void {
   if (config.metadata === undefined) throw invalidArgument('config.metadata', 'must be given');
   if (config.metadata.name === '') throw invalidArgument('config.metadata.name', 'must not be empty');
-  if (config.windows !== undefined) throw invalidArgument('config.windows', 'this is Linux');
+  if (config.windows !== undefined) throw invalidArgument('config.windows', 'is not supported on Linux');
   if (!config.image?.image) throw invalidArgument('config.image.image', 'must be given');
   checkNoNul(config, 'config');
   if (config.working_dir !== '') checkAbsolutePath(config.working_dir, 'config.working_dir');

@@ -49,8 +49,8 @@ test('a container keeps every field and changes one extension alone', async () =
     ],
     [
       'ALREADY_EXISTS containers.create: container "record": already exists',
-      'INVALID_ARGUMENT containers.update: extensions.three: named for update but not given',
-      'INVALID_ARGUMENT containers.update: fields: names no field to change',
+      'INVALID_ARGUMENT containers.update: extensions.three: is to be updated but has no value',
+      'INVALID_ARGUMENT containers.update: fields: must name a field to update',
     ],
   );
   await containerd.containers.delete('record');

@@ -48,7 +48,7 @@ test('a plugin that hangs, while the pod is in no list yet', async () => {
   ]);
   const { runPodSandbox } = RuntimeServiceDefinition.methods;
   const { message } = await callWithin(suite.crid.socket, runPodSandbox, { config, runtime_handler: '' }, 2_000);
-  assert.match(message, /: add network: waiting \d+ s for plugin odd-plugin \(ADD, [\d.]+ s\); it goes on/);
+  assert.match(message, /: add network: waiting \d+ s for plugin odd-plugin \(ADD, [\d.]+ s\); it continues/);
   await odd.tell('ADD', 'ok');
   const { pod_sandbox_id: id } = await running;
   assert.deepEqual((await blamed(id, /ready/)).at(-1), 'no operation runs');
@@ -157,7 +157,7 @@ test('a stalled registry, for a pull', async (t) => {
   const { pullImage } = ImageServiceDefinition.methods;
   const request = { image: ImageSpec.fromPartial({ image }), auth: undefined, sandbox_config: undefined };
   const { message } = await callWithin(socket, pullImage, request, 2_000, 'ImageService');
-  assert.match(message, new RegExp(`^pull image ${image}: fetch: waiting \\d+ s for the registry; it goes on`));
+  assert.match(message, new RegExp(`^pull image ${image}: fetch: waiting \\d+ s for the registry; it continues`));
   proxy.close();
   await assert.rejects(pulling);
 });

@@ -134,7 +134,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     const created = await pod.create();
     const into = join(folder, 'x.tar');
     const bad: readonly BadRequest[] = [
-      ['relative', () => checkpoint('x.tar'), 'INVALID_ARGUMENT', 'location', 'no absolute path'],
+      ['relative', () => checkpoint('x.tar'), 'INVALID_ARGUMENT', 'location', 'not an absolute path'],
       ['empty', () => checkpoint(''), 'INVALID_ARGUMENT', 'location'],
       ['upwards', () => checkpoint(`${folder}/../x.tar`), 'INVALID_ARGUMENT', 'location', '".."'],
       ['a directory', () => checkpoint(folder), 'INVALID_ARGUMENT', 'location', 'is a directory'],
@@ -143,7 +143,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
         () => checkpoint(`${folder}/no/x.tar`),
         'INVALID_ARGUMENT',
         'location',
-        `no directory "${folder}/no"`,
+        `directory "${folder}/no" does not exist`,
       ],
       ['negative', () => checkpoint(into, { timeout: -1n }), 'INVALID_ARGUMENT', 'timeout'],
       ['unknown', () => checkpoint(into, { container_id: 'f00' }), 'NOT_FOUND', 'f00'],
@@ -168,7 +168,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     await assertFails(
       checkpoint(join(folder, 'x.tar'), { container_id: other }),
       'FAILED_PRECONDITION',
-      'dump processes: criu cannot dump it: ',
+      'dump processes: criu cannot dump the container: ',
       'ghost file',
     );
     assert.equal((await pod.exec(other, ['echo', 'goes on'])).stdout, 'goes on\n');

@@ -424,7 +424,7 @@ test(
     await assertFails(
       crid.runtime.checkpointContainer({ container_id: containerId, location: join(stack.dir, 'checkpoint.tar') }),
       'FAILED_PRECONDITION',
-      'dump processes: the runtime finds no criu that it can use in the PATH of containerd',
+      'dump processes: the runtime finds no usable criu in the PATH of containerd',
     );
     // CRIU had frozen the container before it failed.
     assert.equal((await pod.exec(containerId, ['echo', 'goes on'])).stdout, 'goes on\n');

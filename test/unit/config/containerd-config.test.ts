@@ -170,7 +170,7 @@ sandbox_image = "x"
       'plugins."io.containerd.grpc.v1.cri".sandbox_image: unknown option, ignored',
       'plugins."io.containerd.cri.v1.images".registry.mirrors: deprecated, use hosts.toml files in config_path',
       'plugins."io.containerd.cri.v1.images".registry.configs: deprecated, use image pull secrets',
-      'plugins."io.containerd.cri.v1.runtime".enable_cdi: deprecated, CDI will always be on in a later containerd',
+      'plugins."io.containerd.cri.v1.runtime".enable_cdi: deprecated, a later containerd always enables CDI',
     ],
   );
 });
@@ -240,7 +240,7 @@ privileged_without_host_devices_all_devices_allowed = true
     code: 'INVALID_ARGUMENT',
     lines: [
       `three.toml: ${cri3}.containerd.default_runtime_name: expected one of the runtimes ("runc", "kata"), received "crun"`,
-      `${kata}.runtime_type: expected text that is not empty, received nothing`,
+      `${kata}.runtime_type: expected text that is not empty, received none`,
       `${kata}.privileged_without_host_devices_all_devices_allowed: needs privileged_without_host_devices = true`,
     ],
   });

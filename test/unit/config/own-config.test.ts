@@ -190,7 +190,7 @@ tls_key_file = "/key.pem"
     lines: [
       'own.toml: runtime.containerd.default_runtime_name: expected one of the runtimes ("runc"), received "__proto__"',
       `own.toml: ${x509}.tls_cert_file: needs streaming.enable_tls_streaming = true`,
-      'own.toml: images.registry.mirrors: cannot be set beside config_path: move the mirrors to hosts.toml files',
+      'own.toml: images.registry.mirrors: cannot be set together with config_path: move the mirrors to hosts.toml files',
     ],
   });
   const overrides = { runtime: { containerd: { default_runtime_name: 'crun' } } };
@@ -199,7 +199,7 @@ tls_key_file = "/key.pem"
     code: 'INVALID_ARGUMENT',
     lines: [
       'command line: runtime.containerd.default_runtime_name: expected one of the runtimes ("runc"), received "crun"',
-      `half.toml: ${x509}.tls_key_file: needs tls_cert_file beside it`,
+      `half.toml: ${x509}.tls_key_file: needs tls_cert_file too`,
     ],
   });
 });

@@ -31,7 +31,7 @@ const unknown = (text: string): CriError => new CriError('UNKNOWN', `tasks.check
 test('what CRIU says last is told, without its verdict', async () => {
   assert.deepEqual(await failure(unknown('runc did not terminate successfully'), LOG), [
     'FAILED_PRECONDITION',
-    "criu cannot dump it: rlimit: not for us; Can't dump ghost file /big; Dump files (pid: 8) failed with -1",
+    "criu cannot dump the container: rlimit: not for us; Can't dump ghost file /big; Dump files (pid: 8) failed with -1",
   ]);
 });
 
@@ -42,7 +42,7 @@ test('a node without a usable criu is told so', async () => {
   ]) {
     const [code, message] = await failure(unknown(text));
     assert.equal(code, 'FAILED_PRECONDITION');
-    assert.match(message, /^the runtime finds no criu .* in the PATH of containerd: tasks\.checkpoint: /);
+    assert.match(message, /^the runtime finds no usable criu in the PATH of containerd: tasks\.checkpoint: /);
   }
 });
 

@@ -82,9 +82,9 @@ test('the refusal names the field, the text and the problem', () => {
     }
   };
   assert.deepEqual(['Busybox', 'a b', ''].map(problem), [
-    'image.image: "Busybox" is no image reference: a repository is written in lowercase',
-    'image.image: "a b" is no image reference: "library/a b" is no repository',
-    'image.image: "" is no image reference: it is empty',
+    'image.image: "Busybox" is not an image reference: a repository is written in lowercase',
+    'image.image: "a b" is not an image reference: "library/a b" is not a valid repository',
+    'image.image: "" is not an image reference: it is empty',
   ]);
   assert.ok(problem('x'.repeat(100_000)).length < 400);
 });

@@ -67,7 +67,7 @@ test('a caller whose deadline passes reads which step is waited on; the operatio
     ops.run(request(work, { caller: { deadlineMs: performance.now() + 30 } })),
     refused(
       'DEADLINE_EXCEEDED',
-      /^run pod sandbox default\/web: add network: waiting 0 s for plugin bridge; it goes on/,
+      /^run pod sandbox default\/web: add network: waiting 0 s for plugin bridge; it continues/,
     ),
   );
   const retry = ops.run(request(() => Promise.reject(new Error('a second worker'))));

@@ -26,7 +26,7 @@ test('what is not understood is named', () => {
   ] as const) {
     assert.throws(() => renderGoTemplate(template, data), {
       code: 'FAILED_PRECONDITION',
-      message: `template: {{${action}}} is not understood`,
+      message: `template: {{${action}}} is not supported`,
     });
   }
 });

@@ -54,7 +54,7 @@ test('what is no CIDR is refused with its field, and a template that makes no JS
   await writeFile(join(folder, 'template'), '{{.PodCIDR}}');
   await assert.rejects(update('10.1.0.0/24'), {
     code: 'FAILED_PRECONDITION',
-    message: /cni template .*does not make JSON/,
+    message: /cni template .*does not produce JSON/,
   });
   assert.deepEqual(await readdir(folder), ['template']);
 });

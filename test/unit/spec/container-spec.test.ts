@@ -352,7 +352,7 @@ test('a privileged container in a pod that is not, and another user namespace, a
     [build({ privileged: true }), build({ namespace_options: { userns_options: { uids: line, gids: line } } })],
     [
       'INVALID_ARGUMENT config.linux.security_context.privileged: the pod is not privileged',
-      "INVALID_ARGUMENT config.linux.security_context.namespace_options.userns_options: differs from the pod's",
+      "INVALID_ARGUMENT config.linux.security_context.namespace_options.userns_options: must equal the pod's",
     ],
   );
 });

@@ -118,7 +118,7 @@ test('cgroups path: by parent and driver, and where that is below the hierarchy'
         'system.slice:cri-containerd:c1',
       ],
       ['/k8s.io/c1', '/kubepods/pod1/c1', `/${slice}/cri-containerd-c1.scope`, '/system.slice/cri-containerd-c1.scope'],
-      'INVALID_ARGUMENT config.linux.cgroup_parent: "/a/../.." climbs with ".."',
+      'INVALID_ARGUMENT config.linux.cgroup_parent: "/a/../.." contains ".."',
     ],
   );
   assert.deepEqual(['', ':cri-containerd:x', '-.slice::x'].map(cgroupDirectory), [
@@ -219,16 +219,16 @@ test('user namespaces: one mapping each, with root in it, the same for pod and c
     [
       { uids: [mapping], gids: [mapping] },
       undefined,
-      'INVALID_ARGUMENT f: mappings are given with mode NODE',
+      'INVALID_ARGUMENT f: mode NODE takes no mappings',
       'INVALID_ARGUMENT f: mode POD needs one mapping of uids and one of gids',
       'INVALID_ARGUMENT f.uids: expected one mapping, received 2',
       'INVALID_ARGUMENT f.uids[0].container_id: root (0) is not mapped',
       'INVALID_ARGUMENT f.uids[0].length: expected 1 or more, received 0',
-      'INVALID_ARGUMENT f.uids[0]: ids pass 4294967295',
+      'INVALID_ARGUMENT f.uids[0]: ids exceed 4294967295',
       'INVALID_ARGUMENT f.mode: unsupported user namespace mode 1',
       'nothing thrown',
-      "INVALID_ARGUMENT config.linux.security_context.namespace_options.userns_options: differs from the pod's",
-      "INVALID_ARGUMENT config.linux.security_context.namespace_options.userns_options: differs from the pod's",
+      "INVALID_ARGUMENT config.linux.security_context.namespace_options.userns_options: must equal the pod's",
+      "INVALID_ARGUMENT config.linux.security_context.namespace_options.userns_options: must equal the pod's",
     ],
   );
 });
@@ -327,7 +327,7 @@ test('sysctls: only those of namespaces that the pod has', () => {
       'INVALID_ARGUMENT f["kernel.sem"]: the pod\'s IPC namespace is the host\'s',
       'nothing thrown',
       'INVALID_ARGUMENT f["kernel/domainname"]: the pod\'s UTS namespace is the host\'s',
-      'INVALID_ARGUMENT f["kernel.hostname"]: is what config.hostname sets',
+      'INVALID_ARGUMENT f["kernel.hostname"]: set config.hostname instead',
     ],
   );
 });

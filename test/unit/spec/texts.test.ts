@@ -71,7 +71,7 @@ test('log path: below the directory, or none', () => {
       undefined,
       undefined,
       'INVALID_ARGUMENT sandbox_config.log_directory: must be absolute',
-      'INVALID_ARGUMENT config.log_path: "./" names no file',
+      'INVALID_ARGUMENT config.log_path: "./" does not name a file',
     ],
   );
 });

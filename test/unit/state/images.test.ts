@@ -269,7 +269,7 @@ test('indexes in indexes are followed three deep', async () => {
   assert.equal((await readImage(fake.content, nested(3))).id, id);
   await assert.rejects(readImage(fake.content, nested(4)), {
     code: 'DATA_LOSS',
-    message: `${nested(1).digest} is an index in indexes, more than 3 deep`,
+    message: `${nested(1).digest} is an index nested more than 3 levels deep`,
   });
 });
 

@@ -43,12 +43,12 @@ test('the fields of the shape are kept and all others skipped, however the bytes
 
 test('what is no JSON or has another type is refused by name', async () => {
   const refused: [string, RegExp][] = [
-    ['', /no JSON/],
-    ['[]', /no JSON object/],
-    ['null', /no JSON/],
-    ['{"name":"a"', /no JSON/],
-    ['{"name" "a"}', /no JSON/],
-    ['{"name":"a" "size":1}', /no JSON/],
+    ['', /not (a )?JSON/],
+    ['[]', /not a JSON object/],
+    ['null', /not (a )?JSON/],
+    ['{"name":"a"', /not (a )?JSON/],
+    ['{"name" "a"}', /not (a )?JSON/],
+    ['{"name":"a" "size":1}', /not (a )?JSON/],
     ['{"name":5}', /"name" is not a string/],
     ['{"list":"a"}', /"list" is not a list/],
     ['{"list":[{}]}', /"list" is not a string/],

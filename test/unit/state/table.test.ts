@@ -27,7 +27,7 @@ test('an id is found whole, and by a prefix that only one has', () => {
   assert.throws(() => rows.get('x', 'f'), refused('NOT_FOUND', 'pod sandbox "x" not found'));
   assert.throws(
     () => rows.find('ab', 'pod_sandbox_id'),
-    refused('INVALID_ARGUMENT', 'pod_sandbox_id: "ab" is the beginning of 2 pod sandbox ids'),
+    refused('INVALID_ARGUMENT', 'pod_sandbox_id: "ab" is a prefix of 2 pod sandbox ids'),
   );
   assert.throws(
     () => rows.find('', 'pod_sandbox_id'),

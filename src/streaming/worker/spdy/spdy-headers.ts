@@ -51,7 +51,7 @@ ZLIB_HEADER.writeUInt32BE(SPDY_DICTIONARY_ID, 2);
 
 function withoutZlibHeader(block: Buffer): Buffer {
   if (block.length < 6 || (block.readUInt8(0) & 0x0f) !== 8 || block.readUInt16BE(0) % 31 !== 0) {
-    throw new SpdyError('spdy header block is no zlib stream');
+    throw new SpdyError('spdy header block is not a zlib stream');
   }
   if ((block.readUInt8(1) & 0x20) === 0) return block.subarray(2);
   if (block.readUInt32BE(2) !== SPDY_DICTIONARY_ID) throw new SpdyError('spdy header block names another dictionary');

@@ -69,7 +69,7 @@ test("CVE-2021-43816: the host's own directories are never relabelled", async ()
   for (const path of ['/', '/etc', '/usr', '/var/lib', '/proc']) {
     await assert.rejects(relabelTree(path, 'a:b:c:d', 'config.mounts[0].selinux_relabel'), {
       code: 'INVALID_ARGUMENT',
-      message: `config.mounts[0].selinux_relabel: "${path}" is not relabelled: it is the host's`,
+      message: `config.mounts[0].selinux_relabel: "${path}" is not relabelled: it is a directory of the host`,
     });
   }
 });

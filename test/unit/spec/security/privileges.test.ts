@@ -221,7 +221,7 @@ test("SELinux: the container's options, else the pod's; a level has a form", () 
     [
       levels.map(() => 'nothing thrown'),
       'INVALID_ARGUMENT f.level: "s0:c12345" is not a level such as s0:c1,c2',
-      'INVALID_ARGUMENT f.user: a colon',
+      'INVALID_ARGUMENT f.user: contains ":"',
       option('s0:c1'),
       option('s0:c2'),
     ],

@@ -91,7 +91,7 @@ test('user: a group without a user, unknown names and malformed USERs are refuse
       'INVALID_ARGUMENT config.linux.security_context.run_as_group: group 5 is given without a user',
       'NOT_FOUND config.linux.security_context.run_as_username: user "mallory" is not in the image\'s /etc/passwd',
       'NOT_FOUND USER "alice:nobody" of the image: group "nobody" is not in the image\'s /etc/group',
-      'INVALID_ARGUMENT USER "a:b:c" of the image: more than one colon',
+      'INVALID_ARGUMENT USER "a:b:c" of the image: contains more than one ":"',
     ],
   );
 });

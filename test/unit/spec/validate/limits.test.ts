@@ -35,7 +35,7 @@ test('limits: annotations, a label and a hostname, at the bound and beyond', () 
     [annotation(524_288), annotation(524_289), label(4096), label(4097), hostname(64), hostname(65)],
     [
       'nothing thrown',
-      'INVALID_ARGUMENT config.annotations: 524289 bytes in all, more than 524288',
+      'INVALID_ARGUMENT config.annotations: 524289 bytes in total, more than 524288',
       'nothing thrown',
       'INVALID_ARGUMENT config.labels["a"]: key and value are 4097 bytes, more than 4096',
       'nothing thrown',
