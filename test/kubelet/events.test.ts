@@ -9,7 +9,7 @@ const featureGates = { EventedPLEG: true, PodAndContainerStatsFromCRI: true };
 describe('pods of a kubelet that asks for events and statistics', SOME_AT_ONCE, () => {
   const suite = kubeletSuite({ config: CONFIG, featureGates });
 
-  it('is told of events', async () => {
+  it('gets events', async () => {
     const pod = await suite.pod('told', { containers: [{ name: 'main' }] });
     await pod.ready();
     const metrics = await kubeletGet(suite.kubelet.url, '/metrics');

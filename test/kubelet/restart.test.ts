@@ -99,7 +99,7 @@ describe('restarts under a kubelet', { timeout: limitMs(900_000) }, () => {
     await assertUndisturbed();
   });
 
-  it('pods live through a restart of the kubelet, which then removes the images that nobody uses', async () => {
+  it('pods survive a restart of the kubelet, which then removes unused images', async () => {
     const unused = `${suite.registry.host}/crid-test/unused:latest`;
     const file = layer([{ name: 'unused', body: Buffer.from('unused\n') }]);
     await pushImage(suite.registry.url, image('crid-test/unused', ['latest'], [file], {}));

@@ -166,7 +166,7 @@ test('a container under the default profile can be signalled and stopped', async
   await pod.remove();
 });
 
-test('a profile that is not loaded is an error that names it, and leaves nothing', async () => {
+test('a profile that is not loaded is an error that names it, and leaves nothing behind', async () => {
   const before = await leaks(suite.stack);
   const pod = await runPod(suite.crid, suite.stack);
   await assertFails(
@@ -186,7 +186,7 @@ test('a profile that is not loaded is an error that names it, and leaves nothing
   await assertLeavesNothing(suite.stack, before);
 });
 
-test('disable_apparmor: no profile, and an error for who asks for one', async () => {
+test('disable_apparmor: no profile, and an error if one is requested', async () => {
   const crid = await startCrid(suite.stack, {
     config: { runtime: { disable_apparmor: true }, crid: { namespace: 'crid-no-apparmor' } },
   });

@@ -196,7 +196,7 @@ test('without a parent: in system.slice', async () => {
   await pod.remove();
 });
 
-test('a parent that is no slice is refused', async () => {
+test('a parent that is not a slice is refused', async () => {
   const pod = runPod(suite.crid, suite.stack, { linux: { cgroup_parent: '/kubepods/pod1' } });
   await assertFails(pod, 'INVALID_ARGUMENT', 'config.linux.cgroup_parent', '.slice');
 });

@@ -34,7 +34,7 @@ for (const handler of HANDLERS) {
       await pod.remove();
     });
 
-    test('killed by hand is no OOM, and an OOM of one process no end of the container', async () => {
+    test('a manual kill is not an OOM, and an OOM of one process does not end the container', async () => {
       const pod = await runPod(suite.crid, suite.stack, { linux: { cgroup_parent: PARENT } }, handler);
       const byHand = await ended(await pod.run(limited('kill -9 $$')));
       assert.deepEqual([byHand.exit_code, byHand.reason], [137, 'Error']);

@@ -53,7 +53,7 @@ test('the unit is started when crid serves, and says so', async () => {
   assert.equal(name, 'crid');
 });
 
-test('the systemd cgroup driver is told to the kubelet, and used', async () => {
+test('the kubelet gets the systemd cgroup driver, and crid uses it', async () => {
   const { linux } = await crid.runtime.runtimeConfig({});
   assert.equal(linux?.cgroup_driver, 0, 'SYSTEMD');
   assert.equal(await cgroupOf(crid, id), `/kubepods.slice/kubepods-podservice.slice/cri-containerd-${id}.scope`);
@@ -97,7 +97,7 @@ const ABSENCES: readonly [name: string, leave: () => Promise<unknown>, comeBack:
   ['stopped', () => systemctl('stop', 'crid'), () => systemctl('start', 'crid')],
 ];
 for (const [name, leave, comeBack] of ABSENCES) {
-  test(`what a container writes and ends with while crid is ${name} is in its log: systemd has its pipes`, async () => {
+  test(`the output and the exit of a container while crid is ${name} are in its log: systemd has its pipes`, async () => {
     const folder = await mkdtemp(join(tmpdir(), 'crid-away-'));
     const script = `echo ready; while [ ! -e /away/go ]; do sleep 0.1; done; seq ${LAST}; printf end; echo err >&2`;
     const mounts = [{ host_path: folder, container_path: '/away' }];

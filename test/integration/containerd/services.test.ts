@@ -129,7 +129,7 @@ test('a sandbox record changes one extension alone', async () => {
   );
 });
 
-test('containerd tells its version, plugins, deprecations and what its runtime can do', async () => {
+test('containerd reports its version, plugins, deprecations and the features of its runtime', async () => {
   assert.match((await containerd.introspection.version()).version, /^v?2\./);
   const [plugin] = await containerd.introspection.plugins(['type==io.containerd.snapshotter.v1,id==overlayfs']);
   assert.deepEqual([plugin?.id, plugin?.initError, plugin?.initCode], ['overlayfs', '', 0]);

@@ -127,7 +127,7 @@ test('a wait ends with its signal or its time, and the process lives on', async 
   assert.equal((await tasks.get({ containerId: 'patient' })).status, 'running');
 });
 
-test('what the runtime cannot start is an error with its own text', async () => {
+test('a process that the runtime cannot start is an error with the text of the runtime', async () => {
   const created = failure(createTask('missing', 'no-such-program'));
   assert.match(await created, /^[A-Z_]+ tasks\.create: .*no-such-program/);
 });

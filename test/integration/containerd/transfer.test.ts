@@ -23,7 +23,7 @@ after(async () => {
   containerd.close();
 });
 
-test('a pull makes the image record with its labels, unpacks it and tells its progress', async () => {
+test('a pull creates the image record with its labels, unpacks the image and reports its progress', async () => {
   const progress: PullProgress[] = [];
   await containerd.transfer.pull({
     ...pullOf(busybox),
@@ -101,7 +101,7 @@ test('credentials go only to the host that they are for', async (t) => {
   assert.deepEqual([new Set(mirror.seen), new Set(origin.seen)], [new Set(['']), new Set(['', basic])]);
 });
 
-test('errors have the code that the registry meant', async (t) => {
+test('errors have the code of the response from the registry', async (t) => {
   const answers: string[] = [];
   for (const status of [403, 404, 429, 503]) {
     const proxy = await startProxy((_request, response) => {

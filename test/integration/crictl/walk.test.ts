@@ -202,7 +202,7 @@ test('update', async () => {
   assert.match(await crictl('inspect', container), /"memoryLimitInBytes": "67108864"/);
 });
 
-test('checkpoint: an archive, or the reason why there is none', async () => {
+test('checkpoint: an archive, or the reason for its absence', async () => {
   const archive = join(dir, 'checkpoint.tar');
   try {
     await crictl('checkpoint', `--export=${archive}`, container);

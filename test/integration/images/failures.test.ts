@@ -22,13 +22,13 @@ afterEach(async () => {
 });
 after(images.close);
 
-test('what is no reference is refused with its field', async () => {
+test('an invalid reference is refused with its field', async () => {
   for (const name of ['', 'Team/App:latest:', 'an image', 'docker.io/library/UPPER', 'a@sha256:12', 'a'.repeat(2000)]) {
     assert.match(await failure(images.pull(name)), /^INVALID_ARGUMENT image\.image: /);
   }
 });
 
-test('an image or a registry that is not there', async () => {
+test('an image or a registry that does not exist', async () => {
   assert.match(await failure(images.pull(app('none'))), /^NOT_FOUND .*team\/app:none/);
   assert.match(await failure(images.pull('127.0.0.1:1/team/app:latest')), /^UNAVAILABLE .*127\.0\.0\.1:1\/team\/app/);
   await images.assertOnly([]);
@@ -139,7 +139,7 @@ test('a registry that never answers ends the pull', async () => {
   await images.assertOnly([]);
 });
 
-test('the step and the layer that a pull waits on are told while it waits', async () => {
+test('the step and the layer that a pull waits for are shown while it waits', async () => {
   const image = tinyImage();
   tiny.put('waiting', image);
   tiny.guard = stallAt(image.layer);
@@ -152,7 +152,7 @@ test('the step and the layer that a pull waits on are told while it waits', asyn
   await pulling;
 });
 
-test('a snapshotter that containerd has not got is named, and the pull leaves nothing', async () => {
+test('a snapshotter that containerd lacks is named, and the pull leaves nothing behind', async () => {
   tiny.put('nowhere', tinyImage());
   const answer = await failure(images.pull(app('nowhere'), { handler: 'not-there' }));
   assert.match(answer, /^[A-Z_]+ .*not-there/);

@@ -152,7 +152,7 @@ test('a registry is looked up in certs.d', async (t) => {
   assert.equal(await images.pull(`registry.invalid/${REPOSITORY}:mirrored`), image.config.digest);
 });
 
-test('an image that somebody else has pulled is listed and adopted', async () => {
+test('an image that another client pulled is listed and adopted', async () => {
   await containerd.transfer.pull(pullOf(busybox));
   await deps.images.refresh(busybox);
   const [image] = deps.images.list();
@@ -182,7 +182,7 @@ test('a pinned image is pulled when it is missing, and unpacked when its snapsho
   assert.equal((await containerd.snapshots('overlayfs').stat(chainId)).kind, 'committed');
 });
 
-test('ImageFsInfo gives the default snapshotter first, with what its snapshots take, and leaves out what is not there', async (t) => {
+test('ImageFsInfo lists the default snapshotter first, with the disk usage of its snapshots, and omits missing snapshotters', async (t) => {
   const { runtimes } = deps.config.runtime.containerd;
   runtimes['other'] = { ...defaultConfig().runtime.containerd.runtimes['runc']!, snapshotter: 'not-there' };
   t.after(() => delete runtimes['other']);

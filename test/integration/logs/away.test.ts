@@ -26,7 +26,7 @@ const WAIT_LIMIT_MS = 30_000;
 const TURNS = 3;
 const LAST = 5000;
 
-test('what a container writes and ends with while crid is away is in its log after the next start', async () => {
+test('the output and the exit of a container while crid is down are in its log after the next start', async () => {
   assert.ok(manager);
   for (let turn = 1; turn <= TURNS; turn += 1) {
     const folder = await mkdtemp(join(suite.stack.dir, 'away-'));

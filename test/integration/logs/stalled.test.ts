@@ -32,7 +32,7 @@ const numbersIn = async (log: string): Promise<number[]> =>
     .slice(0, -1)
     .map((line) => Number(/^\S+ stdout F (\d{12}) /.exec(line)?.[1] ?? assert.fail(`not a whole line: ${line}`)));
 
-test('logs that do not answer hold up their own containers and nothing else', { timeout: 240_000 }, async () => {
+test('hung logs delay only their own containers', { timeout: 240_000 }, async () => {
   const { crid, stack } = suite;
   disk = makeStallingDisk(await mkdtemp(join(stack.dir, 'disk-')));
   const hungPath = await mkdtemp(join(stack.dir, 'hung-'));

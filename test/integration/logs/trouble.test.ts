@@ -70,7 +70,7 @@ async function writer(
   return { id, path };
 }
 
-test('a full disk: lines are dropped whole, counted and told of, and follow again once there is room', async (t) => {
+test('a full disk: whole lines are dropped, counted and logged, and lines follow again once there is space', async (t) => {
   const disk = await mkdtemp(join(suite.stack.dir, 'disk-'));
   await run('mount', ['-t', 'tmpfs', '-o', 'size=2m', 'tmpfs', disk]);
   const ballast = join(disk, 'ballast');

@@ -98,7 +98,7 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     await assertLeavesNothing(stack, nothing);
   });
 
-  it('and those of crid are taken over by it', async () => {
+  it('and the plugin adopts those of crid', async () => {
     await restartContainerd(false);
     crid = await startCrid(stack);
     const pod = await runPod(crid, stack, { labels: { app: 'web' }, annotations: { note: 'kept' } });

@@ -7,7 +7,7 @@ import { testStack, type TestStack } from '../../harness/test-stack.js';
 import { PHASES, startFaultyCrid, stepsOf, type FaultyCrid } from './faults.js';
 import { assertTruth } from './truth.js';
 
-describe('each step that fails is told, undone, and leaves its name free', { timeout: 400_000 }, () => {
+describe('each step that fails is reported, undone, and leaves its name free', { timeout: 400_000 }, () => {
   let stack: TestStack;
   let crid: FaultyCrid;
   let pod: RunningPod;

@@ -27,7 +27,7 @@ describe('the removal of a container that runs fails half-way', { timeout: 120_0
   after(() => crid.stop());
 
   for (const step of ['close streams', 'remove snapshot', 'delete record']) {
-    it(`at "${step}": it is told as killed, can be stopped, and removed again with its pod`, async () => {
+    it(`at "${step}": it is reported as killed, can be stopped, and removed again with its pod`, async () => {
       const { runtime } = crid;
       const pod = await runPod(crid, stack);
       const [container_id, other] = [await pod.run(), await pod.run()];

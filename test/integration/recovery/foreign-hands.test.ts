@@ -56,7 +56,7 @@ describe('others lay hands on pods', { timeout: 120_000 }, () => {
     await pod.remove();
   });
 
-  it('a container whose task somebody else deletes while crid is away ends as Unknown, 255', async () => {
+  it('a container whose task another client deletes while crid is down ends as Unknown, 255', async () => {
     const pod = await runPod(crid, stack);
     const [id, other] = [await pod.run(), await pod.run()];
     await crid.kill9();
@@ -70,7 +70,7 @@ describe('others lay hands on pods', { timeout: 120_000 }, () => {
     await pod.remove();
   });
 
-  it('a container whose task somebody else deletes under crid ends, and crid goes on', async () => {
+  it('a container whose task another client deletes while crid runs ends, and crid continues', async () => {
     const pod = await runPod(crid, stack);
     const [id, other] = [await pod.run(), await pod.run()];
     // After the kill, crid deletes the task too. The second deletion fails with "not found" or because the shim closed

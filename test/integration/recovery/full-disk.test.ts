@@ -62,7 +62,7 @@ async function writeUntilFull(file: { write(data: Buffer): Promise<unknown> }, d
   return undefined;
 }
 
-test('on a full disk what is new fails with the reason, and what is there can be stopped, told as ended and removed', async () => {
+test('on a full disk a create fails with the reason, and existing containers can be stopped, reported as exited and removed', async () => {
   const { runtime, images } = crid;
   const pod = await runPod(crid, stack);
   const [first, second, third] = [await pod.run(), await pod.run(), await pod.run()];
@@ -102,7 +102,7 @@ test('on a full disk what is new fails with the reason, and what is there can be
   await (await runPod(crid, stack)).remove();
 });
 
-test('an exit on a full disk is written down once there is room', async () => {
+test('an exit on a full disk is stored once there is space', async () => {
   const pod = await runPod(crid, stack);
   const id = await pod.runReady('polite', 'trap "exit 7" TERM; echo ready; sleep 1000 & wait');
   await fillDisk();

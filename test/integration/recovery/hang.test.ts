@@ -108,7 +108,7 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
     await pod.remove();
   });
 
-  it('stop container: a stop that nobody waits for any more goes on, and a repeat joins it', async () => {
+  it('stop container: a stop without a caller continues, and a repeat joins it', async () => {
     const pod = await runPod(crid, stack);
     const id = await pod.run();
     await hangAndRetry('stop container', 'send SIGTERM', (options) =>
@@ -119,7 +119,7 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
     await pod.remove();
   });
 
-  it('stop container: a shorter grace counts while the stop still waits for its turn', async () => {
+  it('stop container: a shorter grace period applies while the stop still waits', async () => {
     const pod = await runPod(crid, stack);
     const container_id = await pod.runReady('stubborn', 'trap "" TERM; echo ready; while :; do sleep 1; done');
     await rm(release, { force: true });
@@ -141,7 +141,7 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
     await pod.remove();
   });
 
-  it('stop pod sandbox: a container that is being started, or whose start is asked for meanwhile, does not outlive it', async () => {
+  it('stop pod sandbox: a container that is being started, or is to be started meanwhile, does not outlive it', async () => {
     const pod = await runPod(crid, stack);
     const [first, second] = [await pod.create(), await pod.create()];
     const start = (container_id: string): Promise<unknown> =>
@@ -184,7 +184,7 @@ describe('an operation that outlives its caller', { timeout: 120_000 }, () => {
   });
 });
 
-describe('a call for what is there already', { timeout: 60_000 }, () => {
+describe('a call for an object that exists already', { timeout: 60_000 }, () => {
   let stack: TestStack;
   let crid: FaultyCrid;
 

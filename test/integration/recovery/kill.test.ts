@@ -105,7 +105,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
     });
   });
 
-  it('run pod sandbox, when all is written down and its pause process does not run yet', async () => {
+  it('run pod sandbox, when all records exist and the pause process does not run yet', async () => {
     const idle = await leaks(stack);
     const config = await podConfig(stack);
     const seen = (await crid.logLines()).length;

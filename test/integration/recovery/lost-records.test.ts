@@ -97,7 +97,7 @@ describe('another client removes what belongs to a container that runs', { timeo
           await removePromptly(pod.id);
         });
 
-        it('one that runs is removed at once', async () => {
+        it('a running container is removed at once', async () => {
           const pod = await runPod(crid, stack);
           const container_id = await pod.run();
           await act(other, container_id);
@@ -106,7 +106,7 @@ describe('another client removes what belongs to a container that runs', { timeo
         });
       }
 
-      it('crid starts anew: its process is gone, and the pod can be removed', async () => {
+      it('crid restarts: its process is gone, and the pod can be removed', async () => {
         const pod = await runPod(crid, stack);
         const [id, well] = [await pod.run(), await pod.run()];
         const pid = await pidOf(crid, id);
@@ -130,7 +130,7 @@ describe('another client removes what belongs to a container that runs', { timeo
       await other.tasks.delete(id);
     };
 
-    it('the pod is told as not ready, and can be stopped and removed', async () => {
+    it('the pod is reported as not ready, and can be stopped and removed', async () => {
       const pod = await runPod(crid, stack);
       await pod.run();
       const stopped = stopEvent(crid, pod.id);
@@ -141,7 +141,7 @@ describe('another client removes what belongs to a container that runs', { timeo
       await removePromptly(pod.id);
     });
 
-    it('crid starts anew: the pod is not ready, and can be removed', async () => {
+    it('crid restarts: the pod is not ready, and can be removed', async () => {
       const pod = await runPod(crid, stack);
       await pod.run();
       await crid.kill9();

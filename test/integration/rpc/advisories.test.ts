@@ -283,7 +283,7 @@ test('CVE-2026-50195, CVE-2026-53492: a checkpoint image names no other image, n
   );
 });
 
-test('CVE-2026-50195: the path of a checkpoint archive is no image', async () => {
+test('CVE-2026-50195: the path of a checkpoint archive is not an image', async () => {
   const image = join(suite.stack.dir, 'checkpoint.tar');
   await writeFile(image, '');
   const { code } = await failureOf(suite.pod.create({ image: { image } }));

@@ -21,7 +21,7 @@ beforeEach(async () => {
 
 const failure = (code: number, msg: string): string => JSON.stringify({ cniVersion: '1.0.0', code, msg });
 
-test('a plugin that fails at ADD: its own words, and what the plugins before it made is taken back', async () => {
+test('a plugin that fails at ADD: the error has its text, and the work of the plugins before it is undone', async () => {
   const request = { config: await podConfig(suite.stack) };
   const names = ['add network', `"${odd.type}"`, `"${suite.stack.bridge.name}"`];
   const run = (): Promise<unknown> => suite.crid.runtime.runPodSandbox(request);

@@ -35,7 +35,7 @@ const lines = async (name: string): Promise<string[]> =>
     .filter(Boolean)
     .map((line) => line.split(' ').slice(3).join(' '));
 
-test('bad requests name what they asked for', async (t) => {
+test('errors of bad requests name the field or the object', async (t) => {
   const { runtime } = suite.crid;
   const requests: BadRequest[] = [
     ['start of an unknown', () => start(UNKNOWN), 'NOT_FOUND', UNKNOWN],

@@ -169,7 +169,7 @@ test('command, arguments, environment and directory', async () => {
   await remove(id);
 });
 
-test("the image's entrypoint, command and environment, where the request has none", async () => {
+test("the image's entrypoint, command and environment, if the request has none", async () => {
   const [entrypoint, env] = ['docker.io/crid-test/entrypoint:latest', 'docker.io/crid-test/env:latest'];
   await pullImage(suite.crid, entrypoint);
   await pullImage(suite.crid, env);
@@ -297,7 +297,7 @@ test('seccomp: the default profile, or none', async () => {
   assert.match(await mode(SecurityProfile_ProfileType.Unconfined), /^Seccomp:\t0\n/);
 });
 
-test('containers of a pod share network, IPC and names; processes as they are told', async () => {
+test('containers of a pod share network, IPC and hostname; processes if requested', async () => {
   const KINDS = ['net', 'ipc', 'uts', 'mnt', 'pid'];
   const namespaces = async (options: object = {}): Promise<{ id: string; of: string[] }> => {
     const id = await suite.pod.run({ linux: { security_context: { namespace_options: options } } });

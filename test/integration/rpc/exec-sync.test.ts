@@ -70,7 +70,7 @@ test('the time-out kills the command and what it has started', async () => {
   for (const word of ['7301', '7302', '7303', '7304']) await gone(word);
 });
 
-test("so does the caller's deadline", async () => {
+test("the caller's deadline ends it too", async () => {
   const request = { container_id: await container(), cmd: ['sleep', '7311'], timeout: 0n };
   const method = RuntimeServiceDefinition.methods.execSync;
   const { code, message } = await callWithin(suite.crid.socket, method, request, 1_000);

@@ -39,7 +39,7 @@ test('Status: all is well, and the handlers of the configuration by name', async
   );
 });
 
-test('Status verbose tells the configuration in force, the network and what runs', async () => {
+test('Status verbose has the effective configuration, the network and the running operations', async () => {
   await until("the release of the suite's pull has ended", 60_000, async () =>
     (await runningOperations(suite.crid.runtime)).length === 0 ? true : undefined,
   );
@@ -64,12 +64,12 @@ test('Status verbose tells the configuration in force, the network and what runs
   );
 });
 
-test('RuntimeConfig: the cgroup driver that the runtimes are told to use', async () => {
+test('RuntimeConfig: the cgroup driver that the runtimes use', async () => {
   const cgroupDriver = SYSTEMD_CGROUPS ? CgroupDriver.SYSTEMD : CgroupDriver.CGROUPFS;
   assert.deepEqual(await suite.crid.runtime.runtimeConfig({}), { linux: { cgroup_driver: cgroupDriver } });
 });
 
-test('an RPC that is not there is UNIMPLEMENTED, by its name', async (t) => {
+test('an unknown RPC is UNIMPLEMENTED, by its name', async (t) => {
   const client = new Client(`unix:${suite.crid.socket}`, credentials.createInsecure());
   t.after(() => client.close());
   const asIs = (bytes: Buffer): Buffer => bytes;
@@ -80,6 +80,6 @@ test('an RPC that is not there is UNIMPLEMENTED, by its name', async (t) => {
   assert.deepEqual([error?.code, error?.details.includes(path)], [GrpcStatus.UNIMPLEMENTED, true], error?.details);
 });
 
-test('CheckpointContainer refuses what is not there', async () => {
+test('CheckpointContainer refuses a missing container', async () => {
   await assertFails(suite.crid.runtime.checkpointContainer({ container_id: 'x', location: '/x' }), 'NOT_FOUND', '"x"');
 });

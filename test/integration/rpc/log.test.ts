@@ -31,7 +31,7 @@ async function linesOfAPod(): Promise<Line[]> {
   return (await suite.crid.logLines()).slice(before);
 }
 
-test('SIGHUP sets the level while crid runs; a level that is none is told, and the old one stays', async () => {
+test('SIGHUP sets the level while crid runs; an invalid level is logged, and the old one stays', async () => {
   const debugLines = async (): Promise<number> => (await linesOfAPod()).filter(({ level }) => level === 'debug').length;
   assert.equal(await debugLines(), 0);
   assert.equal((await setLevel('debug', 'log level set'))['logLevel'], 'debug');

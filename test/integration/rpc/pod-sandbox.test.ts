@@ -13,7 +13,7 @@ import { assertFails, startSuite, type BadRequest } from './suite.js';
 const suite = startSuite();
 const UNKNOWN = 'f'.repeat(64);
 
-test('bad requests name what they asked for', async (t) => {
+test('errors of bad requests name the field or the object', async (t) => {
   const { runtime } = suite.crid;
   const requests: BadRequest[] = [
     ['status of none', () => runtime.podSandboxStatus({}), 'INVALID_ARGUMENT', 'pod_sandbox_id'],
@@ -24,7 +24,7 @@ test('bad requests name what they asked for', async (t) => {
   for (const [name, call, ...expected] of requests) await t.test(name, () => assertFails(call(), ...expected));
 });
 
-test('what is not there is already stopped and removed', async () => {
+test('a missing pod counts as stopped and removed', async () => {
   assert.deepEqual(
     [
       await suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: UNKNOWN }),
@@ -79,7 +79,7 @@ test('RemovePodSandbox takes a running pod with its containers; two at once are 
   await suite.assertNothingLeft();
 });
 
-test('PodSandboxStatus by a prefix of the id; verbose tells the spec and the network', async () => {
+test('PodSandboxStatus by a prefix of the id; verbose adds the spec and the network', async () => {
   const pod = await runPod(suite.crid, suite.stack);
   const { status, info } = await suite.crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id.slice(0, 8) });
   const { pid, runtimeType, cniResult, config } = await verbose(pod);

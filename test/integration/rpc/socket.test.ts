@@ -42,7 +42,7 @@ test('a live socket is refused with exit code 1 before anything is touched, and 
   await suite.crid.runtime.version({});
 });
 
-test('what is no socket is left alone', async () => {
+test('a file that is not a socket is not touched', async () => {
   const file = join(suite.crid.dir, 'a-file');
   await writeFile(file, 'precious');
   const { code, log } = await serveAndFail(file);
@@ -71,7 +71,7 @@ test('a stale socket is replaced, also after a crash; directories are made', asy
   }
 });
 
-test('SIGTERM: what runs is finished, no new call is taken, the pod lives on', async () => {
+test('SIGTERM: running calls are finished, no new call is accepted, the pod keeps running', async () => {
   const { crid, pod } = suite;
   const id = await pod.run();
   const call = crid.runtime.execSync({ container_id: id, cmd: ['sh', '-c', 'sleep 1; echo finished'], timeout: 20n });

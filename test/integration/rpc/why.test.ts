@@ -195,7 +195,7 @@ test('an operation that waits for another on the same container, with its step a
   await pod.remove();
 });
 
-test('without a pod, and of one that is not there', async () => {
+test('without a pod, and with a pod that does not exist', async () => {
   assert.equal(await why(), 'no operation runs\n');
   await assert.rejects(why('nobody'), /pod "nobody" not found/);
 });

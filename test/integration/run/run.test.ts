@@ -14,7 +14,7 @@ import { testStack } from '../../harness/test-stack.js';
 const RUN = new URL('../../../tools/run.js', import.meta.url).pathname;
 const LIMIT_MS = 120_000;
 
-test('make run: a first pod; a killed crid comes back over it; Ctrl-C leaves nothing', async () => {
+test('make run: a first pod; a killed crid starts again over it; Ctrl-C leaves nothing behind', async () => {
   const stack = await testStack();
   const baseline = await leaks(stack);
   const child = spawn(process.execPath, [RUN, '--containerd-config', stack.containerd.config], {

@@ -134,7 +134,7 @@ test('CVE-2025-47291: a user namespace does not lead out of the pod’s cgroup',
   await pod.remove();
 });
 
-test('CVE-2026-53488: LABELs of an image are no labels of its container', async () => {
+test('CVE-2026-53488: LABELs of an image are not labels of its container', async () => {
   for (const name of ['label-reserved', 'label-odd', 'label-too-long']) {
     const { labels } = await recordOf(await suite.pod.create(await withImage(name, { labels: { mine: 'yes' } })));
     assert.deepEqual(labels, { 'io.cri-containerd.kind': 'container', mine: 'yes' });
@@ -200,7 +200,7 @@ test('CVE-2025-0750: a log path does not leave the pod’s directory', async () 
   assert.ok(!(await readdir('/etc')).includes('out.log'));
 });
 
-test('CVE-2024-25621: directories of pods and containers are nobody else’s to read', async () => {
+test('CVE-2024-25621: other users cannot read the directories of pods and containers', async () => {
   const id = await suite.pod.run(await withImage('volumes'));
   const { root, state } = suite.stack.containerd;
   const cri = [root, state].map((base) => join(base, 'io.containerd.grpc.v1.cri'));

@@ -253,7 +253,7 @@ const rules: Rule[] = [
   },
   { name: 'a terminal has TERM', config: { tty: true }, command: 'echo $TERM', expected: 'xterm' },
   {
-    name: 'a PATH where the image has none, and the last of equal names',
+    name: 'a PATH if the image has none, and the last of equal names',
     config: {
       envs: [
         { key: 'A', value: Buffer.from('1') },

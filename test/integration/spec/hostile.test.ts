@@ -226,7 +226,7 @@ const pods: [name: string, config: PodPart, field: string][] = [
   ],
 ];
 
-test('a container that cannot be is refused by its field, and nothing is left of it', async (t) => {
+test('an invalid container is refused by its field, and nothing is left behind', async (t) => {
   await pullImage(suite.crid, testImage('volumes').image);
   const before = await leaks(suite.stack);
   for (const [name, config, field] of containers) {
@@ -235,7 +235,7 @@ test('a container that cannot be is refused by its field, and nothing is left of
   await assertLeavesNothing(suite.stack, before);
 });
 
-test('a pod that cannot be is refused by its field, and nothing is left of it', async (t) => {
+test('an invalid pod is refused by its field, and nothing is left behind', async (t) => {
   const before = await leaks(suite.stack);
   for (const [name, part, field] of pods) {
     await t.test(name, async () => {
@@ -316,7 +316,7 @@ test(
   },
 );
 
-test('a source that is a link to nowhere, or to itself, leaves nothing', async () => {
+test('a source that is a link to nowhere, or to itself, leaves nothing behind', async () => {
   const dir = await mkdtemp(join(suite.stack.dir, 'links-'));
   const before = await leaks(suite.stack);
   for (const [name, target] of [

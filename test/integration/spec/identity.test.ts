@@ -164,7 +164,7 @@ const privileges: Rule[] = [
     expected: 'e',
   },
   {
-    name: 'an ambient capability reaches a user who is not root',
+    name: 'an ambient capability reaches a user other than root',
     config: own({
       run_as_user: value(1234),
       capabilities: { drop_capabilities: ['ALL'], add_ambient_capabilities: ['NET_BIND_SERVICE'] },
@@ -173,7 +173,7 @@ const privileges: Rule[] = [
     expected: `${bits(NET_BIND_SERVICE)}\n${bits(NET_BIND_SERVICE)}`,
   },
   {
-    name: 'a user who is not root has no capability in force',
+    name: 'a user other than root has no effective capability',
     config: own({ run_as_user: value(1234) }),
     command: status('CapEff'),
     expected: bits(),

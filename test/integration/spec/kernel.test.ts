@@ -301,7 +301,7 @@ const userNamespaces: Rule[] = [
     expected: '0:0\n0:0',
   },
   {
-    name: 'user namespace: a user who is not root',
+    name: 'user namespace: a user other than root',
     pod: 'userns',
     config: context({ run_as_user: value(33), namespace_options: { userns_options: userns } }),
     command: 'echo out; id -u',

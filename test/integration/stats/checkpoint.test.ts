@@ -120,7 +120,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     );
   });
 
-  test('an archive that is there is replaced as a whole', async () => {
+  test('an existing archive is replaced as a whole', async () => {
     const location = join(folder, 'again.tar');
     await writeFile(location, 'old');
     await checkpoint(location, { timeout: 300n });
@@ -156,7 +156,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     await assertLeft();
   });
 
-  test('what CRIU cannot write down is told in its own words, and the container goes on', async () => {
+  test('the error has the reason of CRIU if it cannot dump, and the container continues', async () => {
     // CRIU dumps an open file without a name only up to 1 MiB.
     const hold = 'dd if=/dev/zero of=/big bs=1M count=2; exec 3</big; rm /big; touch /ready; while :; do sleep 1; done';
     const other = await pod.run({ command: ['sh', '-c', hold] });
@@ -190,7 +190,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     await assertLeft();
   });
 
-  test('a caller who leaves takes the checkpoint with it', async () => {
+  test('a caller that leaves aborts the checkpoint', async () => {
     const go = join(stack.dir, 'go');
     for (const step of ['dump processes', 'write archive']) {
       await crid.setFault(`${KIND}/${step}:before=hang=${go}`);

@@ -95,7 +95,7 @@ test('a list beyond the limit of a message is refused as a whole and streamed wh
   assert.ok(messages > (CONTAINERS * ANNOTATION_BYTES) / (1024 * 1024), `${messages} messages`);
 });
 
-test('so are their statistics', async () => {
+test('their statistics are streamed too', async () => {
   const streamed: string[] = [];
   for await (const { container_stats } of crid.runtime.streamContainerStats({})) {
     streamed.push(...container_stats.map(({ attributes }) => attributes!.id));

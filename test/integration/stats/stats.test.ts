@@ -138,7 +138,7 @@ test('the network is what the pod itself sees', async () => {
   assert.ok(before <= bytes && bytes <= (await received()), `${before} <= ${bytes}`);
 });
 
-test('a second interface stands beside the first, with what the pod itself sees, in statistics and in metrics', async () => {
+test('a second interface is listed beside the first, with the numbers that the pod sees, in statistics and in metrics', async () => {
   const { pod, containerId } = sides.crid;
   const { info } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
   const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
@@ -190,7 +190,7 @@ test('room for swap is what the kernel has as the limit, less what is in use', {
   await crid.runtime.removeContainer({ container_id: id });
 });
 
-test('what is swapped out is the kernel’s', { skip: noSwapAccounts() || noSwapArea() }, async () => {
+test('swap usage is the number of the kernel', { skip: noSwapAccounts() || noSwapArea() }, async () => {
   const { pod } = sides.crid;
   const id = await pod.run({
     name: 'swapping',
@@ -334,7 +334,7 @@ function leaves(value: unknown, path = ''): Map<string, string> {
   return new Map(below.flatMap((each) => [...each]));
 }
 
-test('what runs, and the step that it is in, is told of the node and of the container', async () => {
+test('running operations and their steps are shown for the node and for the container', async () => {
   const { runtime } = crid;
   const pod = await runPod(crid, stack);
   const id = await pod.runReady('stubborn', 'trap "" TERM; echo ready; while :; do sleep 1; done');
@@ -391,7 +391,7 @@ test('each stream has what its list has', async () => {
   assert.deepEqual(whose, { containers: listed.containers.map(({ id }) => [id, true]), pods, metrics: pods });
 });
 
-test('events come in order to who is there', async () => {
+test('events reach each subscriber in order', async () => {
   const ended = new AbortController();
   const seen: string[] = [];
   const following = (async () => {

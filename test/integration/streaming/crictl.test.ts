@@ -185,7 +185,7 @@ async function keyPair(folder: string, name: string): Promise<KeyPair> {
   return { cert, key };
 }
 
-test('what crictl says of a port where nobody listens', async () => {
+test('the error of crictl for a port without a listener', async () => {
   const { client } = await ready();
   const child = client.start(['port-forward', suite.pod.id, ':9']);
   try {

@@ -56,7 +56,7 @@ test('output, error output and exit code, over both protocols', async () => {
   assert.deepEqual([stdout.toString('latin1'), stderr.toString(), code(error)], expected);
 });
 
-test('every version of both protocols tells the outcome in its own way', async () => {
+test('every version of both protocols reports the exit code in its own form', async () => {
   const script = ['sh', '-c', 'echo out; exit 42'];
   const said = (version: number): RegExp =>
     version < 4 ? /^command terminated with non-zero exit code: exit code 42$/ : /"reason":"ExitCode","message":"42"/;
@@ -74,7 +74,7 @@ test('every version of both protocols tells the outcome in its own way', async (
   }
 });
 
-test('what goes in comes out, and the end of input is seen', async () => {
+test('input comes back as output, and the end of the input is seen', async () => {
   const bytes = randomBytes(8 * MIB);
   const socket = await openWebSocket(await execUrl(['cat'], { stdin: true }), [V5]);
   for (let at = 0; at < bytes.length; at += 32_768) socket.send(0, bytes.subarray(at, at + 32_768));
@@ -215,7 +215,7 @@ test('fifty at once, some of them cut off, leave nothing', async () => {
   });
 });
 
-test('CVE-2022-23471: a terminal exec that fails to start leaves nothing', async () => {
+test('CVE-2022-23471: a terminal exec that fails to start leaves nothing behind', async () => {
   await container();
   const before = await settled();
   for (let count = 0; count < 20; count += 1) {

@@ -145,7 +145,7 @@ test('a client that does not read stops the pod, and all comes once it does', as
   client.socket.destroy();
 });
 
-test('a port where nobody listens is told as an error, and costs only its own connection', async () => {
+test('a port without a listener is an error of its own connection only', async () => {
   const client = await openSpdy(await forwardUrl(), 'portforward.k8s.io');
   const refused = await through(client, NOBODY, Buffer.from('x'));
   assert.match(refused.error, /port 8001 .*ECONNREFUSED/);
@@ -180,7 +180,7 @@ test('a pod that stops takes its forwards along', async () => {
   await assertFails(suite.crid.runtime.portForward({ pod_sandbox_id: id }), 'FAILED_PRECONDITION', id);
 });
 
-test('a port that is none is refused', async () => {
+test('an invalid port is refused', async () => {
   const request = { pod_sandbox_id: suite.pod.id, port: [70_000] };
   await assertFails(suite.crid.runtime.portForward(request), 'INVALID_ARGUMENT', 'port[0]', '70000');
 });

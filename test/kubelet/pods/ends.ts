@@ -68,7 +68,7 @@ export function endTests(suite: KubeletSuite): void {
     );
   });
 
-  it('tells of a command that is not there', async () => {
+  it('reports a command that does not exist', async () => {
     const pod = await suite.pod('no-command', {
       restartPolicy: 'Never',
       containers: [{ name: 'main', command: ['/no/such'] }],

@@ -14,7 +14,7 @@ const lines = (text: string): string[] => text.split('\n').filter(Boolean);
 
 /** Tests of the environment of containers: variables, files, limits. */
 export function environmentTests(suite: KubeletSuite): void {
-  it('tells a container of its pod, by variables and by files', async () => {
+  it('gives a container facts of its pod, by variables and by files', async () => {
     const items = ['name', 'labels', 'annotations'].map((path) => ({
       path,
       fieldRef: { fieldPath: `metadata.${path}` },

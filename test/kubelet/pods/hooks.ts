@@ -35,7 +35,7 @@ export function hookTests(suite: KubeletSuite): void {
     });
   };
 
-  it('runs postStart and preStop in the container, and tells it to end only after them', async () => {
+  it('runs postStart and preStop in the container, and stops it only after them', async () => {
     const { read, volume, mount } = await diary();
     const say = (word: string): string => `echo ${word} >> /diary/diary`;
     const pod = await suite.pod('hooks', {
@@ -90,7 +90,7 @@ export function hookTests(suite: KubeletSuite): void {
     assert.equal(await read(), 'in-time\n');
   });
 
-  it('makes the pod anew when its manifest changes', async () => {
+  it('creates the pod again when its manifest changes', async () => {
     const pod = await suite.pod('changed', { containers: [{ name: 'main', script: `echo one; ${STAY}` }] });
     await pod.logged('main', /one/);
     const first = await pod.id('main');
@@ -99,7 +99,7 @@ export function hookTests(suite: KubeletSuite): void {
     assert.notEqual(await pod.id('main'), first);
   });
 
-  it('leaves nothing of a pod whose manifest is gone', async () => {
+  it('leaves nothing behind of a pod whose manifest is gone', async () => {
     const pod = await suite.pod('gone', { containers: [{ name: 'main' }] });
     await pod.ready();
     const uid = (await suite.pods()).find(({ metadata }) => metadata.name === pod.name)?.metadata.uid ?? '';

@@ -7,7 +7,7 @@ import type { KubeletSuite } from '../suite.js';
 
 /** Tests of images that do not exist, or do not exist yet. */
 export function imageTests(suite: KubeletSuite): void {
-  it('backs off from an image that is not there, and goes on once it is', async () => {
+  it('backs off from an image that does not exist, and continues once it does', async () => {
     const name = 'crid-test/late';
     const pod = await suite.pod('late-image', {
       containers: [{ name: 'main', image: `${suite.registry.host}/${name}:latest`, imagePullPolicy: 'Always' }],
@@ -27,7 +27,7 @@ export function imageTests(suite: KubeletSuite): void {
     await pod.event('Pulled', /Successfully pulled image .* Image size: \d{5,} bytes/);
   });
 
-  it('says that an image must be there and is not, and that a name is no name', async () => {
+  it('reports an image that must exist and does not, and an invalid name', async () => {
     const never = await suite.pod('image-never', {
       containers: [{ name: 'main', image: 'docker.io/crid-test/absent:1', imagePullPolicy: 'Never' }],
     });

@@ -48,7 +48,7 @@ export function isolationTests(suite: KubeletSuite): void {
     await answers('127.0.0.1', hostPort);
   });
 
-  it('lets containers of a pod see each other, the host, or nobody', async () => {
+  it('shares the process namespace of containers with the pod, the host, or nothing', async () => {
     const two = { containers: [{ name: 'a' }, { name: 'b', script: 'trap "exit 0" TERM; sleep 7401 & wait' }] };
     const shared = await suite.pod('shared-pids', { shareProcessNamespace: true, ...two });
     const apart = await suite.pod('own-pids', two);

@@ -39,7 +39,7 @@ export const OFTEN_VOLUMES = { volumeStatsAggPeriod: '5s' };
 
 /** Tests of resource usage, which autoscalers and `kubectl top` read. */
 export function statsTests(suite: KubeletSuite): void {
-  it('tells what a pod uses, as much as it does use', async () => {
+  it('reports the usage of a pod', async () => {
     const pod = await suite.pod('stats', {
       volumes: [{ name: 'disk', emptyDir: {} }],
       containers: [

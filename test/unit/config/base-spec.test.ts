@@ -47,7 +47,7 @@ test('limits are bigints however small, so that a status can show them', async (
   });
 });
 
-test('what is no spec is refused with the file and the field', async (t) => {
+test('an invalid spec is refused with the file and the field', async (t) => {
   const folder = await folderOf(t, {
     'list.json': '[]',
     'fields.json': '{"mounts":{},"linux":[],"annotations":{"a":1},"process":{}}',

@@ -130,7 +130,7 @@ test('without any file the defaults are in force', async () => {
   assert.deepEqual(new Set(origins.values()), new Set(['default']));
 });
 
-test('what containerd ignores is a warning', async (t) => {
+test('an option that containerd ignores is a warning', async (t) => {
   const folder = await folderOf(t, {
     'config.toml': `
 version = 4
@@ -270,7 +270,7 @@ test('versions that cannot be read are refused', async (t) => {
   assert.match((await of('syntax.toml')).lines[0] ?? '', /^syntax\.toml: line 2, column \d+: \S/);
 });
 
-test('a file without a version and without plugins is taken, and says whether CRI is off', async (t) => {
+test('a file without a version and without plugins is accepted, and may disable CRI', async (t) => {
   const folder = await folderOf(t, {
     'docker.toml': 'root = "/mnt/containerd"\ndisabled_plugins = ["cri"]\n',
     'images-off.toml': 'version = 3\ndisabled_plugins = ["io.containerd.cri.v1.images"]\n',

@@ -26,7 +26,7 @@ test('durations are read as Go reads them', () => {
   );
 });
 
-test('what Go refuses is no duration', () => {
+test('a text that Go refuses is not a duration', () => {
   const texts = ['', '5', '.', '.s', 's', '5 h', '5h ', '1d', '1h-2m', '-', '1.2.3s', '5S'];
   assert.deepEqual(
     texts.map(parseDurationMs),

@@ -69,7 +69,7 @@ options = { SystemdCgroup = true }`,
   );
 });
 
-test('bad imports are told with the file that has them', async (t) => {
+test('bad imports are reported with the file that has them', async (t) => {
   const folder = await folderOf(t, {
     'main.toml': 'version = 2\nimports = ["gone.toml", "[*.toml", "new.toml", "list.toml", "wrong.toml"]',
     'new.toml': 'version = 3',

@@ -70,7 +70,7 @@ log_level = "debug"
   );
 });
 
-test('every wrong value of a file is told at once, with its path, what was expected and what was received', async (t) => {
+test('all wrong values of a file are reported together, each with its path, the expected and the received value', async (t) => {
   const folder = await folderOf(t, {
     'own.toml': `
 root = "relative"
@@ -169,7 +169,7 @@ socket-gid = 0
   });
 });
 
-test('what only the whole can tell is told with the source that set it', async (t) => {
+test('a problem between several options is reported with the source that set them', async (t) => {
   const folder = await folderOf(t, {
     'own.toml': `
 [runtime.containerd]
@@ -204,7 +204,7 @@ tls_key_file = "/key.pem"
   });
 });
 
-test('a file that was asked for has to be there; faults of all sources are told together', async (t) => {
+test('a named file must exist; problems of all sources are reported together', async (t) => {
   const folder = await folderOf(t, { 'containerd.toml': 'version = 3\nroot = "x"', 'own.toml/inner': '' });
   const loaded = loadConfig({
     containerdConfig: `${folder}/containerd.toml`,

@@ -17,7 +17,7 @@ username = "hush"
 password = "hush"
 `;
 
-test('what is shown says where each value came from, and conceals credentials', async (t) => {
+test('the printed configuration has the source of each value, and no credentials', async (t) => {
   const folder = await folderOf(t, { 'own.toml': OWN });
   const own = `${folder}/own.toml`;
   const shown = showConfig(await loadConfig({ containerdConfig: '', config: own, listen: '/l.sock' })).split('\n');
@@ -79,7 +79,7 @@ test('what is shown says where each value came from, and conceals credentials', 
   );
 });
 
-test("what is shown is a file of crid's own that comes to the same", async (t) => {
+test('the printed configuration is a valid file of crid with the same effect', async (t) => {
   const folder = await folderOf(t, { 'own.toml': OWN.replaceAll('hush', '[redacted]') });
   const { config, origins } = await loadConfig({ containerdConfig: '', config: `${folder}/own.toml` });
   const again = await folderOf(t, { 'own.toml': showConfig({ config, origins }) });

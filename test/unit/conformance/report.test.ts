@@ -14,7 +14,7 @@ const spec = (State: string, LeafNodeText: string, Message?: string, LeafNodeTyp
 const json = (...specs: object[]): string =>
   JSON.stringify([{ SuiteDescription: 'CRI validation', SpecReports: specs }]);
 
-test('every spec of a report lands in one list, and what went wrong is told in one line', () => {
+test('every spec of a report is in one list, and a failure is one line', () => {
   const report = readReport(
     json(
       spec('passed', 'should run'),

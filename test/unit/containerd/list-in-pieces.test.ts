@@ -23,7 +23,7 @@ function listOf(stored: readonly Stored[]) {
 
 const ids = ({ records }: { records: readonly Stored[] }): string[] => records.map(({ id }) => id).sort();
 
-test('a list at the limit comes at once', async () => {
+test('a list at the limit is read at once', async () => {
   const stored = [
     { id: '0a', bytes: LIMIT_BYTES / 2 },
     { id: 'fb', bytes: LIMIT_BYTES / 2 },
@@ -31,14 +31,14 @@ test('a list at the limit comes at once', async () => {
   assert.deepEqual(await listInPieces(listOf(stored), { field: 'id' }), { records: stored, unreadable: [] });
 });
 
-test('a list beyond the limit comes in pieces, whatever the ids are', async () => {
+test('a list beyond the limit is read in pieces, whatever the ids are', async () => {
   const stored = ['00', '01', '0f', '7a', '7b', 'ff', 'plain', '0plain', '7'].map((id) => ({ id, bytes: 6 }));
   const found = await listInPieces(listOf(stored), { field: 'id' });
   assert.deepEqual(found.unreadable, []);
   assert.deepEqual(ids(found), stored.map(({ id }) => id).sort());
 });
 
-test('a record that cannot be sent is told by the beginning of its id, and all others are read', async () => {
+test('a record that cannot be sent is reported by a prefix of its id, and all others are read', async () => {
   const stored = [
     { id: 'abcdef0123', bytes: LIMIT_BYTES + 1 },
     { id: 'abcde00123', bytes: 10 },

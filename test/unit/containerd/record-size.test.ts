@@ -15,7 +15,7 @@ function refusal(record: Parameters<typeof checkRecordSize>[1]): string {
   }
 }
 
-test('a record is written up to its bound; beyond it its parts are named, largest first', () => {
+test('a record is written up to its limit; beyond it the error names its parts, largest first', () => {
   const record = (bytes: number) => ({
     id: 'c1',
     labels: { kind: 'é' },

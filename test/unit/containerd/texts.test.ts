@@ -7,7 +7,7 @@ import { pullError } from '../../../src/containerd/pull-errors.js';
 import { redact } from '../../../src/containerd/redact.js';
 import { timestampNs } from '../../../src/containerd/wire-time.js';
 
-test('secrets leave a text, the rest stays', () => {
+test('secrets are removed from a text, the rest stays', () => {
   assert.deepEqual(
     [
       'HEAD https://host:5000/v2/x/manifests/1: 401',
@@ -26,7 +26,7 @@ test('secrets leave a text, the rest stays', () => {
   );
 });
 
-test('the text of a pull tells its code, unless the reference does', () => {
+test('the code of a pull error follows from its text, but not from the reference in it', () => {
   const code = (text: string, given: CriError['code'] = 'UNKNOWN'): string =>
     pullError(new CriError(given, `transfer.pull: ${text}`), 'host/team/401:404', []).code;
   assert.deepEqual(
@@ -65,7 +65,7 @@ test('methods are called as the port calls them', () => {
   );
 });
 
-test('a request says what it is about', () => {
+test('the subject of a call is read from its request', () => {
   assert.deepEqual(
     [
       { container_id: 'c', exec_id: 'e' },
@@ -79,7 +79,7 @@ test('a request says what it is about', () => {
   );
 });
 
-test('no time and the zero time of Go are 0n', () => {
+test('a missing time and the zero time of Go are 0n', () => {
   assert.deepEqual([undefined, { seconds: -62135596800n, nanos: 0 }, { seconds: 1n, nanos: 5 }].map(timestampNs), [
     0n,
     0n,

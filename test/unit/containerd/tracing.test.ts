@@ -17,7 +17,7 @@ function recorded(name: string, seen: string[]): Span {
   };
 }
 
-test('a call to containerd carries the span of its step, and nothing where nobody traces', async (t) => {
+test('a call to containerd carries the span of its step, and nothing without tracing', async (t) => {
   const carried: (string | undefined)[] = [];
   const fake = await createFake({
     deleteContainer: ({ id }, { metadata }) => {

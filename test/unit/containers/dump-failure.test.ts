@@ -28,14 +28,14 @@ async function failure(error: CriError, log?: string): Promise<[string, string]>
 
 const unknown = (text: string): CriError => new CriError('UNKNOWN', `tasks.checkpoint: ${text}`);
 
-test('what CRIU says last is told, without its verdict', async () => {
+test('the error has the last message of CRIU, without its conclusion', async () => {
   assert.deepEqual(await failure(unknown('runc did not terminate successfully'), LOG), [
     'FAILED_PRECONDITION',
     "criu cannot dump the container: rlimit: not for us; Can't dump ghost file /big; Dump files (pid: 8) failed with -1",
   ]);
 });
 
-test('a node without a usable criu is told so', async () => {
+test('the error names a missing criu', async () => {
   for (const text of [
     'criu version check failed: exec: "criu": executable file not found in $PATH',
     'CRIU version must be 3.0.0 or higher',

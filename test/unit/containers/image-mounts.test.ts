@@ -29,7 +29,7 @@ async function undone(phase: string | undefined): Promise<string[]> {
   return calls;
 }
 
-test('a create that fails unmounts its images only when the pod has been stopped or removed meanwhile', async () => {
+test('a failed create unmounts its images only if the pod has been stopped or removed meanwhile', async () => {
   assert.deepEqual(
     [await undone('ready'), await undone('not ready'), await undone(undefined)],
     [[], ['pod overlayfs'], ['pod overlayfs']],

@@ -14,7 +14,7 @@ test('a call counts until a moment after its end', async () => {
   await until('they are forgotten', LIMIT_MS, () => count[0] === 0 || undefined);
 });
 
-test('one that lasts counts for two seconds, and once', async () => {
+test('a long call counts for two seconds, and once', async () => {
   const { count, begin } = createCallsUnderWay();
   const startedMs = performance.now();
   const end = begin();

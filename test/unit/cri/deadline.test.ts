@@ -107,7 +107,7 @@ test('a deadline that is near still ends a call', async () => {
   assert.equal(await call('Status', { 'grpc-timeout': '1000n' }), '4');
 });
 
-test('a call without a deadline has none, whatever it says in the header of crid', async () => {
+test('a call without a deadline has none, whatever the header of crid contains', async () => {
   assert.equal(await call('Version', { 'crid-deadline-ms': '5' }), '0');
   assert.equal(seenMs, undefined);
   assert.equal(await call('Version', { 'crid-deadline-ms': '5', 'grpc-timeout': '700H' }), '0');

@@ -64,7 +64,7 @@ after(async () => {
   await rm(folder, { recursive: true });
 });
 
-test('who stops to read is cut off with the reason, and what waits for it is bounded', async () => {
+test('a client that stops reading is cut off with the reason, and its queue is limited', async () => {
   const slow = subscribe();
   const [failed, received] = [
     new Promise<ServiceError>((resolve) => slow.on('error', resolve)),

@@ -37,7 +37,7 @@ test('missing directories are made and a stale socket is replaced', async () => 
   await assert.rejects(stat(path), { code: 'ENOENT' });
 });
 
-test('a live socket and a file that is no socket are left alone', async () => {
+test('a live socket and a file that is not a socket are not touched', async () => {
   const live = join(dir, 'live.sock');
   const server = createServer().listen(live);
   await new Promise((resolve) => server.once('listening', resolve));

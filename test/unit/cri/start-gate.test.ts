@@ -90,7 +90,7 @@ test('a start that waits for containerd is named to callers, and an open gate an
   assert.equal((await client.runtime.version({})).runtime_name, 'crid');
 });
 
-test('a start that has failed is told to those that wait, and to those that come later', async () => {
+test('calls that wait for a failed start get its error, and so do later calls', async () => {
   const waiting = failure(client.runtime.version({}));
   await assert.rejects(
     gate.run(async () => {

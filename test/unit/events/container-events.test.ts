@@ -69,7 +69,7 @@ test('the life of a pod and its containers, in order, to every subscriber', asyn
   assert.deepEqual(await Promise.all(readers), [life, life]);
 });
 
-test('of two events that come right after each other one is older: a kubelet goes by their times', async () => {
+test('two events right after each other have different times, which a kubelet compares', async () => {
   const { state, events } = eventsOf();
   const times: bigint[] = [];
   const reading = (async () => {
@@ -85,7 +85,7 @@ test('of two events that come right after each other one is older: a kubelet goe
   );
 });
 
-test('one that ended before its start was written down has started; one that could not start has not', async () => {
+test('a container that ended before its start was stored has a start event; one that could not start has none', async () => {
   const { state, events } = eventsOf();
   const reading = read(events.subscribe(undefined));
   state.pods.put(pod('p'));
@@ -106,7 +106,7 @@ test('one that ended before its start was written down has started; one that cou
   ]);
 });
 
-test('one who does not read is cut off, the others are not', async () => {
+test('a subscriber that does not read is cut off, the others are not', async () => {
   const { state, events, cutOffs } = eventsOf(3);
   const slow = events.subscribe(undefined)[Symbol.asyncIterator]();
   const first = slow.next();
@@ -121,7 +121,7 @@ test('one who does not read is cut off, the others are not', async () => {
   assert.deepEqual([(await reading).length, cutOffs()], [6, 1]);
 });
 
-test('a caller who leaves ends its subscription', async () => {
+test('a caller that leaves ends its subscription', async () => {
   const { events } = eventsOf();
   const caller = new AbortController();
   const reading = read(events.subscribe(caller.signal));

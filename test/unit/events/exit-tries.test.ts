@@ -23,7 +23,7 @@ function scene(firstPauseMs = NEVER_MS) {
   return { disk, tries, now };
 }
 
-test('the first try is waited for; one that failed is tried at once when it is asked for', async () => {
+test('callers wait for the first try; a failed one is retried at once on request', async () => {
   const { disk, tries, now } = scene();
   await tries.begin('c', EXIT);
   assert.deepEqual(now(), [1, true, false]);
@@ -36,7 +36,7 @@ test('the first try is waited for; one that failed is tried at once when it is a
   assert.deepEqual(now(), [3, false, true]);
 });
 
-test('it is tried again by itself', async () => {
+test('a failed try is retried by itself', async () => {
   const { disk, tries } = scene(1);
   await tries.begin('c', EXIT);
   disk.full = false;
@@ -44,14 +44,14 @@ test('it is tried again by itself', async () => {
   assert.equal(tries.isPending('c'), false);
 });
 
-test('an exit that is told twice is handled once, and callers share a try', async () => {
+test('an exit that is reported twice is handled once, and callers share a try', async () => {
   const { disk, tries, now } = scene();
   disk.full = false;
   await Promise.all([tries.begin('c', EXIT), tries.begin('c', EXIT), tries.now('c')]);
   assert.deepEqual(now(), [1, false, true]);
 });
 
-test('one that is forgotten is not tried any more', async () => {
+test('a forgotten exit is not tried any more', async () => {
   const { disk, tries, now } = scene(1);
   await tries.begin('c', EXIT);
   tries.forget('c');

@@ -29,13 +29,13 @@ function scene() {
 
 const EXIT = { exitStatus: 3, exitedAtNs: 9n };
 
-test('an exit is published, then written down, and then its task is deleted', async () => {
+test('an exit is published, then stored, and then its task is deleted', async () => {
   const { calls, handler } = scene();
   await handler.onExit('c', EXIT);
   assert.deepEqual(calls, ['published exited', 'containers.update', 'tasks.delete']);
 });
 
-test('an exit that cannot be written down is published, and its task stays until it is', async () => {
+test('an exit that cannot be stored is published, and its task stays until it is stored', async () => {
   const { calls, disk, state, handler } = scene();
   disk.full = true;
   await assert.rejects(handler.onExit('c', EXIT), { code: 'RESOURCE_EXHAUSTED' });

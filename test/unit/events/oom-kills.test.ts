@@ -31,7 +31,7 @@ test('the event, else the container’s own cgroup', async () => {
   assert.equal(await kills.wereTheEndOf(inSlice('b'), 137), true);
 });
 
-test('a scope that systemd has taken away: the slice has counted one more', async () => {
+test('a scope that systemd has removed: the slice counts one more kill', async () => {
   const { files, kills } = scene('a');
   files.delete(scopeOf('a'));
   assert.equal(await kills.wereTheEndOf(inSlice('a'), 137), false, 'what came before is nobody’s');
@@ -40,7 +40,7 @@ test('a scope that systemd has taken away: the slice has counted one more', asyn
   assert.equal(await kills.wereTheEndOf(inSlice('a'), 137), true);
 });
 
-test('a kill that is one container’s is not another’s', async () => {
+test('a kill of one container is not counted for another', async () => {
   const { files, kills } = scene('a', 'b');
   files.delete(scopeOf('a'));
   files.delete(scopeOf('b'));
@@ -49,7 +49,7 @@ test('a kill that is one container’s is not another’s', async () => {
   assert.equal(await kills.wereTheEndOf(inSlice('b'), 137), false);
 });
 
-test('a slice that is shared with others tells nothing', async () => {
+test('a slice that is shared with others is not used', async () => {
   const containers = createTable<Container>('container');
   let count = 0;
   const kills = createOomKills(containers, async (cgroup) => (/\/(a|.*\.scope)$/.test(cgroup) ? undefined : count++));

@@ -32,7 +32,7 @@ test('signals by name and number', () => {
   }
 });
 
-test('a process is told from one that is gone', async () => {
+test('a running process is distinguished from one that has exited', async () => {
   const child = spawn('sleep', ['60']);
   const pid = child.pid ?? 0;
   const alive = [processExists(pid), ((await processStartTime(pid)) ?? 0) > 0];

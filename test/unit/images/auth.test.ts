@@ -41,7 +41,7 @@ test('a registry token is refused without showing it', () => {
   });
 });
 
-test('what is no base64 of user:password is refused without showing it', () => {
+test('credentials that are not base64 of user:password are refused without being shown', () => {
   for (const value of ['not base64!', Buffer.from('no colon').toString('base64')]) {
     assert.throws(() => credentialsFor(auth({ auth: value }), NONE), {
       code: 'INVALID_ARGUMENT',
@@ -50,7 +50,7 @@ test('what is no base64 of user:password is refused without showing it', () => {
   }
 });
 
-test('configured credentials serve pulls that bring none, host by host', () => {
+test('configured credentials are used for pulls without credentials, for each host', () => {
   const empty = { username: '', password: '', auth: '', identitytoken: '' };
   const configs = { 'a.io': { auth: { ...empty, ...JO } } };
   const auths = { 'https://docker.io/v1/': { ...empty, identitytoken: 'hub' } };
@@ -64,7 +64,7 @@ test('configured credentials serve pulls that bring none, host by host', () => {
   assert.equal(credentialsFor(undefined, NONE), undefined);
 });
 
-test('the fingerprint tells credentials and snapshotters apart and gives neither away', () => {
+test('the fingerprint differs by credentials and snapshotter, and reveals neither', () => {
   const prints = [
     fingerprintOf('overlayfs', undefined),
     fingerprintOf('overlayfs', auth(JO)),

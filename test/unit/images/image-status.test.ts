@@ -30,7 +30,7 @@ async function infoOf(stored: string): Promise<unknown> {
 
 const configOf = (bytes: number): string => JSON.stringify({ history: 'x'.repeat(bytes - '{"history":""}'.length) });
 
-test('a config is shown whole up to its bound; beyond it, or when it is no JSON, what is kept of it', async () => {
+test('a config is shown whole up to its limit; beyond it, or if it is not JSON, only the kept fields are shown', async () => {
   const omitted = { chainID: 'chain', imageSpec: KEPT, imageSpecOmitted: `all but what a container is made of: ${ID}` };
   const full = configOf(MAX_SHOWN_BYTES);
   assert.deepEqual(

@@ -44,7 +44,7 @@ test('a pull that gets on may take any time; one that does not is stopped, and t
   );
 });
 
-test('a registry that says nothing at all is stopped too, unless there is no timeout', (t) => {
+test('a pull from a silent registry fails too, unless there is no timeout', (t) => {
   mockClock(t);
   const [silent, patient] = [watching(t), watching(t, 0)];
   t.mock.timers.tick(3600 * SECOND);
@@ -61,7 +61,7 @@ test('unpacking takes its time', (t) => {
   assert.deepEqual([problem(watch), watch.waitingOn()], ['none', 'the snapshotter']);
 });
 
-test('a pull that waits for its turn behind another is not blamed', (t) => {
+test('a pull that waits behind another does not fail', (t) => {
   mockClock(t);
   const [first, second] = [watching(t), watching(t)];
   second.tell('waiting', 'layer-2');
@@ -79,7 +79,7 @@ test('a pull that waits for its turn behind another is not blamed', (t) => {
   assert.match(problem(second.watch), /layer-2 \(0 of 100 bytes\)$/);
 });
 
-test('a slow pull is told in the log: which layer, how far it is, and since when nothing has moved', (t) => {
+test('a slow pull is logged: the layer, its progress, and the time without progress', (t) => {
   mockClock(t);
   const lines: unknown[] = [];
   const to = { info: (line: object) => lines.push(line), debug: () => undefined } as unknown as typeof log;

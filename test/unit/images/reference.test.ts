@@ -5,7 +5,7 @@ import { parseReference, tryParseReference } from '../../../src/state/image-refe
 const HEX = 'a'.repeat(64);
 const DIGEST = `sha256:${HEX}`;
 
-test('short forms are spelled out', () => {
+test('short forms are expanded', () => {
   const cases = {
     busybox: 'docker.io/library/busybox:latest',
     'busybox:1.36': 'docker.io/library/busybox:1.36',
@@ -37,7 +37,7 @@ test('the parts of a reference', () => {
   });
 });
 
-test('what is no reference', () => {
+test('invalid references', () => {
   const cases = [
     '',
     ' ',
@@ -73,7 +73,7 @@ test('what is no reference', () => {
   );
 });
 
-test('the refusal names the field, the text and the problem', () => {
+test('the error names the field, the text and the problem', () => {
   const problem = (text: string): string => {
     try {
       return parseReference(text, 'image.image').text;

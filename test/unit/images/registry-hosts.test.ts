@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { registryHosts } from '../../../src/images/registry-hosts.js';
 
-test('the first folder that exists counts, as in containerd, with or without a hosts.toml', async (t) => {
+test('the first directory that exists is used, as in containerd, with or without a hosts.toml', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'crid-hosts-'));
   t.after(() => rm(dir, { recursive: true }));
   const [first, second] = [join(dir, 'first'), join(dir, 'second')];

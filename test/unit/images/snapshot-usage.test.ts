@@ -24,7 +24,7 @@ function usageOf(all: Map<string, { kind: string; bytes: bigint | undefined }>, 
   return { usage, asked };
 }
 
-test('committed snapshots are asked for once, writable ones each time, sick ones keep their last size', async () => {
+test('committed snapshots are measured once, writable ones each time, and failing ones keep their last size', async () => {
   const all = new Map<string, { kind: string; bytes: bigint | undefined }>([
     ['layer', { kind: 'committed', bytes: 100n }],
     ['rootfs', { kind: 'active', bytes: 10n }],

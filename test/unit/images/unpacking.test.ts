@@ -122,7 +122,7 @@ test('a layer that the snapshotter has is passed over', async () => {
   );
 });
 
-test('a snapshotter is told of the image where the configuration says so', async () => {
+test('a snapshotter gets the name of the image if the configuration says so', async () => {
   const { config, snapshots, ensure } = fake();
   config.images.disable_snapshot_annotations = false;
   await ensure();

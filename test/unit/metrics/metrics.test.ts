@@ -41,7 +41,7 @@ test('calls that last as long as an event or a registry takes are not measured',
   assert.doesNotMatch(await metrics.registry.metrics(), /^crid_containerd_call_duration_seconds_count\{/m);
 });
 
-test('only /metrics is served, and an address that is taken is named', async () => {
+test('only /metrics is served, and an address in use is named', async () => {
   const { registry } = createMetrics();
   const served = await serveMetrics({ address: '127.0.0.1:0', registry, log });
   const status = (path: string): Promise<number | undefined> =>

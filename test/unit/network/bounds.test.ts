@@ -28,7 +28,7 @@ async function errorOf(work: () => unknown): Promise<string> {
   }
 }
 
-test('a configuration file is read up to its bound; a larger one, and one that is no file, fail the load by name', async (t) => {
+test('a configuration file is read up to its limit; a larger one, and one that is not a file, fail by name', async (t) => {
   const lab = await createLab(t);
   const load = async (file: string, bytes: number): Promise<string> => {
     await lab.conf(file, padded(NET, bytes));
@@ -46,7 +46,7 @@ test('a configuration file is read up to its bound; a larger one, and one that i
   assert.equal((await loadConfDir(lab.confDir, 1)).error, failed(`read ${path}: not a regular file`));
 });
 
-test('a plugin may write as much as its bound; one byte more, and it is killed and named', async (t) => {
+test('a plugin may write up to its limit; with one byte more it is killed and named', async (t) => {
   const lab = await createLab(t);
   await lab.conf('1.conflist', NET);
   const attach = async (bytes: number): Promise<string> => {
@@ -61,7 +61,7 @@ test('a plugin may write as much as its bound; one byte more, and it is killed a
   );
 });
 
-test('the results of all networks of a pod are kept up to their bound', async () => {
+test('the results of all networks of a pod are kept up to their limit', async () => {
   const kept = (bytes: number): Promise<string> => {
     const network = (name: string, domain: string) => ({ network: name, result: { ...RESULT, dns: { domain } } });
     const half = 'x'.repeat(MAX_RESULT_BYTES / 2);
@@ -74,7 +74,7 @@ test('the results of all networks of a pod are kept up to their bound', async ()
   );
 });
 
-test('a file of the cache is written and read up to its bound; a larger one is refused, or left out', async (t) => {
+test('a file of the cache is written and read up to its limit; a larger one is refused or ignored', async (t) => {
   const lab = await createLab(t);
   const cache = createResultCache(lab.cacheDir, pino({ level: 'silent' }));
   const conf = parseConfList(JSON.stringify(NET));

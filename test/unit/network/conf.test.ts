@@ -12,7 +12,7 @@ interface Shown {
 const shown = (config: unknown): string[] =>
   (config as Shown).Networks.map(({ IFName, Config }) => `${IFName} ${Config.Name} ${Config.CNIVersion}`);
 
-test('files are taken in lexical order, as many as max_conf_num allows', async (t) => {
+test('files are used in lexical order, as many as max_conf_num allows', async (t) => {
   const lab = await createLab(t);
   await lab.conf('20-b.conf', { cniVersion: '0.3.1', name: 'b', type: 'bridge' });
   await lab.conf('10-a.conflist', { ...NET, name: 'a', cniVersions: ['0.4.0', '1.1.0', '9.0.0'] });
@@ -62,7 +62,7 @@ for (const [file, cases] of Object.entries(broken)) {
   }
 }
 
-test('status says what is missing, and follows the directory: made later, changed, removed', async (t) => {
+test('status names what is missing, and follows the directory: created later, changed, removed', async (t) => {
   const lab = await createLab(t);
   await lab.plugin('bridge');
   const confDir = join(lab.dir, 'later');

@@ -104,7 +104,7 @@ test('a plugin that hangs is named while it hangs, and killed with its children 
   assert.match(stat, /\) Z/);
 });
 
-test('a plugin that is at work when the caller gives up may finish, and is taken back', async (t) => {
+test('a plugin that runs when the caller gives up may finish, and its network is removed', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('second'), lab.conf('1.conflist', LIST)]);
   await lab.plugin('first', { add: `sleep 0.5; echo done >${lab.dir}/finished; echo '{"cniVersion":"1.0.0"}'` });
@@ -119,7 +119,7 @@ test('a plugin that is at work when the caller gives up may finish, and is taken
   );
 });
 
-test('a plugin that waits for its turn is given up without having run', async (t) => {
+test('a waiting plugin is given up without having run', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('first', { add: 'sleep 600' }), lab.plugin('second'), lab.conf('1.conflist', LIST)]);
   const network = lab.network({ maxPlugins: 1, useInternalLoopback: true, bringUpLoopback: () => {} });
@@ -154,7 +154,7 @@ test('a plugin has a time-out of its own', async (t) => {
   );
 });
 
-test('a daemon that a plugin leaves behind does not hold up its answer', async (t) => {
+test('a daemon that a plugin leaves behind does not delay its result', async (t) => {
   const lab = await createLab(t);
   await lab.plugin('first', { add: `sleep 600 & echo $! > ${lab.dir}/daemon; ${oneAddress}` });
   await lab.conf('1.conf', { cniVersion: '1.0.0', name: 'net', type: 'first' });
@@ -180,7 +180,7 @@ test('a missing binary is found before anything runs, and detach has nothing to 
   );
 });
 
-test('one failed network takes the others with it', async (t) => {
+test('a failed network removes the others too', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('first'), lab.plugin('second', { add: `sleep 0.2; ${fail('no')}` })]);
   await lab.conf('1.conf', { cniVersion: '1.0.0', name: 'one', type: 'first' });
@@ -197,7 +197,7 @@ test('one failed network takes the others with it', async (t) => {
   );
 });
 
-test('an eth0 without an address is no network', async (t) => {
+test('an eth0 without an address is a failure', async (t) => {
   const lab = await createLab(t);
   const { code, message } = await failedAttach(lab, `printf '{"cniVersion":"1.0.0"}'`);
   assert.deepEqual(
@@ -206,7 +206,7 @@ test('an eth0 without an address is no network', async (t) => {
   );
 });
 
-test('a failed DEL does not keep the others from releasing, and can be tried again with all it needs', async (t) => {
+test('a failed DEL does not stop the others, and can be retried with the same data', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('first'), lab.plugin('second', { del: fail('busy') }), lab.conf('1.conflist', LIST)]);
   const network = lab.network();
@@ -227,7 +227,7 @@ test('a failed DEL does not keep the others from releasing, and can be tried aga
   );
 });
 
-test('a plugin that complains about having nothing to delete is content', async (t) => {
+test('a DEL that fails because nothing exists counts as done', async (t) => {
   const lab = await createLab(t);
   const del = 'if [ -z "$CNI_NETNS" ]; then msg="open: no such file or directory"; else msg="link not found"; fi';
   await lab.plugin('first');

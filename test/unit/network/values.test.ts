@@ -61,7 +61,7 @@ test('versions compare by number', () => {
   assert.deepEqual(versions.sort(compareVersions), ['x', '0.4.0', '0.10.0', '1.0.0', '1.1']);
 });
 
-test('plugins get the environment without what is secret, and always a PATH', () => {
+test('plugins get the environment without secrets, and always a PATH', () => {
   assert.deepEqual(
     pluginEnvironment({
       HOME: '/root',

@@ -36,7 +36,7 @@ const refused = (code: CodeName, message: RegExp) => (thrown: unknown) => {
   return true;
 };
 
-test('fifty equal retries of a hung operation join one worker, and all get its answer', async () => {
+test('fifty equal retries of a hung operation join it, and all get its result', async () => {
   const ops = operations();
   const release = deferred();
   let workers = 0;
@@ -56,7 +56,7 @@ test('fifty equal retries of a hung operation join one worker, and all get its a
   assert.deepEqual(ops.list(), []);
 });
 
-test('a caller whose deadline passes reads which step is waited on; the operation goes on and a retry joins it', async () => {
+test('a caller whose deadline passes gets the name of the step; the operation continues and a retry joins it', async () => {
   const ops = operations();
   const release = deferred();
   const work: OperationRequest<string>['work'] = async (steps) => {
@@ -75,7 +75,7 @@ test('a caller whose deadline passes reads which step is waited on; the operatio
   assert.equal(await retry, 'id');
 });
 
-test('a failed step undoes every step that was begun, last first, its own too, and frees the key', async () => {
+test('a failed step undoes every begun step, last first and itself included, and frees the key', async () => {
   const ops = operations();
   const order: string[] = [];
   const undo = (name: string) => async () => void order.push(name);
@@ -97,7 +97,7 @@ test('a failed step undoes every step that was begun, last first, its own too, a
   assert.equal(await ops.run(request(() => Promise.resolve('again'))), 'again');
 });
 
-test('a step that runs beside the failed one is told to stop, and undone only once it has ended', async () => {
+test('a step that runs beside the failed one is aborted, and undone only once it has ended', async () => {
   const ops = operations();
   const order: string[] = [];
   await assert.rejects(
@@ -127,7 +127,7 @@ test('a step that runs beside the failed one is told to stop, and undone only on
   assert.deepEqual(order, ['told', 'ended', 'undone']);
 });
 
-test('an undo that fails is tried again; what stays undone is told to the one who decides', async () => {
+test('a failed undo is retried; steps that cannot be undone are passed to onFailed', async () => {
   const ops = operations();
   let flaky = 0;
   let told: readonly string[] = [];
@@ -156,7 +156,7 @@ test('an undo that fails is tried again; what stays undone is told to the one wh
   assert.deepEqual({ flaky, told }, { flaky: 2, told: ['stuck'] });
 });
 
-test('another kind on the same key waits for its turn; another key does not', async () => {
+test('another kind on the same key waits; another key does not', async () => {
   const ops = operations();
   const release = deferred();
   const order: string[] = [];
@@ -170,7 +170,7 @@ test('another kind on the same key waits for its turn; another key does not', as
   assert.deepEqual(order, ['other', 'stop', 'remove']);
 });
 
-test('who waits for its turn waits for all before it, also when the one just before gives up waiting', async () => {
+test('a waiting operation waits for all before it, also if the one just before gives up', async () => {
   const ops = operations();
   const release = deferred();
   const order: string[] = [];
@@ -189,7 +189,7 @@ test('who waits for its turn waits for all before it, also when the one just bef
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-test('a step that gives the key away lets others work meanwhile, and has the key again before those that still wait', async () => {
+test('a step that gives the key away lets others run meanwhile, and gets the key back before those that still wait', async () => {
   const ops = operations();
   const [grace, hold] = [deferred(), deferred()];
   const order: string[] = [];
@@ -247,7 +247,7 @@ test('a repeat joins an operation that has given the key away, whatever came aft
   assert.deepEqual(await Promise.all([first, again]), [1, 1]);
 });
 
-test('a failure while the key is given away takes the key again before it undoes anything', async () => {
+test('after a failure while the key is given away, the operation takes the key back before it undoes anything', async () => {
   const ops = operations();
   const [failure, hold] = [deferred(), deferred()];
   const order: string[] = [];
@@ -274,7 +274,7 @@ test('a failure while the key is given away takes the key again before it undoes
   assert.deepEqual(order, ['second', 'undone']);
 });
 
-test('an operation cuts short those that must not hold it up, and waits until they are undone', async () => {
+test('an operation cuts short those that must not delay it, and waits until they are undone', async () => {
   const ops = operations();
   const order: string[] = [];
   const dump = (steps: Parameters<OperationRequest<void>['work']>[0]): Promise<void> =>
@@ -290,7 +290,7 @@ test('an operation cuts short those that must not hold it up, and waits until th
   assert.deepEqual(order, ['undone', 'stop']);
 });
 
-test('a wait for the key names the operation that has it, its object and its step', async () => {
+test('a wait for the key names the operation that holds it, its object and its step', async () => {
   const ops = operations();
   const release = deferred();
   const first = ops.run(
@@ -310,7 +310,7 @@ test('a wait for the key names the operation that has it, its object and its ste
   await first;
 });
 
-test('a step that asks for another operation names it, its step and what that waits for', async () => {
+test('a step that waits for another operation names it, its step and the cause', async () => {
   const ops = operations();
   const release = deferred();
   const inner = request<void>(
@@ -329,7 +329,7 @@ test('a step that asks for another operation names it, its step and what that wa
   await outer;
 });
 
-test('two operations that wait for each other are described to an end', async () => {
+test('the description of two operations that wait for each other ends', async () => {
   const ops = operations();
   const late = (): { deadlineMs: number } => ({ deadlineMs: performance.now() + 50 });
   const other = (work: OperationRequest<void>['work']): OperationRequest<void> =>
@@ -427,7 +427,7 @@ test('the hook sees each step begin and end, and may make it fail', async () => 
   ]);
 });
 
-test('drain answers how many operations still run', async () => {
+test('drain returns how many operations still run', async () => {
   const ops = operations();
   const release = deferred();
   const running = ops.run(request(async (steps) => steps.step('hang', () => release.promise)));

@@ -140,7 +140,7 @@ for (const [name, change, wrong] of wrongs) {
   });
 }
 
-test('what upstream has and we lack is listed, and is not wrong', () => {
+test('declarations that only upstream has are listed, and are not errors', () => {
   const comparison = tampered((file) => {
     thing(file).field.splice(0, 1);
     file.service[0]!.method.splice(0, 1);

@@ -43,7 +43,7 @@ const inlineYes: HandlerRow = [SPIN, { SystemdCgroup: true }];
 const inlineNo: HandlerRow = [SPIN, { SystemdCgroup: false }];
 const otherBody: HandlerRow = [SPIN, { ConfigBody: '{"not": "TOML"}' }];
 
-test('the driver of a handler is what its shim is told', () => {
+test('the driver of a handler is the one that its shim gets', () => {
   const refused: HandlerRow = [RUNC, { No: 1 }];
   const rows = { unset, named, no, yes, kata, kataFile, inlineYes, inlineNo, otherBody, refused };
   const drivers = Object.entries(configOf(rows).runtime.containerd.runtimes).map(([name, handler]) => [
@@ -121,7 +121,7 @@ function assertParentsSuit(config: Config, told: string): void {
   }
 }
 
-test('doctor: what a driver wants of the node', () => {
+test('doctor: the requirements of a driver on the node', () => {
   const of = (row: HandlerRow, systemd: boolean, version: 1 | 2): string[] =>
     checkCgroups(configOf({ runc: row }), { systemd, version }).map(({ level, message }) => `${level}: ${message}`);
   const isTold = (driver: string, version: number): string =>
@@ -137,7 +137,7 @@ test('doctor: what a driver wants of the node', () => {
   assert.match(of(unset, true, 2)[1] ?? '', /^warning: systemd owns the tree of cgroup v2.*SystemdCgroup = true/);
 });
 
-test('a cgroup parent that does not suit the driver is refused by name, both ways; none and an unknown driver suit all', () => {
+test('a cgroup parent of the other driver is refused by name; without a parent, and with an unknown driver, nothing is refused', () => {
   const refused = (parent: string, driver: 'systemd' | 'cgroupfs'): string =>
     refusal(() => checkCgroupDriver(parent, 'crun', driver));
   assert.deepEqual(

@@ -17,7 +17,7 @@ test('a template as nodes have them', () => {
   });
 });
 
-test('what is not understood is named', () => {
+test('an unsupported action is refused by name', () => {
   for (const [template, action] of [
     ['{{ .Nothing }}', '.Nothing'],
     ['{{ printf "%s" .PodCIDR }}', 'printf "%s" .PodCIDR'],

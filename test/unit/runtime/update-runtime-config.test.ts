@@ -37,14 +37,14 @@ test('the network’s configuration is made from the template with the CIDRs of 
   });
 });
 
-test('nothing is written without a CIDR, without a template, or where a network is there', async () => {
+test('nothing is written without a CIDR, without a template, or if a network exists', async () => {
   assert.deepEqual(
     [await update(''), await update('10.1.0.0/24', { template: '' }), await update('10.1.0.0/24', { ready: true })],
     [[], [], []],
   );
 });
 
-test('what is no CIDR is refused with its field, and a template that makes no JSON with its path', async () => {
+test('an invalid CIDR is refused with its field, and a template that does not produce JSON with its path', async () => {
   for (const cidr of ['10.1.0.0', '10.1.0.0/33', 'fd00::/129', '10.1.0.0/24,x']) {
     await assert.rejects(update(cidr), {
       code: 'INVALID_ARGUMENT',

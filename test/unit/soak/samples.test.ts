@@ -11,7 +11,7 @@ const samples = (count: (index: number) => number, mib: (index: number) => numbe
     memoryMiB: { RSS: mib(index) },
   }));
 
-test('what is flat after its warm-up is flat', () => {
+test('a value that is flat after the warm-up counts as flat', () => {
   const noise = (index: number): number => (index * 7) % 3;
   const warm = (index: number): number => Math.min(index, 5) * 20;
   assert.deepEqual(
@@ -25,7 +25,7 @@ test('what is flat after its warm-up is flat', () => {
   );
 });
 
-test('what grows a little with every repetition is named', () => {
+test('a value that grows a little with every repetition is named', () => {
   assert.deepEqual(
     grown(
       samples(
@@ -56,7 +56,7 @@ test('ten looks are compared, of those after the warm-up', () => {
   assert.deepEqual(all.filter(isEnd), [5, 19]);
 });
 
-test('what a shim holds until it collects is compared where there was a wait for that', () => {
+test('values that a shim keeps until its garbage collection are compared only after a wait for it', () => {
   const shims = (count: (index: number) => number): string[] =>
     grown(
       samples(count, () => 1).map(({ counts, ...sample }) => ({

@@ -78,7 +78,7 @@ test('CVE-2026-46680: a USER of digits is a number and never a name of passwd, h
   );
 });
 
-test('CVE-2023-25173: the primary group stands first among the supplementary ones, each once', () => {
+test('CVE-2023-25173: the primary group is the first of the supplementary ones, each once', () => {
   assert.deepEqual(userOf({ imageUser: 'app', groups: [600n, 9n, 9n] }), {
     uid: 500,
     gid: 600,
@@ -105,7 +105,7 @@ test('CVE-2025-0750: a log path cannot leave the directory of its pod', () => {
   );
 });
 
-test('CVE-2022-0811: a sysctl is one namespaced name and one value, and nothing that could be a second one', () => {
+test('CVE-2022-0811: a sysctl is one namespaced name with one value, and cannot contain a second one', () => {
   const refused = (sysctls: Record<string, string>): string =>
     refusal(() => validateSandboxConfig(podConfig({ linux: { sysctls } })));
   const value = '1+kernel.core_pattern=|/bin/sh';
@@ -188,7 +188,7 @@ test("CVE-2025-47291: a container with a user namespace stays below its pod's cg
   );
 });
 
-test('CVE-2026-53488: LABELs of an image never become labels of a container, nor do labels speak to containerd', () => {
+test('CVE-2026-53488: LABELs of an image never become labels of a container, and reserved labels of containerd are refused', () => {
   const labels = { Labels: { 'containerd.io/restart.loguri': 'binary:///bin/sh' } };
   const image = { config: labels as object };
   const config = containerConfig({ labels: { app: 'x' } });
@@ -211,7 +211,7 @@ test('CVE-2026-53488: LABELs of an image never become labels of a container, nor
   );
 });
 
-test('CVE-2026-53492: CDI devices come from the request alone', () => {
+test('CVE-2026-53492: CDI devices come only from the request', () => {
   const config = ContainerConfig.fromPartial({
     image: { image: 'i', annotations: { 'cdi.k8s.io/x': 'v.io/gpu=0' } },
     labels: { 'cdi.k8s.io/x': 'v.io/gpu=1' },

@@ -271,7 +271,7 @@ test("a container in the pid namespace of another one, on the host's network, wi
   });
 });
 
-test('a base spec brings rlimits, hooks and profiles; the request is laid over it', () => {
+test('a base spec adds rlimits, hooks and profiles; the request overrides it', () => {
   const base: OciSpec = {
     ociVersion: '1.1.0',
     process: {
@@ -335,7 +335,7 @@ test('a base spec brings rlimits, hooks and profiles; the request is laid over i
   });
 });
 
-test('proc mounts switched off: the default lists, whatever the request says', () => {
+test('proc mounts disabled: the default lists, whatever the request contains', () => {
   const config = containerConfig({ linux: { security_context: { masked_paths: ['/x'] } } });
   const { linux } = buildContainerSpec(containerInput({ config, options: { ...OPTIONS, disableProcMount: true } }));
   assert.deepEqual(

@@ -33,7 +33,7 @@ const resources = (
     { ...OPTIONS, ...options },
   );
 
-test('resources: what is zero or empty is left alone, memory may not swap', () => {
+test('resources: zero and empty values set nothing, memory may not swap', () => {
   assert.deepEqual(
     [
       resources({}),
@@ -332,7 +332,7 @@ test('sysctls: only those of namespaces that the pod has', () => {
   );
 });
 
-test('what goes back to unlimited after a refused update is named so, and what was limited gets its limit back', () => {
+test('after a refused update, limits go back to unlimited or to their old value', () => {
   const before = { cpu: { shares: 300n }, memory: { limit: 64n } };
   const after = {
     cpu: { shares: 999n, quota: 50_000n, cpus: '0' },

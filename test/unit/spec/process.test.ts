@@ -7,7 +7,7 @@ import { oomScoreAdj } from '../../../src/spec/oom-score.js';
 import { buildContainerSpec } from '../../../src/spec/container-spec.js';
 import { containerConfig, containerInput, HOST, OPTIONS, refusal } from './inputs.js';
 
-test('args: a command replaces the entrypoint and Cmd, args replace Cmd alone', () => {
+test('args: a command replaces the entrypoint and Cmd, args replace only Cmd', () => {
   const image = { config: { Entrypoint: ['/entry'], Cmd: ['a', 'b'] } };
   const args = (command: string[], given: string[]): string[] => containerArgs({ command, args: given }, image);
   assert.deepEqual(
@@ -16,7 +16,7 @@ test('args: a command replaces the entrypoint and Cmd, args replace Cmd alone', 
   );
 });
 
-test('args: an entrypoint that a Dockerfile took away counts as none, and nothing at all is refused', () => {
+test('args: an empty entrypoint counts as none, and an empty result is refused', () => {
   const emptied = { config: { Entrypoint: [''], Cmd: ['run'] } };
   assert.deepEqual(
     [
@@ -57,7 +57,7 @@ test('env: later values replace earlier ones in place, and a bare name of the im
   assert.deepEqual(env, ['PATH=/x', 'HOSTNAME=h', 'A=1', 'B=é=2', 'C=']);
 });
 
-test('oom score: clamped only where it has to be, refused when out of range', () => {
+test('oom score: clamped only if necessary, refused when out of range', () => {
   const host = { ...HOST, oomScoreAdj: 100 };
   assert.deepEqual(
     [

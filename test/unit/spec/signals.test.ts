@@ -61,7 +61,7 @@ test('signals: real-time offsets, aliases and numbers', () => {
   ]);
 });
 
-test('signals: a signal that CRI has no name for is told as the default, one that Linux lacks is SIGTERM', () => {
+test('signals: a signal without a name in CRI is shown as the default, and one that Linux lacks becomes SIGTERM', () => {
   // 32 and 33 are reserved for the C library.
   assert.deepEqual(
     [criSignal(ofImage('33')), criSignal(ofImage('SIGNONE')), criSignal(ofImage('65')), criSignal(ofImage(''))],

@@ -27,7 +27,7 @@ test('annotations: passed through by patterns in which * stops at a slash', () =
   );
 });
 
-test('annotations: nothing that passes through can pose as an annotation of the CRI', () => {
+test('annotations: a passed annotation cannot replace one of the CRI', () => {
   const passed = {
     'io.kubernetes.cri.sandbox-id': 'other',
     'io.kubernetes.cri.container-type': 'container',
@@ -141,7 +141,7 @@ test('CDI: names from the field, then from annotations, each once', () => {
   );
 });
 
-test('CDI: edits are laid over the whole spec, and the spec that they are laid over stays', () => {
+test('CDI: edits are applied to the whole spec, and the original spec does not change', () => {
   const spec = buildContainerSpec(containerInput({ user: { uid: 5, gid: 6, additionalGids: [6], username: '' } }));
   const before = structuredClone(spec);
   const edited = withCdiEdits(spec, [
@@ -185,7 +185,7 @@ test('CDI: edits are laid over the whole spec, and the spec that they are laid o
   });
 });
 
-test('CDI: of mounts that lie in each other, the outer one comes first, in whatever order they are named', () => {
+test('CDI: of nested mounts, the outer one comes first, whatever their order', () => {
   const paths = ['/x/y', '/b', '/x', '/b/./c'];
   const mounts = paths.map((containerPath) => ({ hostPath: '/lib', containerPath }));
   const edited = withCdiEdits(buildContainerSpec(containerInput()), [{ mounts }]);

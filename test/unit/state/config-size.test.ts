@@ -24,7 +24,7 @@ const withEnv = (value: string): ContainerConfig =>
     envs: [{ key: 'A', value: Buffer.from(value) }],
   });
 
-test('a config is taken up to its bound as JSON, where U+0001 has six bytes; beyond it the largest field is named', () => {
+test('a config is accepted up to its limit as JSON, where U+0001 has six bytes; beyond it the largest field is named', () => {
   const others = jsonOf(withEnv('')).length;
   const room = MAX_CONFIG_BYTES - others;
   // JSON omits `"value":""` when it is empty.

@@ -172,7 +172,7 @@ test('a record that moves or goes takes its name along', async () => {
   assert.deepEqual(cache.list(), []);
 });
 
-test('a removed record is forgotten unread, unless somebody has read it anew since', async () => {
+test('a removed record is forgotten without a read, unless it was read again since', async () => {
   const fake = fakeContainerd();
   const [old, young] = [putImage(fake, { user: 'old' }), putImage(fake, { user: 'young' })];
   const cache = cacheOf(fake);
@@ -233,7 +233,7 @@ test('an index gives the image of this platform, and counts in its size', async 
   );
 });
 
-test('an entry without a platform is taken for what its config says', async () => {
+test('an entry without a platform has the platform of its config', async () => {
   const fake = fakeContainerd();
   const [other, own] = [putImage(fake, { user: 'other', architecture: 'mips' }), putImage(fake, { user: 'own' })];
   const both = fake.put(`${OCI}.index.v1+json`, { manifests: [wire(other.manifest), wire(own.manifest)] });
@@ -295,7 +295,7 @@ test('a config at its bounds is read, and beyond them it is named; other images 
   );
 });
 
-test('the configs of all images are kept up to the bound; the next image is left out, and its reader is told why', async () => {
+test('the configs of all images are kept up to the limit; the next image is left out, and its reader gets the reason', async () => {
   const fake = fakeContainerd();
   const [first, second] = [putImage(fake, { user: 'one' }), putImage(fake, { user: 'two' })];
   const { keptBytes } = await readImage(fake.content, first.manifest);
@@ -345,7 +345,7 @@ test('an image that is not found is looked for again when all have been read; on
   assert.equal(cache.firstReading(), undefined);
 });
 
-test('records that containerd cannot send are told by their digests, and all others are read', async () => {
+test('records that containerd cannot send are reported by their digests, and all others are read', async () => {
   const fake = fakeContainerd();
   const good = putImage(fake);
   name(fake, 'a.io/good:1', good.manifest);
@@ -367,7 +367,7 @@ test('records that containerd cannot send are told by their digests, and all oth
   );
 });
 
-test('what cannot be read is left out and hides nothing else', async () => {
+test('a record that cannot be read is left out and hides no other', async () => {
   const fake = fakeContainerd();
   const good = putImage(fake);
   name(fake, 'a.io/good:1', good.manifest);

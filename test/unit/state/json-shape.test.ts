@@ -41,7 +41,7 @@ test('the fields of the shape are kept and all others skipped, however the bytes
   assert.deepEqual(await pick('{"name":null,"list":null,"in":null}'), {});
 });
 
-test('what is no JSON or has another type is refused by name', async () => {
+test('a text that is not JSON or has another type is refused by name', async () => {
   const refused: [string, RegExp][] = [
     ['', /not (a )?JSON/],
     ['[]', /not a JSON object/],

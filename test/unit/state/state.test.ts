@@ -32,7 +32,7 @@ const shown = ({ containers }: State): object => {
   return { phase: state.phase, logPath };
 };
 
-test('what has happened is published at once and persisted later', async () => {
+test('a fact is published at once and persisted later', async () => {
   const { state, persisted } = scene();
   const published = state.publishContainer('c', exits);
   assert.deepEqual([published.state.phase, state.containers.byId('c'), persisted], ['exited', published, []]);

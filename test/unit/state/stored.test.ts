@@ -120,7 +120,7 @@ test('fields that a newer version has added are passed over', () => {
   assert.equal(decodeContainerMetadata(container).id, 'bbbb');
 });
 
-test('what something else wrote is refused by the name of its owner', () => {
+test('data of another program is refused by the name of its owner', () => {
   const sandbox = (json: string): Any => any(SANDBOX_METADATA_TYPE_URL, json);
   assert.throws(
     () => decodeSandboxMetadata(sandbox(SANDBOX_METADATA.replace('"v1"', '"v2"'))),

@@ -134,7 +134,7 @@ test('the swap limit is the lower one of a scope and of the cgroup that crun has
   );
 });
 
-test('what a runtime tells of its own cgroups reads the same', () => {
+test('the metrics that a runtime reports itself are read the same way', () => {
   const v1 = MetricsV1.fromPartial({
     cpu: {
       usage: { total: 3_000_000n, user: 2_000_000n, kernel: 1_000_000n },

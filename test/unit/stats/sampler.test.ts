@@ -61,7 +61,7 @@ test('a cgroup that cannot be found or read costs its own container or pod its r
   assert.deepEqual([ids, warnings], [['c1', 'p1'], 0]);
 });
 
-test('a sample that fails as a whole is logged, and the next is taken', async (t) => {
+test('a sample that fails as a whole is logged, and sampling continues', async (t) => {
   const { warnings } = await sampled(
     t,
     { pods: [], containers: [] },

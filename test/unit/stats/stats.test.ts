@@ -71,7 +71,7 @@ function depsOf(pods: readonly Pod[], containers: readonly Container[], broken: 
 
 const many = Array.from({ length: 200 }, (_, index) => container(`c${index}`, 'p1'));
 
-test('one broken container of 200 leaves 199 answers; alone it is UNAVAILABLE', async () => {
+test('a broken container of 200 is missing from the list; alone it is UNAVAILABLE', async () => {
   const deps = depsOf([pod('p1')], many, new Set(['/kubepods/p1/c7']));
   const ids = (await listContainerStats(deps)({})).map(({ attributes }) => attributes?.id);
   assert.deepEqual(
@@ -107,7 +107,7 @@ test('a broken container leaves the rest of its pod, in statistics and in metric
   );
 });
 
-test('one broken pod of 200 leaves 199 answers, in statistics, in metrics and in the streams of them', async () => {
+test('a broken pod of 200 is missing from statistics, metrics and their streams', async () => {
   const names = Array.from({ length: 200 }, (_, index) => `p${index}`);
   const others = names.filter((name) => name !== 'p7');
   const deps = depsOf(
@@ -196,7 +196,7 @@ test('filters are ANDed: id, pod and labels', async () => {
   );
 });
 
-test('the rate is that of the last whole window, however often it is asked for', () => {
+test('the rate is that of the last whole window, however often it is read', () => {
   const second = 1_000_000_000n;
   const rates = createCpuRates(1000);
   const now = { usageNs: 3n * second, atNs: 12n * second, startedAtNs: 10n * second };

@@ -34,7 +34,7 @@ async function attach(t: TestContext, io: ContainerIo, stream: 'stdout' | 'stder
   return { reader, text: () => Buffer.concat(chunks).toString(), ended: once(reader, 'close'), detach };
 }
 
-test('everybody who is attached gets every byte of his stream, at once and in order', async (t) => {
+test('each attached client gets every byte of its stream, at once and in order', async (t) => {
   const { folder, stdio } = setUp(t);
   const io = await stdio.open(requestIn(folder));
   // A container keeps its streams open all the time.
@@ -50,7 +50,7 @@ test('everybody who is attached gets every byte of his stream, at once and in or
   await Promise.all(all.map((one) => one.ended));
 });
 
-test('who does not read holds the stream up, loses nothing, and holds nobody up once detached', async (t) => {
+test('a client that does not read pauses the stream, loses nothing, and pauses it no more once detached', async (t) => {
   const { folder, stdio } = setUp(t);
   const io = await stdio.open(requestIn(folder));
   const [slow, other] = [await attach(t, io), await attach(t, io)];
@@ -70,7 +70,7 @@ test('who does not read holds the stream up, loses nothing, and holds nobody up 
   assert.ok(other.text().startsWith(slow.text()));
 });
 
-test('once a container has ended, its log waits for nobody who is attached, and they get the end too', async (t) => {
+test('once a container has ended, its log does not wait for attached clients, and they get the end too', async (t) => {
   const { folder, stdio } = setUp(t);
   const request = requestIn(folder);
   const io = await stdio.open(request);
@@ -85,7 +85,7 @@ test('once a container has ended, its log waits for nobody who is attached, and 
   assert.ok(stalled.text().endsWith('\n149999\n150000\n'));
 });
 
-test('a reader that goes holds nobody up', async (t) => {
+test('a reader that leaves does not pause the stream', async (t) => {
   const { folder, stdio } = setUp(t);
   const io = await stdio.open(requestIn(folder));
   const [leaver, other] = [await attach(t, io), await attach(t, io)];
@@ -98,7 +98,7 @@ test('a reader that goes holds nobody up', async (t) => {
   assert.ok(other.text().endsWith('\n300000\n'));
 });
 
-test('CVE-2025-64329: attaching and detaching leaves nothing', async (t) => {
+test('CVE-2025-64329: attaching and detaching leaves nothing behind', async (t) => {
   const { folder, stdio } = setUp(t);
   const io = await stdio.open(requestIn(folder));
   const cycle = async (): Promise<void> => {
@@ -114,7 +114,7 @@ test('CVE-2025-64329: attaching and detaching leaves nothing', async (t) => {
   assert.equal(countFds(), before);
 });
 
-test('what cannot be attached to is refused', async (t) => {
+test('an attach to a container without that stream is refused', async (t) => {
   const { folder, stdio } = setUp(t);
   const io = await stdio.open(requestIn(folder));
   await assert.rejects(io.attach({ stdout: join(folder, 'nothing') }), { message: /nothing/ });

@@ -34,7 +34,7 @@ test('drops what exceeds the limit and lets the process run to its end', async (
   await capture.remove();
 });
 
-test('a child that keeps the pipe does not hold the output for ever', async (t) => {
+test('a child that keeps the pipe open does not delay the output for ever', async (t) => {
   const { folder, stdio } = setUp(t);
   const capture = await stdio.capture({ fifoDir: join(folder, 'exec'), name: 'e1', maxBytes: LIMIT_BYTES });
   const writer = shell('exec >$OUT 2>$ERR; echo answer; exec sleep 60', capture.paths);
@@ -46,7 +46,7 @@ test('a child that keeps the pipe does not hold the output for ever', async (t) 
   await capture.remove();
 });
 
-test('at its end a capture takes what nobody has come to read yet', async (t) => {
+test('at its end a capture takes the output that was not read yet', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'crid-capture-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'fifo');
@@ -68,7 +68,7 @@ test('at its end a capture takes what nobody has come to read yet', async (t) =>
   assert.deepEqual([copy.bytes.length, copy.truncated], [1_000_000, false]);
 });
 
-test('an exec that never started leaves nothing', async (t) => {
+test('an exec that never started leaves nothing behind', async (t) => {
   const { folder, stdio } = setUp(t);
   const once = async (): Promise<void> => {
     const capture = await stdio.capture({ fifoDir: join(folder, 'exec'), name: 'e1', maxBytes: LIMIT_BYTES });

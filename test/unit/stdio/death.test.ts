@@ -17,7 +17,7 @@ const LAST = 30_000;
 const hold = (paths: { stdout: string; stderr: string }): number[] =>
   [paths.stdout, paths.stderr].map((path) => openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
 
-test('a copying thread that dies is replaced, and goes on in every container', async (t) => {
+test('a copying thread that dies is replaced, and continues for every container', async (t) => {
   const { folder, stdio } = setUp(t, new URL('./dying-worker.js', import.meta.url));
   const ios = await Promise.all(
     ['a', 'b'].map((containerId) =>
@@ -75,7 +75,7 @@ test('a copying thread that dies twice while a container ends leaves no rejectio
   );
 });
 
-test('a server that is killed at any time loses no line and doubles none', async (t) => {
+test('a server that is killed at any time loses and duplicates no line', async (t) => {
   const files = filesIn(setUp(t).folder);
   const held = hold(files);
   const writer = shell(NUMBERS, files);
@@ -96,7 +96,7 @@ test('a server that is killed at any time loses no line and doubles none', async
   assertNumbers(files.log, LAST);
 });
 
-test('a kill before any call loses no line and doubles none, also when the log is rotated before the next start', async (t) => {
+test('a kill before any call loses and duplicates no line, also when the log is rotated before the next start', async (t) => {
   const files = filesIn(setUp(t).folder);
   const held = hold(files);
   const pipe = openSync(files.stdout, constants.O_RDWR | constants.O_NONBLOCK);

@@ -38,7 +38,7 @@ for (const when of ['before', 'after'] as const) {
   });
 }
 
-test('what was taken is removed with the FIFOs, and is not there at all without a log', async (t) => {
+test('the spool is removed with the FIFOs, and does not exist without a log', async (t) => {
   const { folder, stdio } = setUp(t);
   const request = requestIn(folder);
   const io = await stdio.open(request);

@@ -75,33 +75,37 @@ test(
   },
 );
 
-test('a disk that stops holds up the logs on it, names them, and loses nothing', { timeout: LIMIT_MS }, async (t) => {
-  const { folder, stdio, disk } = setUpWithDisk(t);
-  const onDisk = requestIn(folder, { logPath: join(disk.path, 'c1.log') });
-  const beside = requestIn(folder, { containerId: 'c2', fifoDir: join(folder, 'io2') });
-  const ios: ContainerIo[] = [await stdio.open(onDisk), await stdio.open(beside)];
-  const [held, free] = ios as [ContainerIo, ContainerIo];
-  disk.stall();
-  const writer = shell(`exec >$OUT 2>$ERR; seq 1 ${LINES}`, held.paths);
-  await exited(shell(`exec >$OUT 2>$ERR; seq 1 ${LINES}`, free.paths));
-  assert.deepEqual([await free.drained(PLENTY_MS), await held.drained(10)], [true, false]);
+test(
+  'a disk that hangs delays only the logs on it, which are named, and loses nothing',
+  { timeout: LIMIT_MS },
+  async (t) => {
+    const { folder, stdio, disk } = setUpWithDisk(t);
+    const onDisk = requestIn(folder, { logPath: join(disk.path, 'c1.log') });
+    const beside = requestIn(folder, { containerId: 'c2', fifoDir: join(folder, 'io2') });
+    const ios: ContainerIo[] = [await stdio.open(onDisk), await stdio.open(beside)];
+    const [held, free] = ios as [ContainerIo, ContainerIo];
+    disk.stall();
+    const writer = shell(`exec >$OUT 2>$ERR; seq 1 ${LINES}`, held.paths);
+    await exited(shell(`exec >$OUT 2>$ERR; seq 1 ${LINES}`, free.paths));
+    assert.deepEqual([await free.drained(PLENTY_MS), await held.drained(10)], [true, false]);
 
-  while (stdio.stalledLogs() === 0) await sleep(50);
-  const unavailable = { code: 'UNAVAILABLE', message: `log "${onDisk.logPath}" has not answered for 5 s` };
-  await assert.rejects(held.reopenLog(), unavailable);
-  await assert.rejects(held.attach({ stdout: '/proc/self/fd/1' }), unavailable);
-  await free.reopenLog();
+    while (stdio.stalledLogs() === 0) await sleep(50);
+    const unavailable = { code: 'UNAVAILABLE', message: `log "${onDisk.logPath}" has not answered for 5 s` };
+    await assert.rejects(held.reopenLog(), unavailable);
+    await assert.rejects(held.attach({ stdout: '/proc/self/fd/1' }), unavailable);
+    await free.reopenLog();
 
-  disk.goOn();
-  await exited(writer);
-  assert.equal(await held.drained(PLENTY_MS), true);
-  assert.deepEqual(
-    [onDisk, beside].map(({ logPath }) => isWhole(numbersIn(logPath ?? ''), LINES)),
-    [true, true],
-  );
-  assert.equal(stdio.stalledLogs(), 0);
-  for (const io of ios) await io.remove();
-});
+    disk.goOn();
+    await exited(writer);
+    assert.equal(await held.drained(PLENTY_MS), true);
+    assert.deepEqual(
+      [onDisk, beside].map(({ logPath }) => isWhole(numbersIn(logPath ?? ''), LINES)),
+      [true, true],
+    );
+    assert.equal(stdio.stalledLogs(), 0);
+    for (const io of ios) await io.remove();
+  },
+);
 
 test(
   'a container whose log does not answer is removed all the same, and its log ends when it does',

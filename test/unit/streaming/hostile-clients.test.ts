@@ -81,7 +81,7 @@ const WEBSOCKET = REQUEST.split('\r\n').slice(3, 7);
 const SPDY = ['Upgrade: SPDY/3.1', 'X-Stream-Protocol-Version: v4.channel.k8s.io'];
 const PROTOCOL_ERROR = 1;
 
-test('clients that say nothing, or a letter now and then, are told to go', async (t) => {
+test('clients that send nothing, or a byte now and then, are closed with an error', async (t) => {
   const { open, connections, patience } = await startFace(t);
   assert.deepEqual(patience, { headersMs: 10_000, requestMs: 10_000 });
   const silent = Array.from({ length: 50 }, () => open());
@@ -106,7 +106,7 @@ test('a TLS handshake takes no longer than headers may', async (t) => {
   assert.equal(socket.errored, null);
 });
 
-test('a client that is refused is told so and closed, whatever it still sends', async (t) => {
+test('a client that is refused gets an error and is closed, whatever it still sends', async (t) => {
   const { open, connections } = await startFace(t);
   const socket = open({ allowHalfOpen: true });
   t.after(() => socket.destroy());
@@ -119,7 +119,7 @@ test('a client that is refused is told so and closed, whatever it still sends', 
   await until('it is closed', LIMIT_MS, async () => (await connections()) === 0 || undefined);
 });
 
-test('connections beyond the bound are closed at once, and taken again when others have ended', async (t) => {
+test('connections beyond the limit are closed at once, and accepted again when others have ended', async (t) => {
   const { open, connections, server } = await startFace(t);
   const bound = server.maxConnections;
   server.maxConnections = 2;
@@ -298,7 +298,7 @@ test('random frames end in a close or are borne, and those beside them are serve
   good.socket.destroy();
 });
 
-test('pings without end from a client that does not read are not answered for ever', async (t) => {
+test('endless pings from a client that does not read do not get endless replies', async (t) => {
   const { streaming } = await setUp(t);
   const { socket } = await upgrade(execUrl(streaming, never), WEBSOCKET);
   socket.pause();

@@ -83,7 +83,7 @@ test('a url is good once, for its own route, and not before it was given out', a
   client.socket.destroy();
 });
 
-test('what cannot be agreed on is refused, and costs no token', async (t) => {
+test('a failed negotiation is refused, and its token remains valid', async (t) => {
   const { streaming } = await setUp(t);
   const url = execUrl(streaming, never);
   const spdy = 'Upgrade: SPDY/3.1';
@@ -107,7 +107,7 @@ test('what cannot be agreed on is refused, and costs no token', async (t) => {
   (await openWebSocket(url, ['v9.channel.k8s.io', V5])).socket.destroy();
 });
 
-test('a request that is no upgrade, and one that is no request, are answered and closed', async (t) => {
+test('a request without an upgrade, and bytes that are not a request, get a response and are closed', async (t) => {
   const { streaming } = await setUp(t);
   const { port } = new URL(execUrl(streaming, never));
   for (const text of ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'nonsense\r\n\r\n']) {
@@ -124,7 +124,7 @@ test('at most a thousand urls wait to be used', async (t) => {
   assert.throws(() => execUrl(streaming, never), { code: 'RESOURCE_EXHAUSTED' });
 });
 
-test('what a client sends waits for a shim that opens the input after the start', async (t) => {
+test('input from a client waits for a shim that opens its end after the start', async (t) => {
   const { streaming, fifo } = await setUp(t);
   const [stdin, stdout] = [fifo('late-in'), fifo('late-out')];
   const url = execUrl(streaming, async (client) => {

@@ -33,7 +33,7 @@ test('a second process is refused with the pid of the first; the kernel releases
   (await waiting)();
 });
 
-test('a lock that was given up can be taken again', async () => {
+test('a released lock can be taken again', async () => {
   const path = join(dir, 'again.lock');
   (await lockFile(path, 'it', 0))();
   (await lockFile(path, 'it', 0))();

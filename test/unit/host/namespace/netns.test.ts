@@ -35,7 +35,7 @@ test('a namespace is made, entered, left and removed', async (t) => {
   assert.notEqual(inside.netns, home);
 });
 
-test('a path that is taken is ALREADY_EXISTS and stays; a plain file is no namespace', async (t) => {
+test('an existing path is ALREADY_EXISTS and stays; a plain file is not a namespace', async (t) => {
   const path = join(folderFor(t), 'file');
   writeFileSync(path, 'mine');
   await assert.rejects(createNetns(path), (thrown) => isCode(thrown, 'ALREADY_EXISTS'));

@@ -39,7 +39,7 @@ test('to find what belongs to a process takes no buffer for each process of the 
   assert.ok(taken < 512 * 1024, `${taken} bytes`);
 });
 
-test('a process is killed with its session and its descendants; who has left both is not', async (t) => {
+test('a process is killed with its session and its descendants; a process that has left both is not', async (t) => {
   const { child, pids } = await shell(
     t,
     'sleep 1000 & echo $!; setsid sleep 1000 & echo $!; (sleep 1000 & echo $!); (setsid sleep 1000 & echo $!)',

@@ -61,7 +61,7 @@ async function listeningShim(
   return { shim, socket, child };
 }
 
-test('a shim is left the time that it has while containerd is connected, and killed when nobody is', async (t) => {
+test('a shim gets its time while containerd is connected, and is killed when it has no connection', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'crid-shims-'));
   t.after(() => rm(folder, { recursive: true }));
   const { shim, socket, child } = await listeningShim(t, folder);
@@ -77,7 +77,7 @@ test('a shim is left the time that it has while containerd is connected, and kil
   assert.deepEqual(await ended, [null, 'SIGKILL']);
 });
 
-test('a shim that nobody has connected to is killed without waiting for it', async (t) => {
+test('a shim without a connection is killed without a wait', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'crid-shims-'));
   t.after(() => rm(folder, { recursive: true }));
   const { shim, child } = await listeningShim(t, folder);

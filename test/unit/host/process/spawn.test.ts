@@ -55,7 +55,7 @@ test('a group is killed whole; what has ended by a signal says which', async (t)
   await child.killGroup();
 });
 
-test('what ends while another holds its pipes is noticed', async (t) => {
+test('the end of a process is noticed while another holds its pipes', async (t) => {
   const child = await spawnProgram(script(folderFor(t), 'sleep 60 & echo $!'), { PATH });
   const daemon = await printedPid(child.stdout);
   assert.deepEqual([await child.exited, child.stdout.closed], [{ code: 0 }, false]);

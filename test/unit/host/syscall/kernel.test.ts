@@ -4,7 +4,7 @@ import { openRootfs } from '../../../../src/host/files/rootfs.js';
 import { kernelProblems, kernelRelease } from '../../../../src/host/syscall/kernel.js';
 import { call, numberedCall } from '../../../../src/host/syscall/libc.js';
 
-test('a kernel that lacks a call is told by name, and for what it is missing', () => {
+test('the error for a missing kernel call names the call and its purpose', () => {
   assert.deepEqual(kernelProblems(), [], 'this kernel has all');
   assert.deepEqual(
     kernelProblems(({ name }) => name !== 'mount_setattr'),

@@ -8,7 +8,7 @@ import { createSdNotify } from '../../../../src/host/systemd/sd-notify.js';
 import { serviceManager } from '../../../harness/service-manager.js';
 import { countFds, folderFor } from '../helpers.js';
 
-test('descriptors are kept once for a name, and let go of by name', (t) => {
+test('descriptors are stored once for a name, and released by name', (t) => {
   const path = join(folderFor(t), 'notify');
   const manager = serviceManager(path);
   t.after(() => manager.close());
@@ -45,7 +45,7 @@ const CHILD = `
   const left = Object.keys(process.env).filter((name) => name.startsWith('LISTEN_'));
   console.log(JSON.stringify([before, [...store.names], here(), left]));`;
 
-test('what comes with a start is closed, and known by name', async () => {
+test('descriptors that come with a start are closed, and known by name', async () => {
   const child = spawn('sh', ['-c', 'LISTEN_PID=$$ exec "$0" --input-type=module -e "$1"', process.execPath, CHILD], {
     stdio: ['ignore', 'pipe', 'inherit', 'pipe', 'pipe'],
     env: { ...process.env, LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:a' },

@@ -25,7 +25,7 @@ function manager(t: TestContext, path: string): { next(): string } {
   };
 }
 
-test('one message has all its variables, none of them two', (t) => {
+test('a message has all its variables, each once', (t) => {
   const path = join(folderFor(t), 'notify');
   const { next } = manager(t, path);
   const fds = countFds();
@@ -41,7 +41,7 @@ test('an abstract socket', (t) => {
   assert.equal(next(), 'STOPPING=1');
 });
 
-test('what crid starts does not inherit the channel; a watchdog meant for another process is not answered', () => {
+test('children of crid do not inherit the channel; a watchdog for another process is ignored', () => {
   const own = { NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '3000000', WATCHDOG_PID: String(process.pid), PATH: '/bin' };
   const others = { ...own, WATCHDOG_PID: '1' };
   assert.deepEqual(

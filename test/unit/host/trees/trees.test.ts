@@ -88,7 +88,7 @@ test('an aborted removal ends at once, and a repeat goes on', async (t) => {
   assert.equal(existsSync(tree), false);
 });
 
-test('a removal does not enter a mount that it comes upon', async (t) => {
+test('a removal does not enter a mount', async (t) => {
   const tree = join(folderFor(t), 'tree');
   const mounted = join(tree, 'some', 'mounted');
   mkdirSync(mounted, { recursive: true });

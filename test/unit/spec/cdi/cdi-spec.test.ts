@@ -27,7 +27,7 @@ const refusal = (work: () => unknown): string => {
   }
 };
 
-test('CDI specs: devices in order, what is for all of a spec once and first, the higher priority, conflicts', () => {
+test('CDI specs: devices in order, edits of the whole spec once and first, the higher priority, conflicts', () => {
   const specs = [
     spec(0, 'low', ['a', 'b'], 'ALL=low'),
     spec(1, 'high', ['b']),
@@ -47,7 +47,7 @@ test('CDI specs: devices in order, what is for all of a spec once and first, the
   );
 });
 
-test('CDI specs: what is none is refused by the member', () => {
+test('CDI specs: an invalid spec is refused by the name of the member', () => {
   const parse = (content: object): string =>
     refusal(() => parseCdiSpec({ cdiVersion: '1.0.0', kind: 'v.io/gpu', devices: [], ...content }, '/f', 0));
   const edits = (containerEdits: object): string => parse({ devices: [{ name: 'a', containerEdits }] });
@@ -83,7 +83,7 @@ test('CDI specs: what is none is refused by the member', () => {
   );
 });
 
-test('CDI files: JSON and YAML in order of the directories; a broken one says why, others are passed over', async () => {
+test('CDI files: JSON and YAML in order of the directories; a broken one has a reason, other files are ignored', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'crid-cdi-'));
   try {
     await writeFile(join(dir, 'a.json'), '{"a":1}');

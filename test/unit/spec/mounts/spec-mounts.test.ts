@@ -51,7 +51,7 @@ test("mounts: the default ones, cgroups read-only, then the pod's files and the 
   });
 });
 
-test("mounts: the request's take the place of the pod's and of the default ones", () => {
+test("mounts: the request's replace the pod's and the default ones", () => {
   const requested = [
     mount({ containerPath: '/etc/hosts/', hostPath: '/h' }),
     mount({ containerPath: '/dev', hostPath: '/dev' }),
@@ -67,7 +67,7 @@ test("mounts: the request's take the place of the pod's and of the default ones"
   ]);
 });
 
-test('mounts: privileged and cgroup_writable make writable what they should, and nothing else', () => {
+test('mounts: privileged and cgroup_writable make only the right mounts writable', () => {
   const systemOf = (input: Partial<ContainerMountsInput>): (readonly string[] | undefined)[] =>
     mountsOf(input)
       .mounts.filter(({ destination }) => destination.startsWith('/sys'))
@@ -82,7 +82,7 @@ test('mounts: privileged and cgroup_writable make writable what they should, and
   );
 });
 
-test('mounts: ids are mapped as asked, on the files of the pod as the pod is, and never on images or tmpfs', () => {
+test('mounts: ids are mapped as requested, on the files of the pod like the pod, and never on images or tmpfs', () => {
   const mapping = { containerID: 0, hostID: 9, size: 1 };
   const mapped = { uidMappings: [mapping], gidMappings: [mapping] };
   const request = { uidMappings: [{ container_id: 0, host_id: 9, length: 1 }], gidMappings: [] };
@@ -128,7 +128,7 @@ test('mounts: recursively read-only needs ro, private propagation and a runtime 
   );
 });
 
-test('mounts: the root passes on what the most far-reaching mount needs', () => {
+test('mounts: the root has the propagation that the most far-reaching mount needs', () => {
   const of = (...modes: ('rprivate' | 'rshared' | 'rslave')[]): unknown =>
     mountsOf({ requested: modes.map((propagation) => mount({ propagation })) }).rootfsPropagation;
   assert.deepEqual(

@@ -23,7 +23,7 @@ import { hostIds, remapLabels } from '../../../../src/spec/user/user-namespace.j
 const CONTEXTS =
   'process = "system_u:system_r:container_t:s0"\ncontent = "x"\nfile = "system_u:object_r:container_file_t:s0"\n';
 
-test('SELinux: labels of the policy, of the request, of the pod; a level of its own where nobody says one', () => {
+test('SELinux: labels of the policy, of the request, of the pod; a level of its own if none is given', () => {
   const contexts = parseSelinuxContexts(CONTEXTS)!;
   const labels = (options: Partial<SELinuxOption> | undefined, parent = ''): unknown =>
     selinuxLabels({
@@ -58,7 +58,7 @@ test('SELinux: labels of the policy, of the request, of the pod; a level of its 
   );
 });
 
-test('SELinux: a level that nobody has; none left is an error', () => {
+test('SELinux: an unused level; an error if none is left', () => {
   const numbers = [0.1, 0.1, 0.1, 0.2, 0.3, 0.2];
   const random = (): number => numbers.shift() ?? 0;
   assert.equal(freeLevel(new Set(['s0:c1,c2']), 10, random), 's0:c2,c3');

@@ -17,7 +17,7 @@ const caps = (add: string[], drop: string[], grantable?: string[]): object =>
     grantable,
   });
 
-test('capabilities: the fourteen, then add ALL, drop ALL, adds, drops', () => {
+test('capabilities: the fourteen defaults, then add ALL, drop ALL, adds, drops', () => {
   assert.deepEqual(
     [
       containerCapabilities({ requested: undefined, privileged: false }),
@@ -38,7 +38,7 @@ test('capabilities: the fourteen, then add ALL, drop ALL, adds, drops', () => {
   );
 });
 
-test('capabilities: ambient ones stand in every set; privileged means all that crid may grant', () => {
+test('capabilities: ambient ones are in every set; privileged gets all that crid may grant', () => {
   const requested = Capability.fromPartial({ drop_capabilities: ['ALL'], add_ambient_capabilities: ['NET_RAW'] });
   assert.deepEqual(
     [
@@ -100,7 +100,7 @@ test('seccomp: the request, else the older field, else the configuration, else t
   );
 });
 
-test('seccomp: the file of a localhost profile is named, and refused when it is none', () => {
+test('seccomp: the file of a localhost profile is read, and refused by name if it is invalid', () => {
   assert.deepEqual(
     [
       localhostSeccompPath(seccompRequest({ profile: profileOf(2, 'localhost//p.json') })),
@@ -127,7 +127,7 @@ test('seccomp: the file of a localhost profile is named, and refused when it is 
   );
 });
 
-test('seccomp: what the default profile allows follows from capabilities and machine', () => {
+test('seccomp: the default profile depends on capabilities and architecture', () => {
   const allowed = (capabilities: string[], machine: string): ReadonlySet<string> =>
     new Set(defaultSeccompProfile(capabilities, machine).syscalls?.[0]?.names);
   const names = ['read', 'chroot', 'mount', 'clone', 'bpf', 'arch_prctl', 'riscv_hwprobe', 'keyctl'];
@@ -170,7 +170,7 @@ test('seccomp: rules by argument', () => {
   );
 });
 
-test('AppArmor: the default profile where there is one, an error where one is asked for in vain', () => {
+test('AppArmor: the default profile if the host has it, an error if a requested one is missing', () => {
   const need = (profile: SecurityProfile | undefined, legacy = '', privileged = false, enabled = true): unknown =>
     appArmorNeed({ profile, legacy, privileged, enabled });
   const byDefault = { kind: 'default', name: 'cri-containerd.apparmor.d' };
@@ -202,7 +202,7 @@ test('AppArmor: the default profile where there is one, an error where one is as
   );
 });
 
-test("SELinux: the container's options, else the pod's; a level has a form", () => {
+test("SELinux: the container's options, else the pod's; a malformed level is refused", () => {
   const option = (level: string, user = ''): { user: string; role: string; type: string; level: string } => ({
     user,
     role: '',

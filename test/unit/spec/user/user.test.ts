@@ -151,7 +151,7 @@ test('passwd and group: comments, short lines and lines without numbers are skip
   }
 });
 
-test('passwd and group: names of up to 4,096 bytes are found, and up to 65,536 groups taken', () => {
+test('passwd and group: names of up to 4,096 bytes are found, and up to 65,536 groups accepted', () => {
   const name = (length: number): string => 'n'.repeat(length);
   const line = (length: number): string => `${name(length)}:x:1:2::/:\n`;
   const groups = (count: number): string =>

@@ -17,14 +17,14 @@ const numbers = Array.from({ length: MANY }, (_, index) => index);
 const record = <T>(of: (index: number) => T): Record<string, T> =>
   Object.fromEntries(numbers.map((index) => [`k${index}`, of(index)]));
 
-test('limits: one variable of the environment, at the bound and beyond', () => {
+test('limits: one variable of the environment, at the limit and beyond', () => {
   assert.deepEqual(
     [envs([variable('A', LINE_BYTES)]), envs([variable('A', LINE_BYTES + 1)])],
     ['nothing thrown', `INVALID_ARGUMENT config.envs[0]: ${LINE_BYTES + 1} bytes, more than ${LINE_BYTES}`],
   );
 });
 
-test('limits: annotations, a label and a hostname, at the bound and beyond', () => {
+test('limits: annotations, a label and a hostname, at the limit and beyond', () => {
   const annotation = (bytes: number): string =>
     refusal(() => validateSandboxConfig(podConfig({ annotations: { a: 'x'.repeat(bytes - 1) } })));
   const label = (bytes: number): string =>
@@ -44,7 +44,7 @@ test('limits: annotations, a label and a hostname, at the bound and beyond', () 
   );
 });
 
-test('limits: ten thousand of everything that Kubernetes does not count are taken', () => {
+test('limits: ten thousand of everything that Kubernetes does not limit are accepted', () => {
   const pod = podConfig({
     annotations: record(() => 'x'),
     labels: record(() => 'x'),

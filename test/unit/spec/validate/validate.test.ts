@@ -13,7 +13,7 @@ const value = (text: string | Uint8Array): Buffer => Buffer.from(text as string)
 const unknown = (number: number): never => number as never;
 const id = (number: number): { value: bigint } => ({ value: BigInt(number) });
 
-test('what a kubelet sends is valid', () => {
+test('the requests of a kubelet are valid', () => {
   assert.deepEqual(
     [
       pod({
@@ -57,7 +57,7 @@ test('what a kubelet sends is valid', () => {
   );
 });
 
-test('what the API server, containerd and runc take is taken', () => {
+test('values that the API server, containerd and runc accept are accepted', () => {
   const mount = { container_path: '/srv/../data', host_path: '/var/lib/../tmp' };
   const device = { container_path: '/dev/../dev/x', host_path: '/dev/../dev/null', permissions: 'r' };
   const taken = {
@@ -92,7 +92,7 @@ test('what the API server, containerd and runc take is taken', () => {
   );
 });
 
-test('a pod that cannot be is refused by the name of its field', () => {
+test('an invalid pod is refused by the name of its field', () => {
   assert.deepEqual(
     [
       refusal(() => validateSandboxConfig({ ...podConfig(), metadata: undefined })),
@@ -147,7 +147,7 @@ test('a pod that cannot be is refused by the name of its field', () => {
   );
 });
 
-test('a container that cannot be is refused by the name of its field', () => {
+test('an invalid container is refused by the name of its field', () => {
   assert.deepEqual(
     [
       refusal(() => validateContainerConfig({ ...containerConfig(), metadata: undefined })),
@@ -227,7 +227,7 @@ test('mounts and devices that contradict themselves are refused by the name of t
   );
 });
 
-test('NUL bytes are refused wherever they stand', () => {
+test('NUL bytes are refused in every field', () => {
   assert.deepEqual(
     [
       pod({ metadata: { name: 'a\0b' } }),
@@ -246,7 +246,7 @@ test('NUL bytes are refused wherever they stand', () => {
   );
 });
 
-test('environment: ten thousand variables are fine, what exec would refuse is not', () => {
+test('environment: ten thousand variables are accepted, and those that exec would refuse are not', () => {
   const many = Array.from({ length: 10_000 }, (_, index) => ({ key: `V${index}`, value: value('x'.repeat(100)) }));
   assert.deepEqual(
     [

@@ -68,7 +68,7 @@ test('an unfinished line waits for its end', async (t) => {
   ]);
 });
 
-test('rotation under a flood loses and doubles no line', async (t) => {
+test('rotation under a flood loses and duplicates no line', async (t) => {
   const { folder, stdio } = setUp(t);
   const request = requestIn(folder);
   const log = request.logPath ?? '';
@@ -88,7 +88,7 @@ test('rotation under a flood loses and doubles no line', async (t) => {
   assert.ok(numbers.every((number, index) => number === index + 1));
 });
 
-test('goes on where it stopped when it is closed and reattached while a shim holds the pipe', async (t) => {
+test('continues where it stopped when it is closed and reattached while a shim holds the pipe', async (t) => {
   const { folder, stdio } = setUp(t);
   const request = requestIn(folder);
   let io = await stdio.open(request);
@@ -121,7 +121,7 @@ test('reattaching to FIFOs that are gone is NOT_FOUND', async (t) => {
   await assert.rejects(stdio.reattach(requestIn(folder), paths), (thrown) => isCode(thrown, 'NOT_FOUND'));
 });
 
-test('a stream that nobody ever wrote to ends when it is drained; a running one does not', async (t) => {
+test('a stream without a writer ends when it is drained; a running one does not', async (t) => {
   const { folder, stdio } = setUp(t);
   const idle = await stdio.open(requestIn(folder));
   assert.equal(await idle.drained(PLENTY_MS), true);
@@ -134,7 +134,7 @@ test('a stream that nobody ever wrote to ends when it is drained; a running one 
   assert.deepEqual({ stdin: busy.paths.stdin, stderr: busy.paths.stderr }, { stdin: '', stderr: '' });
 });
 
-test('a deleted log folder is made again; the container is never held up', async (t) => {
+test('a deleted log directory is created again; the container is never delayed', async (t) => {
   const { folder, stdio } = setUp(t);
   const request = requestIn(folder);
   const io = await stdio.open(request);
@@ -162,7 +162,7 @@ test('without a log path the streams are drained', async (t) => {
   assert.equal(await io.drained(PLENTY_MS), true);
 });
 
-test('stdin is a FIFO that is made and left alone', async (t) => {
+test('stdin is a FIFO that is created and not opened', async (t) => {
   const { folder, stdio } = setUp(t);
   const io = await stdio.open(requestIn(folder, { stdin: true }));
   assert.deepEqual(

@@ -12,7 +12,7 @@ import { exited, shell } from '../helpers.js';
 
 const MAX_BYTES = 2 * OWN_BYTES;
 
-test('memory is taken up to the bound, and the one that waits longest may go beyond what others may', () => {
+test('memory is used up to the limit, and the command that has waited longest may exceed it', () => {
   const budget = createCaptureBudget(100, 40);
   const [first, second, third] = [budget.join(), budget.join(), budget.join()];
   let woken = 0;
@@ -72,7 +72,7 @@ function lab(t: TestContext, count: number) {
   };
 }
 
-test('output beyond the memory of all commands waits until one has been answered', async (t) => {
+test('output beyond the budget of all commands waits until one command has its response', async (t) => {
   const { copies, ready, read, ended } = lab(t, 3);
   await ready;
   read();
@@ -101,7 +101,7 @@ test('a command that waits too long fails by itself, also when it has exited', a
   assert.deepEqual([before, ended().slice(2)], [2, [[3, 'RESOURCE_EXHAUSTED']]]);
 });
 
-test('a command that waits is taken away at once when its call has ended', async (t) => {
+test('a waiting command ends at once when its call has ended', async (t) => {
   const { copies, ready, read, ended } = lab(t, 3);
   await ready;
   read();

@@ -26,7 +26,7 @@ function lab(folder: string) {
   return { logs, secret, request, unharmed: (): boolean => readFileSync(secret, 'utf8') === SECRET };
 }
 
-test('a link in place of the log is refused, and what it leads to is left alone', async (t) => {
+test('a link in place of the log is refused, and its target is not touched', async (t) => {
   const { folder, stdio } = setUp(t);
   const { logs, secret, request, unharmed } = lab(folder);
   mkdirSync(join(logs, 'app'));
@@ -90,7 +90,7 @@ test('a link that takes the place of the log at a rotation is refused, and lines
   assert.deepEqual([readLog(`${log}.1`).map(({ content }) => content), unharmed()], [['one'], true]);
 });
 
-test('a link beside the log is not taken for the rotated log and shortens nothing', (t) => {
+test('a link beside the log is not mistaken for the rotated log, and its target is not truncated', (t) => {
   const { folder } = setUp(t);
   const { logs, secret, unharmed } = lab(folder);
   symlinkSync(secret, join(logs, '0.log.1'));

@@ -28,7 +28,7 @@ test('a token is good for its lifetime', () => {
   assert.equal(tokens.redeem(second), undefined);
 });
 
-test('what is no token is worth nothing', () => {
+test('an invalid token is refused', () => {
   const { tokens } = setUp();
   const token = tokens.issue('value');
   for (const wrong of ['', 'x', token.slice(1), `${token}A`, 'A'.repeat(43)]) {

@@ -35,7 +35,7 @@ test('short messages go at once; what they make together counts', () => {
   assert.deepEqual([rest(16 * KIB), rest(15 * KIB), rest(KIB)], [0, 0, 2]);
 });
 
-test('what has made way leaves room, which is not taken for plenty at once', () => {
+test('the processor time that throttling frees does not end the throttling at once', () => {
   const { node, rest } = own();
   rest();
   node.runnable = 1;

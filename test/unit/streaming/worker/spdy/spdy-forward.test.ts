@@ -27,7 +27,7 @@ function openStream(requestid: string) {
   return { send, types, ports };
 }
 
-test('the id of a pair is kept, and so is no longer than clients have a use for', () => {
+test('the id of a pair is kept, so its length is limited', () => {
   const good = openStream('x'.repeat(256));
   good.send();
   assert.deepEqual([good.ports, good.types], [[80], [CONTROL.synReply]]);

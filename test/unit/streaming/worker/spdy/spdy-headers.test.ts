@@ -36,7 +36,7 @@ test('blocks that are deflated one after another are read one after another', as
   }
 });
 
-test('blocks that are written are one zlib stream, each complete when it is there', () => {
+test('written header blocks are one zlib stream, each of them complete', () => {
   const write = createHeaderWriter();
   const blocks = [new Map([['a', '1']]), new Map(), new Map([['b', '2']])].map(write);
   const plain = inflateSync(Buffer.concat(blocks), {
@@ -46,7 +46,7 @@ test('blocks that are written are one zlib stream, each complete when it is ther
   assert.deepEqual(plain, Buffer.concat([plainHeaders({ a: '1' }), plainHeaders({}), plainHeaders({ b: '2' })]));
 });
 
-test('a header bomb is refused, and so is what is no header block', () => {
+test('a header bomb is refused, and so are bytes that are not a header block', () => {
   const bomb = firstHeaderBlock(plainHeaders({ bomb: 'x'.repeat(10_000_000) }));
   const many = firstHeaderBlock(plainHeaders(Object.fromEntries(Array.from({ length: 65 }, (_, n) => [`h${n}`, '']))));
   const cut = firstHeaderBlock(plainHeaders({ name: 'value' }).subarray(0, -1));

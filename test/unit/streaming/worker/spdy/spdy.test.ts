@@ -89,7 +89,7 @@ test('two streams at once, both ways, however the bytes are cut', async () => {
   }
 });
 
-test('a stream that nobody wants is reset; its headers still count for those that follow', async () => {
+test('an unwanted stream is reset; its headers still count for the next ones', async () => {
   const deflate = headerDeflater();
   const { connection, streams, frames } = setUp((type) => type === 'odd');
   connection.receive(synStream(1, await deflate({ streamType: 'odd' })));
@@ -119,7 +119,7 @@ test('streams beyond 4,096 are refused', async () => {
   assert.deepEqual(frames(), [[CONTROL.rstStream, 2 * 4096 + 1, 3]]);
 });
 
-test('what breaks the protocol is refused', async () => {
+test('data that breaks the protocol is refused', async () => {
   const block = await headerDeflater()({ streamType: 'data' });
   const version2 = Buffer.from([0x80, 2, 0, 1, 0, 0, 0, 0]);
   const cases: [string, Buffer][] = [

@@ -59,7 +59,7 @@ test('messages come out whole however they are cut', () => {
   }
 });
 
-test('what breaks the protocol is refused with a close code', () => {
+test('data that breaks the protocol is refused with a close code', () => {
   const unmasked = Buffer.concat([frameHeader(OPCODE.binary, 1), Buffer.from('x')]);
   const huge = Buffer.from([0x82, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
   const cases: [string, Buffer, number][] = [
