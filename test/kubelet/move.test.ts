@@ -87,7 +87,7 @@ describe('a node moves from the CRI plugin of containerd to crid, and back', { t
     seen = await lives(server, pods);
   });
 
-  it('crid takes them over: same processes, same addresses, nothing started again', async () => {
+  it('crid adopts them: same processes, same addresses, nothing restarted', async () => {
     await move('crid');
     await assertUndisturbed();
     await make('of-crid', { containers: [{ name: 'main' }] });
@@ -95,12 +95,12 @@ describe('a node moves from the CRI plugin of containerd to crid, and back', { t
     seen = await lives(server, pods);
   });
 
-  it('the plugin takes them back, and what crid has made with them', async () => {
+  it('the plugin adopts them again, with those that crid created', async () => {
     await move('plugin');
     await assertUndisturbed();
   });
 
-  it('crid ends what the plugin has begun', async () => {
+  it('crid stops pods that the plugin started', async () => {
     await move('crid');
     await assertUndisturbed();
     await removeManifests(kubelet, server);

@@ -64,7 +64,7 @@ describe('restarts under a kubelet', { timeout: limitMs(900_000) }, () => {
     for (const pod of pods) await pod.ready();
   });
 
-  it(`pods live through ${KILLS} times kill -9 of crid, and others are made meanwhile`, async (t) => {
+  it(`pods survive ${KILLS} times kill -9 of crid, and others are created meanwhile`, async (t) => {
     const before = await lives(suite.crid, pods);
     const tookMs: number[] = [];
     for (let kill = 1; kill <= KILLS; kill++) {
@@ -88,7 +88,7 @@ describe('restarts under a kubelet', { timeout: limitMs(900_000) }, () => {
     assert.deepEqual(idle, []);
   });
 
-  it('pods live through a restart of containerd', async () => {
+  it('pods survive a restart of containerd', async () => {
     const before = await lives(suite.crid, pods);
     await stack.containerd.kill();
     const pod = await suite.pod('made-without-containerd', { containers: [{ name: 'main' }] });

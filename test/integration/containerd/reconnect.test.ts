@@ -19,7 +19,7 @@ async function withContainerd(
   }
 }
 
-test('a call waits for containerd, across its stops and starts', () =>
+test('a call waits for containerd, over several stops and starts', () =>
   withContainerd(async (daemon, client) => {
     const first = client.leases.create('a', {});
     daemon.start();
@@ -35,7 +35,7 @@ test('a call waits for containerd, across its stops and starts', () =>
     }
   }));
 
-test('a containerd that does not come is UNAVAILABLE with the reason', () =>
+test('a containerd that does not start is UNAVAILABLE with the reason', () =>
   withContainerd(async (daemon, client) => {
     assert.equal(
       await failure(client.leases.list([])),
@@ -73,7 +73,7 @@ test('a stream cut off by a restart is UNAVAILABLE; events begin again with onCo
     assert.deepEqual(happened, ['connected', 'lost UNAVAILABLE', 'connected', 'lost UNAVAILABLE', 'connected']);
   }));
 
-test('closing ends what waits and refuses what comes', () =>
+test('closing ends waiting calls and refuses new ones', () =>
   withContainerd(async (_daemon, client) => {
     const waiting = failure(client.leases.list([]));
     client.close();

@@ -16,7 +16,7 @@ after(async () => {
   containerd.close();
 });
 
-test('a container keeps every field and changes one extension alone', async () => {
+test('a container keeps every field when one extension changes', async () => {
   const record = {
     id: 'record',
     labels: { 'io.example/a': '1', b: '2' },
@@ -58,7 +58,7 @@ test('a container keeps every field and changes one extension alone', async () =
   assert.match(await failure(containerd.containers.get('record')), /^NOT_FOUND containers\.get: .*record/);
 });
 
-test('a snapshot is prepared over the image and belongs to the lease it was made under', async () => {
+test('a snapshot is prepared over the image and belongs to its lease', async () => {
   const snapshots = containerd.snapshots(snapshotter);
   const parent = await chainId(containerd, busybox);
   await containerd.leases.create('lease', { purpose: 'test' });
@@ -82,7 +82,7 @@ test('a snapshot is prepared over the image and belongs to the lease it was made
   assert.match(await failure(snapshots.stat('work')), /^NOT_FOUND snapshots\.stat: .*work/);
 });
 
-test('content is read whole or refused', async () => {
+test('content is read completely or refused', async () => {
   const { digest, size } = (await containerd.images.get(busybox)).target;
   assert.equal((await containerd.content.read(digest, Number(size))).length, Number(size));
   assert.equal((await containerd.content.info(digest)).size, size);
@@ -92,7 +92,7 @@ test('content is read whole or refused', async () => {
   );
 });
 
-test('an image takes another name and other labels', async () => {
+test('an image gets another name and other labels', async () => {
   const { target } = await containerd.images.get(busybox);
   const image = { name: 'other', labels: { a: '1' }, target };
   assert.deepEqual(await containerd.images.create(image), image);
@@ -103,7 +103,7 @@ test('an image takes another name and other labels', async () => {
   assert.match(await failure(containerd.images.get('other')), /^NOT_FOUND images\.get: /);
 });
 
-test('a sandbox record changes one extension alone', async () => {
+test('a sandbox record keeps every field when one extension changes', async () => {
   const record = {
     id: 'pod',
     runtime: { name: 'io.containerd.runc.v2', options: undefined },

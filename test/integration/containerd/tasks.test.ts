@@ -34,7 +34,7 @@ async function createTask(id: string, ...args: string[]): Promise<number> {
   return (await containerd.tasks.create({ containerId: id, rootfs, io: noIo })).pid;
 }
 
-test('a task runs, is inspected, executes, is killed and goes', async () => {
+test('a task runs, is inspected, executes a process, is killed and deleted', async () => {
   const { tasks } = containerd;
   const pid = await createTask('long', 'sh', '-c', 'sleep 1000');
   const target = { containerId: 'long' };
@@ -76,7 +76,7 @@ test('a task runs, is inspected, executes, is killed and goes', async () => {
   assert.equal(await tasks.delete('long'), undefined);
 });
 
-test('exits come as events, of the container and of what ran in it', async () => {
+test('exits arrive as events, for the container and for its execs', async () => {
   const { tasks } = containerd;
   const abort = new AbortController();
   const exits: { containerId: string; execId: string; exitStatus: number }[] = [];
@@ -112,7 +112,7 @@ test('exits come as events, of the container and of what ran in it', async () =>
   ]);
 });
 
-test('a wait ends with its signal or its time, and the process lives on', async () => {
+test('a wait ends with its signal or its time limit, and the process continues', async () => {
   const { tasks } = containerd;
   await createTask('patient', 'sleep', '1000');
   await tasks.start({ containerId: 'patient' });

@@ -257,7 +257,7 @@ test('stopp, rmp, rmi', async () => {
   await assert.rejects(crictl('inspecti', OTHER_IMAGE), /no such image|not found/i);
 });
 
-test('every command of crictl has been walked through', async () => {
+test('every command of crictl has been run', async () => {
   const [program = ''] = await prepared();
   const help = await run(program, ['--help']);
   const commands = /\nCOMMANDS:\n(.*?)\n\n/s.exec(help)?.[1]?.matchAll(/^ {3}([a-z-]+)/gm) ?? [];

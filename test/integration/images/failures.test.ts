@@ -34,7 +34,7 @@ test('an image or a registry that does not exist', async () => {
   await images.assertOnly([]);
 });
 
-test('credentials open a registry in every form that CRI has; wrong ones do not, and show nowhere', async () => {
+test('credentials work in every form that CRI has; wrong ones do not, and are shown nowhere', async () => {
   const image = tinyImage();
   tiny.put('private', image);
   tiny.guard = demand('jo', 'correct-horse');
@@ -72,7 +72,7 @@ test('a pull never joins one with other credentials', async () => {
   );
 });
 
-test('credentials open the mirrors of the registry, but not where server_address names another', async (t) => {
+test('credentials are sent to the mirrors of the registry, unless server_address names another', async (t) => {
   const mirror = await startRegistry();
   t.after(mirror.close);
   const image = tinyImage();
@@ -118,7 +118,7 @@ test('CVE-2020-15157: a host that only a manifest names gets no credentials, and
   assert.deepEqual([[...tiny.authorizations], [...foreign.authorizations]], [[basic], []]);
 });
 
-test('a registry that stops in the middle of a layer ends the pull, which names the layer', async () => {
+test('a registry that stops in the middle of a layer fails the pull, which names the layer', async () => {
   const image = tinyImage();
   tiny.put('stalling', image);
   tiny.guard = stallAt(image.layer);
@@ -130,7 +130,7 @@ test('a registry that stops in the middle of a layer ends the pull, which names 
   assert.equal(await images.pull(app('stalling')), image.config.digest);
 });
 
-test('a registry that never answers ends the pull', async () => {
+test('a registry that never responds fails the pull', async () => {
   tiny.guard = () => true;
   assert.match(
     await failure(images.pull(app('silent'))),
@@ -177,7 +177,7 @@ test('a pull that fails at its last step leaves the records as they were', async
   assert.equal(images.deps.images.get(app('moving'))?.id, old.config.digest);
 });
 
-test('a damaged layer is refused, and queries of URLs show in no error', async () => {
+test('a damaged layer is refused, and no error contains the query of a URL', async () => {
   const image = tinyImage();
   tiny.put('damaged', image);
   tiny.guard = (request, response) => {

@@ -80,7 +80,7 @@ test('CRI shows uid, user name and size of an image', async () => {
   );
 });
 
-test('equal pulls at one time are one transfer', async () => {
+test('equal pulls at the same time are one transfer', async () => {
   const image = tinyImage();
   tiny.put('once', image);
   const asked = tiny.requests.length;
@@ -90,7 +90,7 @@ test('equal pulls at one time are one transfer', async () => {
   assert.deepEqual(resolved, [`HEAD /v2/${REPOSITORY}/manifests/once`]);
 });
 
-test('a pull goes on when its caller leaves, and a retry joins it', async () => {
+test('a pull continues when its caller leaves, and a retry joins it', async () => {
   const image = tinyImage();
   tiny.put('late', image);
   const caller = new AbortController();
@@ -114,7 +114,7 @@ test('a pull goes on when its caller leaves, and a retry joins it', async () => 
   assert.equal(await second, image.config.digest);
 });
 
-test('a tag that has moved leaves the image that it named under its digest and id', async () => {
+test('a tag that has moved leaves its old image under its digest and id', async () => {
   const [old, young] = [tinyImage(), tinyImage()];
   tiny.put('moving', old);
   await images.pull(app('moving'));
@@ -166,7 +166,7 @@ test('an image that another client pulled is listed and adopted', async () => {
   );
 });
 
-test('a pinned image is pulled when it is missing, and unpacked when its snapshots have gone', async () => {
+test('a pinned image is pulled if it is missing, and unpacked if its snapshots are missing', async () => {
   const image = tinyImage();
   tiny.put('pause', image);
   deps.config.images.pinned_images = { sandbox: app('pause') };
@@ -197,7 +197,7 @@ test('ImageFsInfo lists the default snapshotter first, with the disk usage of it
   assert.ok((all[0]?.timestamp ?? 0n) > 10n ** 18n);
 });
 
-test('the lease of a pull that died with its crid is released at the next start, and no other', async () => {
+test('only the lease of a pull that was killed with crid is released at the next start', async () => {
   await containerd.leases.create('crid-pull-dead', {});
   await containerd.leases.create('another', {});
   await releasePullLeases(deps, ['crid-pull-dead']);

@@ -77,7 +77,7 @@ async function assertRuns(pod: RunningPod, id: string): Promise<void> {
   await crid.runtime.removeContainer({ container_id: id });
 }
 
-test('a handler whose snapshotter containerd does not unpack for runs an image of another pull', async () => {
+test('a handler whose snapshotter containerd does not unpack into runs an image of another pull', async () => {
   const pod = await runPod(crid, stack, {}, 'native');
   await assertRuns(pod, await pod.create());
   await pod.remove();
@@ -87,7 +87,7 @@ test('a handler whose snapshotter containerd does not unpack for runs an image o
   }
 });
 
-test('an image is pulled for a snapshotter that containerd does not unpack for', async () => {
+test('an image is pulled for a snapshotter that containerd does not unpack into', async () => {
   const image = { image: BUSYBOX, runtime_handler: 'native' };
   await crid.images.removeImage({ image });
   await crid.images.pullImage({ image });
@@ -97,7 +97,7 @@ test('an image is pulled for a snapshotter that containerd does not unpack for',
   await pullImage(crid);
 });
 
-test('an image whose snapshots have gone is unpacked once for all that want it', async () => {
+test('an image without its snapshots is unpacked once for all that need it', async () => {
   const pod = await runPod(crid, stack);
   const before = await told('image unpacked', BUSYBOX);
   await loseSnapshots(BUSYBOX);
@@ -112,7 +112,7 @@ test('an image whose snapshots have gone is unpacked once for all that want it',
   await pod.remove();
 });
 
-test('a pause image whose snapshots have gone is unpacked, not pulled', async () => {
+test('a pause image without its snapshots is unpacked instead of pulled', async () => {
   const counts = (): Promise<number[]> => Promise.all([told('image unpacked', PAUSE), told('image pulled', PAUSE)]);
   const [unpacked = 0, pulled = 0] = await counts();
   await loseSnapshots(PAUSE);
@@ -120,7 +120,7 @@ test('a pause image whose snapshots have gone is unpacked, not pulled', async ()
   assert.deepEqual(await counts(), [unpacked + 1, pulled]);
 });
 
-test('an image whose layers have gone too is not present, and runs once it has been pulled', async () => {
+test('an image without its layers is not present, and runs once it has been pulled', async () => {
   for (const [handler, snapshotter] of [
     ['', 'overlayfs'],
     ['native', 'native'],

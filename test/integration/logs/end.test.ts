@@ -49,7 +49,7 @@ for (const [index, transport] of TRANSPORTS.entries()) {
   });
 }
 
-test('a running container that is removed, with all of it written', async () => {
+test('a running container that is removed, with all its output written', async () => {
   const { runtime } = suite.crid;
   // The output fits into the pipes, so that only the server has not read it yet.
   const lines = 120_000;

@@ -91,7 +91,7 @@ test('a full disk: whole lines are dropped, counted and logged, and lines follow
   assert.ok((numbers.at(-1) ?? 0) > numbers.length, 'what was dropped is missing, and the container went on meanwhile');
 });
 
-test('a deleted directory is made again, and nothing is lost that is written from then on', async (t) => {
+test('a deleted directory is created again, and no later line is lost', async (t) => {
   const directory = await mkdtemp(join(suite.stack.dir, 'deleted-'));
   const { id, path } = await writer(t, directory);
   const before = await lastIn(path);
@@ -103,7 +103,7 @@ test('a deleted directory is made again, and nothing is lost that is written fro
   assert.equal((numbers.at(-1) ?? 0) - (numbers[0] ?? 0) + 1, numbers.length, 'no gap in the new file');
 });
 
-test('a log that cannot be opened when crid starts: its container is not held up, and is logged once it can be', async (t) => {
+test('a log that cannot be opened when crid starts: its container is not delayed, and is logged once the log can be opened', async (t) => {
   const parent = await mkdtemp(join(suite.stack.dir, 'blocked-'));
   const directory = join(parent, 'pod');
   await mkdir(directory);

@@ -145,7 +145,7 @@ async function addressesIn(netns: string): Promise<Record<string, string[]>> {
   );
 }
 
-test('bridge, host-local, portmap and loopback: attached, cached, and detached without a trace', async (t) => {
+test('bridge, host-local, portmap and loopback: attached, cached, and detached completely', async (t) => {
   const lab = await createLab(t, { ipMasq: true });
   const one = await lab.pod(1);
   const { result, ips } = await lab.network.attach(one, forever());
@@ -198,7 +198,7 @@ test('bridge, host-local, portmap and loopback: attached, cached, and detached w
   );
 });
 
-test('detach releases the address and the port when the namespace has gone', async (t) => {
+test('detach releases the address and the port if the namespace is missing', async (t) => {
   // With ipMasq the bridge plugin would leave its rules: it reads a pod's addresses only from the namespace.
   const lab = await createLab(t, { ipMasq: false });
   const two = await lab.pod(2);
@@ -209,7 +209,7 @@ test('detach releases the address and the port when the namespace has gone', asy
   assert.deepEqual({ leases: await lab.leases(), rules: await rulesOf(two) }, { leases: [], rules: [] });
 });
 
-test('a cache file has what libcni reads back', async (t) => {
+test('libcni can read a cache file', async (t) => {
   const lab = await createLab(t, { ipMasq: true });
   const three = await lab.pod(3);
   await lab.network.attach(three, forever());

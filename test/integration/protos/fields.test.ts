@@ -8,7 +8,7 @@ import { ownDescriptors } from './upstream.js';
 
 const PACKAGE = 'runtime.v1';
 
-test('docs/fields.md says of every field of a CRI request what becomes of it', async () => {
+test('docs/fields.md has the effect of every field of a CRI request', async () => {
   const page = await readFile(join(projectRoot, 'docs', 'fields.md'), 'utf8');
   const decided = [...page.matchAll(/^\| `(\w+\.\w+)` \| (.+) \|$/gm)].map(([, field]) => field);
   const fields = requestFields(await ownDescriptors());

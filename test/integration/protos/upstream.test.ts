@@ -17,7 +17,7 @@ for (const release of RELEASES) {
       upstream = contractOf(await upstreamDescriptors(release));
     });
 
-    test('whatever we declare is declared so upstream', (t) => {
+    test('every declaration is the same upstream', (t) => {
       const { wrong, lacking } = compareContracts(ours, upstream);
       t.diagnostic(`${ours.size} facts here, ${upstream.size} upstream, ${lacking.length} of them not declared here`);
       for (const line of outline(lacking)) t.diagnostic(`not declared here: ${line}`);
@@ -36,7 +36,7 @@ for (const release of RELEASES) {
   });
 }
 
-test("the maps of CRI's configs are the ones that the stored JSON knows of", async () => {
+test("the maps of CRI's configs are those that the stored JSON lists", async () => {
   const set = await ownDescriptors();
   const contract = contractOf(set);
   const roots = ['PodSandboxConfig', 'ContainerConfig', 'ContainerResources'].map((name) => `.runtime.v1.${name}`);

@@ -140,7 +140,7 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     await assertLeavesNothing(stack, nothing);
   });
 
-  it('and those of crid side by side: crid warns, and exit codes stay right', async () => {
+  it('run beside those of crid: crid warns, and exit codes stay right', async () => {
     crid = await startCrid(stack);
     const { status } = await crid.runtime.status({});
     const conflict = status?.conditions.find(({ type }) => type === 'NoRuntimeConflict');

@@ -14,7 +14,7 @@ import { exited, pidOf, viewOf } from './view.js';
 const AWAY_MS = 1500;
 
 /** Uses a separate stack, because it restarts containerd. */
-describe('a restart of containerd under crid', { timeout: 180_000 }, () => {
+describe('a restart of containerd while crid runs', { timeout: 180_000 }, () => {
   let stack: Stack;
   let crid: Crid;
   let nothing: Inventory;
@@ -37,7 +37,7 @@ describe('a restart of containerd under crid', { timeout: 180_000 }, () => {
   });
 
   for (const end of ['stop', 'kill'] as const) {
-    it(`pods live on, calls wait, and later exits are noticed (${end})`, async () => {
+    it(`pods keep running, calls wait, and later exits are noticed (${end})`, async () => {
       const { runtime } = crid;
       const pod = await runPod(crid, stack);
       const [running, failing] = [await pod.run(), await runOnUsr1(pod, 'failing', 'exit 7')];
@@ -84,7 +84,7 @@ describe('a restart of containerd under crid', { timeout: 180_000 }, () => {
     });
   }
 
-  it('an exit while containerd is away is noticed when it is back', async () => {
+  it('an exit while containerd is down is noticed when it is back', async () => {
     const pod = await runPod(crid, stack);
     const id = await runOnUsr1(pod, 'failing', 'exit 5');
     const pid = await pidOf(crid, id);

@@ -11,7 +11,7 @@ import { exited, pidOf } from './view.js';
 
 const LIMIT_MS = 20_000;
 
-describe('others lay hands on pods', { timeout: 120_000 }, () => {
+describe('other programs change pods', { timeout: 120_000 }, () => {
   let stack: TestStack;
   let crid: Crid;
   let nothing: Inventory;

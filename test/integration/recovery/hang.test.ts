@@ -205,7 +205,7 @@ describe('a call for an object that exists already', { timeout: 60_000 }, () => 
     return true;
   };
 
-  it('an equal pod is returned, another of the same name is refused, a removed one leaves its name', async () => {
+  it('an equal pod is returned, another of the same name is refused, a removed one releases its name', async () => {
     const { runtime } = crid;
     const config = await podConfig(stack);
     const other = { ...config, hostname: 'other' };
@@ -218,7 +218,7 @@ describe('a call for an object that exists already', { timeout: 60_000 }, () => 
     assert.notEqual(next, id);
   });
 
-  it('an equal container is returned, another of the same name is refused, a removed one leaves its name', async () => {
+  it('an equal container is returned, another of the same name is refused, a removed one releases its name', async () => {
     const { runtime } = crid;
     const pod = await runPod(crid, stack);
     const request = { pod_sandbox_id: pod.id, config: containerConfig(), sandbox_config: pod.config };

@@ -35,7 +35,7 @@ describe('a start while an image cannot be read', { timeout: 180_000 }, () => {
     await crid.stop();
   });
 
-  it('serves; what needs the images waits for them, and pods of those that were read run', async () => {
+  it('serves; calls that need the images wait for them, and pods of images that were read run', async () => {
     const id = await pullImage(crid, SLOW);
     await crid.stop();
     // The config becomes a FIFO: containerd's open of it blocks until there is a writer.

@@ -85,7 +85,7 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
     await assertLeavesNothing(stack, nothing);
   });
 
-  it('a config of one byte more is refused by its largest field, and nothing is made', async () => {
+  it('a config of one byte more is refused by its largest field, and nothing is created', async () => {
     const pod = await runPod(crid, stack);
     const withPod = await leaks(stack);
     const config = largestConfig(['true']);
@@ -104,7 +104,7 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
     await pod.remove();
   });
 
-  it('serves beside records that cannot be sent, at once or at all; it names and counts them, and all else works', async () => {
+  it('serves beside records that cannot be sent together or at all; it names and counts them, and all other calls work', async () => {
     await crid.stop();
     const others = await largeRecords(stack);
     const kept = join(stack.containerd.root, 'io.containerd.grpc.v1.cri', 'containers', others.containerId);

@@ -39,7 +39,7 @@ const DEEDS: readonly { what: string; ends: boolean; act: (other: Containerd, id
   },
 ];
 
-describe('another client removes what belongs to a container that runs', { timeout: 300_000 }, () => {
+describe('another client removes the record or the task of a running container', { timeout: 300_000 }, () => {
   let stack: TestStack;
   let crid: Crid;
   let other: Containerd;
@@ -71,7 +71,7 @@ describe('another client removes what belongs to a container that runs', { timeo
 
   for (const { what, ends, act } of DEEDS) {
     describe(what, () => {
-      it('its end is published, and it can be stopped and removed', async () => {
+      it('its exit is published, and it can be stopped and removed', async () => {
         const pod = await runPod(crid, stack);
         const [container_id, left] = [await pod.run(), await pod.run()];
         const pid = await pidOf(crid, container_id);
@@ -87,7 +87,7 @@ describe('another client removes what belongs to a container that runs', { timeo
       });
 
       if (!ends) {
-        it('its process ends by itself: its end is published, and its shim ends with the pod', async () => {
+        it('its process ends by itself: its exit is published, and its shim ends with the pod', async () => {
           const pod = await runPod(crid, stack);
           const id = await pod.run();
           const pid = await pidOf(crid, id);

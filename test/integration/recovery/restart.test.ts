@@ -65,7 +65,7 @@ describe('a restart of crid', { timeout: 180_000 }, () => {
     await remove(pod);
   });
 
-  it('loses no line of a log and writes none twice, over 10 times kill -9', async () => {
+  it('loses and duplicates no line of a log, over 10 times kill -9', async () => {
     const pod = await runPod(crid, stack);
     const id = await pod.run({ name: 'writer', command: NUMBERED_WRITER });
     const path = pod.logPath('writer');
@@ -81,7 +81,7 @@ describe('a restart of crid', { timeout: 180_000 }, () => {
     await remove(pod);
   });
 
-  it('notices what exited while it was away: code, reason and time', async () => {
+  it('records exits that happened while it was down: code, reason and time', async () => {
     const pod = await runPod(crid, stack);
     const failing = await runOnUsr1(pod, 'failing', 'exit 7');
     const done = await runOnUsr1(pod, 'done', 'exit 0');
@@ -108,7 +108,7 @@ describe('a restart of crid', { timeout: 180_000 }, () => {
     await remove(pod);
   });
 
-  it('notices a pause process that ended while it was away', async () => {
+  it('notices a pause process that ended while it was down', async () => {
     const pod = await runPod(crid, stack);
     const pid = await pidOf(crid, pod.id);
     await crid.kill9();
@@ -119,7 +119,7 @@ describe('a restart of crid', { timeout: 180_000 }, () => {
     await remove(pod);
   });
 
-  it('stops and removes what an earlier crid has made', async () => {
+  it('stops and removes pods and containers of an earlier crid', async () => {
     const pod = await runPod(crid, stack);
     const id = await pod.run();
     await crid.kill9();

@@ -36,7 +36,7 @@ describe('one of several shims hangs', { timeout: 240_000 }, () => {
     await crid.stop();
   });
 
-  it('the others go on, its own stop says what it waits for, and all ends when it goes on', async () => {
+  it('the others continue, its own stop names the cause, and all ends when it continues', async () => {
     const { runtime } = crid;
     const pods = await Promise.all(Array.from({ length: PODS }, () => runPod(crid, stack)));
     const containers = await Promise.all(pods.map((pod) => pod.run()));
@@ -91,7 +91,7 @@ describe('one of several shims hangs', { timeout: 240_000 }, () => {
     await assertLeavesNothing(stack, nothing);
   });
 
-  it('crid starts while one hangs: its pod counts as ready, and is known again once the shim goes on', async () => {
+  it('crid starts while one hangs: its pod counts as ready, and its state is known once the shim continues', async () => {
     const { runtime } = crid;
     const pod = await runPod(crid, stack);
     const command = ['sh', '-c', 'trap "exit 3" TERM; n=0; while :; do echo $((n += 1)); sleep 0.1; done'];

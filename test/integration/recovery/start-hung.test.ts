@@ -45,7 +45,7 @@ describe('a start while containerd does not answer', { timeout: 240_000 }, () =>
   const pods = async (): Promise<string[]> =>
     (await crid.runtime.listPodSandbox({}, prompt())).items.map(({ id }) => id);
 
-  it('containerd is frozen: calls name it, and are answered when it goes on', async () => {
+  it('containerd is frozen: calls name it, and are answered when it continues', async () => {
     await crid.kill9();
     process.kill(stack.containerd.pid(), 'SIGSTOP');
     const started = crid.start();

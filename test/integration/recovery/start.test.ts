@@ -72,7 +72,7 @@ describe('a start with a half-made pod', { timeout: 300_000 }, () => {
 
   for (const step of ['mark as unfinished', 'remove pod sandbox']) {
     for (const phase of PHASES) {
-      it(`is killed ${phase} its undo's step "${step}", and the next start mends it`, async () => {
+      it(`is killed ${phase} its undo's step "${step}", and the next start completes it`, async () => {
         await leaveHalfMade();
         await crid.setFault(`undo pod sandbox/${step}:${phase}=kill`);
         // crid may be killed before its first response.
@@ -112,7 +112,7 @@ describe('a start with a half-made pod', { timeout: 300_000 }, () => {
     await assertLeavesNothing(stack, nothing);
   });
 
-  it('refuses a second crid on the namespace, with the pid of the first', async () => {
+  it('refuses a second crid in the namespace, with the pid of the first', async () => {
     const second = spawn(
       join(projectRoot, 'bin', 'crid'),
       ['serve', '--containerd-config', stack.containerd.config, '--listen', join(crid.dir, 'second.sock')],

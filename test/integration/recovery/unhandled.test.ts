@@ -10,7 +10,7 @@ import { testStack } from '../../harness/test-stack.js';
 
 const COUNTED_WITHIN_MS = 10_000;
 
-test('a rejection without an owner and an exception outside of any call are logged and counted, and crid goes on', async (t) => {
+test('a rejection without an owner and an exception outside of any call are logged and counted, and crid continues', async (t) => {
   const stack = await testStack();
   const faults = join(stack.dir, `faults-unhandled-${process.pid}`);
   const port = await freePort();

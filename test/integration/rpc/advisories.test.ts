@@ -52,7 +52,7 @@ async function labelsOf(id: string, image: string): Promise<Record<string, strin
   }
 }
 
-test('CVE-2026-53488: LABELs of an image reach neither the record of a container nor that of the image', async () => {
+test('CVE-2026-53488: LABELs of an image are stored neither in the record of a container nor in that of the image', async () => {
   for (const name of ['reserved', 'odd', 'too-long']) {
     const image = `docker.io/crid-test/label-${name}:latest`;
     await pullImage(suite.crid, image);
@@ -115,7 +115,7 @@ async function entriesBelow(base: string, folder = join(base, 'io.containerd.grp
   return found;
 }
 
-test('CVE-2020-15157: credentials go to the registry they are for and nowhere else', async (t) => {
+test('CVE-2020-15157: credentials are sent only to the registry that they are for', async (t) => {
   const [other, greedy] = [await proxyFor(t), await proxyFor(t, demanding('user', PASSWORD))];
   // Another host name, because an HTTP client may treat two ports of one host as the same.
   const guarded = (to: RegistryProxy): Guard => {
@@ -148,7 +148,7 @@ test('CVE-2020-15157: credentials go to the registry they are for and nowhere el
   assert.ok(!(await suite.crid.log()).includes(PASSWORD));
 });
 
-test('CVE-2020-15157: credentials of the configuration are in no answer and no log', async () => {
+test('CVE-2020-15157: no response and no log contains credentials of the configuration', async () => {
   const configs = { 'registry.test': { auth: { username: 'user', password: PASSWORD } } };
   const crid = await startCrid(suite.stack, {
     config: { crid: { namespace: 'crid-credentials' }, images: { registry: { configs } } },
@@ -164,7 +164,7 @@ test('CVE-2020-15157: credentials of the configuration are in no answer and no l
   }
 });
 
-test('CVE-2022-31030, CVE-2022-1708: output without end fills no memory, 16 MiB a stream are kept', async () => {
+test('CVE-2022-31030, CVE-2022-1708: endless output does not fill the memory, 16 MiB a stream are kept', async () => {
   const id = await suite.pod.run();
   const before = await residentBytes();
   await assertFails(shell(id, 'yes', 2n), 'DEADLINE_EXCEEDED', '2 s');
@@ -190,7 +190,7 @@ test('CVE-2022-31030, CVE-2022-1708: output without end fills no memory, 16 MiB 
   await remove(id);
 });
 
-test('CVE-2026-53495: a background child does not hold the call; 100 such probes leave nothing', async () => {
+test('CVE-2026-53495: a background child does not delay the call; 100 such probes leave nothing behind', async () => {
   const id = await suite.pod.run();
   const probe = async (): Promise<void> => {
     const { stdout, exit_code: code } = await shell(id, 'sleep 2 & echo probed');
@@ -223,7 +223,7 @@ async function residentBytes(): Promise<number> {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
-test('CVE-2021-21334: containers of one image, made at once, share nothing of their environment', async () => {
+test('CVE-2021-21334: containers of one image, created at once, share no environment', async () => {
   const ids = await Promise.all(
     Array.from({ length: 6 }, (_, index) =>
       suite.pod.run({ envs: [{ key: `ONLY_${index}`, value: Buffer.from(String(index)) }], args: [] }),
@@ -256,7 +256,7 @@ test("CVE-2025-0750: a log path stays in the pod's log directory", async () => {
   assert.deepEqual(await readdir(outside), []);
 });
 
-test('CVE-2026-50195, CVE-2026-53492: a checkpoint image names no other image, no tag and no device', async (t) => {
+test('CVE-2026-50195, CVE-2026-53492: a checkpoint image cannot refer to another image, a tag or a device', async (t) => {
   const registry = await startRegistry();
   t.after(() => registry.close());
   const other = `${registry.host}/team/other:latest`;
@@ -303,7 +303,7 @@ test('CVE-2026-53489: a pod is neither checkpointed nor restored', async () => {
   assert.deepEqual(codes, [status.UNIMPLEMENTED, status.UNIMPLEMENTED]);
 });
 
-test('CVE-2020-15257: crid listens on no abstract socket, and beyond the host on nothing', async () => {
+test('CVE-2020-15257: crid listens on no abstract socket, and on no port that other hosts can reach', async () => {
   const inodes = await socketsOf(suite.crid.pid());
   const unix = (await readFile('/proc/net/unix', 'utf8')).split('\n').map((line) => line.trim().split(/\s+/));
   const own = unix.filter(([, , , , , , inode = '']) => inodes.has(inode)).map((fields) => fields[7] ?? '');

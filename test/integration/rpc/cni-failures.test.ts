@@ -75,7 +75,7 @@ test('a plugin that hangs at ADD: the deadline names it, and a retry joins', asy
   await suite.crid.runtime.removePodSandbox({ pod_sandbox_id: id });
 });
 
-test('a plugin that fails at DEL: the stop says so, the pod stays to be stopped again', async () => {
+test('a plugin that fails at DEL: the stop returns its error, and the pod can be stopped again', async () => {
   const pod = await runPod(suite.crid, suite.stack);
   await odd.tell('DEL', failure(100, 'stuck cable'));
   const stop = (): Promise<unknown> => suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
@@ -88,7 +88,7 @@ test('a plugin that fails at DEL: the stop says so, the pod stays to be stopped 
   await suite.assertNothingLeft();
 });
 
-test('a plugin that fails at DEL after the network namespace was lost: the stop says so, as long as it fails', async () => {
+test('a plugin that fails at DEL after the network namespace was lost: the stop returns its error as long as it fails', async () => {
   const { crid, stack } = suite;
   const pod = await runPod(crid, stack);
   const { info } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });

@@ -55,7 +55,7 @@ test('a container starts once', async () => {
   await remove(id);
 });
 
-test('a command that cannot run: the call and the status say which, exit code 128, StartError', async (t) => {
+test('a command that cannot run: the call and the status name it, exit code 128, StartError', async (t) => {
   const registry = await startRegistry();
   t.after(() => registry.close());
   // The image's only file, which is the command here, has random bytes.
@@ -99,7 +99,7 @@ test('StartContainer in a pod that was stopped is refused', async () => {
   await pod.remove();
 });
 
-test('StopContainer: the handler of SIGTERM runs to its end within the grace', async () => {
+test('StopContainer: the handler of SIGTERM runs to its end within the grace period', async () => {
   const id = await suite.pod.runReady(
     'handler',
     'trap "sleep 0.3; echo bye; exit 7" TERM; echo ready; while :; do sleep 0.05; done',
@@ -114,7 +114,7 @@ test('StopContainer: the handler of SIGTERM runs to its end within the grace', a
   await remove(id);
 });
 
-test('StopContainer: after the grace comes SIGKILL; without any, at once', async () => {
+test('StopContainer: SIGKILL follows after the grace period, or at once without one', async () => {
   const stubborn = 'trap "echo term" TERM; echo ready; while :; do sleep 0.05; done';
   const [graced, killed] = [await suite.pod.runReady('graced', stubborn), await suite.pod.runReady('killed', stubborn)];
   await Promise.all([stop(graced, 1n), stop(killed, 0n)]);
@@ -127,7 +127,7 @@ test('StopContainer: after the grace comes SIGKILL; without any, at once', async
   await remove(killed);
 });
 
-test('StopContainer: a repeat joins and sends no second signal; a shorter grace counts', async () => {
+test('StopContainer: a repeat joins and sends no second signal; a shorter grace period applies', async () => {
   const id = await suite.pod.runReady('repeated', 'trap "echo term" TERM; echo ready; while :; do sleep 0.05; done');
   const request = { container_id: id, timeout: 600n };
   const method = RuntimeServiceDefinition.methods.stopContainer;
@@ -166,7 +166,7 @@ test("the stop signal is the request's, else the image's", async () => {
   await Promise.all(all.map(remove));
 });
 
-test('RemoveContainer kills what runs, and leaves the log; once more is a success', async () => {
+test('RemoveContainer kills a running container and keeps the log; a repeat succeeds', async () => {
   const id = await suite.pod.runReady('removed', 'echo ready; sleep 1000');
   assert.deepEqual(await Promise.all([remove(id), remove(id)]), [{}, {}]);
   assert.deepEqual(await remove(id), {});
@@ -175,7 +175,7 @@ test('RemoveContainer kills what runs, and leaves the log; once more is a succes
   assert.ok(existsSync(suite.pod.logPath('removed')));
 });
 
-test('a container is removed while it runs, time and again', async () => {
+test('running containers are removed again and again', async () => {
   for (let round = 0; round < 20; round++) {
     // The first ends on SIGTERM, the second ignores it.
     const id = await suite.pod.run(round % 2 ? {} : { command: ['sleep', '1000'] });

@@ -63,7 +63,7 @@ test('a long line comes in parts of 16 KiB', async () => {
   );
 });
 
-test('no line is lost of many', async () => {
+test('no line of many is lost', async () => {
   const lines = await logOf('many', 'seq 1 50000');
   assert.deepEqual(
     lines,
@@ -77,14 +77,14 @@ test("a terminal's output is all stdout", async () => {
   assert.deepEqual(lines, ['stdout F out', 'stdout F err']);
 });
 
-test('no log path, no log; the log of a pod in a folder that is made', async () => {
+test('no log path, no log; the directory of a log is created', async () => {
   const id = await suite.pod.run({ log_path: 'made/below/0.log', command: ['echo', 'deep'] });
   await ended(id);
   assert.deepEqual(await read(`${suite.pod.config.log_directory}/made/below/0.log`), ['stdout F deep']);
   await remove(id);
 });
 
-test('ReopenContainerLog: a renamed log stays as it is, what follows goes to a new file', async () => {
+test('ReopenContainerLog: a renamed log stays as it is, later lines go to a new file', async () => {
   const name = 'rotated';
   const path = suite.pod.logPath(name);
   const script = 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done';

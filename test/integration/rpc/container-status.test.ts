@@ -47,7 +47,7 @@ test('exit codes and reasons: Completed, Error, a signal', async () => {
   ]);
 });
 
-test('OOMKilled: the command itself goes over its memory limit', async () => {
+test('OOMKilled: the command itself exceeds its memory limit', async () => {
   // With systemd, the OOM kill is reliably recorded only in the pod's slice, and a kubelet gives each pod its own.
   const linux = SYSTEMD_CGROUPS ? { cgroup_parent: cgroupParent('crid-test-oom') } : {};
   const pod = await runPod(suite.crid, suite.stack, { linux });
@@ -60,7 +60,7 @@ test('OOMKilled: the command itself goes over its memory limit', async () => {
   await pod.remove();
 });
 
-test('ContainerStatus: what it was made of', async () => {
+test('ContainerStatus: the facts of its creation', async () => {
   const imageId = await pullImage(suite.crid);
   const mount = {
     host_path: await mkdtemp(join(suite.stack.dir, 'status-')),

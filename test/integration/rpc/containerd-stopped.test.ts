@@ -37,7 +37,7 @@ after(async () => {
   }
 });
 
-test('while containerd is stopped: reads answer, Status says so, changes wait and say for what', async () => {
+test('while containerd is stopped: reads work, Status reports it, changes wait and name the cause', async () => {
   const pod = await runPod(crid, stack);
   const script = 'i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done';
   const id = await pod.run({ name: 'writer', command: ['sh', '-c', script] });
@@ -76,7 +76,7 @@ test('while containerd is stopped: reads answer, Status says so, changes wait an
   await assertLeavesNothing(stack, baseline);
 });
 
-test('containerd stopped in the middle of calls: each succeeds, or can be retried, and nothing is left', async () => {
+test('containerd stopped in the middle of calls: each succeeds or can be retried, and nothing is left behind', async () => {
   const pod = await runPod(crid, stack);
   const configs = await Promise.all([1, 2, 3].map(() => podConfig(stack)));
   const container = containerConfig();
@@ -103,7 +103,7 @@ test('containerd stopped in the middle of calls: each succeeds, or can be retrie
   await assertLeavesNothing(stack, baseline);
 });
 
-test('a container that ends while containerd is away is noticed, with its exit code where containerd still has it', async () => {
+test('a container that ends while containerd is down is noticed, with its exit code if containerd still has it', async () => {
   const pod = await runPod(crid, stack);
   const id = await pod.run({ command: ['sh', '-c', 'sleep 1; exit 9'] });
   await stack.containerd.kill();

@@ -45,7 +45,7 @@ async function pidOf(id: string): Promise<number> {
   return (JSON.parse(info['info'] ?? '') as { pid: number }).pid;
 }
 
-test('bad requests have the right code, name the culprit and leave nothing', async (t) => {
+test('errors of bad requests have the right code, name the problem and leave nothing behind', async (t) => {
   const { runtime } = suite.crid;
   const file = join(await mkdtemp(join(suite.stack.dir, 'file-')), 'a-file');
   await writeFile(file, '');
@@ -126,7 +126,7 @@ test('bad requests have the right code, name the culprit and leave nothing', asy
   assert.deepEqual((await runtime.listContainers({})).containers, []);
 });
 
-test('an equal request gets the same container; another config, or one that has run, does not', async () => {
+test('an equal request gets the same container; with another config, or after it has run, it does not', async () => {
   const config = containerConfig();
   const both = await Promise.all([create(config), create(config)]);
   const { container_id: id } = await create(config);

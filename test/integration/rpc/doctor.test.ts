@@ -30,7 +30,7 @@ async function doctor(config: Record<string, object>): Promise<{ code: number; l
 
 const faultsIn = (lines: readonly string[]): string[] => lines.filter((line) => line.startsWith('fault '));
 
-test('a node on which pods run has no fault', async () => {
+test('a working node has no fault', async () => {
   const { code, lines } = await doctor({ crid: { listen: suite.crid.socket } });
   assert.deepEqual([code, faultsIn(lines)], [0, []]);
   const { socket, config } = suite.stack.containerd;
@@ -51,7 +51,7 @@ test('a node on which pods run has no fault', async () => {
     );
 });
 
-test('each thing that keeps pods from running is a fault by its name, and the others are looked at all the same', async () => {
+test('each problem that keeps pods from running is a fault, and the other checks still run', async () => {
   const missing = join(suite.crid.dir, 'nothing');
   const { code, lines } = await doctor({
     crid: { listen: join(suite.crid.dir, 'no.sock') },

@@ -26,7 +26,7 @@ const gone = (word: string): Promise<true> =>
     (await processes()).some(({ args }) => args.includes(word)) ? undefined : true,
   );
 
-test('exit code, stdout and stderr, each as it is', async () => {
+test('exit code, stdout and stderr are exact', async () => {
   const { stdout, stderr, exit_code: code } = await shell('printf "a\\0b"; printf "\\377err" >&2; exit 42');
   assert.deepEqual(
     { stdout: Buffer.from(stdout).toString('hex'), stderr: Buffer.from(stderr).toString('hex'), code },
@@ -45,7 +45,7 @@ test('the command has the environment, directory and user of its container', asy
   await suite.crid.runtime.removeContainer({ container_id: other });
 });
 
-test('bad requests name what is wrong', async (t) => {
+test('errors of bad requests name the problem', async (t) => {
   const { runtime } = suite.crid;
   const created = await suite.pod.create();
   const of = (request: object) => (): Promise<unknown> =>
@@ -64,7 +64,7 @@ test('bad requests name what is wrong', async (t) => {
   await runtime.removeContainer({ container_id: created });
 });
 
-test('the time-out kills the command and what it has started', async () => {
+test('the timeout kills the command and its children', async () => {
   const script = 'sleep 7301 & (sleep 7302 & sleep 7303) & sleep 7304';
   await assertFails(shell(script, 1n), 'DEADLINE_EXCEEDED', '1 s');
   for (const word of ['7301', '7302', '7303', '7304']) await gone(word);
@@ -78,7 +78,7 @@ test("the caller's deadline ends it too", async () => {
   await gone('7311');
 });
 
-test('a child in the background does not hold the call', async () => {
+test('a child in the background does not delay the call', async () => {
   const { stdout, exit_code: code } = await shell('sleep 7321 & echo done; exit 3', 60n);
   assert.deepEqual([Buffer.from(stdout).toString(), code], ['done\n', 3]);
   const child = (await processes()).find(({ args }) => args.includes('7321'));

@@ -24,7 +24,7 @@ after(async () => {
   await rm(disk, { recursive: true });
 });
 
-test('a full disk is named to the caller with the file that did not fit', async () => {
+test('the caller gets the file that a full disk has no space for', async () => {
   const { crid, stack } = suite;
   const ballast = join(disk, 'ballast');
   await writeFile(ballast, Buffer.alloc(2 << 20)).catch(() => undefined);

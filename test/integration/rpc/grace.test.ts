@@ -55,7 +55,7 @@ async function atOnce(work: Promise<unknown>): Promise<void> {
 }
 
 for (const grace of [DAY_S + 1n, 7n * DAY_S, 30n * DAY_S, 365n * DAY_S, INT64_MAX]) {
-  test(`a grace of ${grace} s: the process is asked to end, and is not killed`, async () => {
+  test(`a grace period of ${grace} s: the process gets the signal, and is not killed`, async () => {
     const id = await suite.pod.runReady(`grace-${grace}`, POLITE);
     await atOnce(stop(id, grace));
     assert.deepEqual(await stateOf(id), { state: ContainerState.CONTAINER_EXITED, exitCode: 7 });
@@ -63,7 +63,7 @@ for (const grace of [DAY_S + 1n, 7n * DAY_S, 30n * DAY_S, 365n * DAY_S, INT64_MA
   });
 }
 
-test('a grace of less than 0 kills at once', async () => {
+test('a negative grace period kills at once', async () => {
   const id = await suite.pod.runReady('negative', POLITE);
   await atOnce(stop(id, -1n));
   assert.equal((await stateOf(id)).exitCode, 137);
@@ -78,7 +78,7 @@ test('a stop by a caller whose deadline is 30 days away', async () => {
   await remove(id);
 });
 
-test('ExecSync with time-outs of more than a day', async () => {
+test('ExecSync with timeouts of more than a day', async () => {
   const id = await suite.pod.runReady('exec', POLITE);
   for (const timeout of [DAY_S + 1n, 365n * DAY_S, INT64_MAX]) {
     const { stdout, exit_code } = await suite.crid.runtime.execSync({ container_id: id, cmd: ['echo', 'hi'], timeout });
@@ -87,14 +87,14 @@ test('ExecSync with time-outs of more than a day', async () => {
   await remove(id);
 });
 
-test('RemoveContainer during a grace kills at once, and ends the stop', async () => {
+test('RemoveContainer during a grace period kills at once, and ends the stop', async () => {
   const { id, stopping } = await inGrace('removed');
   await atOnce(Promise.all([remove(id), stopping]));
   const { containers } = await suite.crid.runtime.listContainers({ filter: { id } });
   assert.deepEqual(containers, []);
 });
 
-test('UpdateContainerResources during a grace reaches the cgroup; a shorter grace then still counts', async () => {
+test('UpdateContainerResources during a grace period reaches the cgroup; a shorter grace period still applies', async () => {
   const { id, stopping } = await inGrace('updated');
   const tasks = await ctr(suite.stack, 'tasks', 'list');
   const pid = Number(new RegExp(`^${id}\\s+(\\d+)`, 'm').exec(tasks)?.[1]);
@@ -119,14 +119,14 @@ test('updates and an exit at the same time: the updates succeed', async () => {
   await remove(id);
 });
 
-test('ExecSync and ReopenContainerLog during a grace', async () => {
+test('ExecSync and ReopenContainerLog during a grace period', async () => {
   const { id, stopping } = await inGrace('used');
   await atOnce(suite.crid.runtime.execSync({ container_id: id, cmd: ['true'], timeout: 10n }));
   await atOnce(suite.crid.runtime.reopenContainerLog({ container_id: id }));
   await atOnce(Promise.all([remove(id), stopping]));
 });
 
-test('a task that someone has paused: a stop ends it after its grace, updates and removals do not hang on it', async () => {
+test('a task that another client paused: a stop ends it after its grace period, updates and removals do not hang', async () => {
   const [stopped, removed] = [
     await suite.pod.runReady('paused-stop', POLITE),
     await suite.pod.runReady('paused-remove', POLITE),
@@ -140,7 +140,7 @@ test('a task that someone has paused: a stop ends it after its grace, updates an
   await remove(stopped);
 });
 
-test('StopPodSandbox during a grace kills at once', async () => {
+test('StopPodSandbox during a grace period kills at once', async () => {
   const { id, stopping } = await inGrace('of-pod');
   await atOnce(Promise.all([suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: suite.pod.id }), stopping]));
   assert.equal((await stateOf(id)).exitCode, 137);

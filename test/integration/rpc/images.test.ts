@@ -24,7 +24,7 @@ async function proxyFor(t: TestContext, guard?: Guard): Promise<RegistryProxy> {
   return proxy;
 }
 
-test('bad requests have the right code and name the image', async (t) => {
+test('errors of bad requests have the right code and name the image', async (t) => {
   const { images } = suite.crid;
   const port = await freePort();
   const down = `127.0.0.1:${port}/team/app:1`;
@@ -49,7 +49,7 @@ test('bad requests have the right code and name the image', async (t) => {
   await suite.assertNothingLeft();
 });
 
-test('credentials: none and wrong ones are refused and shown nowhere, the right ones in any form will do', async (t) => {
+test('credentials: missing and wrong ones are refused and shown nowhere, right ones work in any form', async (t) => {
   const proxy = await proxyFor(t, demanding('user', PASSWORD));
   const image = `${proxy.host}/crid-test/many-layers:latest`;
   for (const auth of [undefined, { username: 'user', password: 'wrong-password' }]) {
@@ -70,7 +70,7 @@ test('credentials: none and wrong ones are refused and shown nowhere, the right 
   );
 });
 
-test('equal pulls at one time fetch each blob once', async (t) => {
+test('equal pulls at the same time fetch each blob once', async (t) => {
   const proxy = await proxyFor(t);
   const image = `${proxy.host}/crid-test/large:latest`;
   const ids = await Promise.all(Array.from({ length: 5 }, () => pull(image)));
@@ -103,13 +103,13 @@ test('ImageStatus and ListImages: by tag, by digest, by id', async () => {
   assert.deepEqual([imageSpec.os, /^sha256:[0-9a-f]{64}$/.test(chainID)], ['linux', true]);
 });
 
-test('RemoveImage by the id takes every name; once more is a success', async () => {
+test('RemoveImage by the id removes every name; a repeat succeeds', async () => {
   const id = await pull(LAYERS);
   await remove(id);
   assert.deepEqual([await statusOf(id), await statusOf(LAYERS), await remove(id)], [undefined, undefined, {}]);
 });
 
-test('ImageFsInfo: where the snapshots lie, their bytes and inodes', async () => {
+test('ImageFsInfo: the directory of the snapshots, their bytes and inodes', async () => {
   const { image_filesystems: filesystems, container_filesystems: containers } = await suite.crid.images.imageFsInfo({});
   const [{ fs_id: id, used_bytes: used, inodes_used: inodes, timestamp } = assert.fail('no filesystem')] = filesystems;
   assert.equal(id?.mountpoint, join(suite.stack.containerd.root, 'io.containerd.snapshotter.v1.overlayfs'));

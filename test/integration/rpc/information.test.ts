@@ -22,7 +22,7 @@ test('Version names crid, its version and the API', async () => {
   });
 });
 
-test('Status: all is well, and the handlers of the configuration by name', async () => {
+test('Status: all conditions are true, and the handlers are listed by name', async () => {
   const { status, info, runtime_handlers: handlers } = await suite.crid.runtime.status({});
   assert.deepEqual(
     { conditions: status?.conditions, info, handlers: handlers.map(({ name }) => name) },

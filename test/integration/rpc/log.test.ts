@@ -43,7 +43,7 @@ test('SIGHUP sets the level while crid runs; an invalid level is logged, and the
   assert.equal(await debugLines(), 0);
 });
 
-test('at debug, one id goes from the call through its steps to each call to containerd, with code and time', async () => {
+test('at debug, the lines of a call, its steps and each call to containerd have one id, with code and time', async () => {
   await setLevel('debug', 'log level set');
   const lines = await linesOfAPod();
   await setLevel('info', 'log level set');

@@ -20,7 +20,7 @@ const valueInPod = async (sysctl: string, value: string, read: string): Promise<
   return stdout.trim();
 };
 
-test('a sysctl of an interface finds the interface that a slow plugin makes', async () => {
+test('a sysctl of an interface finds the interface that a slow plugin creates', async () => {
   assert.deepEqual(
     [
       await valueInPod('net.ipv4.conf.eth0.arp_ignore', '1', 'net/ipv4/conf/eth0/arp_ignore'),
@@ -30,11 +30,11 @@ test('a sysctl of an interface finds the interface that a slow plugin makes', as
   );
 });
 
-test('where the network and the pod set the same sysctl, the value of the pod is the last', async () => {
+test('if the network and the pod set the same sysctl, the value of the pod wins', async () => {
   assert.equal(await valueInPod('net.core.somaxconn', '1000', 'net/core/somaxconn'), '1000');
 });
 
-test('a value of the network stays where the pod sets another sysctl', async () => {
+test('a value of the network stays if the pod sets another sysctl', async () => {
   assert.equal(await valueInPod('kernel.msgmax', '9000', 'net/core/somaxconn'), '500');
 });
 

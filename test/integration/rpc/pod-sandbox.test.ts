@@ -34,7 +34,7 @@ test('a missing pod counts as stopped and removed', async () => {
   );
 });
 
-test('StopPodSandbox ends the containers and gives the network back; once more is a success', async () => {
+test('StopPodSandbox ends the containers and removes the network; a repeat succeeds', async () => {
   const { runtime } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
   const containerId = await pod.run();
@@ -66,7 +66,7 @@ test('StopPodSandbox ends the containers and gives the network back; once more i
   await runtime.removePodSandbox({ pod_sandbox_id: pod.id });
 });
 
-test('RemovePodSandbox takes a running pod with its containers; two at once are one', async () => {
+test('RemovePodSandbox removes a running pod with its containers; two at once are one', async () => {
   const { runtime } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
   const [running, created] = [await pod.run(), await pod.create()];

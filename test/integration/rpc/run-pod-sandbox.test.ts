@@ -14,7 +14,7 @@ const REACHED_WITHIN_MS = 10_000;
 const run = (config: PodSandboxConfig, handler = ''): Promise<{ pod_sandbox_id: string }> =>
   suite.crid.runtime.runPodSandbox({ config, runtime_handler: handler });
 
-test('bad requests are INVALID_ARGUMENT, name the field and leave nothing', async (t) => {
+test('bad requests are INVALID_ARGUMENT, the error names the field, and nothing is left behind', async (t) => {
   const good = await podConfig(suite.stack);
   const metadata = good.metadata!;
   const bad = (change: Partial<PodSandboxConfig>) => () => run({ ...good, ...change });
@@ -118,7 +118,7 @@ test("a pod on the host's network has the host's interfaces and name, and no add
   await pod.remove();
 });
 
-test('a port mapping is reached over the port of the host, and goes with the pod', async () => {
+test('a port mapping is reached over the port of the host, and ends with the pod', async () => {
   const image = 'registry.k8s.io/e2e-test-images/nginx:1.14-2';
   await pullImage(suite.crid, image);
   const port = await freePort();
@@ -133,7 +133,7 @@ test('a port mapping is reached over the port of the host, and goes with the pod
   await assert.rejects(get());
 });
 
-test('an equal request gets the same pod, before and after it is made; another config does not', async () => {
+test('an equal request gets the same pod, during and after its creation; another config does not', async () => {
   const config = await podConfig(suite.stack, { labels: { a: '1' } });
   const both = await Promise.all([run(config), run(config)]);
   const again = await run(config);

@@ -34,7 +34,7 @@ test('the socket is 0660, of root', async () => {
   assert.deepEqual([await modeOf(suite.crid.socket), uid, gid], ['660', 0, 0]);
 });
 
-test('a live socket is refused with exit code 1 before anything is touched, and goes on', async () => {
+test('a socket in use is refused with exit code 1 before anything is changed, and keeps working', async () => {
   const { code, log } = await serveAndFail(suite.crid.socket);
   assert.equal(code, 1);
   assert.match(log, new RegExp(`^crid: listen: another server answers on "${suite.crid.socket}"$`, 'm'));
@@ -50,7 +50,7 @@ test('a file that is not a socket is not touched', async () => {
   assert.ok(log.includes(`"${file}"`), log);
 });
 
-test('addresses that are none are refused', async () => {
+test('invalid addresses are refused', async () => {
   for (const listen of ['tcp://127.0.0.1:1', `/${'x'.repeat(120)}`]) {
     const { code, log } = await serveAndFail(listen);
     assert.equal(code, 1);
@@ -58,7 +58,7 @@ test('addresses that are none are refused', async () => {
   }
 });
 
-test('a stale socket is replaced, also after a crash; directories are made', async () => {
+test('a stale socket is replaced, also after a crash; directories are created', async () => {
   const crid = await startCrid(suite.stack, { config: { crid: { namespace: 'crid-socket' } } });
   try {
     await crid.kill9();

@@ -107,7 +107,7 @@ test('a call is a span below its caller’s, each step one below it, each call t
   );
 });
 
-test('a container and its image are named; a failure is one in the trace too', async () => {
+test('spans name the container and its image, and show a failure', async () => {
   const pod = await runPod(crid, stack);
   const container = await pod.create();
   const made = await rootOf('CreateContainer', (span) => attribute(span, 'container.id') === container);

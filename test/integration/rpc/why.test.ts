@@ -36,7 +36,7 @@ const blamed = (pod: string, pattern: RegExp): Promise<string[]> =>
       .split('\n');
   });
 
-test('a plugin that hangs, while the pod is in no list yet', async () => {
+test('a plugin that hangs, while the pod is not listed yet', async () => {
   await odd.tell('ADD', 'hang');
   const config = await podConfig(suite.stack);
   const { name = '', namespace = '' } = config.metadata ?? {};
@@ -162,7 +162,7 @@ test('a stalled registry, for a pull', async (t) => {
   await assert.rejects(pulling);
 });
 
-test('an operation that waits for another on the same container, with its step and what that waits for', async () => {
+test('an operation that waits for another on the same container, with its step and the cause', async () => {
   const { runtime } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
   const id = await pod.create({ name: 'late' });

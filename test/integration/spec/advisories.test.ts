@@ -54,7 +54,7 @@ test('CVE-2024-40635: a USER of an image above 2^31 does not wrap to root', asyn
   }
 });
 
-test('CVE-2023-25173, CVE-2022-2995: the groups of a process are its own', async () => {
+test('CVE-2023-25173, CVE-2022-2995: a process gets only its own groups', async () => {
   const groups = async (config: ContainerPart): Promise<string> =>
     inside(suite, suite.pod, config, 'grep ^Groups: /proc/self/status | cut -f2');
   assert.equal(await groups(context({ run_as_user: value(1234) })), '0');
@@ -63,7 +63,7 @@ test('CVE-2023-25173, CVE-2022-2995: the groups of a process are its own', async
   assert.equal(await groups(await withImage('user-uid-and-group')), '100');
 });
 
-test('CVE-2022-23648: a VOLUME behind a link copies nothing of the node', async () => {
+test('CVE-2022-23648: a VOLUME behind a link copies no file of the node', async () => {
   const files = await inside(
     suite,
     suite.pod,
@@ -81,7 +81,7 @@ test('CVE-2022-23648: a VOLUME behind a link copies nothing of the node', async 
   assert.match(files, /www-data:\/var\/www/);
 });
 
-test('CVE-2024-5154: links in an image lead nowhere outside it', async () => {
+test('CVE-2024-5154: links in an image are resolved inside it', async () => {
   const made = await stat('/tmp/made').catch(() => undefined);
   assert.equal(made, undefined);
   await inside(suite, suite.pod, await withImage('working-dir-through-link'), 'pwd').catch(() => undefined);
@@ -92,13 +92,13 @@ test('CVE-2024-5154: links in an image lead nowhere outside it', async () => {
   await assertFails(suite.pod.create(named), 'NOT_FOUND', 'messagebus');
 });
 
-test('CVE-2022-0811: a sysctl’s value sets no second one', async () => {
+test('CVE-2022-0811: the value of a sysctl sets no second one', async () => {
   const sysctls = { 'kernel.shm_rmid_forced': '1+kernel.core_pattern=|/bin/true #' };
   const config = await podConfig(suite.stack, { linux: { sysctls } });
   await assertFails(suite.crid.runtime.runPodSandbox({ config }), 'INVALID_ARGUMENT', 'kernel.shm_rmid_forced');
 });
 
-test('CVE-2024-3154: no wildcard passes properties of a systemd unit', async () => {
+test('CVE-2024-3154: no wildcard matches properties of a systemd unit', async () => {
   const annotations = { 'org.systemd.property.ExecStartPre': "['/bin/true']", 'a.example/b': 'c', plain: 'd' };
   const pod = await runPod(suite.crid, suite.stack, { annotations }, 'open');
   for (const id of [pod.id, await pod.create({ annotations })]) {
@@ -113,7 +113,7 @@ test('CVE-2024-3154: no wildcard passes properties of a systemd unit', async () 
   await pod.remove();
 });
 
-test('CVE-2025-47291: a user namespace does not lead out of the pod’s cgroup', async () => {
+test('CVE-2025-47291: a container with a user namespace stays in the pod’s cgroup', async () => {
   const mapping = [{ host_id: 1_000_000, container_id: 0, length: 65_536 }];
   const userns = { namespace_options: { userns_options: { mode: NamespaceMode.POD, uids: mapping, gids: mapping } } };
   const parent = cgroupParent('crid-test-limits');
@@ -141,7 +141,7 @@ test('CVE-2026-53488: LABELs of an image are not labels of its container', async
   }
 });
 
-test('CVE-2026-53492: an image asks for no CDI devices', async (t) => {
+test('CVE-2026-53492: an image cannot request CDI devices', async (t) => {
   const registry = await startRegistry();
   t.after(() => registry.close());
   const asked = { 'cdi.k8s.io/crid-test': 'vendor.example/gpu=one' };
@@ -160,7 +160,7 @@ test('CVE-2026-53492: an image asks for no CDI devices', async (t) => {
   await pod.remove();
 });
 
-test('CVE-2021-21334: containers of one image, made at once, share nothing', async () => {
+test('CVE-2021-21334: containers of one image, created at once, share nothing', async () => {
   const said = await Promise.all(
     ['a', 'b', 'c', 'd'].map(async (name) => {
       const id = await suite.pod.run({
@@ -175,7 +175,7 @@ test('CVE-2021-21334: containers of one image, made at once, share nothing', asy
   assert.deepEqual(said, ['a x\n', 'b x\n', 'c x\n', 'd x\n']);
 });
 
-test('CVE-2022-4318, CVE-2026-15809: HOME with a line break writes no line of passwd', async () => {
+test('CVE-2022-4318, CVE-2026-15809: HOME with a line break adds no line to passwd', async () => {
   const envs = [{ key: 'HOME', value: Buffer.from('/root\nevil:x:0:0::/:/bin/sh') }];
   const ofImage = await inside(suite, suite.pod, {}, 'cat /etc/passwd');
   // A uid that the image does not know: for such a user a server may add a line.

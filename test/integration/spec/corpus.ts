@@ -156,7 +156,7 @@ export const CORPUS = (folder: string): readonly Sample[] => [
     },
   },
   {
-    name: 'a mount in place of the pod’s hosts',
+    name: 'a mount that replaces the pod’s hosts',
     container: { mounts: [{ container_path: '/etc/hosts', host_path: '/etc/hosts' }] },
   },
   { name: 'a mount on /dev', container: { mounts: [{ container_path: '/dev', host_path: '/dev' }] } },

@@ -75,7 +75,7 @@ const rules: Rule[] = [
     expected: 'directory 755',
   },
   {
-    name: 'a source that is a link is what it leads to',
+    name: 'a source that is a link mounts its target',
     config: async (scene) => {
       const dir = await folder(scene);
       await writeFile(join(dir, 'real'), 'behind the link');
@@ -86,7 +86,7 @@ const rules: Rule[] = [
     expected: 'behind the link',
   },
   {
-    name: 'mounts are made by depth, whatever their order',
+    name: 'mounts are ordered by depth, whatever their order in the request',
     config: async (scene) => {
       const [outer, inner] = [await folder(scene), await folder(scene)];
       await mkdir(join(outer, 'inner'));
@@ -102,7 +102,7 @@ const rules: Rule[] = [
     expected: 'inner',
   },
   {
-    name: 'a mount at /etc/hosts takes the place of the pod’s own',
+    name: 'a mount at /etc/hosts replaces the file of the pod',
     config: async (scene) => {
       const path = join(await folder(scene), 'hosts');
       await writeFile(path, '10.1.2.3 elsewhere\n');
@@ -132,7 +132,7 @@ const rules: Rule[] = [
     expected: 'shared',
   },
   {
-    name: 'recursive read-only: mounts below it are, too',
+    name: 'recursive read-only: mounts below it are read-only too',
     config: async (scene) => {
       const host_path = await folder(scene);
       await mkdir(join(host_path, 'below'));
@@ -144,7 +144,7 @@ const rules: Rule[] = [
     expected: /Read-only file system/,
   },
   {
-    name: 'read-only without it leaves mounts below as they are',
+    name: 'read-only alone does not change mounts below',
     config: async (scene) => {
       const host_path = await folder(scene);
       await mkdir(join(host_path, 'below'));
@@ -284,7 +284,7 @@ const rules: Rule[] = [
   },
   {
     // The container is removed after the command, which fails if its VOLUME cannot be removed.
-    name: 'a VOLUME in which a container has made a tree deeper than PATH_MAX goes with it',
+    name: 'a VOLUME with a tree deeper than PATH_MAX is removed with its container',
     config: { image: testImage('volumes') },
     command: `cd /data && mkdir deep && n=$(printf '%0200d' 0) &&
       for i in $(seq 40); do mkdir top && mv deep top/$n && mv top deep || exit 1; done; echo made`,

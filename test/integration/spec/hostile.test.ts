@@ -260,7 +260,7 @@ test('a VOLUME at a file of the image is refused when the container is created, 
   await suite.pod.create({ image, mounts: [{ container_path: '/data', host_path: '/etc/hostname' }] });
 });
 
-test('1 MiB of annotations is more than a container, or a pod, can have', async () => {
+test('1 MiB of annotations is refused for a container and for a pod', async () => {
   const before = await leaks(suite.stack);
   const annotations = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`a${index}`, 'x'.repeat(16_384)]));
   await assertFails(suite.pod.create({ annotations }), 'INVALID_ARGUMENT', 'config.annotations');
@@ -274,7 +274,7 @@ test('10,000 environment variables arrive', async () => {
   assert.equal(await inside(suite, suite.pod, { envs }, 'env | grep -c ^V[0-9]; echo $V9999'), '10000\n9999');
 });
 
-test('ids at the edges: 0, and the highest', async () => {
+test('the lowest and the highest id', async () => {
   const ids = (id: number): ContainerPart =>
     context({ run_as_user: value(id), run_as_group: value(id), supplemental_groups: [BigInt(id)] });
   assert.equal(await inside(suite, suite.pod, ids(0), 'id -u; id -g; id -G'), '0\n0\n0');

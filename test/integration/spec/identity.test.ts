@@ -152,7 +152,7 @@ const privileges: Rule[] = [
     expected: bits(NET_ADMIN),
   },
   {
-    name: 'add ALL: all that can be given',
+    name: 'add ALL: all that crid has',
     config: capabilities({ add_capabilities: ['ALL'] }),
     command: status('CapBnd'),
     expected: permittedOfCrid,
@@ -245,7 +245,7 @@ const privileges: Rule[] = [
     expected: permittedOfCrid,
   },
   {
-    name: 'privileged: no filter, whatever is asked',
+    name: 'privileged: no filter, whatever is requested',
     pod: 'privileged',
     config: own({ privileged: true, seccomp: { profile_type: Profile.RuntimeDefault } }),
     command: status('Seccomp'),

@@ -106,7 +106,7 @@ const cgroups: Rule[] = [
     ...v1,
   },
   {
-    name: 'a memory limit without one for swap: none of it swaps',
+    name: 'a memory limit without a swap limit: no swap',
     config: resources({ memory_limit_in_bytes: BigInt(64 * MIB) }),
     command: file('memory', SWAP_LIMIT),
     expected: String(64 * MIB),
@@ -248,7 +248,7 @@ const userNamespaces: Rule[] = [
     expected: Array(6).fill('0:0').join('\n'),
   },
   {
-    name: 'user namespace: its sysctls of the network are its own',
+    name: 'user namespace: its network sysctls are its own',
     pod: 'userns',
     config: inUserns,
     command: 'cat /proc/sys/net/ipv4/ip_forward',
@@ -356,7 +356,7 @@ const devices: Rule[] = [
     expected: '/dev/many/a 1:7\n/dev/many/below/b 1:5',
   },
   {
-    name: 'a directory of devices, whichever way its path is written',
+    name: 'a directory of devices, in every spelling of its path',
     config: async ({ suite: { stack } }) => {
       const dir = await mkdtemp(join(stack.dir, 'device-'));
       await run('mknod', [join(dir, 'full'), 'c', '1', '7']);
@@ -366,7 +366,7 @@ const devices: Rule[] = [
     expected: '/dev/many/full 1:7',
   },
   {
-    name: 'a device belongs to the user of the security context, where that is configured',
+    name: 'a device belongs to the user of the security context, if configured',
     config: {
       ...device('/dev/loop0', '/dev/mine'),
       ...context({ run_as_user: value(1234), run_as_group: value(4321) }),
@@ -375,7 +375,7 @@ const devices: Rule[] = [
     expected: '1234:4321',
   },
   {
-    name: 'CDI: environment, a device, a mount; what is for all of a spec’s devices',
+    name: 'CDI: environment, a device, a mount; edits for all devices of a spec',
     config: { CDI_devices: [{ name: 'vendor.example/gpu=one' }] },
     command: 'echo $SHARED $ONE; stat -c %t:%T /dev/cdi-full; cat /cdi/mounted',
     expected: 'from-etc from-etc\n1:7\nby CDI',
@@ -387,7 +387,7 @@ const devices: Rule[] = [
     expected: 'from-etc',
   },
   {
-    name: 'CDI: the later directory counts',
+    name: 'CDI: a later directory overrides an earlier one',
     config: { CDI_devices: [{ name: 'vendor.example/gpu=two' }] },
     command: 'echo $TWO',
     expected: 'from-run',

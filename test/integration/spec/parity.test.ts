@@ -47,7 +47,7 @@ const KNOWN: readonly [difference: RegExp, reason: string][] = [
   ...NEW_CGROUP_OPTIONS,
 ];
 
-test('the specs of the same pods, made by crid and by containerd’s own CRI, field by field', async (t) => {
+test('the specs of the same pods, created by crid and by containerd’s CRI plugin, field by field', async (t) => {
   const folder = await mkdtemp(join(beside.stack.dir, 'data-'));
   const samples = CORPUS(folder);
   assert.ok(samples.length >= 25);

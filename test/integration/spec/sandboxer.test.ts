@@ -35,7 +35,7 @@ const PARENT = SYSTEMD_CGROUPS ? { linux: { cgroup_parent: cgroupParent('crid-te
 const stateOf = async (id: string): Promise<PodSandboxState | undefined> =>
   (await beside.crid.runtime.podSandboxStatus({ pod_sandbox_id: id })).status?.state;
 
-test('a pod that a controller of containerd’s runs: containers, a restart, its end', async () => {
+test('a pod of a sandbox controller of containerd: containers, a restart, its end', async () => {
   const before = await leaks(beside.stack);
   const pod = await runPod(beside.crid, beside.stack, PARENT);
   const id = await pod.run({ linux: { security_context: { namespace_options: { pid: NamespaceMode.POD } } } });
@@ -73,7 +73,7 @@ test('beside it, a handler with a pause container', async () => {
 });
 
 for (const handler of ['sandboxed', 'lost']) {
-  test(`a controller that cannot run the pod (${handler}): an error, and nothing left`, async () => {
+  test(`a controller that cannot run the pod (${handler}): an error, and nothing left behind`, async () => {
     const before = await leaks(beside.stack);
     const shims = (await shimsOf(beside.stack.containerd.socket)).length;
     const config = await podConfig(beside.stack);

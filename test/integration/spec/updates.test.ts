@@ -21,7 +21,7 @@ const limited = {
   linux: { resources: { memory_limit_in_bytes: BigInt(64 * MIB), cpu_shares: 300n, oom_score_adj: 321n } },
 };
 
-test('an update reaches the cgroup, the status and the stored spec; what it does not name stays', async () => {
+test('an update reaches the cgroup, the status and the stored spec; other values stay', async () => {
   const security_context = { namespace_options: { pid: NamespaceMode.CONTAINER } };
   const id = await suite.pod.run({ linux: { ...limited.linux, security_context } });
   await update(id, {
@@ -42,14 +42,14 @@ test('an update reaches the cgroup, the status and the stored spec; what it does
   assert.equal((await shown(id))?.memory_limit_in_bytes, BigInt(96 * MIB));
 });
 
-test('an update before the start is in force after it', async () => {
+test('an update before the start applies after it', async () => {
   const id = await suite.pod.create(limited);
   await update(id, { memory_limit_in_bytes: BigInt(80 * MIB) });
   await suite.crid.runtime.startContainer({ container_id: id });
   assert.equal(await memory(id), String(80 * MIB));
 });
 
-test('an update that the kernel refuses changes nothing, in containerd neither', async () => {
+test('an update that the kernel refuses changes nothing, also in containerd', async () => {
   const id = await suite.pod.run(limited);
   // With cgroup v2, a limit below the current usage is not an error: the kernel reclaims memory, and kills if that is
   // not enough.
@@ -66,7 +66,7 @@ test('an update that the kernel refuses changes nothing, in containerd neither',
   assert.deepEqual(spec.runtimeSpec?.linux.resources.cpu, { shares: 300 });
 });
 
-test('an update that is refused half-way leaves no limit where there was none', async () => {
+test('an update that is refused half-way sets no limit on an unlimited container', async () => {
   const id = await suite.pod.run({});
   const unlimited = await memory(id);
   // The kernel accepts no quota below 1 ms. Runtimes write the memory limit before the quota.
@@ -74,7 +74,7 @@ test('an update that is refused half-way leaves no limit where there was none', 
   assert.equal(await memory(id), unlimited);
 });
 
-test('updates without a change, of what has ended, and bad ones', async () => {
+test('updates without a change, of exited containers, and invalid updates', async () => {
   const id = await suite.pod.run({ ...limited, command: ['true'] });
   await update(id, undefined);
   await suite.crid.runtime.stopContainer({ container_id: id, timeout: 0n });

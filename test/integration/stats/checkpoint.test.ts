@@ -75,7 +75,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     assert.ok(!(await readdir(cri)).includes('checkpoint'));
   };
 
-  test('an archive has the memory, the root file system, the spec and the status, and the container goes on', async () => {
+  test('an archive has the memory, the root file system, the spec and the status, and the container continues', async () => {
     const location = join(folder, 'whole.tar');
     const counted = await lastCount();
     await checkpoint(location);
@@ -130,7 +130,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     await assertLeft('again.tar');
   });
 
-  test('bad requests name the field, and nothing happens', async () => {
+  test('errors of bad requests name the field, and nothing happens', async () => {
     const created = await pod.create();
     const into = join(folder, 'x.tar');
     const bad: readonly BadRequest[] = [
@@ -176,7 +176,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     await assertLeft();
   });
 
-  test('a disk without room for it is left as it was', async () => {
+  test('a disk without space for the archive is left as it was', async () => {
     const small = join(stack.dir, 'small');
     await mkdir(small);
     await run('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small]);
@@ -218,7 +218,7 @@ describe('checkpoints', { timeout: 600_000 }, () => {
     }
   });
 
-  test('kill -9 at each step: the container goes on, nothing is left, and the next try succeeds', async () => {
+  test('kill -9 at each step: the container continues, nothing is left behind, and the next try succeeds', async () => {
     const location = join(folder, 'killed.tar');
     const steps = await stepsOf(crid, KIND, () => checkpoint(location));
     assert.ok(steps.length >= 10, steps.join(', '));

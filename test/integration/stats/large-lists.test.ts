@@ -103,7 +103,7 @@ test('their statistics are streamed too', async () => {
   assert.deepEqual(streamed.sort(), [...ids].sort());
 });
 
-test('a part of the list is still to be had in one message', async () => {
+test('a filtered list still fits into one message', async () => {
   const { containers } = await crid.runtime.listContainers({ filter: { id: ids[0]! } });
   assert.deepEqual(
     containers.map(({ id }) => id),

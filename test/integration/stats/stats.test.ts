@@ -103,7 +103,7 @@ const statsOf = async ({ client, containerId }: Side): Promise<ContainerStats> =
 const podStatsOf = async ({ client, pod }: Side): Promise<LinuxPodSandboxStats> =>
   (await client.runtime.podSandboxStats({ pod_sandbox_id: pod.id })).stats!.linux!;
 
-test('CPU time and memory are the kernel’s', async () => {
+test('CPU time and memory are the numbers of the kernel', async () => {
   const { info } = await crid.runtime.containerStatus({ container_id: sides.crid.containerId, verbose: true });
   const { pid } = JSON.parse(info['info'] ?? '{}') as { pid: number };
   const kernel = kernelOf(pid);
@@ -124,7 +124,7 @@ test('CPU time and memory are the kernel’s', async () => {
   assert.equal(available!.value + workingSet!.value, 256n * MIB);
 });
 
-test('the network is what the pod itself sees', async () => {
+test('the network numbers are those that the pod sees', async () => {
   const { pod, containerId } = sides.crid;
   const received = async (): Promise<bigint> => {
     const { stdout } = await pod.exec(containerId, ['cat', '/proc/net/dev']);
@@ -179,7 +179,7 @@ test('a second interface is listed beside the first, with the numbers that the p
 
 const SWAPPING = { memory_limit_in_bytes: 64n * MIB, memory_swap_limit_in_bytes: 192n * MIB };
 
-test('room for swap is what the kernel has as the limit, less what is in use', { skip: noSwapAccounts() }, async () => {
+test('available swap is the limit of the kernel minus the usage', { skip: noSwapAccounts() }, async () => {
   const { pod } = sides.crid;
   const id = await pod.run({ name: 'limited', command: ['sleep', '1000'], linux: { resources: SWAPPING } });
   const { swap } = (await crid.runtime.containerStats({ container_id: id })).stats!;
@@ -210,7 +210,7 @@ test('swap usage is the number of the kernel', { skip: noSwapAccounts() || noSwa
   await crid.runtime.removeContainer({ container_id: id });
 });
 
-test('crid and the plugin tell the same of the same container', async () => {
+test('crid and the plugin report the same for the same container', async () => {
   await withLayer(sides.plugin);
   // The servers sample at different times, so retry.
   const ours = await until('they agree', AGREE_LIMIT_MS, async () => {
@@ -229,7 +229,7 @@ test('crid and the plugin tell the same of the same container', async () => {
   assertRate(ours.cpu!.usage_nano_cores!.value);
 });
 
-test('crid and the plugin tell the same of the same pod', async () => {
+test('crid and the plugin report the same for the same pod', async () => {
   const [ours, theirs] = [await podStatsOf(sides.crid), await podStatsOf(sides.plugin)];
   assert.deepEqual(
     [ours.process!.process_count, ours.network!.default_interface!.name, ours.containers.length],
@@ -283,7 +283,7 @@ const VERBOSE = {
 /** The version of Go, and a duplicate of `lastCNILoadStatus`. */
 const PLUGIN_ALONE = ['golang', 'lastCNILoadStatus.default'];
 
-test('verbose answers have all that the plugin’s have', async () => {
+test('verbose responses have all keys that the plugin has', async () => {
   const keysOf = async ({ client, pod, containerId }: Side): Promise<Record<keyof typeof VERBOSE, string[]>> => {
     const { runtime, images } = client;
     const [status, ofPod, ofContainer, ofImage] = await Promise.all([

@@ -28,7 +28,7 @@ async function answering(id: string, more = {}): Promise<WebSocketClient> {
   return client;
 }
 
-test('many clients hear the same, and detaching leaves the container alone', async () => {
+test('many clients get the same output, and detaching does not affect the container', async () => {
   const id = await suite.pod.run({ command: ['cat'], stdin: true });
   const clients = [await answering(id), await answering(id), await answering(id)];
   clients[0]?.send(0, 'to all\n');
@@ -44,7 +44,7 @@ test('many clients hear the same, and detaching leaves the container alone', asy
   assert.equal(await clients[0]?.closed, 1000);
 });
 
-test('stdin that is for the first client alone ends with it, and all that follows is heard', async () => {
+test('stdin of the first client ends with it, and all later output is received', async () => {
   const id = await suite.pod.run({ command: ['sh', '-c', 'wc -c; echo err >&2'], stdin: true, stdin_once: true });
   const { stdin, stdout, stderr, error } = await openCommand(await attachUrl(id), true);
   for (let count = 0; count < 100; count += 1) stdin?.write(Buffer.alloc(10_000));
@@ -58,7 +58,7 @@ test('stdin that is for the first client alone ends with it, and all that follow
   await assertFails(attachUrl(id), 'FAILED_PRECONDITION', id);
 });
 
-test('stdin that is for the first client alone ends also when that client vanishes', async () => {
+test('stdin of the first client also ends when that client vanishes', async () => {
   const command = ['sh', '-c', 'while read line; do echo "$line"; done; exit 7'];
   const id = await suite.pod.run({ command, stdin: true, stdin_once: true });
   const client = await answering(id);

@@ -131,7 +131,7 @@ overBoth(`port-forward: ${SIZE_MIB} MiB through an echo`, async ({ client, big, 
   }
 });
 
-test('exec --sync: what both streams carry is cut to one answer that clients take', async () => {
+test('exec --sync: the output of both streams is cut to one response that clients accept', async () => {
   const { client, id } = await ready();
   const script = 'yes out | head -c 20971520; yes err | head -c 20971520 >&2';
   const { code, stdout, stderr } = await client.run(['exec', '--sync', id, 'sh', '-c', script]);

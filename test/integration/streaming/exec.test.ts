@@ -123,7 +123,7 @@ test('a terminal has one output, and the size that the client gives it', async (
   assert.equal(socket.received(2).length, 0);
 });
 
-test('a client that goes takes its command along', async () => {
+test('a client that leaves ends its command', async () => {
   const socket = await openWebSocket(await execUrl(['sh', '-c', 'sleep 8301 & echo up; sleep 8302'], { stdin: true }), [
     V5,
   ]);
@@ -138,7 +138,7 @@ async function sendUnread(client: CommandClient): Promise<void> {
   await sleep(ENDS_SEEN_MS);
 }
 
-test('a command that ignores its input ends with its own outcome, and goes with its client', async () => {
+test('a command that ignores its input keeps its exit code, and ends with its client', async () => {
   for (const transport of TRANSPORTS) {
     const script = ['sh', '-c', 'while ! rm /tmp/enough 2>/dev/null; do sleep 0.05; done; echo done; exit 42'];
     let output = '';
@@ -158,7 +158,7 @@ test('a command that ignores its input ends with its own outcome, and goes with 
   }
 });
 
-test('a client that stopped reading takes its command along when it goes', async () => {
+test('a client that stopped reading ends its command when it leaves', async () => {
   const stalled = await openWebSocket(await execUrl(['sh', '-c', 'cat /dev/zero | head -c 1000000000; sleep 8303']), [
     V5,
   ]);
@@ -169,7 +169,7 @@ test('a client that stopped reading takes its command along when it goes', async
   await gone('8303');
 });
 
-test('a child that keeps the streams open does not keep the client', async () => {
+test('a child that keeps the streams open does not delay the client', async () => {
   const socket = await openWebSocket(await execUrl(['sh', '-c', 'sleep 7331 & echo out']), [V5]);
   assert.equal(await socket.closed, 1000);
   assert.equal(socket.received(1).toString(), 'out\n');
@@ -180,7 +180,7 @@ test('a child that keeps the streams open does not keep the client', async () =>
   await gone('7331');
 });
 
-test('fifty at once, some of them cut off, leave nothing', async () => {
+test('fifty at once, some of them cut off, leave nothing behind', async () => {
   await container();
   await suite.pod.exec(id, ['true']);
   const one = await openWebSocket(await execUrl(['true']), [V5]);
@@ -230,7 +230,7 @@ test('CVE-2022-23471: a terminal exec that fails to start leaves nothing behind'
   });
 });
 
-test('bad requests name what is wrong', async (t) => {
+test('errors of bad requests name the problem', async (t) => {
   const created = await suite.pod.create();
   const good = { container_id: await container(), cmd: ['true'], stdout: true };
   const of = (request: object) => (): Promise<unknown> => suite.crid.runtime.exec({ ...good, ...request });

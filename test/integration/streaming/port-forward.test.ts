@@ -62,7 +62,7 @@ test('connections into the pod, IPv4 then IPv6, half-closed from both sides', as
   client.socket.destroy();
 });
 
-test('over the tunnel in a WebSocket, by the name of today and that of Kubernetes 1.30', async () => {
+test('over the tunnel in a WebSocket, by the current name and that of Kubernetes 1.30', async () => {
   for (const protocol of ['SPDY/3.1+portforward.k8s.io', 'v2.portforward.k8s.io']) {
     const client = await openTunnel(await forwardUrl(), protocol);
     const { data, error } = await through(client, ECHO_PORT, Buffer.from(protocol));
@@ -111,7 +111,7 @@ test('a pod that ends its half first still gets all that the client sends', asyn
   }
 });
 
-test('a client that does not read stops the pod, and all comes once it does', async () => {
+test('a client that does not read pauses the pod, and all data arrives once it reads', async () => {
   const client = await openSpdy(await forwardUrl(), 'portforward.k8s.io');
   const pair = { port: String(ECHO_PORT), requestID: 'slow' };
   const [sent, received] = [createHash('sha256'), createHash('sha256')];
@@ -166,7 +166,7 @@ test('the channels of a WebSocket, for the ports of the request', async () => {
   client.socket.destroy();
 });
 
-test('a pod that stops takes its forwards along', async () => {
+test('a pod that stops ends its forwards', async () => {
   const { pod_sandbox_id: id } = await suite.crid.runtime.runPodSandbox({
     config: { ...suite.pod.config, metadata: { name: 'short', namespace: 'test', uid: 'short', attempt: 0 } },
   });

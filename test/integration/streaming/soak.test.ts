@@ -25,7 +25,7 @@ let parts: Promise<Parts> | undefined;
 let looker: Looker | undefined;
 
 function repeated(name: string, key: keyof Parts, count: number): void {
-  test(`${name}: ${count} leave nothing, and nothing grows`, async (t) => {
+  test(`${name}: ${count} leave nothing behind, and nothing grows`, async (t) => {
     const { stack, crid, pod } = suite;
     watch ??= await watchExecs(stack.containerd.socket, NAMESPACE);
     const part = (await (parts ??= soakParts(crid, pod)))[key];

@@ -20,7 +20,7 @@ function niceValues(pid: number): number[] {
     });
 }
 
-test('the threads that copy logs and streams make way for the one that answers calls', async () => {
+test('the threads that copy logs and streams give way to the thread that serves calls', async () => {
   await suite.pod.run();
   const [server = 0, ...others] = niceValues(suite.crid.pid());
   assert.deepEqual(
@@ -30,7 +30,7 @@ test('the threads that copy logs and streams make way for the one that answers c
 });
 
 for (const transport of TRANSPORTS) {
-  test(`streams that make way for calls lose nothing, ${transport}`, async () => {
+  test(`streams that give way to calls lose nothing, ${transport}`, async () => {
     const { runtime } = suite.crid;
     const container_id = await suite.pod.run();
     const request = { container_id, cmd: ['cat'], stdin: true, stdout: true, stderr: true, tty: false };

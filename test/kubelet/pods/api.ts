@@ -43,7 +43,7 @@ export function apiTests(suite: KubeletSuite): void {
     );
   });
 
-  it('runs a command and answers what it prints', async () => {
+  it('runs a command and returns its output', async () => {
     const pod = await suite.pod('run', { containers: [{ name: 'main' }] });
     await pod.ready();
     assert.equal(await kubeletGet(suite.kubelet.url, `/run/default/${pod.name}/main?cmd=echo+here`, 'POST'), 'here\n');

@@ -4,7 +4,7 @@ import type { KubeletSuite } from '../suite.js';
 
 /** Tests of how containers end and how that is reported. */
 export function endTests(suite: KubeletSuite): void {
-  it('says that a container was killed for its memory, and starts it again', async () => {
+  it('reports that a container was OOM-killed, and restarts it', async () => {
     const pod = await suite.pod('oom', {
       containers: [
         {
@@ -34,7 +34,7 @@ export function endTests(suite: KubeletSuite): void {
     await pod.logged('main', /^trying\n$/, '?previous=true');
   });
 
-  it('passes on what a container has left as its last words', async () => {
+  it('passes on the termination message of a container', async () => {
     const pod = await suite.pod('last-words', {
       restartPolicy: 'Never',
       containers: [

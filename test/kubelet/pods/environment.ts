@@ -49,7 +49,7 @@ export function environmentTests(suite: KubeletSuite): void {
     assert.deepEqual(lines(files), [pod.name, 'app="web"', 'note="of the pod"']);
   });
 
-  it('gives containers of a pod a folder together, on disk or in memory', async () => {
+  it('gives containers of a pod a shared directory, on disk or in memory', async () => {
     const volumeMounts = [
       { name: 'disk', mountPath: '/disk' },
       { name: 'memory', mountPath: '/memory' },
@@ -75,7 +75,7 @@ export function environmentTests(suite: KubeletSuite): void {
     await assert.rejects(pod.run('reader', 'dd if=/dev/zero of=/memory/too-much bs=1M count=9'), /No space left/);
   });
 
-  it('mounts a folder of the host, parts of it, and read-only', async () => {
+  it('mounts a directory of the host, parts of it, and read-only', async () => {
     const pod = await suite.pod('host-path', {
       volumes: [
         { name: 'made', hostPath: { path: `${suite.stack.dir}/made`, type: 'DirectoryOrCreate' } },
@@ -117,7 +117,7 @@ export function environmentTests(suite: KubeletSuite): void {
     assert.deepEqual(resolver, ['search svc.test', 'nameserver 192.0.2.53', 'options ndots:3']);
   });
 
-  it('limits a container, and lets it see that', async () => {
+  it('limits a container, which sees its limits', async () => {
     const limits = { cpu: '250m', memory: '48Mi' };
     const pod = await suite.pod('limits', {
       containers: [{ name: 'main', resources: { limits, requests: { cpu: '100m', memory: '24Mi' } } }],

@@ -58,7 +58,7 @@ export function hookTests(suite: KubeletSuite): void {
     assert.equal(await read(), 'postStart\npreStop\nTERM\n');
   });
 
-  it('starts a container again whose postStart fails', async () => {
+  it('restarts a container whose postStart fails', async () => {
     const pod = await suite.pod('hook-fails', {
       containers: [
         { name: 'main', lifecycle: { postStart: { exec: { command: ['sh', '-c', 'echo no reason >&2; exit 9'] } } } },
@@ -70,7 +70,7 @@ export function hookTests(suite: KubeletSuite): void {
     suite.expect(/exited with 9: no reason/, 'the hook of this pod is there to fail');
   });
 
-  it('waits for a container that takes its time, and kills one that takes too long', async () => {
+  it('waits for a container that stops slowly, and kills one that takes too long', async () => {
     const { read, volume, mount } = await diary();
     const slow = (name: string, seconds: number): Container => ({
       name,

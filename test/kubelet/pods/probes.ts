@@ -58,7 +58,7 @@ export function probeTests(suite: KubeletSuite): void {
   });
 
   for (const kind of KINDS) {
-    it(`starts a container again whose ${kind} liveness probe fails`, async () => {
+    it(`restarts a container whose ${kind} liveness probe fails`, async () => {
       const pod = await suite.pod(`liveness-${kind}`, {
         containers: [
           {

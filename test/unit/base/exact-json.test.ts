@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseExactJson } from '../../../src/base/exact-json.js';
 
-test('integers are exact whatever their length, all else is as in JSON.parse', () => {
+test('integers are exact whatever their length, all other values are as in JSON.parse', () => {
   const values = [
     ['9007199254740991', 9007199254740991],
     ['9007199254740993', 9007199254740993n],

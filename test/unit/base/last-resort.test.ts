@@ -6,7 +6,7 @@ import { createLastResort, MAX_UNHANDLED_PER_MINUTE, unhandledErrors } from '../
 
 const quiet = { error: () => undefined, fatal: () => undefined, warn: () => undefined };
 
-test('unhandled errors are counted, and one more than the limit within a minute ends crid once', () => {
+test('unhandled errors are counted, and more than the limit within a minute end crid once', () => {
   let nowMs = 0;
   let exits = 0;
   const { onUnhandled } = createLastResort({ log: quiet, exit: () => (exits += 1), nowMs: () => nowMs });

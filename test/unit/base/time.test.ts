@@ -33,7 +33,7 @@ test('a timer of more than 24.8 days fires once all its time has passed', (conte
   assert.equal(fired, true);
 });
 
-test('a signal aborts after its time and says how long that was', async () => {
+test('a signal aborts after its time and names it', async () => {
   const { signal } = timeoutSignal(5);
   await sleep(30);
   assert.match(String(signal.reason), /not done within 0\.005 s/);

@@ -20,7 +20,7 @@ test('base specs are read once for each file, large numbers whole', async (t) =>
   assert.deepEqual(await loadBaseSpecs(config), new Map([[path, { ociVersion: '1.2.0', process: { rlimits } }]]));
 });
 
-test('limits are bigints however small, so that a status can show them', async (t) => {
+test('limits are bigints, so that a status can show them', async (t) => {
   const resources = {
     cpu: { shares: 512, cpus: '0' },
     memory: { limit: 1073741824, reservation: 5 },

@@ -111,7 +111,7 @@ const CASES = [
 ];
 
 for (const { version, text, address, deprecated } of CASES) {
-  test(`version ${version} of containerd's file comes to the same Config`, async (t) => {
+  test(`version ${version} of containerd's file gives the same Config`, async (t) => {
     const folder = await folderOf(t, { 'config.toml': text });
     const { config, warnings } = await loadConfig({ containerdConfig: `${folder}/config.toml`, config: '' });
     const binDir = `${folder}/config.toml: plugins."io.containerd.grpc.v1.cri".cni.bin_dir: deprecated, use bin_dirs`;
@@ -119,7 +119,7 @@ for (const { version, text, address, deprecated } of CASES) {
   });
 }
 
-test('without any file the defaults are in force', async () => {
+test('without any file the defaults apply', async () => {
   const { origins, ...loaded } = await loadConfig({ containerdConfig: '', config: '' });
   assert.deepEqual(loaded, {
     config: defaultConfig(),
@@ -175,7 +175,7 @@ sandbox_image = "x"
   );
 });
 
-test("version 2's options in a file of version 3 are honoured below version 3's own", async (t) => {
+test("version 2's options in a file of version 3 apply below version 3's own", async (t) => {
   const folder = await folderOf(t, {
     'config.toml': `
 version = 3

@@ -41,6 +41,6 @@ test('docs/configuration.md has every option of the schema with its default, and
   assert.deepEqual(documented().sort(), options.sort());
 });
 
-test("the defaults are what the schema allows, but for a runtime's type", () => {
+test('the defaults are valid, except the type of a runtime', () => {
   assert.deepEqual(configSchema.parse(defaultConfig()), defaultConfig());
 });

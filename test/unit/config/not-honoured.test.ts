@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { defaultConfig, defaultRuntimeHandler } from '../../../src/config/defaults.js';
 import { notHonoured } from '../../../src/config/not-honoured.js';
 
-test('options that crid cannot act on are named when they are set, and only then', () => {
+test('options without effect are named when they are set, and only then', () => {
   const config = defaultConfig();
   assert.deepEqual(notHonoured(config), []);
   config.images.use_local_image_pull = true;

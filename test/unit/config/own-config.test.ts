@@ -135,7 +135,7 @@ log_level = "loud"
   });
 });
 
-test('an unknown key is refused with the nearest name there is', async (t) => {
+test('an unknown key is refused with the nearest known name', async (t) => {
   const folder = await folderOf(t, {
     'own.toml': `
 version = 3

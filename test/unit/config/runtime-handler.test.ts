@@ -4,7 +4,7 @@ import { CriError } from '../../../src/base/errors.js';
 import { defaultConfig } from '../../../src/config/defaults.js';
 import { runtimeHandler } from '../../../src/config/runtime-handler.js';
 
-test('a handler is found by its name, "" being the default one', () => {
+test('a handler is found by its name; "" is the default one', () => {
   const config = defaultConfig();
   const { runc } = config.runtime.containerd.runtimes;
   assert.deepEqual([runtimeHandler(config, ''), runtimeHandler(config, 'runc')], [runc, runc]);

@@ -56,7 +56,7 @@ test('every call carries the namespace, and the lease when there is one', async 
   assert.deepEqual(calls, Array(2).fill({ method: 'leases.list', code: 'OK' }));
 });
 
-test('errors name the method, keep the text, lose the secrets; a deletion of nothing succeeds', async (t) => {
+test('errors name the method and keep the text without secrets; a deletion of a missing object succeeds', async (t) => {
   let status = Status.FAILED_PRECONDITION;
   const { containerd, calls } = await setUp(t, {
     deleteContainer: () => {
@@ -98,7 +98,7 @@ test('a deadline and an abort end the call here and in containerd', async (t) =>
   while (ended < 2) await new Promise(setImmediate);
 });
 
-test('a read that a restart cut off is sent again; a write is not', async (t) => {
+test('a read that a restart interrupted is sent again; a write is not', async (t) => {
   const arrivals: string[] = [];
   let arrived = (): void => undefined;
   let hold = true;
@@ -129,7 +129,7 @@ test('a read that a restart cut off is sent again; a write is not', async (t) =>
   assert.deepEqual(arrivals, ['read', 'read', 'write']);
 });
 
-test('writes wait for a containerd that is away', async (t) => {
+test('writes wait for a containerd that is down', async (t) => {
   const { containerd, fake } = await setUp(t, { createLease: ({ id }) => ({ lease: { id } }) });
   await containerd.leases.create('a', {});
   fake.stop();

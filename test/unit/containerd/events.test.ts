@@ -33,7 +33,7 @@ test('events decode by topic; an exec keeps its id, the container itself has non
   assert.ok(eventFilters('k8s.io').includes('topic=="/tasks/exit",namespace=="k8s.io"'));
 });
 
-test('more events than the queue holds start the subscription over', async () => {
+test('more events than the queue holds restart the subscription', async () => {
   const wire = new EventEmitter();
   const fake = await createFake({
     publish: (topic) => wire.emit('event', { topic, namespace: 'ours' }),

@@ -46,7 +46,7 @@ test('the error names a missing criu', async () => {
   }
 });
 
-test('any other failure stays what it is', async () => {
+test('any other error stays unchanged', async () => {
   assert.deepEqual(await failure(unknown('no space left on device')), [
     'UNKNOWN',
     'tasks.checkpoint: no space left on device',

@@ -11,7 +11,7 @@ import { MAX_MESSAGE_BYTES } from '../../../src/base/shortened.js';
 import { serve } from '../../../src/cri/server.js';
 import { implement } from '../../../src/cri/service.js';
 
-test('the text of an error is sent whole up to its bound, also where each byte takes three in a header; beyond it is cut', async (t) => {
+test('the message of an error is sent whole up to its limit, also if each byte takes three in a header; beyond it is truncated', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'crid-errors-'));
   const message = { text: '' };
   const version = (): never => {

@@ -6,7 +6,7 @@ import { inMessages } from '../../../src/cri/stream-list.js';
 
 const field = fieldOf((record: { id: string }) => Container.encode(Container.fromPartial({ id: record.id })).finish());
 
-test('a list put together from kept encodings reads as the generated message does', () => {
+test('a list of cached encodings decodes like the generated message', () => {
   const codec = listCodec(field);
   // The first record's length fits into one byte, the second's does not.
   const records = [{ id: 'a' }, { id: 'b'.repeat(20_000) }];
@@ -15,7 +15,7 @@ test('a list put together from kept encodings reads as the generated message doe
   assert.deepEqual(ListContainersResponse.decode(codec.encode(records).finish()), expected);
 });
 
-test('a stream has messages of 1 MiB at most, an item that is larger by itself in one of its own', async () => {
+test('a stream has messages of at most 1 MiB, and a larger item has its own message', async () => {
   const sizes = [1, 600_000, 300_000, 3_000_000, 2, 500_000, 3];
   const records = sizes.map((size, index) => ({ id: String(index).repeat(size) }));
   const messages: string[][] = [];

@@ -16,7 +16,7 @@ after(() => rm(dir, { recursive: true }));
 
 const code = (thrown: unknown) => thrown instanceof CriError && thrown.code;
 
-test('addresses are unix paths that the kernel can take', () => {
+test('addresses are unix paths that the kernel accepts', () => {
   assert.deepEqual(
     ['unix:///run/a.sock', 'unix:/run/a.sock', '/run/a.sock'].map(socketPath),
     Array(3).fill('/run/a.sock'),
@@ -26,7 +26,7 @@ test('addresses are unix paths that the kernel can take', () => {
   assert.throws(() => socketPath(`/${'x'.repeat(107)}`), { message: /longer than the 107 bytes/ });
 });
 
-test('missing directories are made and a stale socket is replaced', async () => {
+test('missing directories are created and a stale socket is replaced', async () => {
   const path = join(dir, 'deep/er/crid.sock');
   await clearSocket(path);
   // The socket of a killed server stays.

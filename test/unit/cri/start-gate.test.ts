@@ -58,7 +58,7 @@ const failure = async (call: Promise<unknown>): Promise<string> => {
   return thrown instanceof ClientError ? `${thrown.code} ${thrown.details}` : String(thrown);
 };
 
-test('a call that comes while crid starts waits, and is answered when the start has ended', async () => {
+test('a call during a start waits, and is answered when the start has ended', async () => {
   const streamed = async (): Promise<string[]> => {
     const ids: string[] = [];
     for await (const { container_id: id } of client.runtime.getContainerEvents({})) ids.push(id);
@@ -73,7 +73,7 @@ test('a call that comes while crid starts waits, and is answered when the start 
   assert.equal(await failure(client.images.listImages({})), '12 ListImages is not implemented');
 });
 
-test('a start that waits for containerd is named to callers, and an open gate answers them', async () => {
+test('callers get what a start waits for, and an open gate lets them through', async () => {
   let goOn = (): void => undefined;
   const started = gate.run(async () => {
     const endWait = beginWait(() => 'containerd to answer version.version');

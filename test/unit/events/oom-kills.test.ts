@@ -61,7 +61,7 @@ test('a slice that is shared with others is not used', async () => {
   }
 });
 
-test('a child was killed for memory, and the container ended on SIGTERM or well: that was not its end', async () => {
+test('a child was OOM-killed, and the container ended by SIGTERM or with 0: no OOM', async () => {
   const { files, kills } = scene('a');
   kills.note('a');
   files.set(scopeOf('a'), 1);

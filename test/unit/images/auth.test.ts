@@ -24,7 +24,7 @@ test('credentials are for the registry of the reference and its mirrors, or the 
   assert.deepEqual(asked('docker.io', hub, ['registry-1.docker.io']), [JO]);
 });
 
-test('every form of credentials', () => {
+test('credentials are accepted in every form', () => {
   const base64 = Buffer.from('jo:se:cret\0\0').toString('base64');
   assert.deepEqual(
     [{ auth: base64 }, { identity_token: 'id' }, { ...JO, registry_token: 'unused' }, {}].map((fields) =>

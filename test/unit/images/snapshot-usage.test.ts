@@ -48,7 +48,7 @@ test('committed snapshots are measured once, writable ones each time, and failin
   assert.deepEqual(asked, ['layer', 'rootfs', 'sick', 'rootfs', 'sick', 'more', 'rootfs', 'sick']);
 });
 
-test('callers within the period, and at one time, share one measurement', async () => {
+test('callers within the period, and concurrent callers, share one measurement', async () => {
   const { usage, asked } = usageOf(new Map([['rootfs', { kind: 'active', bytes: 10n }]]), 3_600_000);
   const [one, two] = await Promise.all([usage.sum(), usage.sum()]);
   assert.deepEqual([one, await usage.sum(), asked], [two, two, ['rootfs']]);

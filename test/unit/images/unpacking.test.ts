@@ -135,7 +135,7 @@ test('a snapshotter gets the name of the image if the configuration says so', as
   });
 });
 
-test('a layer that is not what the config says is refused, and what was made for it goes', async () => {
+test('a layer that differs from the config is refused, and its snapshot is removed', async () => {
   const { changes, unpacking, ensure } = fake({ applies: () => 'sha256:other' });
   await assert.rejects(ensure(), {
     code: 'DATA_LOSS',
@@ -145,7 +145,7 @@ test('a layer that is not what the config says is refused, and what was made for
   assert.deepEqual(unpacking.missingFor(IMAGE.id), []);
 });
 
-test('an image whose layers have gone is known as such until it is unpacked', async () => {
+test('an image without its layers is marked as such until it is unpacked', async () => {
   const { blobs, changes, operations, unpacking, ensure } = fake({ blobs: ['sha256:blob1'] });
   await assert.rejects(ensure(), { code: 'NOT_FOUND', message: /layer sha256:blob2 .*pull the image again$/ });
   assert.deepEqual(unpacking.missingFor(IMAGE.id), ['native']);

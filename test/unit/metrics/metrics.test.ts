@@ -8,7 +8,7 @@ import { serveMetrics } from '../../../src/metrics/serve-metrics.js';
 
 const log = createLogger('error');
 
-test('a call, a step and a plugin are counted by what they were, names of images apart', async () => {
+test('a call, a step and a plugin are counted by name, without the names of images', async () => {
   const metrics = createMetrics();
   metrics.rpc({ method: '/runtime.v1.RuntimeService/Version', code: 'OK', durationMs: 2 });
   metrics.containerdCall({ method: 'tasks.get', code: 'NOT_FOUND', durationMs: 3 });
@@ -27,7 +27,7 @@ test('a call, a step and a plugin are counted by what they were, names of images
   ]);
 });
 
-test('calls that last as long as an event or a registry takes are not measured', async () => {
+test('calls that wait for an event or a registry are not measured', async () => {
   const metrics = createMetrics();
   for (const path of [
     '/containerd.services.tasks.v1.Tasks/Wait',

@@ -119,7 +119,7 @@ test("the cache has libcni's fields, and detach works from it when the configura
   assert.equal((await lab.calls()).length, 4, 'nothing is left to delete');
 });
 
-test('several configurations make eth0, eth1 …, deleted in reverse, one after the other when asked', async (t) => {
+test('several configurations create eth0, eth1 …, deleted in reverse, and serially if configured', async (t) => {
   const lab = await createLab(t);
   const second = answer({ cniVersion: '0.4.0', ips: [], interfaces: [{ name: 'eth1' }] });
   await Promise.all([lab.plugin('bridge'), lab.plugin('vlan', { add: second })]);
@@ -142,7 +142,7 @@ test('several configurations make eth0, eth1 …, deleted in reverse, one after 
   );
 });
 
-test('an address held without a cached result is released with the configuration of today', async (t) => {
+test('an address without a cached result is released with the current configuration', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('bridge'), lab.conf('10-net.conflist', { ...LIST, plugins: [BRIDGE] })]);
   const network = lab.network();
@@ -152,7 +152,7 @@ test('an address held without a cached result is released with the configuration
   assert.deepEqual([await lab.calls(), await lab.cached()], [['ADD bridge eth0', 'DEL bridge eth0'], []]);
 });
 
-test('an own way to bring up loopback replaces the plugin', async (t) => {
+test('a function that brings up loopback replaces the plugin', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('bridge'), lab.conf('10-net.conflist', { ...LIST, plugins: [BRIDGE] })]);
   const up: string[] = [];

@@ -77,7 +77,7 @@ for (const [what, [add, code, message]] of Object.entries(oddities)) {
   });
 }
 
-test('a plugin that hangs is named while it hangs, and killed with its children some time after the caller gave up', async (t) => {
+test('a plugin that hangs is named meanwhile, and killed with its children some time after the caller gave up', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('first'), lab.conf('1.conflist', LIST)]);
   await lab.plugin('second', { add: `sleep 600 & echo $! > ${lab.dir}/child; wait` });
@@ -136,7 +136,7 @@ test('a waiting plugin is given up without having run', async (t) => {
   assert.equal((await lab.calls()).filter((call) => call.startsWith('ADD')).length, 1);
 });
 
-test('a plugin has a time-out of its own', async (t) => {
+test('a plugin has its own timeout', async (t) => {
   const lab = await createLab(t);
   await Promise.all([lab.plugin('first', { add: 'sleep 600' }), lab.plugin('second'), lab.conf('1.conflist', LIST)]);
   const ran: PluginMetric[] = [];

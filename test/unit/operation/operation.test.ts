@@ -221,7 +221,7 @@ test('a step that gives the key away lets others run meanwhile, and gets the key
   assert.equal(ops.isBusy('pod-name:web'), false);
 });
 
-test('a repeat joins an operation that has given the key away, whatever came after it', async () => {
+test('a repeat joins an operation that has given the key away, whatever runs meanwhile', async () => {
   const ops = operations();
   const [grace, hold] = [deferred(), deferred()];
   let stops = 0;

@@ -62,7 +62,7 @@ function tampered(change: (file: FileDescriptorProto) => void): Comparison {
 const thing = (file: FileDescriptorProto) => file.messageType[0]!;
 const field = (file: FileDescriptorProto, index: number) => thing(file).field[index]!;
 
-test('equal descriptors differ in nothing, and every kind of fact is among what is compared', () => {
+test('equal descriptors have no difference, and every kind of fact is compared', () => {
   assert.deepEqual(
     tampered(() => undefined),
     { wrong: [], lacking: [] },

@@ -4,7 +4,7 @@ import { renderGoTemplate } from '../../../src/runtime/go-template.js';
 
 const data = { PodCIDR: '10.0.0.0/24', PodCIDRRanges: ['10.0.0.0/24', 'fd00::/64'], Routes: ['0.0.0.0/0', '::/0'] };
 
-test('a template as nodes have them', () => {
+test('a typical template', () => {
   const template = `{
   "subnet": "{{ .PodCIDR }}",
   "ranges": [{{range $i, $range := .PodCIDRRanges}}{{if $i}}, {{end}}[{"subnet": "{{$range}}"}]{{end}}],

@@ -37,7 +37,7 @@ test('a value that grows a little with every repetition is named', () => {
   );
 });
 
-test('too few samples say nothing', () => {
+test('too few samples give no result', () => {
   assert.throws(
     () =>
       grown(
@@ -50,7 +50,7 @@ test('too few samples say nothing', () => {
   );
 });
 
-test('ten looks are compared, of those after the warm-up', () => {
+test('ten samples after the warm-up are compared', () => {
   const all = Array.from({ length: SAMPLES }, (_, index) => index);
   assert.deepEqual(all.filter(isCompared), [5, 6, 7, 8, 9, 15, 16, 17, 18, 19]);
   assert.deepEqual(all.filter(isEnd), [5, 19]);

@@ -344,7 +344,7 @@ test('proc mounts disabled: the default lists, whatever the request contains', (
   );
 });
 
-test('a privileged container in a pod that is not, and another user namespace, are refused', () => {
+test('a privileged container in an unprivileged pod, and another user namespace, are refused', () => {
   const line = [{ container_id: 0, host_id: 1, length: 1 }];
   const build = (security_context: object): string =>
     refusal(() => buildContainerSpec(containerInput({ config: containerConfig({ linux: { security_context } }) })));

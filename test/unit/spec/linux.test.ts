@@ -163,7 +163,7 @@ test("namespaces of a container: the pause process's, its own, or another contai
   );
 });
 
-test('namespaces of the pause container: NODE leaves them with the host', () => {
+test('namespaces of the pause container: NODE omits them', () => {
   const of = (option: Partially<typeof NamespaceOption>, netnsPath?: string, usernsPath?: string): unknown =>
     sandboxNamespaces({
       options: namespaceOption(option),
@@ -270,7 +270,7 @@ test('devices: a node and a rule each; privileged adds those of the host and all
   );
 });
 
-test("sysctls: what lets unprivileged processes bind and ping, where the network is the pod's own", () => {
+test('sysctls: those that let unprivileged processes bind and ping, if the pod has its own network', () => {
   const of = (more: object): unknown =>
     sandboxSysctls({ requested: {}, hostNetwork: false, userNamespace: false, options: OPTIONS, host: HOST, ...more });
   const ports = { 'net.ipv4.ip_unprivileged_port_start': '0' };

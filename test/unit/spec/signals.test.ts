@@ -19,7 +19,7 @@ test('signals: the status names every signal of a request as the request did', (
   assert.deepEqual(wrong, []);
 });
 
-test('signals: in every spelling of an image, the status names the signal that is sent', () => {
+test('signals: the status names the signal that is sent, for every spelling in an image', () => {
   for (const signal of SIGNALS) {
     const name = ofRequest(signal);
     const number = signalNumber(name);

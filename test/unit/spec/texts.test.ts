@@ -109,7 +109,7 @@ test('stop signal: the request, else the image, else SIGTERM', () => {
   assert.deepEqual(names.map(signalNumber), [15, 9, 9, 37, 62, 29, 31, 28, undefined, undefined, undefined, undefined]);
 });
 
-test('JSON: integers beyond 2^53 stay exact, there and back', () => {
+test('JSON: integers beyond 2^53 stay exact in both directions', () => {
   const spec = buildContainerSpec(containerInput());
   spec.linux.resources.memory = { limit: 2n ** 63n - 1n, swap: -1n };
   assert.deepEqual(

@@ -21,7 +21,7 @@ const PROGRAM = `
   try { setInterval(() => undefined, 1000); await work; } finally { await disposeAll(); }
 `;
 
-test('a signal undoes everything, also where the work fails meanwhile and cleans up too', async () => {
+test('a signal undoes everything, also if the work fails meanwhile and cleans up too', async () => {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', PROGRAM], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });

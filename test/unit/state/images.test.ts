@@ -133,7 +133,7 @@ test('records with one config are one image, found by each name in any form', as
   assert.deepEqual(fake.reads, [manifest.digest, id]);
 });
 
-test('an image with a name of hexadecimal digits comes before one whose id begins so', async () => {
+test('an image with a name of hexadecimal digits comes before one with that prefix as its id', async () => {
   const fake = fakeContainerd();
   const [first, second] = [putImage(fake, { user: 'first' }), putImage(fake, { user: 'second' })];
   const prefix = first.id.slice(7, 19);
@@ -147,7 +147,7 @@ test('an image with a name of hexadecimal digits comes before one whose id begin
   );
 });
 
-test('a record that moves or goes takes its name along', async () => {
+test('the name of a changed or deleted record moves with it', async () => {
   const fake = fakeContainerd();
   const [old, young] = [putImage(fake, { user: 'old' }), putImage(fake, { user: 'young' })];
   const cache = cacheOf(fake);
@@ -189,7 +189,7 @@ test('a removed record is forgotten without a read, unless it was read again sin
   assert.deepEqual(cache.list(), []);
 });
 
-test('images of others are adopted: labelled, pinned, and kept under their id', async () => {
+test('images of other clients are adopted: labelled, pinned, and kept under their id', async () => {
   const fake = fakeContainerd();
   const { id, manifest } = putImage(fake);
   name(fake, 'a.io/pause:3', manifest, { own: 'label' });
@@ -248,7 +248,7 @@ test('an entry without a platform has the platform of its config', async () => {
   assert.deepEqual(ids, [own.id, undefined, own.id]);
 });
 
-test('an index of more entries than are read is refused', async () => {
+test('an index with too many entries is refused', async () => {
   const fake = fakeContainerd();
   const other = putImage(fake, { architecture: 'mips' });
   const own = putImage(fake);
@@ -261,7 +261,7 @@ test('an index of more entries than are read is refused', async () => {
   await assert.rejects(readImage(fake.content, many(31)), /more than 64 blobs/);
 });
 
-test('indexes in indexes are followed three deep', async () => {
+test('nested indexes are followed three levels deep', async () => {
   const fake = fakeContainerd();
   const { id, manifest } = putImage(fake);
   const nested = (depth: number): Descriptor =>
@@ -273,7 +273,7 @@ test('indexes in indexes are followed three deep', async () => {
   });
 });
 
-test('a config at its bounds is read, and beyond them it is named; other images stay', async () => {
+test('a config at its limits is read, and beyond them it is named; other images stay', async () => {
   const fake = fakeContainerd();
   const labels = (bytes: number) => putImage(fake, { more: { Labels: { bom: 'x'.repeat(bytes) } } });
   const env = (bytes: number) => putImage(fake, { more: { Env: ['x'.repeat(bytes)] } });
@@ -317,7 +317,7 @@ test('the configs of all images are kept up to the limit; the next image is left
   assert.deepEqual(await idsWithin(bound - 1), [[first.id], `RESOURCE_EXHAUSTED config ${second.id}: ${problem}`]);
 });
 
-test('an image that is not found is looked for again when all have been read; one that is found is not waited for', async () => {
+test('an image that is not found is searched again when all have been read; a found one is returned at once', async () => {
   const fake = fakeContainerd();
   const [early, late] = [putImage(fake, { user: 'early' }), putImage(fake, { user: 'late' })];
   name(fake, 'a.io/early:1', early.manifest);
@@ -383,7 +383,7 @@ test('a record that cannot be read is left out and hides no other', async () => 
   );
 });
 
-test('GHSA-vwhp-8p66-mq4f: sizes that are negative or absurd count nothing, and a short digest is a missing blob', async () => {
+test('GHSA-vwhp-8p66-mq4f: negative and absurd sizes count as 0, and a truncated digest is a missing blob', async () => {
   const fake = fakeContainerd();
   const { config } = putImage(fake);
   const layers = [-1, -(2 ** 63), 1e300, 2 ** 53, 0.5, 7].map((size) => ({ digest: 'sha256:12', size }));

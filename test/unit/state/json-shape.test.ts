@@ -61,7 +61,7 @@ test('a text that is not JSON or has another type is refused by name', async () 
     await assert.rejects(pick(text), { code: 'DATA_LOSS', message: problem }, text);
 });
 
-test('bounds: all bytes, and what is kept', async () => {
+test('limits: all bytes, and the kept bytes', async () => {
   const bounds = { maxBytes: 40, maxKeptBytes: 100 };
   const exactly = `{"x":"${'x'.repeat(32)}"}`;
   assert.deepEqual(await pick(exactly, 7, bounds), {});

@@ -37,13 +37,13 @@ test('an OOM is the reason whether it is noticed before or after the exit', () =
   assert.deepEqual([before, late], [exited(137, 'OOMKilled'), exited(137, 'OOMKilled')]);
 });
 
-test('a container that ended while its start was being recorded began no later than it ended', () => {
+test('a container that ended while its start was being stored began no later than it ended', () => {
   const late: ContainerState = { phase: 'running', pid: 7, startedAtNs: 25n };
   const event: ContainerEvent = { kind: 'exited', atNs: 20n, exitCode: 0, oomKilled: false };
   assert.deepEqual(after(late, event), exited(0, 'Completed', 20n));
 });
 
-test('an exit that is seen before the start was recorded ends a container that never showed as running', () => {
+test('an exit before the start was stored ends a container that was never shown as running', () => {
   assert.deepEqual(
     after(
       created,
@@ -54,7 +54,7 @@ test('an exit that is seen before the start was recorded ends a container that n
   );
 });
 
-test('a start that failed is exit code 128 with its message; a task that is gone is 255', () => {
+test('a failed start is exit code 128 with its message; a missing task is 255', () => {
   assert.deepEqual(after(created, { kind: 'start-failed', atNs: 20n, message: 'no such file' }), {
     ...exited(128, 'StartError', 20n),
     message: 'no such file',
@@ -71,7 +71,7 @@ test('a start that failed is exit code 128 with its message; a task that is gone
   );
 });
 
-test('the message of a failed start is kept up to 16 KiB, and cut beyond', () => {
+test('the message of a failed start is kept up to 16 KiB, and truncated beyond', () => {
   const messageOf = (message: string): string => {
     const state = after(created, { kind: 'start-failed', atNs: 20n, message });
     return state.phase === 'exited' ? state.message : '';

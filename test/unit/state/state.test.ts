@@ -64,7 +64,7 @@ test('a container that is removed while a change of it is being persisted does n
   assert.deepEqual(state.containers.list(), []);
 });
 
-test('a change is published although containerd has no record of it, or cannot send one back; not when it fails otherwise', async () => {
+test('a change is published if containerd has no record or cannot send it back, but not after other failures', async () => {
   const phaseAfter = async (code: CodeName, message = 'told by containerd'): Promise<string | undefined> => {
     const update = (): Promise<never> => Promise.reject(new CriError(code, message));
     const state = createState({ containers: { update } } as unknown as Pick<Containerd, 'containers'>);

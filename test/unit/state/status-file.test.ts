@@ -15,7 +15,7 @@ const created: StoredStatus = {
 const running = { ...created, pid: 7, startedAt: 2n };
 const exited = { ...running, pid: 0, finishedAt: 3n, exitCode: 7, reason: 'Error' };
 
-test('the status that is further on counts; of two that are as far, the own one', () => {
+test('the more advanced status applies; of two equal ones, that of crid', () => {
   const own = { ...running, message: 'own' };
   assert.deepEqual(
     [

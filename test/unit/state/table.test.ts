@@ -18,7 +18,7 @@ const refused = (code: string, message: string) => (thrown: unknown) => {
   return true;
 };
 
-test('an id is found whole, and by a prefix that only one has', () => {
+test('a record is found by its id, and by a unique prefix of it', () => {
   const rows = table({ id: 'abc1', name: 'a' }, { id: 'abd2', name: 'b' });
   assert.deepEqual(
     [rows.find('abc1', 'f')?.name, rows.find('abd', 'f')?.name, rows.find('x', 'f')],
@@ -60,7 +60,7 @@ test('until waits for a change, a deletion, or its signal', async () => {
   await assert.rejects(aborted);
 });
 
-test('byId finds whole ids only', () => {
+test('byId finds only complete ids', () => {
   const pods = table({ id: 'abc', name: 'x' });
   assert.deepEqual([pods.byId('abc')?.name, pods.byId('ab'), pods.byId('')], ['x', undefined, undefined]);
 });

@@ -123,7 +123,7 @@ test('the files of cgroup v2', async (t) => {
   assert.equal(usageV2(join(directory, 'gone'), true), undefined);
 });
 
-test('the swap limit is the lower one of a scope and of the cgroup that crun has below it', async (t) => {
+test('the swap limit is the lower one of a scope and of the cgroup of crun below it', async (t) => {
   const limitOf = async (scope: string, below: string): Promise<bigint | undefined> => {
     const files = { 'cpu.stat': '', 'memory.swap.current': '0\n', 'memory.swap.max': `${scope}\n` };
     return usageV2(await directoryWith(t, { ...files, 'container/memory.swap.max': `${below}\n` }), false)?.swap?.limit;
@@ -205,7 +205,7 @@ test('the metrics that a runtime reports itself are read the same way', () => {
   assert.throws(() => told('x.Metrics', new Uint8Array()), { code: 'INTERNAL', message: /"x.Metrics"/ });
 });
 
-test('the working set is what is in use without inactive file pages, and never negative', () => {
+test('the working set is the usage without inactive file pages, and never negative', () => {
   const memory = V1.memory!;
   assert.deepEqual([workingSetBytes(memory), workingSetBytes({ ...memory, inactiveFile: 2000n })], [600n, 0n]);
 });

@@ -42,7 +42,7 @@ async function sampled(
   return { ids: [...ids].sort(), warnings: warn.mock.callCount() };
 }
 
-test('a cgroup that cannot be found or read costs its own container or pod its rate, and no other', async (t) => {
+test('a cgroup that cannot be read affects only the rate of its own container or pod', async (t) => {
   const { ids, warnings } = await sampled(
     t,
     {
@@ -73,7 +73,7 @@ test('a sample that fails as a whole is logged, and sampling continues', async (
   assert.ok(warnings > 1, `${warnings} times`);
 });
 
-test("a pod's cgroup is where the spec of its sandbox says, whatever its parent or the configuration", () => {
+test("a pod's cgroup is the one in the spec of its sandbox, whatever its parent or the configuration", () => {
   const of = (cgroup_parent: string, cgroupsPath: string, options: Readonly<Record<string, unknown>> = {}) =>
     podCgroup(
       pod('p', {

@@ -163,7 +163,7 @@ test('every metric has a descriptor with as many labels, and start times are sec
   assert.equal(start?.value?.value, 1_700_000_000n);
 });
 
-test('a container that does not run has its layer alone, and a pod that is not ready is UNAVAILABLE', async () => {
+test('a container that does not run has only its layer, and a pod that is not ready is UNAVAILABLE', async () => {
   const exited = container('gone', 'p1', {
     state: { phase: 'exited', startedAtNs: 1n, finishedAtNs: 2n, exitCode: 0, reason: 'Completed', message: '' },
   });
@@ -214,7 +214,7 @@ test('the rate is that of the last whole window, however often it is read', () =
   );
 });
 
-test('a layer is measured once while it is fresh, and what fails is not tried at once again', async () => {
+test('a layer is measured once while it is fresh, and a failure is not retried at once', async () => {
   const asked: string[] = [];
   const layers = createWritableLayers({
     snapshots: () => ({
@@ -234,7 +234,7 @@ test('a layer is measured once while it is fresh, and what fails is not tried at
   assert.deepEqual([asked, layers.get('well')?.bytes, layers.get('sick')], [['well', 'sick'], 1n, undefined]);
 });
 
-test('a layer that nothing writes to is measured once in each phase; one that runs when it is stale', async () => {
+test('a layer without a writer is measured once in each phase; one of a running container when it is stale', async () => {
   const asked: string[] = [];
   const layers = createWritableLayers({
     snapshots: () => ({

@@ -11,7 +11,7 @@ const ROUNDS = 5;
 const FAST_LINES = 2_000_000;
 const PLENTY_MS = 60_000;
 
-test(`${CONTAINERS} streams that are written to slowly, beside one that is written to as fast as can be`, async (t) => {
+test(`${CONTAINERS} slow streams beside a fast one`, async (t) => {
   const { folder, stdio } = setUp(t);
   const open = (containerId: string): Promise<ContainerIo> =>
     stdio.open(

@@ -28,7 +28,7 @@ async function open(t: TestContext, url: string, bytes = ''): Promise<Socket> {
   return socket;
 }
 
-test('stopping waits for no client: not for a handshake, a request or the end of one that was refused', async (t) => {
+test('a stop waits for no client: not for a handshake, a request or the end of a refused one', async (t) => {
   for (const tls of [true, false]) {
     const { streaming } = await setUp(t, { enable_tls_streaming: tls });
     const url = execUrl(streaming, never);
@@ -71,20 +71,20 @@ async function assertStill(beats: () => number): Promise<void> {
   assert.equal(beats(), last);
 }
 
-test('a thread that does not end is ended', async (t) => {
+test('a thread that does not end is terminated', async (t) => {
   const { streaming, beats } = await startStubborn(BEHAVIOUR.listens);
   await closeLate(t, streaming);
   await assertStill(beats);
 });
 
-test('a thread that is just being started again is ended too', async (t) => {
+test('a thread that is being restarted is terminated too', async (t) => {
   const { streaming, beats, behaviour } = await startStubborn(BEHAVIOUR.dies);
   await until('the next one starts', LIMIT_MS, () => behaviour() < BEHAVIOUR.starts || undefined);
   await closeLate(t, streaming);
   await assertStill(beats);
 });
 
-test('a url is good for 60 s', async (t) => {
+test('a URL is valid for 60 s', async (t) => {
   const { streaming } = await setUp(t);
   const urls = [execUrl(streaming, never), execUrl(streaming, never)];
   const now = performance.now.bind(performance);

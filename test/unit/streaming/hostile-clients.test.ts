@@ -151,7 +151,7 @@ test('headers without end are refused before they are kept', async (t) => {
   assert.deepEqual([await connections(), upgraded], [0, []]);
 });
 
-test('requests that are cut off, changed or made of nothing end in an answer or a close', async (t) => {
+test('truncated, changed and empty requests end in a response or a close', async (t) => {
   const { open, connections, upgraded } = await startFace(t);
   for (let seed = 0; seed < 300; seed += 50) {
     await Promise.all(
@@ -174,7 +174,7 @@ test('requests that are cut off, changed or made of nothing end in an answer or 
   assert.ok(upgraded.length > 0, 'some came through whole');
 });
 
-test('a client that goes before it is answered is seen to go', async (t) => {
+test('a client that leaves before its response is noticed', async (t) => {
   const ends = [(socket: Socket) => void socket.end(), (socket: Socket) => void socket.destroy()];
   for (const end of ends) {
     const candidates: Candidate[] = [];
@@ -212,7 +212,7 @@ async function overWebSocket(url: string, protocol: string, bytes: Iterable<Buff
   return client.closed.finally(() => client.socket.destroy());
 }
 
-test('frames that are oversized, out of order or no frames close a WebSocket with a code', async (t) => {
+test('oversized, reordered and invalid frames close a WebSocket with a code', async (t) => {
   const { streaming } = await setUp(t);
   const base64 = 'v4.base64.channel.k8s.io';
   const cases: [string, Buffer, number, string?][] = [
@@ -230,7 +230,7 @@ test('frames that are oversized, out of order or no frames close a WebSocket wit
   }
 });
 
-test('frames that are oversized, out of order or no frames close a SPDY connection with a status', async (t) => {
+test('oversized, reordered and invalid frames close a SPDY connection with a status', async (t) => {
   const { streaming } = await setUp(t);
   const before = process.memoryUsage.rss();
   // 64 MiB of zeros, compressed to 64 KiB.
@@ -252,7 +252,7 @@ test('frames that are oversized, out of order or no frames close a SPDY connecti
   assert.ok(process.memoryUsage.rss() - before < 300 * MIB);
 });
 
-test('random frames end in a close or are borne, and those beside them are served', async (t) => {
+test('random frames are tolerated or close the connection, and other clients are served', async (t) => {
   const { streaming } = await setUp(t);
   const good = await openWebSocket(execUrl(streaming, never), [V5]);
   let answered = 0;

@@ -30,7 +30,7 @@ async function echo(client: CommandClient, fifo: (name: string) => string, name:
   return { kind: 'exited', exitCode: 7 };
 }
 
-test('bytes go through and come back, and the outcome follows them', async (t) => {
+test('bytes are sent in both directions, and the exit code follows them', async (t) => {
   const { streaming, fifo } = await setUp(t);
   for (const [protocol, half] of [
     [V5, true],
@@ -70,7 +70,7 @@ test('bytes go through and come back, and the outcome follows them', async (t) =
   }
 });
 
-test('a url is good once, for its own route, and not before it was given out', async (t) => {
+test('a URL is valid once, only for its route, and only after it was issued', async (t) => {
   const { streaming } = await setUp(t);
   const url = execUrl(streaming, never);
   const other = execUrl(streaming, never).replace('/exec/', '/attach/');
@@ -118,7 +118,7 @@ test('a request without an upgrade, and bytes that are not a request, get a resp
   }
 });
 
-test('at most a thousand urls wait to be used', async (t) => {
+test('at most a thousand URLs wait to be used', async (t) => {
   const { streaming } = await setUp(t);
   for (let count = 0; count < 1_000; count += 1) execUrl(streaming, never);
   assert.throws(() => execUrl(streaming, never), { code: 'RESOURCE_EXHAUSTED' });
@@ -144,7 +144,7 @@ test('input from a client waits for a shim that opens its end after the start', 
   assert.equal(client.received(1).toString(), 'to the end');
 });
 
-test('a client that goes is noticed, even while nothing is read from it', async (t) => {
+test('a client that leaves is noticed, even while nothing is read from it', async (t) => {
   const { streaming, fifo } = await setUp(t);
   const stdin = fifo('full');
   const reader = readFifo(stdin);
@@ -172,7 +172,7 @@ test('a client that breaks the protocol is closed with a code', async (t) => {
   assert.equal(await client.closed, 1002);
 });
 
-test('an operation that fails says so to the client', async (t) => {
+test('a failed operation sends its error to the client', async (t) => {
   const { streaming } = await setUp(t);
   const url = execUrl(streaming, () => Promise.reject(new Error('no such command')));
   const client = await openWebSocket(url, ['channel.k8s.io']);
@@ -180,13 +180,13 @@ test('an operation that fails says so to the client', async (t) => {
   assert.equal(client.received(3).toString(), 'no such command');
 });
 
-test('nothing that comes or goes for the idle time ends a session', async (t) => {
+test('a session without traffic ends after the idle time', async (t) => {
   const { streaming } = await setUp(t, { stream_idle_timeout: '100ms' });
   const client = await openWebSocket(execUrl(streaming, never), [V5]);
   assert.equal(await client.closed, 1006);
 });
 
-test('sizes of a terminal arrive, the last one also at a listener that comes late', async (t) => {
+test('terminal sizes arrive, the last one also at a late listener', async (t) => {
   const { streaming } = await setUp(t);
   let sizes: Promise<unknown> | undefined;
   const url = execUrl(

@@ -6,7 +6,7 @@ import { containerdConfig, guestFiles } from '../../../tools/vm/recipe.js';
 import { quote } from '../../../tools/vm/ssh.js';
 import { parseOptions } from '../../vm/options.js';
 
-test('quote: one word of a shell, whatever is in it', () => {
+test('quote: one word of a shell, whatever it contains', () => {
   const odd = `it's "odd": $HOME \`id\` \\ \n*`;
   assert.equal(execFileSync('sh', ['-c', `printf %s ${quote(odd)}`], { encoding: 'utf8' }), odd);
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { describeOperations } from '../../../src/why/why.js';
 
-test('each operation with the steps it is in, since when, and what for', () => {
+test('each operation is shown with its current steps, their times and what they wait for', () => {
   const operation = { id: '1', startedAtMs: 1_000, waiters: 2 };
   const texts = describeOperations(
     [

@@ -137,7 +137,7 @@ test('mounts: the root has the propagation that the most far-reaching mount need
   );
 });
 
-test('propagation: needs a mount that can pass events on', () => {
+test('propagation: needs a mount that propagates', () => {
   const check = (propagation: MountPropagation, sharedId?: number, masterId?: number): string => {
     const host = { mountPoint: '/mnt', sharedId, masterId };
     let found = '';

@@ -112,7 +112,7 @@ test('user namespaces: labels of snapshots, ids of the host', () => {
   );
 });
 
-test("a task's options keep those of its runtime; only runc has room for more", () => {
+test("a task's options keep those of its runtime; only runc accepts more", () => {
   const options = runtimeOptions('io.containerd.runc.v2', { BinaryName: '/bin/runc', SystemdCgroup: true });
   const runc = { name: 'io.containerd.runc.v2', options };
   const made = taskOptions(runc, { ioOwner: { uid: 7, gid: 8 }, endpoint: { address: 'ttrpc+unix:///x', version: 3 } });

@@ -184,7 +184,7 @@ test('an invalid container is refused by the name of its field', () => {
   );
 });
 
-test('mounts and devices that contradict themselves are refused by the name of their field', () => {
+test('contradictory mounts and devices are refused by the name of their field', () => {
   const mount = (one: object): string => container({ mounts: [{ container_path: '/d', host_path: '/h', ...one }] });
   const device = (one: object): string =>
     container({ devices: [{ container_path: '/dev/x', host_path: '/dev/x', permissions: 'rw', ...one }] });

@@ -35,7 +35,7 @@ test('a link in place of the log is refused, and its target is not touched', asy
   assert.ok(unharmed());
 });
 
-test('a link that leads nowhere is refused, and no file is made through it', async (t) => {
+test('a dangling link is refused, and no file is created through it', async (t) => {
   const { folder, stdio } = setUp(t);
   const { logs, request } = lab(folder);
   mkdirSync(join(logs, 'app'));

@@ -9,7 +9,7 @@ function setUp(limit = 3) {
   return { clock, tokens: createTokens<string>({ limit, lifetimeMs: LIFETIME_MS, now: () => clock.nowMs }) };
 }
 
-test('a token is good once', () => {
+test('a token is valid once', () => {
   const { tokens } = setUp();
   const [one, two] = [tokens.issue('one'), tokens.issue('two')];
   assert.match(one, /^[\w-]{43}$/);
@@ -19,7 +19,7 @@ test('a token is good once', () => {
   );
 });
 
-test('a token is good for its lifetime', () => {
+test('a token is valid for its lifetime', () => {
   const { tokens, clock } = setUp();
   const [first, second] = [tokens.issue('first'), tokens.issue('second')];
   clock.nowMs = LIFETIME_MS - 1;
@@ -37,7 +37,7 @@ test('an invalid token is refused', () => {
   assert.equal(tokens.redeem(token), 'value');
 });
 
-test('too many at once are refused, until some are used or too old', () => {
+test('too many at once are refused, until some are used or expired', () => {
   const { tokens, clock } = setUp(2);
   const first = tokens.issue('1');
   tokens.issue('2');

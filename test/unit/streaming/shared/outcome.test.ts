@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { outcomeText } from '../../../../src/streaming/shared/outcome.js';
 
-test('from version 4 on the outcome is a Status', () => {
+test('from version 4 on the result is a Status', () => {
   const statuses = [
     outcomeText({ kind: 'exited', exitCode: 0 }, 4),
     outcomeText({ kind: 'exited', exitCode: 137 }, 5),
@@ -28,7 +28,7 @@ test('from version 4 on the outcome is a Status', () => {
   ]);
 });
 
-test('before it the outcome is a text, and none where all went well', () => {
+test('before version 4 the result is a text, and empty after a success', () => {
   assert.deepEqual(
     [
       outcomeText({ kind: 'exited', exitCode: 0 }, 3),

@@ -14,7 +14,7 @@ function slowTarget(highWaterMark: number) {
   return { target: target as unknown as Socket, finishOne: () => done.shift()?.() };
 }
 
-test('a client is held while more than the limit is on its way, whatever the high-water mark of where it goes', () => {
+test('a client is paused while more than the limit is pending, whatever the high-water mark of the target', () => {
   for (const highWaterMark of [1, 10 * LIMIT_BYTES]) {
     const { link, holders } = stubLink();
     const { target, finishOne } = slowTarget(highWaterMark);

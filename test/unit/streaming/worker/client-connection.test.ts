@@ -38,7 +38,7 @@ async function closed(t: TestContext, act: (link: Link, client: Socket) => void)
   return { reason, socket: new WeakRef(socket) };
 }
 
-test('a link closes when its limit is over, and says why; not when it was kept', async (t) => {
+test('a link closes with a reason when its time limit has passed, and only then', async (t) => {
   const { reason } = await closed(t, (link) => {
     link.destroyAfter(10, () => 'kept')();
     link.destroyAfter(50, () => 'too late');
@@ -46,7 +46,7 @@ test('a link closes when its limit is over, and says why; not when it was kept',
   assert.equal(reason, 'too late');
 });
 
-test('a link that has closed is held by none of its limits', async (t) => {
+test('a closed link has no pending time limits', async (t) => {
   const { socket } = await closed(t, (link, client) => {
     link.destroyAfter(60_000, () => 'too late');
     link.end();
@@ -93,7 +93,7 @@ async function sendAll(
   return { came, closedInTime };
 }
 
-test('a client that takes its time gets all that was sent before the end', async (t) => {
+test('a slow client gets all data that was sent before the end', async (t) => {
   for (const bytes of SIZES) {
     for (const tls of [false, true]) {
       assert.deepEqual(await sendAll(t, { bytes, tls, ms: 60_000 }), { came: bytes, closedInTime: false });
@@ -101,13 +101,13 @@ test('a client that takes its time gets all that was sent before the end', async
   }
 });
 
-test('a client that takes nothing any more is closed after the idle time', async (t) => {
+test('a client that reads nothing any more is closed after the idle time', async (t) => {
   for (const bytes of SIZES) {
     assert.equal((await sendAll(t, { bytes, idleTimeoutMs: 60_000, ms: 90_000 })).closedInTime, true);
   }
 });
 
-test('a client that has all and keeps its end open is closed all the same', async (t) => {
+test('a client that has all data and keeps its end open is closed too', async (t) => {
   const ended = async (client: Socket, socket: Socket): Promise<void> => {
     await once(client.resume(), 'end');
     // The kernel may take some ms to acknowledge the end.

@@ -16,12 +16,12 @@ function own({ calls = 1, runnable = PROCESSORS + 1 } = {}) {
   return { node, rest: (bytes = CHUNK) => pace.restMs(bytes) };
 }
 
-test('streams go as fast as they can with no call under way, or with processors to spare', () => {
+test('streams are not throttled without running calls, or with idle processors', () => {
   assert.equal(own({ calls: 0 }).rest(), 0);
   assert.equal(own({ runnable: PROCESSORS }).rest(), 0);
 });
 
-test('all streams together go at 16 MiB/s while calls are under way and processors are short', () => {
+test('all streams together are limited to 16 MiB/s while calls run and processors are busy', () => {
   const { node, rest } = own();
   const rests = [rest(), rest(), rest()];
   node.nowMs += 12;
@@ -29,7 +29,7 @@ test('all streams together go at 16 MiB/s while calls are under way and processo
   assert.equal(rest(1024 * 1024), 50, 'none is left alone for long');
 });
 
-test('short messages go at once; what they make together counts', () => {
+test('short messages are sent at once; their total counts', () => {
   const { rest } = own();
   const KIB = 1024;
   assert.deepEqual([rest(16 * KIB), rest(15 * KIB), rest(KIB)], [0, 0, 2]);

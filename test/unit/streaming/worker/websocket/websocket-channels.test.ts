@@ -46,7 +46,7 @@ test('base64: one character names a channel, also one above 9', () => {
   }
 });
 
-test('base64: a message in pieces of nothing, or of little among much else, takes no memory', () => {
+test('base64: a message in many empty or small pieces uses no memory', () => {
   const { channels, received } = openChannels();
   const empty = Buffer.concat(Array.from({ length: 10_000 }, () => webSocketFrame(OPCODE.continuation, '', false)));
   const pong = webSocketFrame(OPCODE.pong, 'x'.repeat(125));
