@@ -8,5 +8,5 @@ export function checkAddresses({ metrics_address: address }: Pick<Config['crid']
   const host = address.slice(0, address.lastIndexOf(':'));
   if (address === '' || !ALL_ADDRESSES.includes(host)) return [];
   const problem = 'listens on all addresses, without TLS and without authentication';
-  return [warning('metrics', `crid.metrics_address "${address}" ${problem}: name one, such as 127.0.0.1`)];
+  return [warning('metrics', `crid.metrics_address "${address}" ${problem}: set one address, such as 127.0.0.1`)];
 }

@@ -20,8 +20,8 @@ export function checkCgroups(
 }
 
 const TWO_MANAGERS =
-  'systemd owns the tree of cgroup v2, and cgroupfs makes cgroups in it beside systemd: for the systemd driver set ' +
-  'SystemdCgroup = true in the options of every runtime, then restart crid and the kubelet, which starts its pods anew';
+  'systemd owns the tree of cgroup v2, and cgroupfs creates cgroups in it too: to use the systemd driver, set ' +
+  'SystemdCgroup = true in the options of every runtime, then restart crid and the kubelet, which restarts its pods';
 
 function checkDriver([name, handler]: [string, RuntimeHandler], node: string, systemd: boolean): Finding[] {
   const subject = `handler ${name}`;
