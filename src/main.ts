@@ -39,7 +39,7 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
     const systemd = createSdNotify(process.env);
     const fdStore = createFdStore(systemd, process.env);
     const app = await startApp(await loadConfig(options), fdStore);
-    const tell = teller(app, systemd);
+    const notify = notifier(app, systemd);
     process.on('SIGHUP', () => {
       loadConfig(options).then(
         ({ config }) => app.setLogLevel(config.crid.log_level),
@@ -51,10 +51,10 @@ withFiles(program.command('serve').description('serve the CRI on a unix socket')
     const ending = new Promise<void>((resolve) => {
       for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
     });
-    tell({ READY: '1', STATUS: `serving ${app.path}` });
-    if (systemd.watchdogIntervalMs) startWatchdog(systemd.watchdogIntervalMs, () => tell({ WATCHDOG: '1' }));
+    notify({ READY: '1', STATUS: `serving ${app.path}` });
+    if (systemd.watchdogIntervalMs) startWatchdog(systemd.watchdogIntervalMs, () => notify({ WATCHDOG: '1' }));
     await ending;
-    tell({ STOPPING: '1', STATUS: 'finishing the running calls' });
+    notify({ STOPPING: '1', STATUS: 'finishing the running calls' });
     await app.stop();
   });
 
@@ -113,7 +113,7 @@ program.parseAsync().then(
 );
 
 /** A failed notification to systemd must not stop crid. */
-function teller(app: App, systemd: SdNotify): SdNotify['notify'] {
+function notifier(app: App, systemd: SdNotify): SdNotify['notify'] {
   return (variables) => {
     try {
       systemd.notify(variables);

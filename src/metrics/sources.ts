@@ -9,29 +9,29 @@ import type { ContainerEvents } from '../events/container-events.js';
 import type { Sources } from './metrics.js';
 
 /** Reads the values of the gauges from the modules that have them. */
-export const metricSources = (rooms: {
+export const metricSources = (modules: {
   readonly operations: Pick<Operations, 'list'>;
   readonly state: Pick<State, 'pods' | 'containers' | 'claims'>;
   readonly images: Pick<ImageCache, 'unreadable'>;
   readonly events: Pick<ContainerEvents, 'load'>;
   readonly stdio: Pick<Stdio, 'stalledLogs'>;
 }): Sources => ({
-  operations: () => countBy(rooms.operations.list().map(({ kind }) => kind)),
+  operations: () => countBy(modules.operations.list().map(({ kind }) => kind)),
   pods: () =>
     countBy(
-      rooms.state.pods.list().map(({ state }) => state.phase),
+      modules.state.pods.list().map(({ state }) => state.phase),
       ['ready', 'not-ready'],
     ),
   containers: () =>
     countBy(
-      rooms.state.containers.list().map(({ state }) => state.phase),
+      modules.state.containers.list().map(({ state }) => state.phase),
       ['created', 'running', 'exited'],
     ),
-  unreadable: () => rooms.state.claims.list().length + rooms.images.unreadable().length,
-  events: rooms.events.load,
+  unreadable: () => modules.state.claims.list().length + modules.images.unreadable().length,
+  events: modules.events.load,
   errors: () => ({ unhandled: unhandledErrors(), background: backgroundFailures() }),
   logs: logCounts,
-  stalledLogs: rooms.stdio.stalledLogs,
+  stalledLogs: modules.stdio.stalledLogs,
 });
 
 /** Counts equal values. The values in `all` are reported even when their count is 0. */
