@@ -32,6 +32,7 @@ import { createOperations } from './operation/operation.js';
 import { faultHook } from './operation/faults.js';
 import type { StepHook } from './operation/steps.js';
 import type { PodDeps } from './pods/deps.js';
+import { createNamespaces } from './pods/namespaces.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
 import { recover } from './recovery/recover.js';
 import { sharedNamespace } from './runtime/conflict.js';
@@ -256,6 +257,7 @@ async function handlerDeps({ config, log, directories }: Base, ready: Ready) {
   const remove = removeContainer(containers);
   const pods: PodDeps = {
     ...shared,
+    namespaces: createNamespaces(directories),
     pauseImage: config.images.pinned_images['sandbox'] ?? '',
     ensureImage: ensureImage(imageDeps),
     killContainer: (id, caller) => stop(id, 0, caller),

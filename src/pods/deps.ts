@@ -9,6 +9,7 @@ import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
 import type { LocalImage } from '../state/images.js';
 import type { State } from '../state/state.js';
+import type { Namespaces } from './namespaces.js';
 
 /** Dependencies of the operations on pods; the composition root makes them once. */
 export interface PodDeps {
@@ -21,6 +22,7 @@ export interface PodDeps {
   readonly host: HostFacts;
   readonly specOptions: SpecOptions;
   readonly handlers: Handlers;
+  readonly namespaces: Namespaces;
   readonly imageVolumes: ImageVolumes;
   /** Undefined when SELinux is off or disabled by the configuration. */
   readonly selinux: Selinux | undefined;

@@ -3,9 +3,6 @@ import { join } from 'node:path';
 import type { PodSandboxConfig, RunPodSandboxRequest, RunPodSandboxResponse } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument, isCode } from '../base/errors.js';
 import { nowNs } from '../host/syscall/clock.js';
-import { createNetns, removeNetns } from '../host/namespace/netns.js';
-import { ensureDirectory } from '../host/files/files.js';
-import { createUserNetns, unpinNamespace } from '../host/namespace/user-netns.js';
 import type { Attachment } from '../network/network.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
@@ -128,10 +125,8 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
   if (planned.netnsPath !== '') {
     await steps.step(
       'create network namespace',
-      () => createNamespaces(deps, planned, handler),
-      async () => {
-        await Promise.all([removeNetns(planned.netnsPath), unpinNamespace(deps.directories.podUserns(planned.id))]);
-      },
+      () => deps.namespaces.create(planned),
+      () => deps.namespaces.remove(planned),
     );
   }
   const adding = planned.netnsPath === '' ? undefined : addNetwork(steps, planned, handler);
@@ -159,20 +154,6 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
  */
 const createNeedsNetwork = ({ config }: Pod, { sandboxer, ociRuntime }: Handler): boolean =>
   sandboxer.name !== PAUSE || ociRuntime === undefined || hasNetworkSysctls(config.linux?.sysctls ?? {});
-
-/**
- * Creates the network namespace, owned by the pod's user namespace if it has one: only the owner can set the sysctls of
- * the network namespace and mount its sysfs.
- */
-async function createNamespaces(deps: PodDeps, pod: Pod, handler: Handler): Promise<void> {
-  const userNamespace = podUserNamespace(pod.config);
-  if (!userNamespace) return createNetns(pod.netnsPath);
-  const usernsPath = deps.directories.podUserns(pod.id);
-  await ensureDirectory(deps.directories.podState(pod.id), 0o700);
-  await createUserNetns({ ...userNamespace, netnsPath: pod.netnsPath, usernsPath });
-  // A sandbox controller finds the user namespace through the network namespace, and binds it to this path itself.
-  if (handler.sandboxer.name !== PAUSE) await unpinNamespace(usernsPath);
-}
 
 /**
  * Runs before all other steps: a restart finds whatever follows by the record. The lease keeps resources that nothing
