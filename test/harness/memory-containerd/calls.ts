@@ -15,46 +15,50 @@ export interface Connection {
   readonly call: Call;
   /** The calls that have reached containerd, in order: `snapshots.prepare ID`. */
   readonly log: string[];
-  /** The number of calls that hang since `cut`. */
-  hanging(): number;
   /** From now on no call reaches containerd or returns, as if the client's process had been killed. */
   cut(): void;
-  /** Lets the calls that hang fail with NOT_FOUND, and all later ones, so that their callers end. */
+  /**
+   * Ends the calls that hang, and all later ones, so that their callers end too: changes succeed, as if everything was
+   * gone, and other calls fail with NOT_FOUND.
+   */
   end(): void;
 }
 
 /** Every call takes at least a turn of the event loop, so that calls side by side interleave as real ones do. */
 export function createConnection(): Connection {
   const log: string[] = [];
-  let hanging = 0;
   let isCut = false;
   let end = (): void => undefined;
   const ended = new Promise<void>((resolve) => (end = resolve));
-  const hang = async (method: string): Promise<never> => {
-    hanging++;
+  const hang = async <T>(method: string): Promise<T> => {
     await ended;
+    if (/\.(create|update|delete|remove)$/.test(method)) return undefined as T;
     throw new CriError('NOT_FOUND', `${method}: the client has been cut off`);
   };
 
   return {
     log,
-    hanging: () => hanging,
     cut: () => void (isCut = true),
     end: () => end(),
-    async call(method, subject, options, work) {
-      if (isCut) return hang(method);
+    async call<T>(
+      method: string,
+      subject: string,
+      options: CallOptions | undefined,
+      work: () => T | Promise<T>,
+    ): Promise<T> {
+      if (isCut) return hang<T>(method);
       if (options?.signal?.aborted) throw cancelled(method, subject);
       await nextTurn();
-      if (isCut) return hang(method);
+      if (isCut) return hang<T>(method);
       log.push(subject === '' ? method : `${method} ${subject}`);
       try {
         const result = await Promise.race([
           unlessEnded(method, subject, options, Promise.resolve(work())),
-          ended.then(() => hang(method)),
+          ended.then(() => hang<T>(method)),
         ]);
-        return isCut ? await hang(method) : result;
+        return isCut ? await hang<T>(method) : result;
       } catch (thrown) {
-        if (isCut) return hang(method);
+        if (isCut) return hang<T>(method);
         throw thrown;
       }
     },
