@@ -18,9 +18,9 @@ const KILL_PAUSE_MS = 200;
 
 /**
  * Stops a container: its stop signal, the grace period, SIGKILL (CRI StopContainer). The grace period may have any
- * length; 0 or less kills at once, as in containerd's plugin. The stop goes on when the caller gives up. A repeat joins
- * it and neither signals nor waits anew, but a shorter grace period takes effect. Other operations on the container run
- * during the grace period. Stopping a container that is unknown or not running succeeds.
+ * length; 0 or less kills at once, as in containerd's plugin. The stop continues when the caller gives up. A repeat
+ * joins it and neither signals nor waits again, but a shorter grace period takes effect. Other operations on the
+ * container run during the grace period. Stopping a container that is unknown or not running succeeds.
  */
 export const stopContainer =
   (deps: Pick<ContainerDeps, 'state'>, stop: Stop) =>

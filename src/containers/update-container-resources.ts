@@ -90,7 +90,7 @@ async function updateTask(
   resources: OciSpec['linux']['resources'],
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  // An update has no device rules: a runtime would set them anew while the process uses the devices.
+  // An update has no device rules: a runtime would set them again while the process uses the devices.
   const { devices: _devices, ...limits } = resources;
   try {
     await deps.containerd.tasks.update({ containerId: id, resources: resourcesAny(limits) }, { signal });

@@ -43,8 +43,7 @@ export function requestMiddleware(options: {
     let failure: CriError | undefined;
     let ids = idsIn(call.request);
     try {
-      // A generator's body does not keep the asynchronous context of the code that iterates it: each step enters it
-      // anew.
+      // A generator's body does not keep the asynchronous context of the code that iterates it, so each step enters it.
       const steps = withContext(request, () => call.next(call.request as never, context));
       for (;;) {
         const step = await withContext(request, () => steps.next());

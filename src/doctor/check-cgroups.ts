@@ -3,8 +3,8 @@ import { handlerCgroupDriver, nodeCgroupDriver } from '../runtime/cgroup-driver.
 import { fault, ok, warning, type Finding } from './finding.js';
 
 /**
- * Reports the cgroup driver that the kubelet is told, and each handler whose runtime cannot work with it. `systemd`:
- * whether the node runs systemd; `version`: the version of the node's cgroups.
+ * Shows the cgroup driver that crid reports to the kubelet, and each handler whose runtime cannot work with it.
+ * `systemd`: whether the node runs systemd; `version`: the version of the node's cgroups.
  */
 export function checkCgroups(
   config: Config,

@@ -93,7 +93,7 @@ function containerEventTypes(before: Container | undefined, after: Container | u
   const types: ContainerEventType[] = before ? [] : [CONTAINER_CREATED_EVENT];
   const [from, to] = [before?.state.phase ?? 'created', after.state];
   if (from === to.phase || to.phase === 'created') return types;
-  // A container that ended before its start was recorded has started all the same.
+  // A container that ended before its start was recorded has started too.
   const started = from === 'created' && !(to.phase === 'exited' && to.reason === 'StartError');
   if (started) types.push(CONTAINER_STARTED_EVENT);
   if (to.phase === 'exited') types.push(CONTAINER_STOPPED_EVENT);

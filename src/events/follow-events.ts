@@ -5,7 +5,7 @@ import type { Containerd, ContainerdEvent } from '../containerd/containerd.js';
 import type { ImageCache } from '../state/images.js';
 import type { Exits } from './exits.js';
 
-/** Follows containerd's events until `signal` aborts; after each (re)connection it reads the images anew. */
+/** Follows containerd's events until `signal` aborts; after each (re)connection it reads the images again. */
 export function followEvents(
   options: {
     containerd: Pick<Containerd, 'events'>;

@@ -26,7 +26,7 @@ export async function undoPod(deps: PodDeps, steps: Steps, pod: Pod): Promise<vo
 }
 
 async function undo(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
-  // The process may be gone before the records are; after a kill in between, only this mark tells the next start.
+  // The process may be gone before the records are; after a kill in between, only this mark is left for the next start.
   await steps.step('mark as unfinished', (signal) => markUnfinished(deps, pod, signal));
   await steps.step(
     'remove pod sandbox',

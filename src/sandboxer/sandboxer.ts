@@ -13,7 +13,7 @@ export interface SandboxPlan {
   /** How the snapshotter is to shift the owners of the pause image's files (see `remapLabels`). */
   readonly snapshotLabels: Readonly<Record<string, string>>;
   readonly labels: Readonly<Record<string, string>>;
-  /** The pause image: the chain id of its rootfs and the reference it goes by. */
+  /** The pause image: the chain id of its rootfs and its reference. */
   readonly image: { readonly chainId: string; readonly name: string };
   /** The OCI spec of the sandbox's own container. */
   readonly spec: Any;

@@ -142,7 +142,7 @@ export function createSpdyConnection(options: {
   };
 }
 
-/** Wraps a reader: on a protocol error it tells the client before it throws. */
+/** Wraps a reader: on a protocol error it sends the status to the client before it throws. */
 const telling =
   (read: (bytes: Buffer) => void, tell: () => void) =>
   (bytes: Buffer): void => {
