@@ -73,6 +73,11 @@ export default tseslint.config(
           property: 'now',
           message: 'durations: performance.now(); what is shown or stored: wallMs of src/base/time.ts',
         },
+        {
+          object: 'AbortSignal',
+          property: 'any',
+          message: 'it leaks in Node 20: use withAnySignal of src/base/async.ts',
+        },
       ],
       // A rejection without an owner: `void promise` hides it; use inBackground (src/base/background.ts).
       '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false, checkThenables: true }],

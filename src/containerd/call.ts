@@ -3,6 +3,7 @@ import { Metadata, type CallOptions as GrpcOptions, type ClientMiddlewareCall } 
 import { currentContext } from '../base/context.js';
 import type { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import { startTimer } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
 import type { Span } from '../base/span.js';
 import { waitReady } from './channel.js';
@@ -40,8 +41,6 @@ export interface Endings {
 /** How often a call without a connection is sent; each attempt first waits for the channel. */
 const NEVER_SENT_ATTEMPTS = 5;
 const READ_ATTEMPTS = 2;
-/** Node fires a timer with a longer delay at once. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /**
  * The middleware of every call: waits for the connection, sets the headers, applies the timeout, retries calls that can
@@ -123,7 +122,7 @@ function headers(namespace: string, lease: string | undefined, span: Span | unde
   return metadata;
 }
 
-/** Combines timeout, caller and close into one signal and records the first. AbortSignal.any leaks in Node 20. */
+/** Combines timeout, caller and close into one signal and records the first. */
 function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings: Endings) {
   const controller = new AbortController();
   let why: Ended | undefined;
@@ -132,7 +131,7 @@ function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings
     controller.abort();
   };
   const onAbort = end('cancelled');
-  const timer = timeoutMs > 0 ? setTimeout(end('deadline'), Math.min(timeoutMs, MAX_TIMER_MS)) : undefined;
+  const timer = timeoutMs > 0 ? startTimer(timeoutMs, end('deadline')) : undefined;
   const forget = endings.add(end('closed'));
   signal?.addEventListener('abort', onAbort, { once: true });
   if (endings.closed) end('closed')();
@@ -141,7 +140,7 @@ function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings
     signal: controller.signal,
     ended: () => why,
     release: (): void => {
-      clearTimeout(timer);
+      timer?.clear();
       forget();
       signal?.removeEventListener('abort', onAbort);
     },

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { EventsDefinition } from '../../generated/containerd/services/events/v1/events.js';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { sleep } from '../base/time.js';
+import { sleep, unlessAborted } from '../base/time.js';
 import { wireAny } from './any.js';
 import { withOptions, withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
 import type { Events } from './containerd.js';
@@ -61,12 +61,7 @@ async function runSession(
     lost ??= CriError.from(reason);
     session.abort();
   };
-  let release = (): void => undefined;
-  const aborted = new Promise<void>((resolve) => (release = resolve));
-  const onAbort = (): void => {
-    end(new CriError('CANCELLED', 'events.subscribe: ended by the subscriber'));
-    release();
-  };
+  const onAbort = (): void => end(new CriError('CANCELLED', 'events.subscribe: ended by the subscriber'));
   outer.addEventListener('abort', onAbort, { once: true });
 
   const marker = `/crid/subscribed-${randomUUID()}`;
@@ -85,7 +80,7 @@ async function runSession(
     session.abort();
     await confirming;
     // Two runs of onConnected must not overlap.
-    await Promise.race([feed.settled(), aborted]);
+    await unlessAborted(feed.settled(), outer).catch(() => undefined);
     outer.removeEventListener('abort', onAbort);
   }
   return { lost: lost ?? new CriError('UNAVAILABLE', 'events.subscribe: lost'), wasLive: feed.live };

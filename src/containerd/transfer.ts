@@ -6,7 +6,7 @@ import { Progress } from '../../generated/containerd/types/transfer/progress.js'
 import { OCIRegistry } from '../../generated/containerd/types/transfer/registry.js';
 import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
-import { wallMs } from '../base/time.js';
+import { wallMs, withLimit } from '../base/time.js';
 import { anyOf, wireAny } from './any.js';
 import { withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
 import type { Any, CallOptions, Leases, PullRequest, Transfer } from './containerd.js';
@@ -72,7 +72,7 @@ async function pullUnder(
       },
       { ...withoutLimit({ ...options, lease }), subject: request.reference },
     );
-    await Promise.race([reading, timeout(LAST_PROGRESS_TIMEOUT_MS)]);
+    await withLimit(reading, LAST_PROGRESS_TIMEOUT_MS, () => undefined);
   } finally {
     for (const opened of open) opened.close();
   }
@@ -135,5 +135,3 @@ async function withLease(
 
 /** Ignores the error with which a stream ends when crid closes it. */
 const ignoreEnd = (_thrown: unknown): void => undefined;
-
-const timeout = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms).unref());

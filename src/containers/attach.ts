@@ -1,4 +1,5 @@
 import type { AttachRequest, AttachResponse } from '../../generated/runtime/v1/api.js';
+import { withAnySignal } from '../base/async.js';
 import { CriError } from '../base/errors.js';
 import { makePipe } from '../host/pipe/pipe.js';
 import type { Container } from '../state/records.js';
@@ -42,8 +43,9 @@ async function serve(deps: ContainerDeps, id: string, request: AttachRequest, cl
     const stdin = (request.stdin && container.config.stdin && io.paths.stdin) || undefined;
     client.feed(stdin);
     if (tty) client.onResize(resizer(deps, { containerId: id }));
-    const ends = AbortSignal.any([over.signal, client.signal]);
-    const exited = deps.state.containers.until(id, ({ state }) => state.phase !== 'running', ends);
+    const exited = withAnySignal([over.signal, client.signal], (ended) =>
+      deps.state.containers.until(id, ({ state }) => state.phase !== 'running', ended),
+    );
     const left = stdin ? stdinOver(deps, container, client) : undefined;
     const first = await Promise.race([exited, client.outputsEnded, ...(left ? [left] : [])]);
     if (first === 'detach') await detach();

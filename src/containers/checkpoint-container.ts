@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
 import type { CheckpointContainerRequest, CheckpointContainerResponse } from '../../generated/runtime/v1/api.js';
+import { withAnySignal } from '../base/async.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import type { ContainerRecord } from '../containerd/containerd.js';
 import { checkpointOptions } from '../containerd/task-options.js';
@@ -86,7 +87,7 @@ async function checkpoint(
   const { tasks, leases, containers } = deps.containerd;
   /** Each step ends early when the caller has left. */
   const step = <T>(name: string, run: (signal: AbortSignal) => Promise<T>, undo?: () => Promise<void>): Promise<T> =>
-    steps.step(name, (signal) => run(left ? AbortSignal.any([signal, left]) : signal), undo, {
+    steps.step(name, (signal) => withAnySignal([signal, left], run), undo, {
       // Only the operation's own limit applies.
       timeoutMs: Infinity,
     });

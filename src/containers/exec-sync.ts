@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ExecSyncRequest, ExecSyncResponse } from '../../generated/runtime/v1/api.js';
+import { withAnySignal } from '../base/async.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { timeoutSignal } from '../base/time.js';
 import type { Exit } from '../containerd/containerd.js';
@@ -126,9 +127,10 @@ async function exitInTime(
   const dueMs = answerDueInMs(caller);
   const timeout = timeoutSignal(timeoutMs > 0 ? timeoutMs : Infinity);
   const due = timeoutSignal(dueMs === undefined ? Infinity : Math.ceil(dueMs));
-  const ends = [signal, timeout.signal, due.signal, caller.signal].filter((one) => one !== undefined);
   try {
-    return await deps.containerd.tasks.wait(target, { signal: AbortSignal.any(ends) });
+    return await withAnySignal([signal, timeout.signal, due.signal, caller.signal], (ended) =>
+      deps.containerd.tasks.wait(target, { signal: ended }),
+    );
   } catch (thrown) {
     if (timeout.signal.aborted)
       throw new CriError('DEADLINE_EXCEEDED', `timeout of ${timeoutMs / 1000} s exceeded, command killed`);

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import type { ExecRequest, ExecResponse } from '../../generated/runtime/v1/api.js';
+import { withAnySignal } from '../base/async.js';
 import { invalidArgument } from '../base/errors.js';
 import type { Exit } from '../containerd/containerd.js';
 import { durationMs } from '../config/duration.js';
@@ -129,7 +130,9 @@ async function exitOrGone(
   signal: AbortSignal,
 ): Promise<Exit | undefined> {
   try {
-    return await deps.containerd.tasks.wait(target, { signal: AbortSignal.any([signal, client.signal]) });
+    return await withAnySignal([signal, client.signal], (ended) =>
+      deps.containerd.tasks.wait(target, { signal: ended }),
+    );
   } catch (thrown) {
     if (client.signal.aborted && !signal.aborted) return undefined;
     throw thrown;

@@ -1,4 +1,5 @@
 import type { StopContainerRequest, StopContainerResponse } from '../../generated/runtime/v1/api.js';
+import { withAnySignal } from '../base/async.js';
 import { CriError, isCode } from '../base/errors.js';
 import { sleep, startTimer } from '../base/time.js';
 import { signalNumber } from '../host/process/processes.js';
@@ -121,11 +122,10 @@ const hasExited = (container: Container): boolean => container.state.phase === '
 async function exitedBy(deps: ContainerDeps, id: string, stopping: Stopping, signal: AbortSignal): Promise<boolean> {
   for (;;) {
     const over = new AbortController();
-    const exited = deps.state.containers.until(id, hasExited, AbortSignal.any([signal, over.signal]));
     stopping.sooner.push(over);
     const timer = startTimer(stopping.killAtMs - performance.now(), () => over.abort());
     try {
-      await exited;
+      await withAnySignal([signal, over.signal], (ended) => deps.state.containers.until(id, hasExited, ended));
       return true;
     } catch (thrown) {
       if (signal.aborted) throw thrown;

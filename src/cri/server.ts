@@ -1,6 +1,7 @@
 import { createServer as createGrpcServer, type ServiceImplementation, type ServiceDefinition } from 'nice-grpc';
 import type { Logger } from '../base/log.js';
 import type { Tracer } from '../base/span.js';
+import { withLimit } from '../base/time.js';
 import type { CallsUnderWay } from './calls-under-way.js';
 import { deadlineInterceptor, readFarDeadlines } from './deadline.js';
 import { requestMiddleware, type AnsweredCall } from './middleware.js';
@@ -60,12 +61,8 @@ export async function serve(options: {
 }
 
 async function stop(server: { shutdown(): Promise<void>; forceShutdown(): void }, timeoutMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), timeoutMs);
-  });
-  const finished = await Promise.race([server.shutdown().then(() => true as const), late]);
-  clearTimeout(timer);
+  const shutdown = server.shutdown().then(() => true);
+  const finished = await withLimit(shutdown, timeoutMs, () => false);
   if (!finished) server.forceShutdown();
   return finished;
 }

@@ -1,4 +1,4 @@
-import { access } from 'node:fs/promises';
+import { exists } from '../host/paths.js';
 import { withRuntime } from '../why/client.js';
 import { checkRecords } from './check-records.js';
 import { fault, ok, warning, type Finding } from './finding.js';
@@ -12,11 +12,7 @@ const REQUIRED = ['RuntimeReady', 'NetworkReady'];
  */
 export async function checkServer(listen: string): Promise<Finding[]> {
   const path = listen.replace(/^unix:(\/\/)?/, '');
-  const isThere = await access(path).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) return [warning('socket', `${path} does not exist: crid does not run`)];
+  if (!(await exists(path))) return [warning('socket', `${path} does not exist: crid does not run`)];
   return withRuntime(path, async (runtime) => {
     const signal = AbortSignal.timeout(CALL_LIMIT_MS);
     const [{ runtime_name: name, runtime_version: version }, { status, info }] = await Promise.all([

@@ -1,4 +1,5 @@
 import type { AuthConfig } from '../../generated/runtime/v1/api.js';
+import { withAnySignal } from '../base/async.js';
 import { CriError, doing } from '../base/errors.js';
 import { logOf } from '../base/log.js';
 import { durationMs } from '../config/duration.js';
@@ -140,9 +141,11 @@ async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, s
     labels: imageLabels(deps.config.images, fetching.name),
     onProgress: watch.onProgress,
   };
-  const options = { signal: AbortSignal.any([signal, watch.begin()]), lease: fetching.lease };
+  const stalled = watch.begin();
   const pullFor = (snapshotter: string | undefined): Promise<void> =>
-    deps.containerd.transfer.pull({ ...request, snapshotter }, options);
+    withAnySignal([signal, stalled], (ended) =>
+      deps.containerd.transfer.pull({ ...request, snapshotter }, { signal: ended, lease: fetching.lease }),
+    );
   try {
     await pullFor(fetching.snapshotter).catch((thrown: unknown) => {
       if (!NOT_UNPACKING.test(CriError.from(thrown).message)) throw thrown;

@@ -1,6 +1,7 @@
 import PQueue from 'p-queue';
 import { CriError, isCode } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { withLimit } from '../base/time.js';
 import { nowNs } from '../host/syscall/clock.js';
 import type { Snapshots } from '../containerd/containerd.js';
 
@@ -80,20 +81,8 @@ export function createSnapshotUsage(options: {
     async sum() {
       if (last && performance.now() - last.atMs < freshMs) return last.usage;
       measuring ??= measure().finally(() => (measuring = undefined));
-      return last ? inTime(measuring, last.usage) : measuring;
+      const before = last?.usage;
+      return before ? withLimit(measuring, PATIENCE_MS, () => before) : measuring;
     },
   };
-}
-
-/** Returns the measured usage, or `before` after `PATIENCE_MS`. */
-async function inTime(measuring: Promise<Usage>, before: Usage): Promise<Usage> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Usage>((resolve) => {
-    timer = setTimeout(() => resolve(before), PATIENCE_MS);
-  });
-  try {
-    return await Promise.race([measuring, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,3 +1,4 @@
+import { withAnySignal } from '../base/async.js';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { addNetwork } from './add-network.js';
@@ -77,9 +78,8 @@ async function atOnce<T, R>(
 ): Promise<R[]> {
   const stop = new AbortController();
   let first: unknown;
-  const both = AbortSignal.any([signal, stop.signal]);
   const runs = items.map((item) =>
-    run(item, both).catch((thrown: unknown) => {
+    withAnySignal([signal, stop.signal], (ended) => run(item, ended)).catch((thrown: unknown) => {
       first ??= thrown;
       stop.abort(new CriError('ABORTED', 'another network of the pod failed'));
       throw thrown;

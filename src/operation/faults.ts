@@ -1,6 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { sleep } from '../base/time.js';
+import { exists } from '../host/paths.js';
 import type { StepHook } from './steps.js';
 
 /**
@@ -78,16 +80,7 @@ async function inflict(fault: Fault, where: string): Promise<void> {
 }
 
 async function untilThere(path: string): Promise<void> {
-  const { access } = await import('node:fs/promises');
-  for (;;) {
-    if (
-      path !== '' &&
-      (await access(path).then(
-        () => true,
-        () => false,
-      ))
-    )
-      return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  while (path === '' || !(await exists(path))) await sleep(LOOK_AGAIN_MS);
 }
+
+const LOOK_AGAIN_MS = 50;

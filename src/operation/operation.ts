@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
-import { startTimer, wallMs, type Timer } from '../base/time.js';
+import { startTimer, wallMs, withLimit, type Timer } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
 import { createSteps, type Steps, type StepHook } from './steps.js';
 import { createTurns, type Turns } from './turns.js';
@@ -141,9 +141,7 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
       [...(queues.get(key)?.all ?? [])].some(({ request }) => kinds === undefined || kinds.includes(request.kind)),
     async drain(timeoutMs) {
       const settled = Promise.allSettled(all().map((running) => running.outcome));
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([settled, new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)))]);
-      clearTimeout(timer);
+      await withLimit(settled, timeoutMs, () => []);
       return all().length;
     },
   };

@@ -1,4 +1,6 @@
+import { withAnySignal } from '../base/async.js';
 import { isCode } from '../base/errors.js';
+import { timeoutSignal } from '../base/time.js';
 
 /** Returns undefined when the shim has not answered in time. */
 export async function unlessSilent<T>(asked: Promise<T>): Promise<T | undefined> {
@@ -12,23 +14,16 @@ export async function unlessSilent<T>(asked: Promise<T>): Promise<T | undefined>
   }
 }
 
-/**
- * Calls `ask` with a signal that aborts after `timeoutMs`, or with `closing`. Not AbortSignal.any: it leaks in Node 20.
- */
+/** Calls `ask` with a signal that aborts after `timeoutMs`, or with `closing`. */
 export async function askWithin<T>(
   timeoutMs: number,
   closing: AbortSignal,
   ask: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const controller = new AbortController();
-  const abort = (): void => controller.abort();
-  const timer = setTimeout(abort, timeoutMs);
-  if (closing.aborted) abort();
-  closing.addEventListener('abort', abort, { once: true });
+  const late = timeoutSignal(timeoutMs);
   try {
-    return await ask(controller.signal);
+    return await withAnySignal([closing, late.signal], ask);
   } finally {
-    clearTimeout(timer);
-    closing.removeEventListener('abort', abort);
+    late.clear();
   }
 }

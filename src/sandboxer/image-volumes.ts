@@ -1,5 +1,6 @@
 import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { createKeyedQueue } from '../base/async.js';
 import { CriError, isCode } from '../base/errors.js';
 import type { Containerd, SnapshotMount } from '../containerd/containerd.js';
 import { ensureDirectory } from '../host/files/files.js';
@@ -36,8 +37,8 @@ export function createImageVolumes(options: {
   directories: Pick<Directories, 'imageVolumes'>;
 }): ImageVolumes {
   const { containerd, directories } = options;
-  /** The mount under way at each path: two containers of a pod may mount the same image at once. */
-  const turns = new Map<string, Promise<string>>();
+  /** By path: two containers of a pod may mount the same image at once. */
+  const inTurn = createKeyedQueue();
 
   const prepare = async (volume: ImageVolume, key: string, signal: AbortSignal): Promise<SnapshotMount[]> => {
     const snapshots = containerd.snapshots(volume.snapshotter);
@@ -62,15 +63,7 @@ export function createImageVolumes(options: {
   return {
     async mount(volume, signal) {
       const target = join(directories.imageVolumes(volume.podId), manifestHex(volume.manifest));
-      const turn = (turns.get(target) ?? Promise.resolve(target))
-        .catch(() => target)
-        .then(() => mountAt(volume, target, signal));
-      turns.set(target, turn);
-      try {
-        return await turn;
-      } finally {
-        if (turns.get(target) === turn) turns.delete(target);
-      }
+      return inTurn(target, () => mountAt(volume, target, signal));
     },
     async removeAll(podId, snapshotter, signal) {
       const base = directories.imageVolumes(podId);

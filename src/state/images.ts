@@ -1,3 +1,4 @@
+import { createKeyedQueue } from '../base/async.js';
 import { CriError, isCode } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import type { ImagesConfig } from '../config/schema.js';
@@ -70,7 +71,8 @@ export function createImageCache(options: {
   const entries = new Map<string, ImageEntry>();
   const images = new Map<string, LocalImage>();
   const contentOf = createContents(containerd, entries);
-  const inTurn = createTurns();
+  /** Keeps an older result from replacing a newer one. */
+  const inTurn = createKeyedQueue();
 
   const publish = (id: string): void => {
     const image = toImage([...entries.values()].filter((entry) => entry.content.id === id));
@@ -192,19 +194,5 @@ function createContents(
     const started = readImage(containerd.content, target).finally(() => reading.delete(target.digest));
     reading.set(target.digest, started);
     return started;
-  };
-}
-
-/** Runs the work on one name in the order of the requests, so that an older result never replaces a newer one. */
-function createTurns(): (name: string, work: () => Promise<void>) => Promise<void> {
-  const last = new Map<string, Promise<void>>();
-  return async (name, work) => {
-    const turn = (last.get(name) ?? Promise.resolve()).catch(() => undefined).then(work);
-    last.set(name, turn);
-    try {
-      await turn;
-    } finally {
-      if (last.get(name) === turn) last.delete(name);
-    }
   };
 }

@@ -1,3 +1,4 @@
+import { createKeyedQueue } from '../base/async.js';
 import { isCode, notFound } from '../base/errors.js';
 import { isAnswerTooLarge } from '../containerd/answers.js';
 import type { Containerd } from '../containerd/containerd.js';
@@ -36,18 +37,7 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
   const pods = createTable<Pod>('pod sandbox');
   const containers = createTable<Container>('container');
   const ofPod = indexByPod(containers);
-  /** The last update of each container that has one under way. */
-  const turns = new Map<string, Promise<unknown>>();
-
-  const inTurn = async <T>(id: string, work: () => Promise<T>): Promise<T> => {
-    const turn = (turns.get(id) ?? Promise.resolve()).catch(() => undefined).then(work);
-    turns.set(id, turn);
-    try {
-      return await turn;
-    } finally {
-      if (turns.get(id) === turn) turns.delete(id);
-    }
-  };
+  const inTurn = createKeyedQueue();
 
   const persist = async (container: Container): Promise<void> => {
     const { id } = container;

@@ -2,7 +2,7 @@ import PQueue from 'p-queue';
 import { inBackground } from '../base/background.js';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { sleep } from '../base/time.js';
+import { sleep, withLimit } from '../base/time.js';
 import { nowNs } from '../host/syscall/clock.js';
 import type { Snapshots } from '../containerd/containerd.js';
 import type { Container } from '../state/records.js';
@@ -105,7 +105,8 @@ export function createWritableLayers(options: {
       const unmeasured = due.filter(({ id }) => !known.has(id));
       for (const layer of due) if (known.has(layer.id)) stale.set(layer.id, layer);
       if (stale.size > 0 && !looking) inBackground(log, 'measuring the writable layers again', lookAgain());
-      if (unmeasured.length > 0) await noLongerThan(FIRST_PATIENCE_MS, Promise.all(unmeasured.map(measureFirst)));
+      if (unmeasured.length > 0)
+        await withLimit(Promise.all(unmeasured.map(measureFirst)), FIRST_PATIENCE_MS, () => []);
     },
     get: (id) => known.get(id),
     forget(id) {
@@ -114,10 +115,4 @@ export function createWritableLayers(options: {
       stale.delete(id);
     },
   };
-}
-
-async function noLongerThan(ms: number, work: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  await Promise.race([work, new Promise((resolve) => (timer = setTimeout(resolve, ms)))]);
-  clearTimeout(timer);
 }

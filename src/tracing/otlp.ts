@@ -2,6 +2,7 @@ import type * as Otel from '@opentelemetry/api';
 import { Code, type CodeName } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { Attributes, Span, SpanKind, Tracer } from '../base/span.js';
+import { withLimit } from '../base/time.js';
 import { VERSION } from '../version.js';
 
 const CLOSE_LIMIT_MS = 5_000;
@@ -38,10 +39,11 @@ export async function startTracing(env: NodeJS.ProcessEnv, log: Logger): Promise
   return {
     start: spans,
     close: () =>
-      Promise.race([
+      withLimit(
         provider.shutdown().catch((thrown: unknown) => tell(String(thrown))),
-        new Promise<void>((resolve) => setTimeout(resolve, CLOSE_LIMIT_MS).unref()),
-      ]),
+        CLOSE_LIMIT_MS,
+        () => undefined,
+      ),
   };
 }
 
