@@ -1,3 +1,4 @@
+import { withoutScheme } from '../base/unix-socket.js';
 import { defaultConfig, DEFAULT_REGISTRY_CONFIG_PATH, entryDefaults } from './defaults.js';
 import type { Layer } from './layers.js';
 import type { Config } from './options.js';
@@ -46,5 +47,3 @@ function settleRegistry({ images: { registry } }: Config, layers: readonly Layer
   if (Object.keys(registry.mirrors).length === 0) registry.config_path ||= DEFAULT_REGISTRY_CONFIG_PATH;
   else if (!isSet) registry.config_path = '';
 }
-
-const withoutScheme = (socket: string): string => socket.replace(/^unix:\/\//, '');

@@ -3,6 +3,7 @@ import { connectivityState, type Channel } from '@grpc/grpc-js';
 import { createChannel } from 'nice-grpc';
 import { CriError } from '../base/errors.js';
 import { unlessAborted, wallMs } from '../base/time.js';
+import { withoutScheme } from '../base/unix-socket.js';
 
 /** containerd refuses larger messages in both directions. */
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
@@ -10,7 +11,7 @@ const PROBE_TIMEOUT_MS = 1000;
 
 /** Opens the channel to containerd. It connects on first use and reconnects when the connection is lost. */
 export function openChannel(address: string): Channel {
-  return createChannel(`unix://${socketPath(address)}`, undefined, {
+  return createChannel(`unix://${withoutScheme(address)}`, undefined, {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
     // The defaults (1 s growing to 2 min) would delay reconnecting by seconds once containerd is back.
@@ -53,13 +54,10 @@ async function connected(channel: Channel, deadline: Date, signal: AbortSignal):
   }
 }
 
-/** `unix:///run/x.sock`, `unix:/run/x.sock` and `/run/x.sock` mean the same. */
-const socketPath = (address: string): string => address.replace(/^unix:(\/\/)?(?=\/)/, '');
-
 /** grpc-js does not expose the reason, so connect to the socket once more to find it. */
 function probe(address: string): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connect(socketPath(address));
+    const socket = connect(withoutScheme(address));
     const answer = (reason: string): void => {
       socket.destroy();
       resolve(reason);

@@ -2,6 +2,7 @@ import { chmod, chown, lstat, mkdir, mkdtemp, rename, rm, unlink } from 'node:fs
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
+import { withoutScheme } from '../base/unix-socket.js';
 
 /** sun_path of unix(7) holds 107 bytes and a NUL. */
 const MAX_PATH_BYTES = 107;
@@ -13,7 +14,7 @@ const SOCKET_MODE = 0o660;
  * that are too long for the kernel.
  */
 export function socketPath(address: string): string {
-  const path = address.replace(/^unix:(\/\/)?/, '');
+  const path = withoutScheme(address);
   if (!path.startsWith('/')) {
     throw new CriError('INVALID_ARGUMENT', `listen: expected unix:///PATH or an absolute path, received "${address}"`);
   }

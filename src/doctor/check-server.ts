@@ -1,3 +1,4 @@
+import { withoutScheme } from '../base/unix-socket.js';
 import { exists } from '../host/paths.js';
 import { withRuntime } from '../why/client.js';
 import { checkRecords } from './check-records.js';
@@ -11,7 +12,7 @@ const REQUIRED = ['RuntimeReady', 'NetworkReady'];
  * Reports which server answers on the CRI socket, which of its conditions are false, and which records it cannot read.
  */
 export async function checkServer(listen: string): Promise<Finding[]> {
-  const path = listen.replace(/^unix:(\/\/)?/, '');
+  const path = withoutScheme(listen);
   if (!(await exists(path))) return [warning('socket', `${path} does not exist: crid does not run`)];
   return withRuntime(path, async (runtime) => {
     const signal = AbortSignal.timeout(CALL_LIMIT_MS);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withoutScheme } from '../base/unix-socket.js';
 import { lockFile } from '../host/files/lock-file.js';
 import type { Directories } from '../state/directories.js';
 
@@ -20,7 +21,7 @@ export async function ownAlone(
   directories: Pick<Directories, 'state'>,
   { address, namespace }: { readonly address: string; readonly namespace: string },
 ): Promise<() => void> {
-  const socket = address.replace(/^unix:(\/\/)?(?=\/)/, '');
+  const socket = withoutScheme(address);
   const containerd = await realpath(socket).catch(() => socket);
   const key = createHash('sha256').update(`${containerd}\0${namespace}`).digest('hex').slice(0, 32);
   const what = `namespace "${namespace}" of containerd at ${socket}`;

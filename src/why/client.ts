@@ -1,6 +1,7 @@
 import { createChannel, createClientFactory } from 'nice-grpc';
 import { RuntimeServiceDefinition, type RuntimeServiceClient } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
+import { withoutScheme } from '../base/unix-socket.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
@@ -9,7 +10,7 @@ const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
  * responds.
  */
 export async function withRuntime<T>(listen: string, work: (runtime: RuntimeServiceClient) => Promise<T>): Promise<T> {
-  const path = listen.replace(/^unix:\/\//, '');
+  const path = withoutScheme(listen);
   const channel = createChannel(`unix://${path}`, undefined, {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   });
