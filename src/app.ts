@@ -36,6 +36,7 @@ import { createNamespaces } from './pods/namespaces.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
 import { recover } from './recovery/recover.js';
 import { sharedNamespace } from './runtime/conflict.js';
+import { askVersion } from './runtime/containerd-version.js';
 import { ownAlone } from './runtime/one-owner.js';
 import { handlerFeatures } from './runtime/features.js';
 import { createHandlers } from './runtime/handlers.js';
@@ -298,24 +299,16 @@ const connect = (config: Config, log: Logger, metrics: Metrics, describeShim: (i
     onCall: metrics.containerdCall,
   });
 
+/** Throws FAILED_PRECONDITION if containerd is older than 2.0. */
 async function askContainerd(config: Config, containerd: Containerd, log: Logger) {
-  const version = await usableVersion(containerd, config);
+  const { version, problem } = await askVersion(containerd, config.grpc.address);
+  if (problem !== undefined) throw new CriError('FAILED_PRECONDITION', problem);
   const [conflict, features] = await Promise.all([
     sharedNamespace(containerd, config),
     handlerFeatures(config, containerd, log),
   ]);
   if (conflict) log.warn(conflict);
   return { version, warnings: conflict ? [conflict] : [], features };
-}
-
-/** Throws FAILED_PRECONDITION if containerd is older than 2.0. */
-async function usableVersion(containerd: Containerd, config: Config): Promise<string> {
-  const { version } = await containerd.introspection.version();
-  if (Number.parseInt(version.replace(/^v/, ''), 10) >= 2) return version;
-  throw new CriError(
-    'FAILED_PRECONDITION',
-    `containerd at ${config.grpc.address} is ${version}; crid needs 2.0 or newer`,
-  );
 }
 
 /** Measures every step, and passes it on to fault injection if that is enabled. */

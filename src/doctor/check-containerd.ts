@@ -4,6 +4,7 @@ import type { Containerd, PluginInfo } from '../containerd/containerd.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 import { handlerCgroupDriver } from '../runtime/cgroup-driver.js';
 import { sharedNamespace } from '../runtime/conflict.js';
+import { askVersion } from '../runtime/containerd-version.js';
 import { PAUSE } from '../sandboxer/pause.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 import { runcProblem, runcVersion } from './runc-version.js';
@@ -14,11 +15,10 @@ import { runcProblem, runcVersion } from './runc-version.js';
  */
 export async function checkContainerd(config: Config, containerd: Containerd): Promise<Finding[]> {
   const { address } = config.grpc;
-  const { version } = await containerd.introspection.version().catch((thrown: unknown) => {
+  const { version, problem } = await askVersion(containerd, address).catch((thrown: unknown) => {
     throw new CriError('UNAVAILABLE', `${address}: ${CriError.from(thrown).message}`, { cause: thrown });
   });
-  if (Number.parseInt(version.replace(/^v/, ''), 10) < OLDEST)
-    return [fault('containerd', `${version} at ${address}: crid needs ${OLDEST}.0 or newer`)];
+  if (problem !== undefined) return [fault('containerd', problem)];
   const [conflict, { deprecations }, snapshotters, handlers] = await Promise.all([
     sharedNamespace(containerd, config),
     containerd.introspection.server(),
@@ -33,8 +33,6 @@ export async function checkContainerd(config: Config, containerd: Containerd): P
     ...handlers,
   ];
 }
-
-const OLDEST = 2;
 
 async function checkSnapshotters({ images, runtime }: Config, containerd: Containerd): Promise<Finding[]> {
   const own = Object.values(runtime.containerd.runtimes).map(({ snapshotter }) => snapshotter);
@@ -72,12 +70,12 @@ async function checkHandler(
       options: runtimeOptions(type, handler.options),
     });
     const hasSandboxer = controllers.some(({ id }) => id === sandboxer);
-    if (sandboxer && sandboxer !== PAUSE && !hasSandboxer)
+    if (sandboxer !== PAUSE && !hasSandboxer)
       return [fault(subject, `containerd has no sandbox controller "${sandboxer}"`)];
     const driver = handlerCgroupDriver(handler) ?? 'of its own';
     const problem = runcProblem(runcVersion(features) ?? '');
     return [
-      ok(subject, `${path || type}, sandboxer ${sandboxer || PAUSE}, cgroup driver ${driver}`),
+      ok(subject, `${path || type}, sandboxer ${sandboxer}, cgroup driver ${driver}`),
       ...(problem === undefined ? [] : [warning(subject, problem)]),
     ];
   } catch (thrown) {
