@@ -1,7 +1,7 @@
-import { join } from 'node:path';
 import type { FilesystemUsage, ImageFsInfoResponse } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
+import { snapshotterRoots } from '../state/snapshotter-root.js';
 import type { ImageDeps } from './deps.js';
 import { createSnapshotUsage, type SnapshotUsage } from './snapshot-usage.js';
 
@@ -13,12 +13,11 @@ export const imageFsInfo = (
   deps: Pick<ImageDeps, 'containerd' | 'config' | 'state' | 'log'>,
 ): (() => Promise<ImageFsInfoResponse>) => {
   const usages = new Map<string, SnapshotUsage>();
-  const mountpoints = new Map<string, string>();
+  const mountpointOf = snapshotterRoots(deps.containerd, deps.config.root);
   const filesystem = async (snapshotter: string): Promise<FilesystemUsage> => {
     const usage = usages.get(snapshotter) ?? usageOf(deps, snapshotter);
     usages.set(snapshotter, usage);
-    const mountpoint = mountpoints.get(snapshotter) ?? (await mountpointOf(deps, snapshotter));
-    mountpoints.set(snapshotter, mountpoint);
+    const mountpoint = await mountpointOf(snapshotter);
     const { bytes, inodes, measuredAtNs } = await usage.sum();
     return {
       timestamp: measuredAtNs,
@@ -62,15 +61,4 @@ function snapshottersOf({ config, state }: Pick<ImageDeps, 'config' | 'state'>):
   const configured = Object.values(runtimes).map(({ snapshotter }) => snapshotter);
   const used = state.containers.list().map(({ snapshotter }) => snapshotter);
   return [...new Set([config.images.snapshotter, ...configured, ...used])].filter((name) => name !== '');
-}
-
-/** Returns the `root` that the snapshotter's plugin exports, else containerd's default directory. */
-async function mountpointOf(
-  { containerd, config }: Pick<ImageDeps, 'containerd' | 'config'>,
-  snapshotter: string,
-): Promise<string> {
-  const plugins = await containerd.introspection.plugins([
-    `type==io.containerd.snapshotter.v1,id==${JSON.stringify(snapshotter)}`,
-  ]);
-  return plugins[0]?.exports['root'] || join(config.root, `io.containerd.snapshotter.v1.${snapshotter}`);
 }
