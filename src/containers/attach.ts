@@ -3,11 +3,12 @@ import { withAnySignal } from '../base/async.js';
 import { CriError } from '../base/errors.js';
 import { makePipe } from '../host/pipe/pipe.js';
 import type { Container } from '../state/records.js';
+import { isRunning } from '../state/require.js';
 import type { ContainerIo } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
 import type { ContainerDeps } from './deps.js';
 import { resizer } from './resize.js';
-import { runningContainer } from './running-container.js';
+import { noStreams, runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';
 
 const PIPE_BYTES = 1024 * 1024;
@@ -35,7 +36,7 @@ export const attach =
 async function serve(deps: ContainerDeps, id: string, request: AttachRequest, client: CommandClient): Promise<Outcome> {
   const container = runningContainer(deps.state, id);
   const io = deps.ios.get(id);
-  if (!io) throw new CriError('FAILED_PRECONDITION', `container "${id}" has no streams`);
+  if (!io) throw noStreams(id);
   const { tty } = container.config;
   const over = new AbortController();
   const detach = await attachPipes(io, client, { stdout: request.stdout, stderr: request.stderr && !tty });
@@ -44,7 +45,7 @@ async function serve(deps: ContainerDeps, id: string, request: AttachRequest, cl
     client.feed(stdin);
     if (tty) client.onResize(resizer(deps, { containerId: id }));
     const exited = withAnySignal([over.signal, client.signal], (ended) =>
-      deps.state.containers.until(id, ({ state }) => state.phase !== 'running', ended),
+      deps.state.containers.until(id, (one) => !isRunning(one), ended),
     );
     const left = stdin ? stdinOver(deps, container, client) : undefined;
     const first = await Promise.race([exited, client.outputsEnded, ...(left ? [left] : [])]);

@@ -11,6 +11,7 @@ import { lookAt } from '../host/files/foreign-paths.js';
 import { renameFile } from '../host/files/files.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
+import { EXPIRE_LABEL } from '../state/labels.js';
 import type { Container } from '../state/records.js';
 import { beginCheckpoint, clearCheckpoint, leaseOf, type Checkpoint } from './checkpoint-leftovers.js';
 import { checkpointTexts, writeCheckpointFiles } from './checkpoint-files.js';
@@ -98,7 +99,7 @@ async function checkpoint(
     () => clearCheckpoint(deps, container),
   );
   const expire = new Date(wallMs() + leaseMs).toISOString();
-  await step('create lease', (signal) => leases.create(leaseOf(id), { 'containerd.io/gc.expire': expire }, { signal }));
+  await step('create lease', (signal) => leases.create(leaseOf(id), { [EXPIRE_LABEL]: expire }, { signal }));
   const atMs = wallMs();
   await step('pause task', (signal) => tasks.pause(id, { signal }));
   await step('dump processes', (signal) => dump(deps, record, made, signal));

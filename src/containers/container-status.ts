@@ -4,6 +4,7 @@ import { parseSpec } from '../spec/spec-json.js';
 import { containerStatusOf } from '../state/cri-view.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { Container } from '../state/records.js';
+import { isRunning } from '../state/require.js';
 import type { ContainerDeps } from './deps.js';
 
 /**
@@ -32,7 +33,7 @@ async function verboseInfo(
   const operations = deps.operations.list().filter(({ subject }) => subject === container.id);
   return stringifyGoJson({
     sandboxID: container.podId,
-    pid: container.state.phase === 'running' ? container.state.pid : 0,
+    pid: isRunning(container) ? container.state.pid : 0,
     removing: operations.some(({ kind }) => kind === 'remove container'),
     snapshotKey: record.snapshotKey,
     snapshotter: record.snapshotter,

@@ -20,6 +20,7 @@ import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { containerRecord } from '../state/container-record.js';
 import type { LocalImage } from '../state/images.js';
 import type { Container, Pod } from '../state/records.js';
+import { podNotReady, requireReady } from '../state/require.js';
 import { containerName } from '../state/stored.js';
 import type { ContainerDeps } from './deps.js';
 import { keepProcess } from './exec-process.js';
@@ -57,7 +58,7 @@ export const createContainer =
       limitMs: LIMIT_MS,
       work: async (steps) => {
         await waitForShim(deps, steps, pod.id);
-        const ready = requireReady(deps, pod.id);
+        const ready = readyPod(deps, pod.id);
         const taken = deps.state.containers.byName(name);
         if (taken) return sameOrTaken(taken, fingerprint);
         return create(deps, steps, ready, name, config, request.sandbox_config?.log_directory ?? '');
@@ -82,10 +83,10 @@ async function waitForShim(deps: ContainerDeps, steps: Steps, podId: string): Pr
   });
 }
 
-function requireReady(deps: ContainerDeps, podId: string): Pod {
+function readyPod(deps: ContainerDeps, podId: string): Pod {
   const pod = deps.state.pods.byId(podId);
-  if (pod?.state.phase === 'ready') return pod;
-  throw new CriError('FAILED_PRECONDITION', `pod sandbox "${podId}" is not ready`);
+  if (!pod) throw podNotReady(podId);
+  return requireReady(pod);
 }
 
 function sameOrTaken(taken: Container, fingerprint: string): string {
@@ -142,7 +143,7 @@ async function create(
     () => deps.containerd.containers.delete(id),
   );
   // The pod may have been stopped meanwhile; from here on, its removal sees this container.
-  requireReady(deps, pod.id);
+  readyPod(deps, pod.id);
   keepProcess(config, spec.process);
   deps.state.containers.put(container);
   return id;

@@ -12,6 +12,7 @@ import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 import { processOfExec } from './exec-process.js';
 import { killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
+import { runningContainer } from './running-container.js';
 
 /**
  * Bytes kept of each stream; the rest is dropped. The CRI leaves the limit to the server; other CRI servers use the
@@ -35,10 +36,8 @@ export const execSync =
     if (request.timeout < 0n) {
       throw invalidArgument('timeout', `expected 0 seconds or more, received ${request.timeout}`);
     }
-    const container = deps.state.containers.get(request.container_id, 'container_id');
-    const { id, state } = container;
-    if (state.phase !== 'running')
-      throw new CriError('FAILED_PRECONDITION', `container "${id}" is ${state.phase}, not running`);
+    const container = runningContainer(deps.state, request.container_id);
+    const { id } = container;
     const execId = randomBytes(32).toString('hex');
     return deps.operations.run({
       kind: 'exec sync',

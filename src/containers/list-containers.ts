@@ -3,7 +3,8 @@ import type {
   ContainerFilter,
   ListContainersRequest,
 } from '../../generated/runtime/v1/api.js';
-import { containerState, hasLabels } from '../state/cri-view.js';
+import { containerState } from '../state/cri-view.js';
+import { hasLabels } from '../state/labels.js';
 import type { Container } from '../state/records.js';
 import type { State } from '../state/state.js';
 

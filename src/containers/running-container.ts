@@ -1,14 +1,13 @@
 import { CriError } from '../base/errors.js';
-import type { Container } from '../state/records.js';
+import { requireRunning, type RunningContainer } from '../state/require.js';
 import type { State } from '../state/state.js';
 
 /**
  * Returns the container. NOT_FOUND, INVALID_ARGUMENT (an ambiguous prefix), FAILED_PRECONDITION when it does not run.
  */
-export function runningContainer(state: State, idOrPrefix: string): Container {
-  const container = state.containers.get(idOrPrefix, 'container_id');
-  if (container.state.phase !== 'running') {
-    throw new CriError('FAILED_PRECONDITION', `container "${container.id}" is ${container.state.phase}, not running`);
-  }
-  return container;
-}
+export const runningContainer = ({ containers }: Pick<State, 'containers'>, idOrPrefix: string): RunningContainer =>
+  requireRunning(containers.get(idOrPrefix, 'container_id'));
+
+/** The error for a container whose streams crid could not open. */
+export const noStreams = (id: string): CriError =>
+  new CriError('FAILED_PRECONDITION', `container "${id}" has no streams`);

@@ -14,6 +14,8 @@ import type { ContainerSpecInput, ResolvedDevice } from '../spec/types.js';
 import type { LocalImage } from '../state/images.js';
 import { podFiles } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
+import { requireReady, requireRunning } from '../state/require.js';
+import type { ContainerDeps } from './deps.js';
 import { ensureAppArmorProfile } from './apparmor.js';
 import { cdiEdits } from './cdi-devices.js';
 import type { ContainerDeps } from './deps.js';
@@ -38,8 +40,8 @@ export async function specInput(
   steps: Steps,
   { id, pod, image, handler, config }: Subject,
 ): Promise<Omit<ContainerSpecInput, keyof FromRootfs>> {
-  if (pod.state.phase !== 'ready') throw new CriError('FAILED_PRECONDITION', `pod sandbox "${pod.id}" is not ready`);
-  if (pod.state.pid === 0) throw new CriError('UNAVAILABLE', `the shim of pod sandbox "${pod.id}" does not answer`);
+  const { pid } = requireReady(pod).state;
+  if (pid === 0) throw new CriError('UNAVAILABLE', `the shim of pod sandbox "${pod.id}" does not answer`);
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
   const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);
@@ -69,7 +71,7 @@ export async function specInput(
   return {
     id,
     podId: pod.id,
-    podPid: pod.state.pid,
+    podPid: pid,
     netnsPath: pod.netnsPath || undefined,
     config,
     pod: pod.config,
@@ -139,10 +141,9 @@ function targetPid(deps: ContainerDeps, pod: Pod, config: ContainerConfig): numb
   const target = deps.state.containers.get(namespaces.target_id, field);
   if (target.podId !== pod.id)
     throw invalidArgument(field, `container "${target.id}" is not in pod sandbox "${pod.id}"`);
-  if (target.state.phase !== 'running')
-    throw new CriError(
-      'FAILED_PRECONDITION',
-      `${field}: container "${target.id}" is ${target.state.phase}, not running`,
-    );
-  return target.state.pid;
+  try {
+    return requireRunning(target).state.pid;
+  } catch (thrown) {
+    throw CriError.from(thrown).prefixed(field);
+  }
 }

@@ -8,6 +8,7 @@ import type { Steps } from '../operation/steps.js';
 import { sendSigkill } from '../sandboxer/kill-task.js';
 import { putBackRecord } from '../state/lost-record.js';
 import type { Container } from '../state/records.js';
+import { isRunning } from '../state/require.js';
 import type { ContainerDeps } from './deps.js';
 
 /** Time after SIGKILL for the kernel, the shim and containerd to report the exit. */
@@ -111,7 +112,7 @@ async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: 
 
 function runningOne(deps: ContainerDeps, id: string): Container | undefined {
   const container = deps.state.containers.find(id, 'container_id');
-  return container?.state.phase === 'running' ? container : undefined;
+  return container && isRunning(container) ? container : undefined;
 }
 
 const hasExited = (container: Container): boolean => container.state.phase === 'exited';

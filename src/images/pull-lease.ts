@@ -4,6 +4,7 @@ import { logOf, type Logger } from '../base/log.js';
 import { wallMs } from '../base/time.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Operations } from '../operation/operation.js';
+import { EXPIRE_LABEL } from '../state/labels.js';
 import type { Steps } from '../operation/steps.js';
 
 const PREFIX = 'crid-pull-';
@@ -27,7 +28,7 @@ export async function leasePull(
   limitMs: number,
 ): Promise<string> {
   const id = `${PREFIX}${randomUUID()}`;
-  const labels = { 'containerd.io/gc.expire': new Date(wallMs() + limitMs).toISOString() };
+  const labels = { [EXPIRE_LABEL]: new Date(wallMs() + limitMs).toISOString() };
   await steps.step(
     'lease content',
     (signal) => leases.create(id, labels, { signal }),

@@ -8,7 +8,7 @@ import { specAny } from '../spec/spec-json.js';
 import { remapLabels } from '../spec/user/user-namespace.js';
 import { resolveUser, userRequest } from '../spec/user/user.js';
 import { podFiles, podUserNamespace } from '../state/pod-view.js';
-import { KIND_LABEL } from '../state/rebuild.js';
+import { KIND_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata } from '../state/stored.js';
 import type { PodDeps } from './deps.js';

@@ -1,7 +1,7 @@
 import type { ListPodSandboxRequest, PodSandbox, PodSandboxFilter } from '../../generated/runtime/v1/api.js';
 import type { Pod } from '../state/records.js';
 import type { State } from '../state/state.js';
-import { hasLabels } from '../state/cri-view.js';
+import { hasLabels } from '../state/labels.js';
 import { podState } from './pod-sandbox-status.js';
 
 /**

@@ -1,10 +1,8 @@
 import type { SandboxRecord } from '../containerd/containerd.js';
-import { SANDBOXER_LABEL } from '../state/rebuild.js';
+import { SANDBOXER_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata, type SandboxMetadata } from '../state/stored.js';
 
-/** Label of the leases that crid makes for pods. */
-export const LEASE_LABEL = 'io.crid.pod';
 /** The name that containerd's own CRI plugin gives to the sandboxer of a pod with a pause container. */
 const PAUSE_SANDBOXER = 'podsandbox';
 

@@ -1,6 +1,7 @@
 import type { PortForwardRequest, PortForwardResponse } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
+import { invalidArgument } from '../base/errors.js';
 import type { Pod } from '../state/records.js';
+import { isReady, requireReady } from '../state/require.js';
 import type { State } from '../state/state.js';
 import type { ForwardClient, Streaming } from '../streaming/streaming.js';
 
@@ -30,11 +31,7 @@ const MAX_PORTS = 127;
 
 async function serve(state: State, id: string, client: ForwardClient): Promise<void> {
   client.forward(readyPod(state, id).netnsPath);
-  await state.pods.until(id, (pod) => pod.state.phase !== 'ready', client.signal);
+  await state.pods.until(id, (pod) => !isReady(pod), client.signal);
 }
 
-function readyPod(state: State, idOrPrefix: string): Pod {
-  const pod = state.pods.get(idOrPrefix, 'pod_sandbox_id');
-  if (pod.state.phase !== 'ready') throw new CriError('FAILED_PRECONDITION', `pod sandbox "${pod.id}" is not ready`);
-  return pod;
-}
+const readyPod = (state: State, idOrPrefix: string): Pod => requireReady(state.pods.get(idOrPrefix, 'pod_sandbox_id'));

@@ -14,13 +14,13 @@ import { validateSandboxConfig } from '../spec/validate/validate.js';
 import { checkConfigSize } from '../state/config-size.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
-import { CREATING_LABEL } from '../state/rebuild.js';
+import { CREATING_LABEL, LEASE_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata, sandboxName, SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
 import type { PodDeps } from './deps.js';
 import { createSandbox } from './create-sandbox.js';
 import { networkPod } from './pod-network.js';
-import { LEASE_LABEL, metadataOf, sandboxRecord } from './pod-records.js';
+import { metadataOf, sandboxRecord } from './pod-records.js';
 import { DETACH_TIMEOUT_MS } from './stop-pod-sandbox.js';
 import { watchSandbox } from './watch-sandbox.js';
 

@@ -5,7 +5,7 @@ import { logOf } from '../base/log.js';
 import { removeNetns } from '../host/namespace/netns.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import { RELEASED_LABEL } from '../state/rebuild.js';
+import { RELEASED_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 import type { PodDeps } from './deps.js';
 import { unmountPodFiles } from './pod-files.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import type { ContainerDeps } from '../containers/deps.js';
 import { isPullLease } from '../images/pull-lease.js';
-import { LEASE_LABEL } from '../pods/pod-records.js';
+import { LEASE_LABEL } from '../state/labels.js';
 
 /** The form of the ids of pods and containers: 64 hex digits. */
 export const ID = /^[0-9a-f]{64}$/;

@@ -3,7 +3,7 @@ import type { Steps } from '../operation/steps.js';
 import type { PodDeps } from '../pods/deps.js';
 import { sandboxRecord } from '../pods/pod-records.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
-import { CREATING_LABEL } from '../state/rebuild.js';
+import { CREATING_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 
 /** The kind of the operation that undoes a pod at start, as `crid why` shows it. */

@@ -1,6 +1,6 @@
 import type { Any, ContainerRecord } from '../containerd/containerd.js';
 import { containerLabels } from '../spec/labels.js';
-import { KIND_LABEL } from './rebuild.js';
+import { KIND_LABEL } from './labels.js';
 import type { Container } from './records.js';
 import { toStoredStatus } from './status.js';
 import { CONTAINER_METADATA_EXTENSION, STATUS_EXTENSION, encodeContainerMetadata, encodeStatus } from './stored.js';

@@ -5,11 +5,6 @@ import type { Container } from './records.js';
 
 /** CRI messages made from records, for more than one module. */
 
-export const hasLabels = (
-  labels: Readonly<Record<string, string>>,
-  selector: Readonly<Record<string, string>>,
-): boolean => Object.entries(selector).every(([key, value]) => labels[key] === value);
-
 export function containerState(container: Container): ContainerState {
   switch (container.state.phase) {
     case 'created':

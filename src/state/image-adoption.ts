@@ -2,7 +2,8 @@ import { CriError, isCode } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import type { ImagesConfig } from '../config/schema.js';
 import type { Containerd, ImageRecord } from '../containerd/containerd.js';
-import { findRecord, hasLabels, imageLabels, putRecord } from './image-records.js';
+import { findRecord, imageLabels, putRecord } from './image-records.js';
+import { hasLabels } from './labels.js';
 
 /**
  * Adopts an image that another client pulled, as containerd's CRI plugin does: a record named after the id keeps the

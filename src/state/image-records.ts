@@ -2,6 +2,7 @@ import { isCode } from '../base/errors.js';
 import type { ImagesConfig } from '../config/schema.js';
 import type { CallOptions, Containerd, ImageRecord, Labels } from '../containerd/containerd.js';
 import { tryParseReference } from './image-reference.js';
+import { hasLabels } from './labels.js';
 
 /** The labels that containerd's CRI plugin puts on image records; crid sets them too. */
 const MANAGED = { 'io.cri-containerd.image': 'managed' };
@@ -14,9 +15,6 @@ export function imageLabels(config: Pick<ImagesConfig, 'pinned_images'>, name: s
 }
 
 export const isPinned = ({ labels }: ImageRecord): boolean => hasLabels(labels, PINNED);
-
-export const hasLabels = (labels: Labels, wanted: Labels): boolean =>
-  Object.entries(wanted).every(([key, value]) => labels[key] === value);
 
 type Images = Containerd['images'];
 

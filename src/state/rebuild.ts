@@ -6,6 +6,7 @@ import { parseSpec } from '../spec/spec-json.js';
 import { listInPieces } from '../containerd/list-in-pieces.js';
 import type { Directories } from './directories.js';
 import type { Claim } from './claims.js';
+import { CREATING_LABEL, KIND_LABEL, RELEASED_LABEL, SANDBOXER_LABEL } from './labels.js';
 import type { Container, Pod } from './records.js';
 import { fromStoredStatus } from './status.js';
 import { laterStatus, readStatusFile } from './status-file.js';
@@ -19,20 +20,6 @@ import {
   decodeStatus,
   type StoredStatus,
 } from './stored.js';
-
-/** Distinguishes pods and containers of Kubernetes from other containers in the namespace. */
-export const KIND_LABEL = 'io.cri-containerd.kind';
-/** On the sandbox record until the pod is complete; a restart of crid undoes a pod that still has it. */
-export const CREATING_LABEL = 'io.crid.creating';
-
-/**
- * Names the sandbox controller that runs a pod. The record's own `sandboxer` field cannot: for a pod with a pause
- * container it is `podsandbox`, which containerd's CRI plugin reads.
- */
-export const SANDBOXER_LABEL = 'io.crid.sandboxer';
-
-/** On the sandbox record once the pod's network has been released. */
-export const RELEASED_LABEL = 'io.crid.released';
 
 /** The state in containerd's records, before crid has looked at the tasks. */
 export interface Rebuilt {

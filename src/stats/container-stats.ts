@@ -6,7 +6,7 @@ import type {
 } from '../../generated/runtime/v1/api.js';
 import { logOf } from '../base/log.js';
 import { nowNs } from '../host/syscall/clock.js';
-import { hasLabels } from '../state/cri-view.js';
+import { hasLabels } from '../state/labels.js';
 import type { Container } from '../state/records.js';
 import { criLayer, criUsage, type CriUsage } from './cri-usage.js';
 import type { StatsDeps } from './deps.js';

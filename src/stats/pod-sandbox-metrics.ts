@@ -6,6 +6,7 @@ import { openFiles, openFilesLimit } from '../host/process/open-files.js';
 import { nowNs } from '../host/syscall/clock.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { Container, Pod } from '../state/records.js';
+import { isRunning } from '../state/require.js';
 import { adder, containerMetrics, type MetricInput } from './container-metrics.js';
 import type { StatsDeps } from './deps.js';
 import { eachAlone } from './each.js';
@@ -33,8 +34,7 @@ export const listPodSandboxMetrics = async (deps: StatsDeps): Promise<PodSandbox
   );
 };
 
-const runningOf = ({ state }: StatsDeps, pod: Pod): Container[] =>
-  state.containersOf(pod.id).filter((container) => container.state.phase === 'running');
+const runningOf = ({ state }: StatsDeps, pod: Pod): Container[] => state.containersOf(pod.id).filter(isRunning);
 
 async function metricsOf(
   deps: StatsDeps,

@@ -10,8 +10,9 @@ import type { CgroupUsage } from '../base/cgroup-usage.js';
 import { logOf } from '../base/log.js';
 import { nowNs } from '../host/syscall/clock.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
-import { hasLabels } from '../state/cri-view.js';
+import { hasLabels } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
+import { isReady, isRunning } from '../state/require.js';
 import { statsOfAll } from './container-stats.js';
 import { criUsage } from './cri-usage.js';
 import type { StatsDeps } from './deps.js';
@@ -25,7 +26,7 @@ export const podSandboxStats =
   (deps: StatsDeps) =>
   async (request: PodSandboxStatsRequest): Promise<PodSandboxStatsResponse> => {
     const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
-    if (pod.state.phase !== 'ready') throw new CriError('UNAVAILABLE', `pod sandbox "${pod.id}" is not ready`);
+    if (!isReady(pod)) throw new CriError('UNAVAILABLE', `pod sandbox "${pod.id}" is not ready`);
     return { stats: await statsOf(deps, pod, await statsOfAll(deps, deps.state.containersOf(pod.id))) };
   };
 
@@ -33,7 +34,7 @@ export const podSandboxStats =
 export const listPodSandboxStats =
   (deps: StatsDeps) =>
   async (request: { readonly filter?: PodSandboxStatsFilter | undefined }): Promise<PodSandboxStats[]> => {
-    const pods = deps.state.pods.list().filter((pod) => pod.state.phase === 'ready' && isWanted(pod, request.filter));
+    const pods = deps.state.pods.list().filter((pod) => isReady(pod) && isWanted(pod, request.filter));
     const containers = await containersByPod(deps, pods);
     return eachAlone(
       pods,
@@ -97,12 +98,12 @@ async function podUsage(deps: StatsDeps, pod: Pod): Promise<CgroupUsage> {
 /** The sandbox's own task and every running container. */
 const membersOf = (deps: StatsDeps, pod: Pod): { readonly id: string; readonly cgroupsPath: string }[] => [
   { id: pod.id, cgroupsPath: '' },
-  ...deps.state.containersOf(pod.id).filter(({ state }) => state.phase === 'running'),
+  ...deps.state.containersOf(pod.id).filter(isRunning),
 ];
 
 /** Counts the processes of running containers, from their cgroup or else their runtime, without the pause process. */
 async function processCount(deps: StatsDeps, pod: Pod): Promise<number> {
-  const running = deps.state.containersOf(pod.id).filter(({ state }) => state.phase === 'running');
+  const running = deps.state.containersOf(pod.id).filter(isRunning);
   const counts = await eachAlone(
     running,
     async ({ id, cgroupsPath }) => {

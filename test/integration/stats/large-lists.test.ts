@@ -5,7 +5,7 @@ import PQueue from 'p-queue';
 import { ContainerConfig } from '../../../generated/runtime/v1/api.js';
 import { createLogger } from '../../../src/base/log.js';
 import { createContainerd } from '../../../src/containerd/client.js';
-import { KIND_LABEL } from '../../../src/state/rebuild.js';
+import { KIND_LABEL } from '../../../src/state/labels.js';
 import {
   CONTAINER_METADATA_EXTENSION,
   STATUS_EXTENSION,
