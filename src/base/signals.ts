@@ -1,3 +1,5 @@
+export const SIGKILL = 9;
+
 /**
  * Returns the number of a signal as an image's STOPSIGNAL or a CRI request names it (`SIGTERM`, `term`, `15`,
  * `RTMIN+3`), or undefined if Linux has no such signal. Real-time signals are numbered as in glibc: SIGRTMIN is 34.

@@ -1,7 +1,6 @@
 import { isCode } from '../base/errors.js';
+import { SIGKILL } from '../base/signals.js';
 import type { Containerd } from '../containerd/containerd.js';
-
-const SIGKILL = 9;
 
 type Tasks = Pick<Containerd, 'tasks'>;
 

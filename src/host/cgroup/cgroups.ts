@@ -1,6 +1,7 @@
 import { statfsSync } from 'node:fs';
-import { access, readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { exists } from '../files/files.js';
 import { mountOf, readMountInfo, type MountInfo } from '../mount/mountinfo.js';
 import { errnoName, fsError, translated } from '../syscall/errno.js';
 
@@ -81,7 +82,7 @@ async function legacyControllers(): Promise<{ names: Set<string>; swap: boolean 
   const memory = mounts.find((mount) => mount.superOptions.includes('memory'));
   return {
     names: new Set(mounts.flatMap((mount) => mount.superOptions).filter((option) => !NOT_CONTROLLERS.test(option))),
-    swap: memory !== undefined && (await isThere(join(memory.mountPoint, 'memory.memsw.limit_in_bytes'))),
+    swap: memory !== undefined && (await exists(join(memory.mountPoint, 'memory.memsw.limit_in_bytes'))),
   };
 }
 
@@ -99,17 +100,11 @@ async function legacyDirectory(controller: string, path: string): Promise<string
 // The root cgroup has no memory.swap.max: look in crid's own cgroup, or in a child of the root if crid is in the root.
 async function unifiedSwap(): Promise<boolean> {
   const own = (await cgroupPathsOf(process.pid))?.get('') ?? '/';
-  if (own !== '/') return isThere(join(ROOT, own, 'memory.swap.max'));
+  if (own !== '/') return exists(join(ROOT, own, 'memory.swap.max'));
   const children = await translated(ROOT, () => readdir(ROOT, { withFileTypes: true }));
   const child = children.find((entry) => entry.isDirectory());
-  return child !== undefined && isThere(join(ROOT, child.name, 'memory.swap.max'));
+  return child !== undefined && exists(join(ROOT, child.name, 'memory.swap.max'));
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
 
 async function readIfThere(path: string): Promise<string | undefined> {
   try {

@@ -1,8 +1,9 @@
 import { closeSync, constants, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { CriError } from '../../base/errors.js';
+import { O_CLOEXEC, O_PATH, closeFd } from '../syscall/common-calls.js';
 import { errnoName, fsError } from '../syscall/errno.js';
-import { call, callAsync, numberedCall, systemCall } from '../syscall/libc.js';
+import { call, callAsync, numberedCall } from '../syscall/libc.js';
 
 /**
  * A file in a directory that other programs may write to. Links in the path of `directory` are followed, since an
@@ -103,11 +104,8 @@ const SYS_OPENAT2 = 437;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_NO_SYMLINKS = 0x04n;
 const RESOLVE_BENEATH = 0x08n;
-const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
 const MAX_TRIES = 32;
 
-const closeFd = systemCall('close', ['int']);
 const openat2 = numberedCall('openat2', ['int', 'const char *', 'uint64_t *', 'size_t']);
 
 const howTo = (flags: number, mode: number): BigUint64Array =>

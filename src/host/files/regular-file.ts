@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { CriError } from '../../base/errors.js';
+import { O_PATH } from '../syscall/common-calls.js';
 import { translated } from '../syscall/errno.js';
 
 /**
@@ -69,4 +70,3 @@ export function readDescriptorPieces(
 }
 
 /** Node has no constant for it. */
-const O_PATH = 0o10000000;

@@ -2,6 +2,7 @@ import { close, closeSync, constants, fstatSync, type Stats } from 'node:fs';
 import { readlink } from 'node:fs/promises';
 import { CriError } from '../../base/errors.js';
 import { openDetached, type RootfsMount } from '../mount/detached-mount.js';
+import { O_CLOEXEC, O_PATH } from '../syscall/common-calls.js';
 import { errnoName } from '../syscall/errno.js';
 import { callAsync, numberedCall } from '../syscall/libc.js';
 import { runTreeJob } from '../trees/tree-threads.js';
@@ -93,8 +94,6 @@ export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs
 const SYS_OPENAT2 = 437;
 const RESOLVE_NO_MAGICLINKS = 0x02n;
 const RESOLVE_IN_ROOT = 0x10n;
-const O_PATH = 0o10000000;
-const O_CLOEXEC = 0o2000000;
 const MAX_TRIES = 32;
 
 const openat2 = numberedCall('openat2', ['int', 'const char *', 'uint64_t *', 'size_t']);

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { CriError } from '../../base/errors.js';
+import { AT_FDCWD, O_CLOEXEC, O_PATH } from '../syscall/common-calls.js';
 import { errnoName, fsError } from '../syscall/errno.js';
 import { callAsync, numberedCall } from '../syscall/libc.js';
 
@@ -76,8 +77,6 @@ const SYS_FSMOUNT = 432;
 const SYS_MOUNT_SETATTR = 442;
 
 const OPEN_TREE_CLONE = 1;
-const O_CLOEXEC = 0o2000000;
-const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
 const CLOEXEC = 1;
 const SET_FLAG = 0;
@@ -182,5 +181,3 @@ function openAll(paths: readonly string[]): number[] {
     throw fsError(thrown, 'overlay');
   }
 }
-
-const O_PATH = 0o10000000;

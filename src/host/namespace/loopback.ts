@@ -1,4 +1,5 @@
 import { closeSync } from 'node:fs';
+import { socketCall } from '../syscall/common-calls.js';
 import { call, systemCall } from '../syscall/libc.js';
 import { inNetns } from './netns.js';
 
@@ -12,13 +13,12 @@ const IFF_UP = 1;
 const IFREQ_BYTES = 40;
 const FLAGS_OFFSET = 16;
 
-const socket = systemCall('socket', ['int', 'int', 'int']);
 const ioctl = systemCall('ioctl', ['int', 'ulong', 'void *']);
 
 /** Brings `lo` up in the network namespace at `netnsPath`, as CNI's loopback plugin does, but without a process. */
 export function bringUpLoopback(netnsPath: string): void {
   inNetns(netnsPath, () => {
-    const fd = call(socket, netnsPath, AF_INET, SOCK_DGRAM_CLOEXEC, 0);
+    const fd = call(socketCall, netnsPath, AF_INET, SOCK_DGRAM_CLOEXEC, 0);
     try {
       const request = Buffer.alloc(IFREQ_BYTES);
       request.write('lo', 'latin1');

@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { inNetns } from './netns.js';
-import { call, systemCall } from '../syscall/libc.js';
+import { O_CLOEXEC, socketCall } from '../syscall/common-calls.js';
+import { call } from '../syscall/libc.js';
 
 /**
  * Connects to a TCP port of the loopback in the network namespace at `netnsPath` ("": crid's own). A socket keeps the
@@ -8,7 +9,7 @@ import { call, systemCall } from '../syscall/libc.js';
  * thrown when there is no such namespace.
  */
 export function connectLoopback(netnsPath: string, family: 4 | 6, port: number): Socket {
-  const make = (): number => call(socketCall, `tcp${family}`, FAMILY[family], SOCK_STREAM | NONBLOCK | CLOEXEC, 0);
+  const make = (): number => call(socketCall, `tcp${family}`, FAMILY[family], SOCK_STREAM | NONBLOCK | O_CLOEXEC, 0);
   const fd = netnsPath === '' ? make() : inNetns(netnsPath, make);
   // A socket cannot be read before it is connected: `pauseOnCreate` leaves the reading to `connect`.
   const socket = new Socket({ fd, allowHalfOpen: true, pauseOnCreate: true } as ConstructorParameters<
@@ -21,6 +22,3 @@ const FAMILY = { 4: 2, 6: 10 } as const;
 const LOOPBACK = { 4: '127.0.0.1', 6: '::1' } as const;
 const SOCK_STREAM = 1;
 const NONBLOCK = 0o4000;
-const CLOEXEC = 0o2000000;
-
-const socketCall = systemCall('socket', ['int', 'int', 'int']);

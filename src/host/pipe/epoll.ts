@@ -1,13 +1,14 @@
 import { constants } from 'node:os';
 import { writeSync } from 'node:fs';
+import { O_CLOEXEC } from '../syscall/common-calls.js';
 import { errnoError } from '../syscall/errno.js';
 import { call, lastErrno, systemCall } from '../syscall/libc.js';
 
 /** Makes an epoll instance (epoll(7)); close it with `fs.closeSync`. */
-export const createEpoll = (): number => call(epollCreate, 'epoll', EPOLL_CLOEXEC);
+export const createEpoll = (): number => call(epollCreate, 'epoll', O_CLOEXEC);
 
 /** Makes a non-blocking eventfd (eventfd(2)), which is readable from a write until it is read. */
-export const createEventFd = (): number => call(eventfd, 'eventfd', 0, EFD_CLOEXEC | EFD_NONBLOCK);
+export const createEventFd = (): number => call(eventfd, 'eventfd', 0, O_CLOEXEC | EFD_NONBLOCK);
 
 /** Makes an eventfd readable. */
 export const signalEventFd = (fd: number): void => void writeSync(fd, ONE);
@@ -37,8 +38,6 @@ export function epollWait(epoll: number, timeoutMs: number): number[] {
   return Array.from({ length: count }, (_, index) => events.readInt32LE(index * EVENT_BYTES + DATA_OFFSET));
 }
 
-const EPOLL_CLOEXEC = 0o2000000;
-const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;

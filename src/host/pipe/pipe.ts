@@ -1,4 +1,5 @@
 import { constants } from 'node:fs';
+import { O_CLOEXEC, closeFd, pipe2 } from '../syscall/common-calls.js';
 import { errnoError } from '../syscall/errno.js';
 import { call, lastErrno, systemCall, type SystemCall } from '../syscall/libc.js';
 import { setPipeSize } from './fifo.js';
@@ -31,14 +32,11 @@ export const readNow = (fd: number, buffer: Buffer): number | undefined =>
   nonblocking(read, fd, fd, buffer, buffer.length);
 
 const SPLICE_F_NONBLOCK = 2;
-const O_CLOEXEC = 0o2000000;
 const EAGAIN = 11;
 
 const fileOffset = new BigInt64Array(1);
 const splice = systemCall('splice', ['int', 'void *', 'int', 'int64_t *', 'size_t', 'uint'], 'splice', 'long');
 const read = systemCall('read', ['int', 'void *', 'size_t'], 'read', 'long');
-const pipe2 = systemCall('pipe2', ['_Out_ int *', 'int']);
-const closeFd = systemCall('close', ['int']);
 
 function nonblocking(fn: SystemCall, fd: number, ...args: unknown[]): number | undefined {
   const count = fn.sync(...args);

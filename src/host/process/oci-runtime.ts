@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { CriError } from '../../base/errors.js';
 import { beginWait } from '../../base/waits.js';
+import { exists } from '../files/files.js';
 
 /** An OCI runtime with runc's command line, as containerd's shim for it (`io.containerd.runc.v2`) calls it. */
 export interface OciRuntime {
@@ -22,11 +22,7 @@ const ID = /^[0-9a-f]{64}$/;
  */
 export async function deleteOciContainer(runtime: OciRuntime, namespace: string, id: string): Promise<boolean> {
   const root = join(runtime.root, namespace);
-  const known = await access(join(root, id)).then(
-    () => true,
-    () => false,
-  );
-  if (!known || !ID.test(id)) return false;
+  if (!ID.test(id) || !(await exists(join(root, id)))) return false;
   const endWait = beginWait(() => `${runtime.program} delete ${id}`);
   try {
     await promisify(execFile)(runtime.program, ['--root', root, 'delete', '--force', id], { timeout: LIMIT_MS });

@@ -1,10 +1,10 @@
 import { readdir } from 'node:fs/promises';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isCode } from '../../base/errors.js';
+import { SIGKILL } from '../../base/signals.js';
 import { readKernelFile } from '../files/kernel-files.js';
 import { kill } from './processes.js';
 
-const SIGKILL = 9;
 /**
  * A process may fork during the search, so it is repeated. A process that survives this many rounds escapes on purpose.
  */

@@ -1,12 +1,13 @@
 import { readdir, readFile, readlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { isCode } from '../../base/errors.js';
+import { SIGKILL } from '../../base/signals.js';
 import { sleep } from '../../base/time.js';
+import { withoutScheme } from '../../base/unix-socket.js';
 import { beginWait } from '../../base/waits.js';
 import { errnoName, fsError } from '../syscall/errno.js';
 import { kill, processExists } from './processes.js';
 
-const SIGKILL = 9;
 const ASK_MS = 100;
 
 /** A shim as containerd starts it: `containerd-shim-runc-v2 -namespace NS -id ID -address SOCKET`. */
@@ -145,6 +146,6 @@ function isShim([program = '', ...args]: string[], { namespace, id, address }: S
     args.includes('-id') &&
     option('-id') === id &&
     option('-namespace') === namespace &&
-    option('-address') === address.replace(/^unix:\/\//, '')
+    option('-address') === withoutScheme(address)
   );
 }

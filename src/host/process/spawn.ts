@@ -1,6 +1,7 @@
 import { Socket } from 'node:net';
 import { constants as os } from 'node:os';
 import { sleep } from '../../base/time.js';
+import { O_CLOEXEC, closeFd, pipe2 } from '../syscall/common-calls.js';
 import { errnoError } from '../syscall/errno.js';
 import { call, systemCall, type SystemCall } from '../syscall/libc.js';
 import { groupRuns } from './process-tree.js';
@@ -164,7 +165,6 @@ const SETSIGDEF = 0x04;
 const SETSIGMASK = 0x08;
 const SETSID = 0x80;
 const WNOHANG = 1;
-const O_CLOEXEC = 0o2000000;
 
 const signalNames = new Map(Object.entries(os.signals).map(([name, number]) => [number, name]));
 
@@ -179,5 +179,3 @@ const setMask = onOpaque('posix_spawnattr_setsigmask', 'void *');
 const setFlags = onOpaque('posix_spawnattr_setflags', 'short');
 const posixSpawn = systemCall('posix_spawn', ['_Out_ int *', 'str', 'void *', 'void *', 'str *', 'str *']);
 const waitpid = systemCall('waitpid', ['int', '_Out_ int *', 'int']);
-const pipe2 = systemCall('pipe2', ['_Out_ int *', 'int']);
-const closeFd = systemCall('close', ['int']);

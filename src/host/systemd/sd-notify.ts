@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import koffi from 'koffi';
 import { CriError } from '../../base/errors.js';
+import { O_CLOEXEC, socketCall } from '../syscall/common-calls.js';
 import { call, systemCall } from '../syscall/libc.js';
 
 /** Notifications to systemd about this service, and the interval of its watchdog. */
@@ -35,7 +36,6 @@ const US_PER_MS = 1000;
 const AF_UNIX = 1;
 const SOCK_DGRAM = 2;
 const NONBLOCK = 0o4000;
-const CLOEXEC = 0o2000000;
 const MSG_NOSIGNAL = 0x4000;
 const SOL_SOCKET = 1;
 const SCM_RIGHTS = 1;
@@ -45,7 +45,6 @@ const CMSG_HEADER_BYTES = CMSG_ALIGN_BYTES + 2 * INT_BYTES;
 /** sun_path of unix(7). */
 const MAX_PATH_BYTES = 108;
 
-const socketCall = systemCall('socket', ['int', 'int', 'int']);
 const iovec = koffi.struct('iovec', { base: 'void *', length: 'size_t' });
 koffi.struct('msghdr', {
   name: 'void *',
@@ -92,7 +91,7 @@ function rights(fds: readonly number[]): Buffer {
 
 function send(subject: string, target: Buffer, message: Buffer, fds: readonly number[]): void {
   const control = fds.length > 0 ? rights(fds) : null;
-  const fd = call(socketCall, subject, AF_UNIX, SOCK_DGRAM | NONBLOCK | CLOEXEC, 0);
+  const fd = call(socketCall, subject, AF_UNIX, SOCK_DGRAM | NONBLOCK | O_CLOEXEC, 0);
   try {
     const header = {
       name: target,

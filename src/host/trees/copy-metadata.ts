@@ -1,5 +1,6 @@
 import { chmodSync, lchownSync, type BigIntStats } from 'node:fs';
 import { copyXattrs } from '../files/xattr.js';
+import { AT_FDCWD } from '../syscall/common-calls.js';
 import { call, systemCall } from '../syscall/libc.js';
 
 /** Gives a copy the owner, the mode, the extended attributes and the times of its source, to the nanosecond. */
@@ -16,7 +17,6 @@ export function copyMetadata(source: Buffer, target: Buffer, stats: BigIntStats)
 const OWN_UID = BigInt(process.geteuid?.() ?? -1);
 const OWN_GID = BigInt(process.getegid?.() ?? -1);
 const NS_PER_S = 1_000_000_000n;
-const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 
 const utimensat = systemCall('utimensat', ['int', 'void *', 'void *', 'int']);

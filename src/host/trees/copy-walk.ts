@@ -1,4 +1,5 @@
 import { fstatSync, mkdirSync, lstatSync, symlinkSync, readlinkSync, linkSync, type BigIntStats } from 'node:fs';
+import { AT_FDCWD } from '../syscall/common-calls.js';
 import { errnoName } from '../syscall/errno.js';
 import { call, systemCall } from '../syscall/libc.js';
 import { copyFileContent } from './copy-file.js';
@@ -78,7 +79,6 @@ function linkToCopy(first: Buffer | undefined, target: Buffer): boolean {
 }
 
 const mknodat = systemCall('mknodat', ['long', 'int', 'void *', 'uint', 'uint'], 'syscall', 'long');
-const AT_FDCWD = -100;
 // Majors that the kernel assigns have 12 bits; up to there its dev_t and the C library's have the same low 32 bits.
 const DEVICE_BITS = 32;
 
