@@ -5,13 +5,12 @@ import { withAnySignal } from '../base/async.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { timeoutSignal } from '../base/time.js';
 import type { Exit } from '../containerd/containerd.js';
-import { durationMs } from '../config/duration.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Container } from '../state/records.js';
 import type { ContainerDeps } from './deps.js';
 import { processOfExec } from './exec-process.js';
-import { killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
+import { drainMs, killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
 import { runningContainer } from './running-container.js';
 
 /**
@@ -22,7 +21,6 @@ const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 /** A kubelet rejects a message above 16 MiB; 64 bytes are left for the tags and lengths of the fields. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024 - 64;
 /** Limit for the drain: children that outlive the command may hold its streams open. */
-const DEFAULT_DRAIN_MS = 1_000;
 
 /**
  * Runs a command in a running container and returns its output and exit code (CRI ExecSync). DEADLINE_EXCEEDED when
@@ -91,9 +89,8 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
     ),
     steps.step('start process', () => startExec(deps, made)),
   ]);
-  const drainMs = durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS;
   const { stdout, stderr } = await steps.step('drain output', () => {
-    capture.stop(drainMs);
+    capture.stop(drainMs(deps.config));
     return capture.output;
   });
   removeExec(deps, made);

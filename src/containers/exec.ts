@@ -4,7 +4,6 @@ import type { ExecRequest, ExecResponse } from '../../generated/runtime/v1/api.j
 import { withAnySignal } from '../base/async.js';
 import { invalidArgument } from '../base/errors.js';
 import type { Exit } from '../containerd/containerd.js';
-import { durationMs } from '../config/duration.js';
 import type { Steps } from '../operation/steps.js';
 import type { Container } from '../state/records.js';
 import { holdReaders, makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/server/fifo-set.js';
@@ -12,7 +11,7 @@ import type { FifoPaths } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
 import type { ContainerDeps } from './deps.js';
 import { processOfExec } from './exec-process.js';
-import { killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
+import { drainMs, killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
 import { resizer } from './resize.js';
 import { runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';
@@ -20,7 +19,6 @@ import { checkStreams } from './stream-request.js';
 /** A session lasts for as long as its client and its command do. */
 const LIMIT_MS = Infinity;
 /** Limit for the drain: children that outlive the command may hold its streams open. */
-const DEFAULT_DRAIN_MS = 1_000;
 
 /**
  * Returns a URL where a command can be run with its streams (CRI Exec). The command starts when a client connects to
@@ -148,9 +146,7 @@ async function endWithoutClient(deps: ContainerDeps, steps: Steps, made: MadeExe
 /** Lets the rest of the output reach the client, however slowly the client reads, unless it disconnects. */
 async function drain(deps: ContainerDeps, paths: FifoPaths, client: CommandClient): Promise<void> {
   for (const { path } of outputsOf(paths)) nudge(path);
-  await client
-    .drain(durationMs(deps.config.runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS)
-    .catch((thrown: unknown) => {
-      if (!client.signal.aborted) throw thrown;
-    });
+  await client.drain(drainMs(deps.config)).catch((thrown: unknown) => {
+    if (!client.signal.aborted) throw thrown;
+  });
 }

@@ -1,5 +1,6 @@
 import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
+import { durationMs, type Config } from '../config/schema.js';
 import { processStartTime } from '../host/process/processes.js';
 import { killTree, type ProcessIdentity } from '../host/process/process-tree.js';
 import { discardOutputs } from '../stdio/server/discard-outputs.js';
@@ -19,6 +20,13 @@ export interface MadeExec {
 /** An undo waits for the start; with its retries it waits at least as long as this. */
 const START_LIMIT_MS = 120_000;
 const REMOVE_LIMIT_MS = 60_000;
+
+/** A `drain_exec_sync_io_timeout` of 0. */
+const DEFAULT_DRAIN_MS = 1_000;
+
+/** How long the output may stay open after the command has ended: its children may hold it. */
+export const drainMs = ({ runtime }: Pick<Config, 'runtime'>): number =>
+  durationMs(runtime.drain_exec_sync_io_timeout) || DEFAULT_DRAIN_MS;
 
 /**
  * Starts the command. No signal interrupts the start: the shim would go on and leave an unknown process. A caller that
