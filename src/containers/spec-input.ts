@@ -15,7 +15,6 @@ import type { LocalImage } from '../state/images.js';
 import { podFiles } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
 import { requireReady, requireRunning } from '../state/require.js';
-import type { ContainerDeps } from './deps.js';
 import { ensureAppArmorProfile } from './apparmor.js';
 import { cdiEdits } from './cdi-devices.js';
 import type { ContainerDeps } from './deps.js';

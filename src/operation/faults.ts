@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
-import { exists } from '../host/paths.js';
+import { exists } from '../host/files/files.js';
 import type { StepHook } from './steps.js';
 
 /**

@@ -1,3 +1,4 @@
+import { withResolvers } from '../../base/async.js';
 import { inBackground } from '../../base/background.js';
 import { CriError } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
@@ -84,14 +85,4 @@ export function createExecCapture(options: ExecCaptureOptions): OpenIo & { reado
       return { kind: 'capture', io, streams: outputsOf(paths), maxBytes };
     },
   };
-}
-
-function withResolvers<T>() {
-  let resolve!: (value: T) => void;
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<T>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  return { promise, resolve, reject };
 }

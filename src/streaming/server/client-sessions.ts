@@ -1,5 +1,7 @@
+import { withResolvers, type Resolvers } from '../../base/async.js';
 import { CriError } from '../../base/errors.js';
 import type { Logger } from '../../base/log.js';
+import { withLimit } from '../../base/time.js';
 import type { FromWorker, Grant, TerminalSize, ToWorker } from '../shared/session-messages.js';
 import type { CommandClient, CommandRequest, ForwardRequest } from '../streaming.js';
 
@@ -41,10 +43,7 @@ export function createClientSessions(log: Logger, post: (message: ToWorker) => v
       for (const session of [...open.keys()]) end({ kind: 'gone', session, reason });
     },
     async settled(timeoutMs) {
-      let timer: NodeJS.Timeout | undefined;
-      const late = new Promise((resolve) => (timer = setTimeout(resolve, timeoutMs)));
-      await Promise.race([Promise.allSettled(served), late]);
-      clearTimeout(timer);
+      await withLimit(Promise.allSettled(served), timeoutMs, () => []);
     },
   };
 }
@@ -56,10 +55,10 @@ const grantOf = (request: Request): Grant =>
 
 function createClientSession(log: Logger, session: number, request: Request, post: (message: ToWorker) => void) {
   const gone = new AbortController();
-  const ready = withResolvers();
-  const opened = withResolvers();
-  const stdinEnded = withResolvers();
-  const outputsEnded = withResolvers();
+  const ready = optionalPromise();
+  const opened = optionalPromise();
+  const stdinEnded = optionalPromise();
+  const outputsEnded = optionalPromise();
   let lastSize: TerminalSize | undefined;
   let onResize: ((size: TerminalSize) => void) | undefined;
 
@@ -125,20 +124,9 @@ function createClientSession(log: Logger, session: number, request: Request, pos
   return { onMessage, done: serve() };
 }
 
-interface Resolvers {
-  readonly promise: Promise<void>;
-  resolve(): void;
-  reject(error: CriError): void;
-}
-
-function withResolvers(): Resolvers {
-  let resolve!: () => void;
-  let reject!: (error: CriError) => void;
-  const promise = new Promise<void>((onResolve, onReject) => {
-    resolve = onResolve;
-    reject = onReject;
-  });
-  // Some operations never await some of these promises, and a rejection must not be unhandled.
-  promise.catch(() => undefined);
-  return { promise, resolve, reject };
+/** A promise that some sessions never await: its rejection is never unhandled. */
+function optionalPromise(): Resolvers<void> {
+  const resolvers = withResolvers();
+  resolvers.promise.catch(() => undefined);
+  return resolvers;
 }
