@@ -104,7 +104,7 @@ const baseSpec = (spec: BaseSpec | undefined): { baseSpec?: OciSpec } =>
 function createSandboxers(containerd: Containerd): (name: string) => Sandboxer {
   const made = new Map<string, Sandboxer>([[PAUSE, createPauseSandboxer(containerd)]]);
   return (name) => {
-    const sandboxer = made.get(name || PAUSE) ?? createControllerSandboxer(name, containerd);
+    const sandboxer = made.get(name) ?? createControllerSandboxer(name, containerd);
     made.set(sandboxer.name, sandboxer);
     return sandboxer;
   };

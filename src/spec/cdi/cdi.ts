@@ -1,6 +1,6 @@
 import type { ContainerConfig } from '../../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../../base/errors.js';
-import { cleanPath } from '../clean-path.js';
+import { cleanPath, depthOf } from '../clean-path.js';
 import { mergedEnv } from '../env.js';
 import type { OciDevice, OciDeviceRule, OciHookName, OciMount, OciSpec } from '../oci.js';
 
@@ -110,8 +110,6 @@ function withMounts(mounts: readonly OciMount[], added: readonly CdiMount[]): Oc
 }
 
 const isBelow = (path: string, parent: string): boolean => cleanPath(path).startsWith(`${cleanPath(parent)}/`);
-
-const depthOf = (path: string): number => cleanPath(path).split('/').filter(Boolean).length;
 
 /** A device node without an owner belongs to the container's user, unless that user is root. */
 function nodeDevice(node: CdiDeviceNode, user: { readonly uid: number; readonly gid: number }): OciDevice {

@@ -1,5 +1,5 @@
 import { invalidArgument } from '../../base/errors.js';
-import { cleanPath, fromRoot } from '../clean-path.js';
+import { cleanPath, depthOf, fromRoot } from '../clean-path.js';
 import type { OciMount } from '../oci.js';
 import type { ContainerSpecInput, ResolvedMount } from '../types.js';
 import { ociMapping, type UserNamespaceMappings } from '../user/user-namespace.js';
@@ -144,5 +144,3 @@ function rootfsPropagation(mounts: readonly ResolvedMount[]): 'rshared' | 'rslav
   if (mounts.some(({ propagation }) => propagation === 'rslave')) return 'rslave';
   return undefined;
 }
-
-const depthOf = (path: string): number => cleanPath(path).split('/').filter(Boolean).length;

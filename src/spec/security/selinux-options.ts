@@ -13,13 +13,4 @@ export function checkSelinuxOptions(options: SELinuxOption | undefined, field: s
     throw invalidArgument(`${field}.level`, `"${options.level}" is not a level such as s0:c1,c2`);
 }
 
-/** Returns the options in effect: the container's, or the pod's if the container has none. */
-export function effectiveSelinuxOptions(
-  container: SELinuxOption | undefined,
-  pod: SELinuxOption | undefined,
-): SELinuxOption | undefined {
-  const given = container && (container.user || container.role || container.type || container.level);
-  return given ? container : pod;
-}
-
 const LEVEL = /^(s\d(-s\d)?(:c\d{1,4}(\.c\d{1,4})?(,c\d{1,4}(\.c\d{1,4})?)*)?)?$/;
