@@ -20,7 +20,7 @@ const DRAIN_MS = 5_000;
  * it is, but closes the stdin of a container with `stdin_once`.
  */
 export const attach =
-  (deps: ContainerDeps, streaming: Streaming) =>
+  (deps: Pick<ContainerDeps, 'containerd' | 'ios' | 'log' | 'state'>, streaming: Streaming) =>
   (request: AttachRequest): AttachResponse => {
     const { stdin, stdout, stderr, tty } = request;
     checkStreams(request);
@@ -33,7 +33,12 @@ export const attach =
     return { url };
   };
 
-async function serve(deps: ContainerDeps, id: string, request: AttachRequest, client: CommandClient): Promise<Outcome> {
+async function serve(
+  deps: Pick<ContainerDeps, 'containerd' | 'ios' | 'log' | 'state'>,
+  id: string,
+  request: AttachRequest,
+  client: CommandClient,
+): Promise<Outcome> {
   const container = runningContainer(deps.state, id);
   const io = deps.ios.get(id);
   if (!io) throw noStreams(id);
@@ -80,7 +85,11 @@ async function attachPipes(
  * client goes on reading (the promise stays pending). Otherwise resolves to `detach`, and other clients may attach.
  * containerd does the same.
  */
-async function stdinOver(deps: ContainerDeps, { id, config }: Container, client: CommandClient): Promise<'detach'> {
+async function stdinOver(
+  deps: Pick<ContainerDeps, 'containerd' | 'log'>,
+  { id, config }: Container,
+  client: CommandClient,
+): Promise<'detach'> {
   const once = config.stdin_once && !config.tty;
   await client.stdinEnded.catch(() => undefined);
   if (!once) return 'detach';

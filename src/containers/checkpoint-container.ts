@@ -79,7 +79,7 @@ async function checkLocation(location: string): Promise<void> {
 }
 
 async function checkpoint(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd' | 'directories' | 'images'>,
   steps: Steps,
   { container, location, leaseMs }: { container: Container; location: string; leaseMs: number },
   left: AbortSignal | undefined,
@@ -116,7 +116,7 @@ async function checkpoint(
 }
 
 async function dump(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd'>,
   record: ContainerRecord,
   made: Checkpoint,
   signal: AbortSignal,

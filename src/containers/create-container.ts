@@ -71,7 +71,7 @@ export const createContainer =
  * After a restart of crid, a pod counts as ready before crid knows the pid of its pause process, which the container
  * needs for its namespaces. If the shim stays silent, specInput fails on `pid` 0 and names the shim.
  */
-async function waitForShim(deps: ContainerDeps, steps: Steps, podId: string): Promise<void> {
+async function waitForShim(deps: Pick<ContainerDeps, 'state'>, steps: Steps, podId: string): Promise<void> {
   const isKnown = ({ state }: Pod): boolean => state.phase !== 'ready' || state.pid !== 0;
   const pod = deps.state.pods.byId(podId);
   if (!pod || isKnown(pod)) return;
@@ -83,7 +83,7 @@ async function waitForShim(deps: ContainerDeps, steps: Steps, podId: string): Pr
   });
 }
 
-function readyPod(deps: ContainerDeps, podId: string): Pod {
+function readyPod(deps: Pick<ContainerDeps, 'state'>, podId: string): Pod {
   const pod = deps.state.pods.byId(podId);
   if (!pod) throw podNotReady(podId);
   return requireReady(pod);
@@ -150,7 +150,11 @@ async function create(
 }
 
 /** After a restart of crid, an image of containerd's may not have been read yet. */
-async function waitForImages({ images }: ContainerDeps, steps: Steps, config: ContainerConfig): Promise<void> {
+async function waitForImages(
+  { images }: Pick<ContainerDeps, 'images'>,
+  steps: Steps,
+  config: ContainerConfig,
+): Promise<void> {
   const wanted = [config.image, ...config.mounts.map(({ image }) => image)].flatMap((each) => each?.image || []);
   const reading = images.firstReading();
   if (!reading || wanted.every((reference) => images.get(reference))) return;
@@ -159,7 +163,7 @@ async function waitForImages({ images }: ContainerDeps, steps: Steps, config: Co
   });
 }
 
-function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {
+function imageOf(deps: Pick<ContainerDeps, 'images'>, config: ContainerConfig): LocalImage {
   const reference = config.image?.image ?? '';
   if (reference === '') throw invalidArgument('config.image.image', 'must not be empty');
   const image = deps.images.get(reference);
@@ -172,12 +176,16 @@ function imageOf(deps: ContainerDeps, config: ContainerConfig): LocalImage {
 }
 
 /** Makes the container's snapshot and directories, and reads from its rootfs what the spec needs. */
-async function prepareRootfs(deps: ContainerDeps, steps: Steps, subject: Subject): Promise<FromRootfs> {
+async function prepareRootfs(
+  deps: Pick<ContainerDeps, 'config' | 'containerd' | 'directories' | 'unpackImage'>,
+  steps: Steps,
+  subject: Subject,
+): Promise<FromRootfs> {
   const [mounts] = await Promise.all([prepareSnapshot(deps, steps, subject), makeDirectories(deps, steps, subject.id)]);
   return steps.step('read rootfs', (signal) => readRootfs(deps, subject, mounts, signal));
 }
 
-const makeDirectories = (deps: ContainerDeps, steps: Steps, id: string): Promise<void> => {
+const makeDirectories = (deps: Pick<ContainerDeps, 'directories'>, steps: Steps, id: string): Promise<void> => {
   const root = deps.directories.containerRoot(id);
   const state = deps.directories.containerState(id);
   return steps.step(

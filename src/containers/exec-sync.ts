@@ -113,7 +113,7 @@ function fitting(stdout: Buffer, stderr: Buffer): { stdout: Buffer; stderr: Buff
  * Waits for the exit until the command's timeout or its caller's deadline has passed; the undo then kills the command.
  */
 async function exitInTime(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd'>,
   target: MadeExec['target'],
   timeoutMs: number,
   caller: Caller,

@@ -103,7 +103,7 @@ async function run(
 }
 
 async function openStreams(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'directories'>,
   made: MadeExec,
   command: Command,
   client: CommandClient,
@@ -122,7 +122,7 @@ async function openStreams(
 
 /** Returns the exit, or undefined when the client disconnects first. */
 async function exitOrGone(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd'>,
   target: MadeExec['target'],
   client: CommandClient,
   signal: AbortSignal,
@@ -138,13 +138,17 @@ async function exitOrGone(
 }
 
 /** Kills the command, as the close of a terminal does. */
-async function endWithoutClient(deps: ContainerDeps, steps: Steps, made: MadeExec): Promise<Outcome> {
+async function endWithoutClient(
+  deps: Pick<ContainerDeps, 'containerd' | 'log' | 'operations'>,
+  steps: Steps,
+  made: MadeExec,
+): Promise<Outcome> {
   await steps.step('kill process', () => killExec(deps, made));
   return { kind: 'failed', message: 'the client has gone' };
 }
 
 /** Lets the rest of the output reach the client, however slowly the client reads, unless it disconnects. */
-async function drain(deps: ContainerDeps, paths: FifoPaths, client: CommandClient): Promise<void> {
+async function drain(deps: Pick<ContainerDeps, 'config'>, paths: FifoPaths, client: CommandClient): Promise<void> {
   for (const { path } of outputsOf(paths)) nudge(path);
   await client.drain(drainMs(deps.config)).catch((thrown: unknown) => {
     if (!client.signal.aborted) throw thrown;

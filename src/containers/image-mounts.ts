@@ -14,7 +14,7 @@ import type { ContainerDeps } from './deps.js';
  * image, or no such sub path; INVALID_ARGUMENT: the sub path is not a directory. Both name the mount.
  */
 export async function mountImages(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'directories' | 'imageVolumes' | 'images' | 'state' | 'unpackImage'>,
   steps: Steps,
   pod: Pod,
   config: Pick<ContainerConfig, 'mounts'>,
@@ -52,7 +52,10 @@ export async function mountImages(
 }
 
 /** Unmounts the images of a pod that has been stopped meanwhile: the stop itself unmounts them only once. */
-async function unmountOfStopped(deps: ContainerDeps, { id, snapshotter }: Pod): Promise<void> {
+async function unmountOfStopped(
+  deps: Pick<ContainerDeps, 'imageVolumes' | 'state'>,
+  { id, snapshotter }: Pod,
+): Promise<void> {
   if (deps.state.pods.find(id, 'pod_sandbox_id')?.state.phase === 'ready') return;
   await deps.imageVolumes.removeAll(id, snapshotter);
 }
@@ -60,14 +63,14 @@ async function unmountOfStopped(deps: ContainerDeps, { id, snapshotter }: Pod): 
 /** Kubernetes recognises such a failure by this word (cri-api, pkg/errors). */
 const MOUNT_FAILED = 'ImageVolumeMountFailed';
 
-function imageOf(deps: ContainerDeps, mount: Mount, index: number): LocalImage {
+function imageOf(deps: Pick<ContainerDeps, 'images'>, mount: Mount, index: number): LocalImage {
   const reference = mount.image?.image ?? '';
   const image = deps.images.get(reference);
   if (!image) throw notFound(`config.mounts[${index}].image: image`, reference);
   return image;
 }
 
-function usernsPath(deps: ContainerDeps, pod: Pod): string | undefined {
+function usernsPath(deps: Pick<ContainerDeps, 'directories'>, pod: Pod): string | undefined {
   if (!podUserNamespace(pod.config)) return undefined;
   // On the host's network no user namespace is pinned; the pause process has it.
   if (usesHostNetwork(pod.config) && pod.state.phase === 'ready') return `/proc/${pod.state.pid}/ns/user`;

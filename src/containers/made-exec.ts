@@ -32,7 +32,7 @@ export const drainMs = ({ runtime }: Pick<Config, 'runtime'>): number =>
  * Starts the command. No signal interrupts the start: the shim would go on and leave an unknown process. A caller that
  * stops waiting leaves the process to `killExec`, which waits for the start.
  */
-export async function startExec({ containerd }: ContainerDeps, made: MadeExec): Promise<void> {
+export async function startExec({ containerd }: Pick<ContainerDeps, 'containerd'>, made: MadeExec): Promise<void> {
   const started = containerd.tasks.start(made.target, { timeoutMs: START_LIMIT_MS });
   made.process = started
     .then(async ({ pid }) => ({ pid, startTime: await processStartTime(pid) }))
@@ -41,7 +41,10 @@ export async function startExec({ containerd }: ContainerDeps, made: MadeExec): 
 }
 
 /** Kills the command and all that it has started, so that its streams end and the exec can be removed. */
-export async function killExec(deps: ContainerDeps, made: MadeExec): Promise<void> {
+export async function killExec(
+  deps: Pick<ContainerDeps, 'containerd' | 'log' | 'operations'>,
+  made: MadeExec,
+): Promise<void> {
   const process = await made.process;
   if (process) await killTree(process);
   removeExec(deps, made);
@@ -51,7 +54,7 @@ export async function killExec(deps: ContainerDeps, made: MadeExec): Promise<voi
  * Removes the exec in the background: the shim takes ten seconds when a child still holds the streams, and no caller
  * needs to wait for that. The removal is an operation: listed, bounded, and waited for when crid stops.
  */
-export function removeExec(deps: ContainerDeps, made: MadeExec): void {
+export function removeExec(deps: Pick<ContainerDeps, 'containerd' | 'log' | 'operations'>, made: MadeExec): void {
   const { target, streams } = made;
   const { containerId, execId } = target;
   deps.operations
@@ -72,7 +75,11 @@ export function removeExec(deps: ContainerDeps, made: MadeExec): void {
     );
 }
 
-async function deleteProcess({ containerd }: ContainerDeps, made: MadeExec, signal: AbortSignal): Promise<void> {
+async function deleteProcess(
+  { containerd }: Pick<ContainerDeps, 'containerd'>,
+  made: MadeExec,
+  signal: AbortSignal,
+): Promise<void> {
   const { tasks } = containerd;
   try {
     await tasks.deleteExec(made.target, { signal });

@@ -11,7 +11,7 @@ import type { Subject } from './spec-input.js';
  * The failure of a parallel step does not cancel it: containerd might still make the snapshot after the undo.
  */
 export async function prepareSnapshot(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd' | 'unpackImage'>,
   steps: Steps,
   { id, pod, image, handler }: Subject,
 ): Promise<SnapshotMount[]> {

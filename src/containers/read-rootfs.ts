@@ -16,7 +16,7 @@ import type { FromRootfs, Subject } from './spec-input.js';
  * `signal` ends the work between two files, or between two pieces of one.
  */
 export async function readRootfs(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'config' | 'directories'>,
   { id, config, image, handler }: Subject,
   mounts: readonly SnapshotMount[],
   signal: AbortSignal,
@@ -66,7 +66,7 @@ function volumePaths(config: ContainerConfig, image: LocalImage): string[] {
 }
 
 async function copyVolumes(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'directories'>,
   id: string,
   rootfs: Rootfs,
   paths: readonly string[],

@@ -70,10 +70,10 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
   deps.state.containers.delete(id);
 }
 
-const isRunning = ({ state }: ContainerDeps, id: string): boolean =>
+const isRunning = ({ state }: Pick<ContainerDeps, 'state'>, id: string): boolean =>
   state.containers.byId(id)?.state.phase === 'running';
 
-function publishEnd({ state }: ContainerDeps, id: string, exit: Exit | undefined): void {
+function publishEnd({ state }: Pick<ContainerDeps, 'state'>, id: string, exit: Exit | undefined): void {
   state.publishContainer(id, (container) => ({
     ...container,
     state: transition(container.state, endOf(exit, nowNs())),
@@ -82,7 +82,7 @@ function publishEnd({ state }: ContainerDeps, id: string, exit: Exit | undefined
 
 /** Removes the usual content first: an empty directory can be removed without reading all mounts of the node. */
 async function removeFiles(
-  { directories, statusFiles }: ContainerDeps,
+  { directories, statusFiles }: Pick<ContainerDeps, 'directories' | 'statusFiles'>,
   id: string,
   signal: AbortSignal,
 ): Promise<void> {

@@ -133,7 +133,7 @@ async function existing<K extends string>(paths: Record<K, string>): Promise<Par
   return Object.fromEntries(found.flat()) as Partial<Record<K, string>>;
 }
 
-function targetPid(deps: ContainerDeps, pod: Pod, config: ContainerConfig): number | undefined {
+function targetPid(deps: Pick<ContainerDeps, 'state'>, pod: Pod, config: ContainerConfig): number | undefined {
   const namespaces = config.linux?.security_context?.namespace_options;
   if (namespaces?.pid !== NamespaceMode.TARGET) return undefined;
   const field = 'config.linux.security_context.namespace_options.target_id';

@@ -50,7 +50,7 @@ export const startContainer =
     return {};
   };
 
-function startable(deps: ContainerDeps, id: string): Container {
+function startable(deps: Pick<ContainerDeps, 'operations' | 'state'>, id: string): Container {
   const container = deps.state.containers.get(id, 'container_id');
   if (container.state.phase !== 'created') {
     throw new CriError('FAILED_PRECONDITION', `container "${id}" is ${container.state.phase}, not created`);
@@ -116,13 +116,13 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
 }
 
 /** Returns the sources of program and directory. After the image has been removed, its config counts as empty. */
-function origins(deps: ContainerDeps, { config, imageId }: Container): Origins {
+function origins(deps: Pick<ContainerDeps, 'images'>, { config, imageId }: Container): Origins {
   const image = deps.images.get(imageId)?.config ?? {};
   return { program: programOrigin(config, image), directory: directoryOrigin(config) };
 }
 
 async function openStreams(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'config' | 'directories' | 'ios' | 'stdio'>,
   container: Container,
   signal: AbortSignal,
 ): Promise<{ paths: { stdin: string; stdout: string; stderr: string } }> {
@@ -144,13 +144,13 @@ async function openStreams(
   return io;
 }
 
-async function closeStreams(deps: ContainerDeps, id: string): Promise<void> {
+async function closeStreams(deps: Pick<ContainerDeps, 'ios'>, id: string): Promise<void> {
   const io = deps.ios.get(id);
   deps.ios.delete(id);
   await io?.remove();
 }
 
-async function recordFailure(deps: ContainerDeps, id: string, error: CriError): Promise<void> {
+async function recordFailure(deps: Pick<ContainerDeps, 'log' | 'state'>, id: string, error: CriError): Promise<void> {
   await recordFact(deps, id, (current) => {
     const state = transition(current.state, { kind: 'start-failed', atNs: nowNs(), message: error.message });
     return state === current.state ? current : { ...current, state };

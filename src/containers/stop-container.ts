@@ -46,7 +46,7 @@ interface Stopping {
 }
 
 /** Creates the stop. There is only one, so that StopContainer and the pods' kills join each other. */
-export function createStop(deps: ContainerDeps): Stop {
+export function createStop(deps: Pick<ContainerDeps, 'containerd' | 'describeShim' | 'operations' | 'state'>): Stop {
   const stopping = new Map<string, Stopping>();
 
   return async (id, graceMs, caller) => {
@@ -84,7 +84,12 @@ export function createStop(deps: ContainerDeps): Stop {
 const underWay = (stopping: Stopping | undefined): Stopping | undefined =>
   stopping && stopping.killAtMs + 2 * KILLED_WITHIN_MS > performance.now() ? stopping : undefined;
 
-async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: Stopping): Promise<void> {
+async function stopNow(
+  deps: Pick<ContainerDeps, 'containerd' | 'describeShim' | 'state'>,
+  steps: Steps,
+  id: string,
+  stopping: Stopping,
+): Promise<void> {
   const container = runningOne(deps, id);
   if (!container) return;
   if (stopping.killAtMs > performance.now()) {
@@ -110,7 +115,7 @@ async function stopNow(deps: ContainerDeps, steps: Steps, id: string, stopping: 
   });
 }
 
-function runningOne(deps: ContainerDeps, id: string): Container | undefined {
+function runningOne(deps: Pick<ContainerDeps, 'state'>, id: string): Container | undefined {
   const container = deps.state.containers.find(id, 'container_id');
   return container && isRunning(container) ? container : undefined;
 }
@@ -120,7 +125,12 @@ const hasExited = (container: Container): boolean => container.state.phase === '
 /**
  * Waits for the exit until the time to kill, which may be brought forward; returns true when the container has exited.
  */
-async function exitedBy(deps: ContainerDeps, id: string, stopping: Stopping, signal: AbortSignal): Promise<boolean> {
+async function exitedBy(
+  deps: Pick<ContainerDeps, 'state'>,
+  id: string,
+  stopping: Stopping,
+  signal: AbortSignal,
+): Promise<boolean> {
   for (;;) {
     const over = new AbortController();
     stopping.sooner.push(over);
@@ -139,7 +149,7 @@ async function exitedBy(deps: ContainerDeps, id: string, stopping: Stopping, sig
 
 /** Sends a signal, with retries when the connection to the shim breaks. Succeeds when the process is already gone. */
 async function sendAgain(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd' | 'state'>,
   id: string,
   send: () => Promise<void>,
   abort: AbortSignal,

@@ -26,7 +26,7 @@ const LIMIT_MS = 2 * 60_000;
  * has changed.
  */
 export const updateContainerResources =
-  (deps: ContainerDeps) =>
+  (deps: Pick<ContainerDeps, 'containerd' | 'host' | 'operations' | 'specOptions' | 'state'>) =>
   async (request: UpdateContainerResourcesRequest, caller: Caller): Promise<UpdateContainerResourcesResponse> => {
     const { id } = deps.state.containers.get(request.container_id, 'container_id');
     if (request.windows) throw invalidArgument('windows', 'is not supported on Linux');
@@ -45,7 +45,7 @@ export const updateContainerResources =
   };
 
 async function update(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd' | 'host' | 'specOptions' | 'state'>,
   steps: Steps,
   id: string,
   requested: LinuxContainerResources,
@@ -85,7 +85,7 @@ function checkRoom(record: ContainerRecord, spec: Any, container: Container): vo
  * Updates the running task. A task that has ended meanwhile needs no update: the spec has the values for the next one.
  */
 async function updateTask(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'containerd'>,
   id: string,
   resources: OciSpec['linux']['resources'],
   signal: AbortSignal | undefined,

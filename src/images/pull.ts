@@ -72,7 +72,7 @@ async function run(
   return image;
 }
 
-function imageOf(deps: ImageDeps, id: string, name: string): LocalImage {
+function imageOf(deps: Pick<ImageDeps, 'images'>, id: string, name: string): LocalImage {
   const image = deps.images.get(id);
   if (image) return image;
   throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
@@ -80,7 +80,7 @@ function imageOf(deps: ImageDeps, id: string, name: string): LocalImage {
 
 /** Unpacks the image for the snapshotters for which containerd has only fetched it; does nothing for the others. */
 async function unpackFetched(
-  deps: ImageDeps,
+  deps: Pick<ImageDeps, 'unpacking'>,
   steps: Steps,
   image: LocalImage,
   snapshotters: readonly string[],
@@ -98,7 +98,12 @@ interface Fetching {
 }
 
 /** Fetches and unpacks with the transfer service, which creates the image record `name`. */
-async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching, undo: () => Promise<void>): Promise<void> {
+async function fetchImage(
+  deps: Pick<ImageDeps, 'config' | 'containerd' | 'log'>,
+  steps: Steps,
+  fetching: Fetching,
+  undo: () => Promise<void>,
+): Promise<void> {
   const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout);
   const watch = watchPull({ reference: fetching.name, timeoutMs, log: logOf(deps.log) });
   await steps.step('fetch', (signal) => transfer(deps, fetching, watch, signal), undo, {
@@ -109,7 +114,7 @@ async function fetchImage(deps: ImageDeps, steps: Steps, fetching: Fetching, und
 
 /** Returns the target of the record and its content, which is read only if no cached record has the same target. */
 async function readRecord(
-  deps: ImageDeps,
+  deps: Pick<ImageDeps, 'containerd' | 'images'>,
   steps: Steps,
   name: string,
 ): Promise<Pick<ImageContent, 'id' | 'chainId'> & { target: Descriptor }> {
@@ -130,7 +135,12 @@ async function readRecord(
   });
 }
 
-async function transfer(deps: ImageDeps, fetching: Fetching, watch: PullWatch, signal: AbortSignal): Promise<void> {
+async function transfer(
+  deps: Pick<ImageDeps, 'config' | 'containerd'>,
+  fetching: Fetching,
+  watch: PullWatch,
+  signal: AbortSignal,
+): Promise<void> {
   const { registry } = deps.config.images;
   const { hostDir, hosts } = await registryHosts(registry.config_path, fetching.reference.domain);
   const { credentials } = fetching;
@@ -164,7 +174,7 @@ const NOT_UNPACKING = /no unpack platforms defined/;
 
 /** Creates another record for the image, as containerd's CRI plugin does: repository and digest, or the bare id. */
 async function nameImage(
-  deps: ImageDeps,
+  deps: Pick<ImageDeps, 'config' | 'containerd' | 'images'>,
   steps: Steps,
   { name, target, like }: { name: string; target: Descriptor; like: string },
 ): Promise<void> {
@@ -178,7 +188,11 @@ async function nameImage(
 }
 
 /** Returns an undo that restores the record `name`, and the cache, to the present state. */
-async function restorer(deps: ImageDeps, steps: Steps, name: string): Promise<() => Promise<void>> {
+async function restorer(
+  deps: Pick<ImageDeps, 'containerd' | 'images'>,
+  steps: Steps,
+  name: string,
+): Promise<() => Promise<void>> {
   const { images } = deps.containerd;
   const before = await steps.step(`look up ${name}`, (signal) => findRecord(images, name, { signal }));
   return async () => {

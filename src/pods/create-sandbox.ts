@@ -20,7 +20,7 @@ const PULL_LIMIT_MS = 10 * 60_000;
 
 /** Makes the sandbox's files, and its process once `createAfter` has resolved; the process is not started yet. */
 export async function createSandbox(
-  deps: PodDeps,
+  deps: Pick<PodDeps, 'directories' | 'ensureImage' | 'host' | 'selinux' | 'specOptions'>,
   steps: Steps,
   pod: Pod,
   handler: Handler,

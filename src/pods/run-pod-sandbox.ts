@@ -100,7 +100,13 @@ function sameOrTaken(taken: Pod, fingerprint: string): string {
 const takenByUnreadable = (name: string, id: string): CriError =>
   new CriError('ALREADY_EXISTS', `pod sandbox name "${name}" is taken by "${id}", whose record cannot be read`);
 
-function newPod(deps: PodDeps, name: string, config: PodSandboxConfig, handlerName: string, handler: Handler): Pod {
+function newPod(
+  deps: Pick<PodDeps, 'directories' | 'pauseImage' | 'state'>,
+  name: string,
+  config: PodSandboxConfig,
+  handlerName: string,
+  handler: Handler,
+): Pod {
   return {
     id: deps.state.newIds.make(),
     name,
@@ -159,7 +165,7 @@ const createNeedsNetwork = ({ config }: Pod, { sandboxer, ociRuntime }: Handler)
  * Runs before all other steps: a restart finds whatever follows by the record. The lease keeps resources that nothing
  * refers to yet.
  */
-async function record(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+async function record(deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Pod): Promise<void> {
   const { sandboxes, leases } = deps.containerd;
   await Promise.all([
     steps.step(
@@ -187,7 +193,7 @@ const addNetwork = (steps: Steps, pod: Pod, { network }: Handler): Promise<Attac
  * Records the network, which the kubelet compares after a restart, and only then that the pod is complete: a kill in
  * between must not leave a ready pod without its address.
  */
-async function complete(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+async function complete(deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Pod): Promise<void> {
   await steps.step('record network', async (signal) => {
     const extensions = { [SANDBOX_METADATA_EXTENSION]: encodeSandboxMetadata(metadataOf(pod)) };
     await deps.containerd.containers

@@ -63,7 +63,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
   publish(deps, id, { phase: 'not-ready', released: true, failedDetaches: 0 });
 }
 
-async function stopSandbox(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+async function stopSandbox(deps: Pick<PodDeps, 'exits' | 'handlers' | 'state'>, steps: Steps, pod: Pod): Promise<void> {
   const { sandboxer, ociRuntime } = deps.handlers.of(pod);
   // Stop the watch: the exit is expected now. If the stop fails, the sandbox is watched again.
   deps.exits.forget(pod.id);
@@ -77,7 +77,11 @@ async function stopSandbox(deps: PodDeps, steps: Steps, pod: Pod): Promise<void>
   publish(deps, pod.id, { phase: 'not-ready', released: false, failedDetaches: failedDetachesOf(deps, pod.id) });
 }
 
-async function releaseNetwork(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
+async function releaseNetwork(
+  deps: Pick<PodDeps, 'handlers' | 'log' | 'state'>,
+  steps: Steps,
+  pod: Pod,
+): Promise<void> {
   if (pod.netnsPath === '') return;
   const { network } = deps.handlers.of(pod);
   await steps.step('delete network', (signal) => detach(deps, pod, signal), undefined, {
@@ -88,7 +92,7 @@ async function releaseNetwork(deps: PodDeps, steps: Steps, pod: Pod): Promise<vo
 }
 
 /** Returns how many stops of the pod have failed because its network could not be deleted. */
-function failedDetachesOf(deps: PodDeps, id: string): number {
+function failedDetachesOf(deps: Pick<PodDeps, 'state'>, id: string): number {
   const state = deps.state.pods.byId(id)?.state;
   return state?.phase === 'not-ready' ? state.failedDetaches : 0;
 }
@@ -98,7 +102,7 @@ function failedDetachesOf(deps: PodDeps, id: string): number {
  * is being undone. A full disk must not fail the stop, because a kubelet frees space by removing pods; the network is
  * then deleted again after a restart.
  */
-async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
+async function recordRelease(deps: Pick<PodDeps, 'containerd' | 'log'>, pod: Pod, signal: AbortSignal): Promise<void> {
   try {
     await deps.containerd.sandboxes.update(
       sandboxRecord(pod, { [RELEASED_LABEL]: 'true' }),
@@ -117,7 +121,7 @@ async function recordRelease(deps: PodDeps, pod: Pod, signal: AbortSignal): Prom
  * and the kubelet retries. A network that can never be deleted must not keep its pod for ever: after
  * MAX_FAILED_DETACHES failed stops the failure is logged, and the namespace is removed with the interfaces in it.
  */
-async function detach(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
+async function detach(deps: Pick<PodDeps, 'handlers' | 'log' | 'state'>, pod: Pod, signal: AbortSignal): Promise<void> {
   try {
     await deps.handlers.of(pod).network.detach(networkPod(pod), signal);
   } catch (thrown) {
@@ -132,7 +136,7 @@ async function detach(deps: PodDeps, pod: Pod, signal: AbortSignal): Promise<voi
   }
 }
 
-function publish(deps: PodDeps, id: string, state: Pod['state']): void {
+function publish(deps: Pick<PodDeps, 'state'>, id: string, state: Pod['state']): void {
   const pod = deps.state.pods.byId(id);
   if (pod) deps.state.pods.put({ ...pod, state });
 }

@@ -23,7 +23,7 @@ const LIMIT_MS = 60_000;
  * INVALID_ARGUMENT names the field.
  */
 export const updatePodSandboxResources =
-  (deps: PodDeps) =>
+  (deps: Pick<PodDeps, 'containerd' | 'handlers' | 'operations' | 'state'>) =>
   async (request: UpdatePodSandboxResourcesRequest, caller: Caller): Promise<UpdatePodSandboxResourcesResponse> => {
     const { id } = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
     const { overhead, resources } = request;
@@ -40,7 +40,12 @@ export const updatePodSandboxResources =
     return {};
   };
 
-async function update(deps: PodDeps, steps: Steps, id: string, updated: UpdatedResources): Promise<void> {
+async function update(
+  deps: Pick<PodDeps, 'containerd' | 'handlers' | 'state'>,
+  steps: Steps,
+  id: string,
+  updated: UpdatedResources,
+): Promise<void> {
   const pod = deps.state.pods.get(id, 'pod_sandbox_id');
   const field = `extensions.${UPDATED_RESOURCES_EXTENSION}`;
   const known = sandboxRecord(pod, {});
