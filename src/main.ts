@@ -76,7 +76,7 @@ withFiles(
     .option('--socket <socket>', "crid's socket (default: as configured)"),
 ).action(async (pod: string | undefined, options: FileOptions & { socket?: string }) => {
   // Imported only where needed, so that `serve` starts quickly.
-  const [{ withRuntime }, { why }] = await Promise.all([import('./why/client.js'), import('./why/why.js')]);
+  const [{ withRuntime }, { why }] = await Promise.all([import('./why/why-client.js'), import('./why/why.js')]);
   const socket = options.socket ?? (await loadConfig(options)).config.crid.listen;
   process.stdout.write(await withRuntime(socket, (runtime) => why(runtime, pod)));
 });

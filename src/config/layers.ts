@@ -1,7 +1,6 @@
 import { checkOptions, type Problem } from './check.js';
-import { deprecations, foldAuths } from './deprecated.js';
 import type { Arranged } from './layout.js';
-import { get, keyText, take, type Path, type Tree } from './tree.js';
+import { get, isTree, keyText, put, take, type Path, type Tree } from './tree.js';
 
 /** The options of one file or of the command line, checked, in the layout of the Config. */
 export interface Layer {
@@ -58,4 +57,30 @@ export function problemLine(layers: readonly Layer[], { path, text }: Problem): 
     if (layer) return `${layer.source}: ${layer.nameOf(path)}: ${text}`;
   }
   return `default: ${keyText(path)}: ${text}`;
+}
+
+const REGISTRY = ['images', 'registry'];
+
+/** Returns a warning for each option in a checked layer that containerd still honours but has deprecated. */
+function deprecations(options: Tree): Problem[] {
+  const found: Problem[] = [];
+  for (const name of ['mirrors', 'configs', 'auths']) {
+    const entries = get(options, [...REGISTRY, name]);
+    if (!isTree(entries) || Object.keys(entries).length === 0) continue;
+    const instead = name === 'mirrors' ? 'hosts.toml files in config_path' : 'image pull secrets';
+    found.push({ path: [...REGISTRY, name], text: `deprecated, use ${instead}` });
+  }
+  if (get(options, ['runtime', 'enable_cdi']) === false) {
+    found.push({ path: ['runtime', 'enable_cdi'], text: 'deprecated, a later containerd always enables CDI' });
+  }
+  return found;
+}
+
+/** Moves `registry.auths`, whose keys are URLs, into `registry.configs`, whose keys are hosts. */
+function foldAuths(options: Tree): void {
+  const auths = take(options, [...REGISTRY, 'auths']);
+  for (const [endpoint, auth] of Object.entries(isTree(auths) ? auths : {})) {
+    const host = URL.canParse(endpoint) && new URL(endpoint).host !== '' ? new URL(endpoint).host : endpoint;
+    put(options, [...REGISTRY, 'configs', host, 'auth'], auth);
+  }
 }

@@ -14,4 +14,4 @@ export { configSchema } from './options.js';
 export { defaultConfig } from './defaults.js';
 export { durationMs } from './duration.js';
 export { runtimeHandler } from './runtime-handler.js';
-export type { BaseSpec } from './base-spec.js';
+export type { BaseSpec } from './load-base-spec.js';

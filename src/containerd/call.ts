@@ -8,7 +8,7 @@ import { beginWait } from '../base/waits.js';
 import type { Span } from '../base/span.js';
 import { waitReady } from './channel.js';
 import type { CallOptions } from './containerd.js';
-import { isCutOff, isNeverSent, translateError, type Ended } from './errors.js';
+import { isCutOff, isNeverSent, translateError, type Ended } from './translate-error.js';
 import { isRead, isWait, methodName, subjectOf } from './method-names.js';
 
 /** The options that the adapters pass with a call, besides its request. */

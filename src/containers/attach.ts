@@ -6,7 +6,7 @@ import type { Container } from '../state/records.js';
 import { isRunning } from '../state/require.js';
 import type { ContainerIo } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 import { resizer } from './resize.js';
 import { noStreams, runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';

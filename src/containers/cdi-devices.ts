@@ -5,7 +5,7 @@ import { readCdiFiles } from '../host/files/cdi-files.js';
 import { statDevice } from '../host/files/device-nodes.js';
 import { cdiDeviceNames, type CdiDeviceNode, type CdiEdits } from '../spec/cdi/cdi.js';
 import { parseCdiSpec, resolveCdiDevices, type CdiSpec } from '../spec/cdi/cdi-spec.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /**
  * Returns what the CDI devices of a request add to its spec, with the device numbers taken from the host. NOT_FOUND

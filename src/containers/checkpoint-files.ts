@@ -7,9 +7,9 @@ import { translated } from '../host/syscall/errno.js';
 import { logDirectoryOf } from '../spec/log-path.js';
 import { containerStatusOf } from '../state/cri-view.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
-import type { ImageCache } from '../state/images.js';
+import type { ImageCache } from '../state/image-cache.js';
 import type { Container } from '../state/records.js';
-import { toStoredStatus } from '../state/status.js';
+import { toStoredStatus } from '../state/status-conversion.js';
 import { encodePluginStatus } from '../state/stored.js';
 
 /** Returns the text files of an archive by name. podman, CRI-O and containerd use the same names. */

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { isCode } from '../base/errors.js';
 import { ensureDirectory, removeTree, writeFileAtomic } from '../host/files/files.js';
 import type { Container } from '../state/records.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /** The files of a checkpoint while it is made; `clearCheckpoint` removes them. */
 export interface Checkpoint {

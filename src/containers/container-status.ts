@@ -5,7 +5,7 @@ import { containerStatusOf } from '../state/cri-view.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { Container } from '../state/records.js';
 import { isRunning } from '../state/require.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /**
  * Returns a container's status from memory (CRI ContainerStatus); only `verbose` asks containerd. NOT_FOUND: no such

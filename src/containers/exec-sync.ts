@@ -8,9 +8,9 @@ import type { Exit } from '../containerd/containerd.js';
 import { answerDueInMs, type Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Container } from '../state/records.js';
-import type { ContainerDeps } from './deps.js';
-import { processOfExec } from './exec-process.js';
-import { drainMs, killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
+import type { ContainerDeps } from './container-deps.js';
+import { processOfExec } from './container-process.js';
+import { drainMs, killExec, removeExec, startExec, type ExecResources } from './exec-lifecycle.js';
 import { runningContainer } from './running-container.js';
 
 /**
@@ -59,7 +59,7 @@ async function run(deps: ContainerDeps, steps: Steps, command: Command, caller: 
   const { container, execId } = command;
   const { id } = container;
   const { tasks } = deps.containerd;
-  const made: MadeExec = { target: { containerId: id, execId }, process: undefined, streams: undefined };
+  const made: ExecResources = { target: { containerId: id, execId }, process: undefined, streams: undefined };
   const fifoDir = join(deps.directories.containerState(id), 'io', execId);
   const [capture, spec] = await Promise.all([
     steps.step(
@@ -114,7 +114,7 @@ function fitting(stdout: Buffer, stderr: Buffer): { stdout: Buffer; stderr: Buff
  */
 async function exitInTime(
   deps: Pick<ContainerDeps, 'containerd'>,
-  target: MadeExec['target'],
+  target: ExecResources['target'],
   timeoutMs: number,
   caller: Caller,
   signal: AbortSignal,

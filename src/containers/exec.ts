@@ -9,9 +9,9 @@ import type { Container } from '../state/records.js';
 import { holdReaders, makeFifoSet, nudge, outputsOf, removeFifoSet } from '../stdio/server/fifo-set.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import type { CommandClient, Outcome, Streaming } from '../streaming/streaming.js';
-import type { ContainerDeps } from './deps.js';
-import { processOfExec } from './exec-process.js';
-import { drainMs, killExec, removeExec, startExec, type MadeExec } from './made-exec.js';
+import type { ContainerDeps } from './container-deps.js';
+import { processOfExec } from './container-process.js';
+import { drainMs, killExec, removeExec, startExec, type ExecResources } from './exec-lifecycle.js';
 import { resizer } from './resize.js';
 import { runningContainer } from './running-container.js';
 import { checkStreams } from './stream-request.js';
@@ -50,7 +50,7 @@ function serve(deps: ContainerDeps, command: Command, client: CommandClient): Pr
   const container = runningContainer(deps.state, command.id);
   const { id } = container;
   const execId = randomBytes(32).toString('hex');
-  const made: MadeExec = { target: { containerId: id, execId }, process: undefined, streams: undefined };
+  const made: ExecResources = { target: { containerId: id, execId }, process: undefined, streams: undefined };
   return deps.operations.run({
     kind: 'exec',
     subject: id,
@@ -65,7 +65,7 @@ function serve(deps: ContainerDeps, command: Command, client: CommandClient): Pr
 async function run(
   deps: ContainerDeps,
   steps: Steps,
-  made: MadeExec,
+  made: ExecResources,
   command: Command & { readonly container: Container },
   client: CommandClient,
 ): Promise<Outcome> {
@@ -104,7 +104,7 @@ async function run(
 
 async function openStreams(
   deps: Pick<ContainerDeps, 'directories'>,
-  made: MadeExec,
+  made: ExecResources,
   command: Command,
   client: CommandClient,
 ): Promise<FifoPaths> {
@@ -123,7 +123,7 @@ async function openStreams(
 /** Returns the exit, or undefined when the client disconnects first. */
 async function exitOrGone(
   deps: Pick<ContainerDeps, 'containerd'>,
-  target: MadeExec['target'],
+  target: ExecResources['target'],
   client: CommandClient,
   signal: AbortSignal,
 ): Promise<Exit | undefined> {
@@ -141,7 +141,7 @@ async function exitOrGone(
 async function endWithoutClient(
   deps: Pick<ContainerDeps, 'containerd' | 'log' | 'operations'>,
   steps: Steps,
-  made: MadeExec,
+  made: ExecResources,
 ): Promise<Outcome> {
   await steps.step('kill process', () => killExec(deps, made));
   return { kind: 'failed', message: 'the client has gone' };

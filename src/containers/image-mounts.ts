@@ -4,9 +4,9 @@ import { openRootfs } from '../host/files/rootfs.js';
 import type { Steps } from '../operation/steps.js';
 import { remapLabels } from '../spec/user/user-namespace.js';
 import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
-import type { LocalImage } from '../state/images.js';
+import type { LocalImage } from '../state/image-cache.js';
 import type { Pod } from '../state/records.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /**
  * Mounts the images of a request for its pod. Returns the directory of each mount by its index, with the sub path

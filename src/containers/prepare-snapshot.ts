@@ -3,7 +3,7 @@ import type { SnapshotMount } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 import { remapLabels } from '../spec/user/user-namespace.js';
 import { podUserNamespace } from '../state/pod-view.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 import type { Subject } from './spec-input.js';
 
 /**

@@ -6,8 +6,8 @@ import { ensureDirectory } from '../host/files/files.js';
 import { openRootfs, type Rootfs } from '../host/files/rootfs.js';
 import type { ContainerSpecInput } from '../spec/types.js';
 import { needsUserLookup, userRequest } from '../spec/user/user.js';
-import type { LocalImage } from '../state/images.js';
-import type { ContainerDeps } from './deps.js';
+import type { LocalImage } from '../state/image-cache.js';
+import type { ContainerDeps } from './container-deps.js';
 import { readUser, userFrom, type Accounts } from './read-user.js';
 import type { FromRootfs, Subject } from './spec-input.js';
 

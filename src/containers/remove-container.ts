@@ -7,8 +7,8 @@ import { endOf, transition } from '../state/records.js';
 import { endIo } from '../stdio/server/end-io.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import type { ContainerDeps } from './deps.js';
-import { deleteTask } from './tasks.js';
+import type { ContainerDeps } from './container-deps.js';
+import { deleteTask } from './delete-task.js';
 
 const LIMIT_MS = 5 * 60_000;
 /** The container is killed, so nothing is left to checkpoint. */

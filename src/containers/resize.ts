@@ -1,6 +1,6 @@
 import { CriError } from '../base/errors.js';
 import type { TerminalSize } from '../streaming/streaming.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /**
  * Returns a function that sets a terminal's size, one call at a time. Of the sizes that come during a call, only the

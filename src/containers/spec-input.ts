@@ -11,13 +11,13 @@ import { requestedSeccompProfile } from '../sandboxer/seccomp-profile.js';
 import { fromRoot } from '../spec/clean-path.js';
 import { containerAppArmor } from '../spec/container-spec.js';
 import type { ContainerSpecInput, ResolvedDevice } from '../spec/types.js';
-import type { LocalImage } from '../state/images.js';
+import type { LocalImage } from '../state/image-cache.js';
 import { podFiles } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
 import { requireReady, requireRunning } from '../state/require.js';
 import { ensureAppArmorProfile } from './apparmor.js';
 import { cdiEdits } from './cdi-devices.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 import { mountImages } from './image-mounts.js';
 import { resolveMounts, unansweredSource } from './resolve-mounts.js';
 

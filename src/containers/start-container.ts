@@ -13,8 +13,8 @@ import { podUserNamespace } from '../state/pod-view.js';
 import { recordFact } from '../state/record-fact.js';
 import { transition, type Container } from '../state/records.js';
 import { asBadCommand, type Origins } from './bad-command.js';
-import type { ContainerDeps } from './deps.js';
-import { deleteTask } from './tasks.js';
+import type { ContainerDeps } from './container-deps.js';
+import { deleteTask } from './delete-task.js';
 
 const LIMIT_MS = 5 * 60_000;
 /** Allows for a log on a busy disk. A file system that is silent for longer fails the start, and the error names it. */

@@ -9,7 +9,7 @@ import { sendSigkill } from '../sandboxer/kill-task.js';
 import { putBackRecord } from '../state/lost-record.js';
 import type { Container } from '../state/records.js';
 import { isRunning } from '../state/require.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /** Time after SIGKILL for the kernel, the shim and containerd to report the exit. */
 const KILLED_WITHIN_MS = 2 * 60_000;

@@ -13,9 +13,9 @@ import { restoringResources, shownResources, withResources } from '../spec/resou
 import { parseSpec, resourcesAny, specAny } from '../spec/spec-json.js';
 import { checkResources } from '../spec/validate/validate-resources.js';
 import type { Container } from '../state/records.js';
-import { toStoredStatus } from '../state/status.js';
+import { toStoredStatus } from '../state/status-conversion.js';
 import { encodeStatus, STATUS_EXTENSION } from '../state/stored.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 const LIMIT_MS = 2 * 60_000;
 

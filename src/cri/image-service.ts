@@ -1,5 +1,5 @@
 import { Image, ImageServiceDefinition } from '../../generated/runtime/v1/api.js';
-import type { ImageDeps } from '../images/deps.js';
+import type { ImageDeps } from '../images/image-deps.js';
 import { imageFsInfo } from '../images/image-fs-info.js';
 import { imageStatus } from '../images/image-status.js';
 import { listImages } from '../images/list-images.js';

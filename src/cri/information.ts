@@ -10,7 +10,7 @@ import { listContainers } from '../containers/list-containers.js';
 import type { ContainerEvents } from '../events/container-events.js';
 import { listPodSandbox } from '../pods/list-pod-sandbox.js';
 import { containerStats, listContainerStats } from '../stats/container-stats.js';
-import type { StatsDeps } from '../stats/deps.js';
+import type { StatsDeps } from '../stats/stats-deps.js';
 import { listMetricDescriptors } from '../stats/metric-descriptors.js';
 import { listPodSandboxMetrics } from '../stats/pod-sandbox-metrics.js';
 import { listPodSandboxStats, podSandboxStats } from '../stats/pod-sandbox-stats.js';

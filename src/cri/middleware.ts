@@ -4,9 +4,8 @@ import { withContext, type RequestContext } from '../base/context.js';
 import { Code, CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { shortened } from '../base/shortened.js';
-import type { Span, Tracer } from '../base/span.js';
+import type { Attributes, Span, Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
-import { idsIn, spanAttributes } from './span-attributes.js';
 
 /** RPCs that change nothing and that a kubelet calls all the time. */
 const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|\w+Status|\w+Stats|ImageFsInfo)$/;
@@ -84,3 +83,32 @@ function requestContext(log: Logger, path: string, span: Span | undefined): Requ
     },
   };
 }
+
+/** The ids and the image in a request or response, under the names that the spans of containerd's CRI plugin use. */
+function spanAttributes(message: unknown): Attributes {
+  if (typeof message !== 'object' || message === null) return {};
+  const { pod_sandbox_id, container_id, image, config } = message as Readonly<Record<string, unknown>>;
+  const found: Record<string, string> = {};
+  if (isText(pod_sandbox_id)) found['sandbox.id'] = pod_sandbox_id;
+  if (isText(container_id)) found['container.id'] = container_id;
+  const reference = referenceIn(image) ?? referenceIn((config as { image?: unknown } | undefined)?.image);
+  if (reference !== undefined) found['image.ref'] = reference;
+  return found;
+}
+
+/** The ids of the pod and of the container in a request or response, under the keys of the log. */
+function idsIn(message: unknown): Readonly<Record<string, string>> {
+  if (typeof message !== 'object' || message === null) return {};
+  const { pod_sandbox_id, container_id } = message as Readonly<Record<string, unknown>>;
+  return {
+    ...(isText(pod_sandbox_id) && { pod: pod_sandbox_id }),
+    ...(isText(container_id) && { container: container_id }),
+  };
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+
+const referenceIn = (spec: unknown): string | undefined => {
+  const reference = (spec as { image?: unknown } | null | undefined)?.image;
+  return isText(reference) ? reference : undefined;
+};

@@ -1,5 +1,5 @@
 import type { Config, RuntimeHandler } from '../config/schema.js';
-import { handlerCgroupDriver, nodeCgroupDriver } from '../runtime/cgroup-driver.js';
+import { handlerCgroupDriver, nodeCgroupDriver } from '../runtime/node-cgroup-driver.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 
 /**

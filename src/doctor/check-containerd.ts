@@ -2,10 +2,10 @@ import { CriError } from '../base/errors.js';
 import type { Config, RuntimeHandler } from '../config/schema.js';
 import type { Containerd, PluginInfo } from '../containerd/containerd.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
-import { handlerCgroupDriver } from '../runtime/cgroup-driver.js';
 import { sharedNamespace } from '../runtime/conflict.js';
 import { askVersion } from '../runtime/containerd-version.js';
-import { PAUSE } from '../sandboxer/pause.js';
+import { handlerCgroupDriver } from '../runtime/node-cgroup-driver.js';
+import { PAUSE } from '../sandboxer/pause-sandboxer.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 import { runcProblem, runcVersion } from './runc-version.js';
 

@@ -1,6 +1,6 @@
 import { withoutScheme } from '../base/unix-socket.js';
 import { exists } from '../host/files/files.js';
-import { withRuntime } from '../why/client.js';
+import { withRuntime } from '../why/why-client.js';
 import { checkRecords } from './check-records.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 

@@ -2,7 +2,7 @@ import { inBackground } from '../base/background.js';
 import type { Logger } from '../base/log.js';
 import { assertNever } from '../base/errors.js';
 import type { Containerd, ContainerdEvent } from '../containerd/containerd.js';
-import type { ImageCache } from '../state/images.js';
+import type { ImageCache } from '../state/image-cache.js';
 import type { Exits } from './exits.js';
 
 /** Follows containerd's events until `signal` aborts; after each (re)connection it reads the images again. */

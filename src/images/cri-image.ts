@@ -1,5 +1,5 @@
 import { Int64Value, type Image } from '../../generated/runtime/v1/api.js';
-import type { LocalImage } from '../state/images.js';
+import type { LocalImage } from '../state/image-cache.js';
 
 /** runtime.v1.Image */
 export const toCriImage = (image: LocalImage): Image => ({

@@ -1,8 +1,8 @@
 import { isCode } from '../base/errors.js';
 import { parseReference } from '../state/image-reference.js';
 import { onceRead } from '../state/image-readings.js';
-import type { LocalImage } from '../state/images.js';
-import type { ImageDeps } from './deps.js';
+import type { LocalImage } from '../state/image-cache.js';
+import type { ImageDeps } from './image-deps.js';
 import { pull } from './pull.js';
 
 /**

@@ -2,7 +2,7 @@ import type { FilesystemUsage, ImageFsInfoResponse } from '../../generated/runti
 import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
 import { snapshotterRoots } from '../state/snapshotter-root.js';
-import type { ImageDeps } from './deps.js';
+import type { ImageDeps } from './image-deps.js';
 import { createSnapshotUsage, type SnapshotUsage } from './snapshot-usage.js';
 
 /**

@@ -1,9 +1,9 @@
 import type { ImageStatusRequest, ImageStatusResponse } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
+import type { LocalImage } from '../state/image-cache.js';
 import { onceRead } from '../state/image-readings.js';
-import type { LocalImage } from '../state/images.js';
 import { toCriImage } from './cri-image.js';
-import type { ImageDeps } from './deps.js';
+import type { ImageDeps } from './image-deps.js';
 import { isUnpacked } from './unpacked.js';
 
 /**

@@ -1,6 +1,6 @@
 import type { ListImagesRequest, ListImagesResponse } from '../../generated/runtime/v1/api.js';
 import { toCriImage } from './cri-image.js';
-import type { ImageDeps } from './deps.js';
+import type { ImageDeps } from './image-deps.js';
 
 /** CRI ListImages, from memory; a filter by image selects that one image, by any of its names. */
 export const listImages =

@@ -1,7 +1,7 @@
 import type { PullImageRequest, PullImageResponse } from '../../generated/runtime/v1/api.js';
 import type { Caller } from '../operation/operation.js';
 import { parseReference } from '../state/image-reference.js';
-import type { ImageDeps } from './deps.js';
+import type { ImageDeps } from './image-deps.js';
 import { pull } from './pull.js';
 
 /** The annotation with which kubelets named the handler before CRI had a field for it. */

@@ -1,7 +1,7 @@
 import type { RemoveImageRequest, RemoveImageResponse } from '../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../base/errors.js';
 import type { Caller } from '../operation/operation.js';
-import type { ImageDeps } from './deps.js';
+import type { ImageDeps } from './image-deps.js';
 
 const FIELD = 'image.image';
 const LIMIT_MS = 5 * 60_000;

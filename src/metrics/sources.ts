@@ -1,7 +1,7 @@
 import { backgroundFailures } from '../base/background.js';
 import { unhandledErrors } from '../base/last-resort.js';
 import type { Operations } from '../operation/operation.js';
-import type { ImageCache } from '../state/images.js';
+import type { ImageCache } from '../state/image-cache.js';
 import type { State } from '../state/state.js';
 import { logCounts } from '../stdio/shared/log-counters.js';
 import type { Stdio } from '../stdio/stdio.js';

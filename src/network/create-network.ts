@@ -1,17 +1,19 @@
+import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
-import { attachPod } from './attach.js';
+import { attachPod } from './attach-pod.js';
 import { NOT_INITIALIZED } from './conf-dir.js';
+import type { PluginConf } from './conf-list.js';
 import { createConfStore } from './conf-store.js';
-import { configInfo } from './config-info.js';
-import { detachPod } from './detach.js';
+import { detachPod } from './detach-pod.js';
+import { isObject, type JsonObject } from './json.js';
+import { createReadiness } from './network-readiness.js';
 import type { Network } from './network.js';
 import { createPlugins, type PluginMetric } from './plugins.js';
 import type { IpPreference } from './pod-ips.js';
 import { createPodLocks } from './pod-locks.js';
-import { createReadiness } from './readiness.js';
 import { createResultCache } from './result-cache.js';
-import { podNetworks } from './target.js';
+import { podNetworks, type PodNetwork } from './target.js';
 
 export interface NetworkOptions {
   readonly binDirs: readonly string[];
@@ -85,3 +87,32 @@ export function createNetwork(options: NetworkOptions): Network {
 
 /** Ends the message with the words that containerd's CRI uses for any node without a network. */
 const notReady = (error: string): string => (error.endsWith(NOT_INITIALIZED) ? error : `${error}: ${NOT_INITIALIZED}`);
+
+/** Returns `cniconfig` of `crictl info`, in the form of containerd's CRI. */
+function configInfo(
+  options: { readonly binDirs: readonly string[]; readonly confDir: string; readonly maxConfNum: number },
+  networks: readonly PodNetwork[],
+): JsonObject {
+  return {
+    PluginDirs: options.binDirs,
+    PluginConfDir: join(options.confDir),
+    PluginMaxConfNum: options.maxConfNum,
+    Prefix: 'eth',
+    Networks: networks.map(({ conf, ifName }) => ({
+      Config: {
+        Name: conf.name,
+        CNIVersion: conf.cniVersion,
+        Plugins: conf.plugins.map((plugin) => ({ Network: common(plugin), Source: JSON.stringify(plugin.raw) })),
+        Source: conf.source,
+      },
+      IFName: ifName,
+    })),
+  };
+}
+
+/** Returns the fields that all plugin configurations share. */
+function common({ raw }: PluginConf): JsonObject {
+  const ipam = isObject(raw.ipam) && typeof raw.ipam.type === 'string' ? { type: raw.ipam.type } : {};
+  const kept = ['cniVersion', 'name', 'type', 'capabilities', 'dns'].filter((field) => raw[field] !== undefined);
+  return { ...Object.fromEntries(kept.map((field) => [field, raw[field]])), ipam };
+}

@@ -1,6 +1,6 @@
 import { CriError, type CodeName } from '../base/errors.js';
 import { isObject, type JsonObject } from './json.js';
-import { MAX_OUTPUT_BYTES, type Ended } from './process.js';
+import { MAX_OUTPUT_BYTES, type Ended } from './run-process.js';
 
 export type Verb = 'ADD' | 'DEL' | 'STATUS';
 

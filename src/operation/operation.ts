@@ -3,8 +3,8 @@ import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import { startTimer, wallMs, withLimit, type Timer } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
+import { createKeyQueue, type KeyQueue } from './key-queue.js';
 import { createSteps, type Steps, type StepHook } from './steps.js';
-import { createTurns, type Turns } from './turns.js';
 
 /** The caller of an operation and how long it waits. The operation itself may outlive both. */
 export interface Caller {
@@ -83,9 +83,9 @@ interface Running {
   waiters: number;
 }
 
-/** The operations on one key, in order of arrival, and their turns to hold it. */
+/** The operations on one key, in order of arrival, and their queue for it. */
 interface Queue {
-  readonly turns: Turns<Running>;
+  readonly keyQueue: KeyQueue<Running>;
   readonly all: Set<Running>;
 }
 
@@ -96,13 +96,13 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
   const queues = new Map<string, Queue>();
 
   const start = <T>(request: OperationRequest<T>): Running => {
-    const queue: Queue = queues.get(request.key) ?? { turns: createTurns(), all: new Set() };
+    const queue: Queue = queues.get(request.key) ?? { keyQueue: createKeyQueue(), all: new Set() };
     queues.set(request.key, queue);
     const running = begin(queue, request, options);
     queue.all.add(running);
     const leaveQueue = (): void => {
       queue.all.delete(running);
-      queue.turns.release(running);
+      queue.keyQueue.release(running);
       if (queue.all.size === 0) queues.delete(request.key);
     };
     running.outcome.then(leaveQueue, leaveQueue).catch(() => undefined);
@@ -169,7 +169,7 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
     },
     release: () => {
       running.aside = true;
-      queue.turns.release(running);
+      queue.keyQueue.release(running);
     },
   };
   const steps = createSteps({ kind: request.kind, limitMs: request.limitMs, log, hook: options.hook, key });
@@ -177,7 +177,7 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
   const outcome = Promise.resolve().then(async () => {
     try {
       await turnOf(queue, running);
-      return await runToEnd(request, steps, log, () => queue.turns.take(running));
+      return await runToEnd(request, steps, log, () => queue.keyQueue.take(running));
     } finally {
       steps.end();
     }
@@ -221,19 +221,19 @@ async function runToEnd<T>(
 }
 
 /** Takes the key: at once, or in a step that names the operation that holds it. */
-async function turnOf({ turns, all }: Queue, running: Running): Promise<void> {
+async function turnOf({ keyQueue, all }: Queue, running: Running): Promise<void> {
   const { kind, cutsShort } = running.request;
   for (const { request, steps } of all) {
     if (cutsShort?.includes(request.kind)) steps.abort(new CriError('ABORTED', `cut short by ${kind}`));
   }
-  const { holder } = turns;
-  if (holder === undefined || holder === running) return turns.take(running);
+  const { holder } = keyQueue;
+  if (holder === undefined || holder === running) return keyQueue.take(running);
   await running.steps.step(
     `wait for ${holder.request.kind}`,
-    (signal) => turns.take(running, signal),
+    (signal) => keyQueue.take(running, signal),
     undefined,
     // Only the operation's own limit applies.
-    { timeoutMs: Infinity, waitingOn: () => turns.holder && describe(turns.holder) },
+    { timeoutMs: Infinity, waitingOn: () => keyQueue.holder && describe(keyQueue.holder) },
   );
 }
 

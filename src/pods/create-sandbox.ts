@@ -11,7 +11,7 @@ import { podFiles, podUserNamespace } from '../state/pod-view.js';
 import { KIND_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata } from '../state/stored.js';
-import type { PodDeps } from './deps.js';
+import type { PodDeps } from './pod-deps.js';
 import { makePodFiles, removePodFiles } from './pod-files.js';
 import { metadataOf, sandboxRecord } from './pod-records.js';
 

@@ -10,12 +10,12 @@ import { nowNs } from '../host/syscall/clock.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { Pod } from '../state/records.js';
 import { decodeRuntimeOptions } from '../containerd/runtime-options.js';
-import type { ImageCache } from '../state/images.js';
+import type { ImageCache } from '../state/image-cache.js';
 import { netnsIsOpen } from '../host/namespace/netns.js';
 import { usesHostNetwork } from '../state/pod-view.js';
 import { goSandboxMetadata } from '../state/stored.js';
 import { metadataOf } from './pod-records.js';
-import type { PodDeps } from './deps.js';
+import type { PodDeps } from './pod-deps.js';
 import { containerStatusesOf } from '../state/cri-view.js';
 
 /**

@@ -1,7 +1,7 @@
 import type { RemovePodSandboxRequest, RemovePodSandboxResponse } from '../../generated/runtime/v1/api.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import type { PodDeps } from './deps.js';
+import type { PodDeps } from './pod-deps.js';
 import { removePodFiles } from './pod-files.js';
 import { stopPod } from './stop-pod-sandbox.js';
 

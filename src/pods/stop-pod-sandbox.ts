@@ -7,7 +7,7 @@ import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { RELEASED_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
-import type { PodDeps } from './deps.js';
+import type { PodDeps } from './pod-deps.js';
 import { unmountPodFiles } from './pod-files.js';
 import { networkPod } from './pod-network.js';
 import { sandboxRecord } from './pod-records.js';

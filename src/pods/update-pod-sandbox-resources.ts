@@ -12,7 +12,7 @@ import {
   UPDATED_RESOURCES_EXTENSION,
   type UpdatedResources,
 } from '../state/stored-resources.js';
-import type { PodDeps } from './deps.js';
+import type { PodDeps } from './pod-deps.js';
 import { sandboxRecord } from './pod-records.js';
 
 const LIMIT_MS = 60_000;

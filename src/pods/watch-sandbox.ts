@@ -1,5 +1,5 @@
 import type { Pod } from '../state/records.js';
-import type { PodDeps } from './deps.js';
+import type { PodDeps } from './pod-deps.js';
 
 /** Begins to watch for the end of a pod's sandbox, which its sandboxer reports. */
 export function watchSandbox(deps: Pick<PodDeps, 'exits' | 'handlers'>, pod: Pod): void {

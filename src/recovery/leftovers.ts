@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
-import type { ContainerDeps } from '../containers/deps.js';
+import type { ContainerDeps } from '../containers/container-deps.js';
 import { isPullLease } from '../images/pull-lease.js';
 import { LEASE_LABEL } from '../state/labels.js';
 

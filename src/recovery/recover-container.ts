@@ -2,15 +2,15 @@ import { CriError, isCode } from '../base/errors.js';
 import { nowNs } from '../host/syscall/clock.js';
 import type { CallOptions, Task } from '../containerd/containerd.js';
 import { clearCheckpoint, hasCheckpoint } from '../containers/checkpoint-leftovers.js';
-import type { ContainerDeps } from '../containers/deps.js';
-import { deleteCutOff, deleteTask } from '../containers/tasks.js';
+import type { ContainerDeps } from '../containers/container-deps.js';
+import { deleteCutOff, deleteTask } from '../containers/delete-task.js';
 import type { Steps } from '../operation/steps.js';
-import type { PodDeps } from '../pods/deps.js';
+import type { PodDeps } from '../pods/pod-deps.js';
 import { logDirectoryOf } from '../spec/log-path.js';
 import { recordFact } from '../state/record-fact.js';
 import { transition, type Container } from '../state/records.js';
-import { askWithin, unlessSilent } from './ask.js';
-import { TASK_TIMEOUT_MS, type Beside, type RecoverDeps } from './deps.js';
+import { askWithin, unlessSilent } from './ask-within.js';
+import { TASK_TIMEOUT_MS, type Beside, type RecoverDeps } from './recovery-deps.js';
 
 /** Whether the record says how the container ended, so that its task need not be queried. */
 export const hasEnded = ({ state }: Container): boolean => state.phase === 'exited' && state.reason !== 'Unknown';

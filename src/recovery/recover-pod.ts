@@ -1,11 +1,11 @@
 import { netnsIsOpen } from '../host/namespace/netns.js';
 import type { Steps } from '../operation/steps.js';
-import type { PodDeps } from '../pods/deps.js';
+import type { PodDeps } from '../pods/pod-deps.js';
 import { watchSandbox } from '../pods/watch-sandbox.js';
 import type { SandboxState } from '../sandboxer/sandboxer.js';
 import type { Pod } from '../state/records.js';
-import { askWithin, unlessSilent } from './ask.js';
-import { TASK_TIMEOUT_MS } from './deps.js';
+import { askWithin, unlessSilent } from './ask-within.js';
+import { TASK_TIMEOUT_MS } from './recovery-deps.js';
 
 /**
  * Returns the pod as it is published before its sandboxer has answered: ready, unless its network has been released or

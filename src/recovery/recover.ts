@@ -7,7 +7,7 @@ import { releasePullLeases } from '../images/pull-lease.js';
 import type { Reading } from '../state/image-readings.js';
 import { readRecords } from '../state/rebuild.js';
 import type { Container, Pod } from '../state/records.js';
-import { RECOVERY_LIMIT_MS, type Beside, type RecoverDeps } from './deps.js';
+import { RECOVERY_LIMIT_MS, type Beside, type RecoverDeps } from './recovery-deps.js';
 import { findLeftovers, type Leftovers } from './leftovers.js';
 import { hasEnded, recoverContainer } from './recover-container.js';
 import { assumedPod, recoverPod } from './recover-pod.js';
@@ -21,7 +21,7 @@ const UNDONE_AT_ONCE = 16;
 const BUDGET_MS = 300;
 const BUDGET_PER_RECORD_MS = 0.3;
 
-export type { RecoverDeps } from './deps.js';
+export type { RecoverDeps } from './recovery-deps.js';
 
 /** The work of a start that runs in parallel with calls. */
 export interface Recovery {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
-import type { ContainerDeps } from '../containers/deps.js';
+import type { ContainerDeps } from '../containers/container-deps.js';
 import { removeTree } from '../host/files/files.js';
 import { unmount } from '../host/mount/mount-calls.js';
 import type { Steps } from '../operation/steps.js';

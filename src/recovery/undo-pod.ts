@@ -1,6 +1,6 @@
 import { isCode } from '../base/errors.js';
 import type { Steps } from '../operation/steps.js';
-import type { PodDeps } from '../pods/deps.js';
+import type { PodDeps } from '../pods/pod-deps.js';
 import { sandboxRecord } from '../pods/pod-records.js';
 import { removePodSandbox } from '../pods/remove-pod-sandbox.js';
 import { CREATING_LABEL } from '../state/labels.js';

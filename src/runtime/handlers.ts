@@ -1,9 +1,9 @@
 import type { Logger } from '../base/log.js';
-import type { BaseSpec } from '../config/base-spec.js';
+import type { BaseSpec } from '../config/load-base-spec.js';
 import { runtimeHandler } from '../config/runtime-handler.js';
 import type { Config, RuntimeHandler } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
-import { cgroupDriverOf, withCgroupDriver } from '../containerd/cgroup-driver.js';
+import { cgroupDriverOf, withCgroupDriver } from '../containerd/runtime-cgroup-driver.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 import { bringUpLoopback } from '../host/namespace/loopback.js';
 import { createNetwork } from '../network/create-network.js';
@@ -11,12 +11,12 @@ import type { OciRuntime } from '../host/process/oci-runtime.js';
 import type { Network } from '../network/network.js';
 import type { PluginMetric } from '../network/plugins.js';
 import type { Handler, Handlers } from '../sandboxer/handler.js';
-import { createControllerSandboxer } from '../sandboxer/controller.js';
-import { createPauseSandboxer, PAUSE } from '../sandboxer/pause.js';
+import { createControllerSandboxer } from '../sandboxer/controller-sandboxer.js';
+import { createPauseSandboxer, PAUSE } from '../sandboxer/pause-sandboxer.js';
 import type { Sandboxer } from '../sandboxer/sandboxer.js';
 import type { OciSpec } from '../spec/oci.js';
 import type { Pod } from '../state/records.js';
-import { handlerCgroupDriver } from './cgroup-driver.js';
+import { handlerCgroupDriver } from './node-cgroup-driver.js';
 import type { HandlerFeatures } from './features.js';
 
 /** Creates every runtime handler of the configuration, with its network, its sandboxer and its part of the specs. */

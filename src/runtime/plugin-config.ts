@@ -1,5 +1,5 @@
 import type { Config, RuntimeHandler } from '../config/schema.js';
-import { PAUSE } from '../sandboxer/pause.js';
+import { PAUSE } from '../sandboxer/pause-sandboxer.js';
 
 /**
  * Returns the configuration in force as containerd's CRI plugin shows it in its verbose Status (`internal/cri/config`

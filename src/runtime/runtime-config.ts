@@ -1,6 +1,6 @@
 import { CgroupDriver, type RuntimeConfigResponse } from '../../generated/runtime/v1/api.js';
 import type { Config } from '../config/schema.js';
-import { nodeCgroupDriver } from './cgroup-driver.js';
+import { nodeCgroupDriver } from './node-cgroup-driver.js';
 
 export interface RuntimeConfigDeps {
   readonly config: Config;

@@ -9,13 +9,13 @@ import { cgroupsPath } from './cgroup-path.js';
 import { containerDevices } from './devices.js';
 import { containerEnv } from './env.js';
 import { containerMounts, type ContainerMounts } from './mounts/spec-mounts.js';
-import { containerNamespaces } from './namespaces.js';
 import type { OciLinux, OciProcess, OciSpec } from './oci.js';
 import { oomScoreAdj } from './oom-score.js';
 import { withResources } from './resources.js';
 import { appArmorNeed, type AppArmorNeed } from './security/apparmor-need.js';
 import { containerCapabilities } from './security/capabilities.js';
 import { containerSeccomp, seccompRequest } from './security/seccomp.js';
+import { containerNamespaces } from './spec-namespaces.js';
 import type { ContainerSpecInput, HostFacts, SpecOptions } from './types.js';
 import { checkSameUserNamespace, userNamespaceMappings, type UserNamespaceMappings } from './user/user-namespace.js';
 

@@ -1,8 +1,8 @@
 import type { Any, ContainerRecord } from '../containerd/containerd.js';
-import { containerLabels } from '../spec/labels.js';
+import { containerLabels } from '../spec/container-labels.js';
 import { KIND_LABEL } from './labels.js';
 import type { Container } from './records.js';
-import { toStoredStatus } from './status.js';
+import { toStoredStatus } from './status-conversion.js';
 import { CONTAINER_METADATA_EXTENSION, STATUS_EXTENSION, encodeContainerMetadata, encodeStatus } from './stored.js';
 
 /** Returns containerd's record of the container, in the form that containerd's CRI plugin reads. */

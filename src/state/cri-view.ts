@@ -1,6 +1,6 @@
 import { ContainerState, ImageSpec, type ContainerStatus } from '../../generated/runtime/v1/api.js';
 import { criSignal } from '../spec/stop-signal.js';
-import type { ImageCache } from './images.js';
+import type { ImageCache } from './image-cache.js';
 import type { Container } from './records.js';
 
 /** CRI messages made from records, for more than one module. */

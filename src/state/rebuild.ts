@@ -8,7 +8,7 @@ import type { Directories } from './directories.js';
 import type { Claim } from './claims.js';
 import { CREATING_LABEL, KIND_LABEL, RELEASED_LABEL, SANDBOXER_LABEL } from './labels.js';
 import type { Container, Pod } from './records.js';
-import { fromStoredStatus } from './status.js';
+import { fromStoredStatus } from './status-conversion.js';
 import { laterStatus, readStatusFile } from './status-file.js';
 import { decodeUpdatedResources, UPDATED_RESOURCES_EXTENSION } from './stored-resources.js';
 import {

@@ -3,7 +3,7 @@ import { isCode, notFound } from '../base/errors.js';
 import { isAnswerTooLarge } from '../containerd/answers.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { STATUS_EXTENSION, encodeStatus } from './stored.js';
-import { toStoredStatus } from './status.js';
+import { toStoredStatus } from './status-conversion.js';
 import { createClaims, type Claims } from './claims.js';
 import { createNewIds, type NewIds } from './new-ids.js';
 import type { StatusFiles } from './status-file.js';

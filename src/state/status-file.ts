@@ -4,7 +4,7 @@ import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import type { Directories } from './directories.js';
 import type { Container } from './records.js';
-import { toStoredStatus } from './status.js';
+import { toStoredStatus } from './status-conversion.js';
 import { decodePluginStatus, encodePluginStatus, type StoredStatus } from './stored.js';
 
 /** The status file of containerd's own CRI plugin, which lets the plugin take over crid's containers. */

@@ -9,8 +9,8 @@ import { nowNs } from '../host/syscall/clock.js';
 import { hasLabels } from '../state/labels.js';
 import type { Container } from '../state/records.js';
 import { criLayer, criUsage, type CriUsage } from './cri-usage.js';
-import type { StatsDeps } from './deps.js';
-import { eachAlone } from './each.js';
+import { eachAlone } from './in-batches.js';
+import type { StatsDeps } from './stats-deps.js';
 import { containerUsage } from './usage.js';
 import type { Layer } from './writable-layers.js';
 

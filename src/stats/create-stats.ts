@@ -5,8 +5,8 @@ import { openCgroupReader } from '../host/cgroup/cgroup-reader.js';
 import { snapshotterRoots } from '../state/snapshotter-root.js';
 import type { State } from '../state/state.js';
 import { createCpuRates } from './cpu-rates.js';
-import type { StatsDeps } from './deps.js';
 import { startSampler } from './sampler.js';
+import type { StatsDeps } from './stats-deps.js';
 import { createWritableLayers } from './writable-layers.js';
 
 const MIN_WINDOW_MS = 100;

@@ -3,7 +3,7 @@ import { interfacesOf, type InterfaceUsage } from '../host/namespace/net-dev.js'
 import { DEFAULT_INTERFACE } from '../network/target.js';
 import { usesHostNetwork } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
-import type { StatsDeps } from './deps.js';
+import type { StatsDeps } from './stats-deps.js';
 
 /** Returns a pod's interfaces except `lo`; undefined on the host's network or without a process on this host. */
 export function podInterfaces(deps: Pick<StatsDeps, 'state'>, pod: Pod): InterfaceUsage[] | undefined {

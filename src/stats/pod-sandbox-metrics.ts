@@ -8,9 +8,9 @@ import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { Container, Pod } from '../state/records.js';
 import { isRunning } from '../state/require.js';
 import { adder, containerMetrics, type MetricInput } from './container-metrics.js';
-import type { StatsDeps } from './deps.js';
-import { eachAlone } from './each.js';
+import { eachAlone } from './in-batches.js';
 import { podInterfaces } from './network-usage.js';
+import type { StatsDeps } from './stats-deps.js';
 import { containerUsage, isOnHost } from './usage.js';
 
 /** CRI ListPodSandboxMetrics for every ready pod. A container that cannot be read is logged and left out. */

@@ -1,7 +1,7 @@
 import { inBackground } from '../base/background.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
-import type { StatsDeps } from './deps.js';
-import { eachAlone } from './each.js';
+import { eachAlone } from './in-batches.js';
+import type { StatsDeps } from './stats-deps.js';
 import { isOnHost, podCgroup } from './usage.js';
 
 type SamplerDeps = Pick<StatsDeps, 'state' | 'cgroups' | 'rates' | 'layers' | 'log'>;

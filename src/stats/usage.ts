@@ -1,11 +1,11 @@
 import { posix } from 'node:path';
 import type { CgroupUsage } from '../base/cgroup-usage.js';
 import { CriError } from '../base/errors.js';
-import { cgroupDriverOf } from '../containerd/cgroup-driver.js';
 import { decodeCgroupMetrics } from '../containerd/cgroup-metrics.js';
+import { cgroupDriverOf } from '../containerd/runtime-cgroup-driver.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
 import type { Container, Pod } from '../state/records.js';
-import type { StatsDeps } from './deps.js';
+import type { StatsDeps } from './stats-deps.js';
 
 type UsageDeps = Pick<StatsDeps, 'containerd' | 'cgroups'>;
 

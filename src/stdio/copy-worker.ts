@@ -2,7 +2,7 @@
 import { readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { CriError } from '../base/errors.js';
-import { makeWayForOtherThreads } from '../host/process/thread-priority.js';
+import { makeWayForOtherThreads } from '../host/process/threads.js';
 import type { Command, CopyWorkerData, Report } from './shared/copy-messages.js';
 import { createPulse } from './shared/pulse.js';
 import { createCopies } from './worker/copies.js';

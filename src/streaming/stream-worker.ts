@@ -4,16 +4,16 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { AddressInfo, Socket } from 'node:net';
 import { routeUnhandled } from '../base/last-resort.js';
-import { makeWayForOtherThreads } from '../host/process/thread-priority.js';
+import { makeWayForOtherThreads } from '../host/process/threads.js';
 import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './shared/session-messages.js';
-import { createLink } from './worker/client-connection.js';
+import { createClientConnection } from './worker/client-connection.js';
 import { accept, createHttpServer, refuse, type Candidate } from './worker/http-server.js';
 import type { Session } from './worker/session.js';
-import { createPace } from './worker/throttle.js';
+import { createThrottle } from './worker/throttle.js';
 
 makeWayForOtherThreads();
 const data = workerData as StreamWorkerData;
-const pace = createPace(data.callsUnderWay);
+const throttle = createThrottle(data.callsUnderWay);
 const candidates = new Map<number, Candidate>();
 const sessions = new Map<number, Session>();
 /**
@@ -67,9 +67,9 @@ function begin(session: number, grant: Grant): void {
   }
   const { socket, upgrade } = candidate;
   accept(socket, upgrade);
-  const link = createLink(
+  const link = createClientConnection(
     socket,
-    { idleTimeoutMs: data.idleTimeoutMs, pace },
+    { idleTimeoutMs: data.idleTimeoutMs, throttle },
     {
       onBytes: (bytes) => sessions.get(session)?.receive(bytes),
       probe: () => sessions.get(session)?.probe(),

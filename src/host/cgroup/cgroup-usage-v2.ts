@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import type { CgroupUsage, DeviceAccount, MemoryAccount } from '../../base/cgroup-usage.js';
+import type { CgroupUsage, DeviceAccount, MemoryAccount, Pressure, Stall } from '../../base/cgroup-usage.js';
 import { fieldsOf, numberOf, readKernelFile } from '../files/kernel-files.js';
-import { parsePressure } from './cgroup-pressure.js';
 
 /** Returns undefined when the cgroup is gone. `detail`: include the values that only ListPodSandboxMetrics reports. */
 export function usageV2(directory: string, detail: boolean): CgroupUsage | undefined {
@@ -90,3 +89,17 @@ export function parseIoStat(text: string): DeviceAccount[] {
 }
 
 const micros = (value: bigint | undefined): bigint | undefined => (value === undefined ? undefined : value * 1000n);
+
+/** Parses lines of `some avg10=0.00 avg60=0.00 avg300=0.00 total=123` (psi.rst), with the total in microseconds. */
+function parsePressure(text: string | undefined): Pressure | undefined {
+  if (text === undefined || text === '') return undefined;
+  return { some: stallOf(text, 'some'), full: stallOf(text, 'full') };
+}
+
+function stallOf(text: string, kind: string): Stall | undefined {
+  const line = text.split('\n').find((candidate) => candidate.startsWith(`${kind} `));
+  const values = /avg10=([\d.]+) avg60=([\d.]+) avg300=([\d.]+) total=(\d+)/.exec(line ?? '');
+  if (!values) return undefined;
+  const [avg10, avg60, avg300] = [values[1], values[2], values[3]].map(Number) as [number, number, number];
+  return { avg10, avg60, avg300, totalNs: BigInt(values[4]!) * 1000n };
+}

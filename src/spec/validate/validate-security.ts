@@ -5,10 +5,10 @@ import {
   type LinuxContainerSecurityContext,
   type LinuxSandboxSecurityContext,
   type NamespaceOption,
+  type SELinuxOption,
 } from '../../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../../base/errors.js';
 import { chooseProfile } from '../security/security-profile.js';
-import { checkSelinuxOptions } from '../security/selinux-options.js';
 import { checkAbsolutePath, checkEnum, checkNoControl, checkRange } from './text-checks.js';
 import { MAX_ID } from '../user/user.js';
 import { userNamespaceMappings } from '../user/user-namespace.js';
@@ -77,3 +77,16 @@ function checkSeccomp(
   const choice = chooseProfile(context.seccomp, context.seccomp_profile_path, '', `${field}.seccomp`);
   if (choice?.kind === 'localhost') checkAbsolutePath(choice.ref, `${field}.seccomp.localhost_ref`);
 }
+
+/** INVALID_ARGUMENT for a colon or a control character in user, role or type, and for a malformed level. */
+export function checkSelinuxOptions(options: SELinuxOption | undefined, field: string): void {
+  if (options === undefined) return;
+  for (const part of ['user', 'role', 'type'] as const) {
+    checkNoControl(options[part], `${field}.${part}`);
+    if (options[part].includes(':')) throw invalidArgument(`${field}.${part}`, 'contains ":"');
+  }
+  if (!LEVEL.test(options.level))
+    throw invalidArgument(`${field}.level`, `"${options.level}" is not a level such as s0:c1,c2`);
+}
+
+const LEVEL = /^(s\d(-s\d)?(:c\d{1,4}(\.c\d{1,4})?(,c\d{1,4}(\.c\d{1,4})?)*)?)?$/;

@@ -11,7 +11,7 @@ import {
 import { invalidArgument } from '../../base/errors.js';
 import { cdiDeviceNames } from '../cdi/cdi.js';
 import { checkCgroupParent } from '../cgroup-path.js';
-import { checkLabels } from '../labels.js';
+import { checkLabels } from '../container-labels.js';
 import { checkLogDirectory, containerLogPath } from '../log-path.js';
 import { checkSysctls } from '../sysctls.js';
 import {

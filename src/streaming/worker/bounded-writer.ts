@@ -1,8 +1,8 @@
 import type { Socket } from 'node:net';
-import type { Link } from './client-connection.js';
+import type { ClientConnection } from './client-connection.js';
 
 /** Writes a client's bytes into a FIFO or a socket, which may be opened after the first bytes arrived. */
-export interface Sink {
+export interface BoundedWriter {
   write(bytes: Buffer): void;
   /** The client sends nothing more. Idempotent. */
   end(): void;
@@ -12,8 +12,8 @@ export interface Sink {
   discard(): void;
 }
 
-export interface SinkOptions {
-  readonly link: Link;
+export interface BoundedWriterOptions {
+  readonly link: ClientConnection;
   /** With more than this in memory, the client is not read until the target has taken it. */
   readonly limitBytes: () => number;
   /**
@@ -23,7 +23,7 @@ export interface SinkOptions {
   readonly onFlushed: (target: Socket | undefined) => void;
 }
 
-export function createSink({ link, limitBytes, onFlushed }: SinkOptions): Sink {
+export function createBoundedWriter({ link, limitBytes, onFlushed }: BoundedWriterOptions): BoundedWriter {
   const early: Buffer[] = [];
   let earlyBytes = 0;
   let target: Socket | undefined;

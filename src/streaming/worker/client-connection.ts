@@ -1,17 +1,17 @@
 import type { Socket } from 'node:net';
 import { unacknowledged } from '../../host/pipe/send-queue.js';
-import type { Pace } from './throttle.js';
+import type { Throttle } from './throttle.js';
 
 /** The byte stream to and from one client after the upgrade of its connection (see Candidate), below any protocol. */
-export interface Link {
+export interface ClientConnection {
   /**
-   * Sends bytes, unless the link is closed. Returns false when the client is slow or other work goes first; the caller
-   * then stops sending until `whenDrained` calls back.
+   * Sends bytes, unless the connection is closed. Returns false when the client is slow or other work goes first; the
+   * caller then stops sending until `whenDrained` calls back.
    */
   send(...parts: readonly Uint8Array[]): boolean;
   /**
-   * Calls back once, when the sent bytes have left and this link may send again. Never calls back if the link closes
-   * first.
+   * Calls back once, when the sent bytes have left and this connection may send again. Never calls back if the
+   * connection closes first.
    */
   whenDrained(resume: () => void): void;
   /** Stops reading until every holder has released it. Returns the release function, which is idempotent. */
@@ -24,13 +24,13 @@ export interface Link {
   /** Closes at once. */
   destroy(reason: string): void;
   /**
-   * Closes after `ms`, unless the returned function is called first. The timer keeps nothing of a closed link in
+   * Closes after `ms`, unless the returned function is called first. The timer keeps nothing of a closed connection in
    * memory.
    */
   destroyAfter(ms: number, reason: () => string): () => void;
 }
 
-export interface LinkEvents {
+export interface ClientConnectionEvents {
   /** Throws when the client breaks its protocol. */
   onBytes(bytes: Buffer): void;
   /** Called once. */
@@ -42,12 +42,12 @@ export interface LinkEvents {
   probe(): void;
 }
 
-export function createLink(
+export function createClientConnection(
   socket: Socket,
-  { idleTimeoutMs, pace }: { readonly idleTimeoutMs: number; readonly pace: Pace },
-  events: LinkEvents,
-): Link {
-  const turns = createTurns(socket, pace);
+  { idleTimeoutMs, throttle }: { readonly idleTimeoutMs: number; readonly throttle: Throttle },
+  events: ClientConnectionEvents,
+): ClientConnection {
+  const turns = createTurns(socket, throttle);
   const draining = new Set<() => void>();
   const limits = createLimits();
   let holders = 0;
@@ -104,7 +104,7 @@ export function createLink(
     }
     // A client that sends and does not read makes responses (pongs, resets) pile up: stop reading until they have left.
     if (socket.writableLength > UNREAD_MAX_BYTES) whenDrained(hold());
-    const pauseMs = pace.restMs(bytes.length);
+    const pauseMs = throttle.restMs(bytes.length);
     if (pauseMs > 0) setTimeout(hold(), pauseMs);
   };
 
@@ -168,17 +168,17 @@ function linger(socket: Socket, limits: ReturnType<typeof createLimits>, stalled
   look(left(), 0);
 }
 
-/** Decides when a link may send again. */
-function createTurns(socket: Socket, pace: Pace) {
+/** Decides when a connection may send again. */
+function createTurns(socket: Socket, throttle: Throttle) {
   let restUntilMs = 0;
   return {
-    /** Accounts for sent bytes. Returns false if the link must pause. */
+    /** Accounts for sent bytes. Returns false if the connection must pause. */
     spend(bytes: number): boolean {
-      const restMs = pace.restMs(bytes);
+      const restMs = throttle.restMs(bytes);
       if (restMs > 0) restUntilMs = performance.now() + restMs;
       return restMs === 0;
     },
-    /** Calls back when the pause is over, unless the link has closed. */
+    /** Calls back when the pause is over, unless the connection has closed. */
     take(resume: () => void): void {
       const ifOpen = (): void => void (!socket.destroyed && resume());
       const restMs = restUntilMs - performance.now();
@@ -188,7 +188,7 @@ function createTurns(socket: Socket, pace: Pace) {
   };
 }
 
-/** Timers that can be cleared together. A closed link must not be kept in memory until its timers are due. */
+/** Timers that can be cleared together. A closed connection must not be kept in memory until its timers are due. */
 function createLimits() {
   const timers = new Set<NodeJS.Timeout>();
   return {

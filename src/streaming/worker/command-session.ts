@@ -1,11 +1,11 @@
 import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setPipeSize } from '../../host/pipe/fifo.js';
-import type { CommandEvents, CommandFace } from './command-connection.js';
-import type { Link } from './client-connection.js';
+import type { CommandEvents, CommandTransport } from './command-transport.js';
+import type { ClientConnection } from './client-connection.js';
 import type { FromWorker, ToWorker } from '../shared/session-messages.js';
-import { openOutput, type Output } from './output-reader.js';
-import { createSink } from './bounded-writer.js';
+import { openOutputReader, type OutputReader } from './output-reader.js';
+import { createBoundedWriter } from './bounded-writer.js';
 import type { Session } from './session.js';
 
 const STDIN_BUFFER_BYTES = 256 * 1024;
@@ -25,16 +25,16 @@ const OPEN_AGAIN_MS = 20;
 /** Runs one exec or attach in the streaming thread: copies bytes between one client and the FIFOs of a process. */
 export function createCommandSession(options: {
   readonly session: number;
-  readonly link: Link;
-  readonly face: (events: CommandEvents) => CommandFace;
+  readonly link: ClientConnection;
+  readonly transport: (events: CommandEvents) => CommandTransport;
   readonly tell: (message: FromWorker) => void;
 }): Session {
   const { session, link, tell } = options;
-  const outputs = new Map<'stdout' | 'stderr', Output>();
+  const outputs = new Map<'stdout' | 'stderr', OutputReader>();
   let stdinTarget: Socket | undefined;
   let opening: NodeJS.Timeout | undefined;
 
-  const stdin = createSink({
+  const stdin = createBoundedWriter({
     link,
     limitBytes: () => STDIN_BUFFER_BYTES,
     onFlushed(target) {
@@ -44,7 +44,7 @@ export function createCommandSession(options: {
     },
   });
 
-  const face = options.face({
+  const transport = options.transport({
     onReady: () => tell({ kind: 'ready', session }),
     onStdin: stdin.write,
     onStdinEnd: stdin.end,
@@ -53,7 +53,7 @@ export function createCommandSession(options: {
 
   const outputEnded = (stream: 'stdout' | 'stderr'): void => {
     outputs.delete(stream);
-    face.finishOutput(stream);
+    transport.finishOutput(stream);
     if (outputs.size === 0) tell({ kind: 'outputs-ended', session });
   };
 
@@ -62,8 +62,8 @@ export function createCommandSession(options: {
       for (const stream of ['stdout', 'stderr'] as const) {
         const path = paths[stream];
         if (path === undefined) continue;
-        const send = (bytes: Buffer): boolean => face.send(stream, bytes);
-        outputs.set(stream, openOutput({ path, link, send, onEnd: () => outputEnded(stream) }));
+        const send = (bytes: Buffer): boolean => transport.send(stream, bytes);
+        outputs.set(stream, openOutputReader({ path, link, send, onEnd: () => outputEnded(stream) }));
       }
       tell({ kind: 'opened', session });
     } catch (thrown) {
@@ -97,15 +97,15 @@ export function createCommandSession(options: {
   };
 
   return {
-    receive: face.receive,
-    probe: face.probe,
+    receive: transport.receive,
+    probe: transport.probe,
     obey(message) {
       if (message.kind === 'read') read(message);
       else if (message.kind === 'feed') feed(message.path);
       else if (message.kind === 'drain') drain(message.idleMs);
       else if (message.kind === 'finish') {
         release();
-        face.finish(message.outcome);
+        transport.finish(message.outcome);
       }
     },
     release,

@@ -1,5 +1,5 @@
 import type { FromWorker } from '../shared/session-messages.js';
-import type { Link } from './client-connection.js';
+import type { ClientConnection } from './client-connection.js';
 import { createForwardedConnection, type ForwardedConnection } from './forwarded-connection.js';
 import type { Session } from './session.js';
 
@@ -19,7 +19,7 @@ export interface Forwards {
   }): Forwarded;
 }
 
-export interface ForwardFace {
+export interface ForwardTransport {
   receive(bytes: Buffer): void;
   probe(): void;
   /** Ends the client's connection. */
@@ -28,8 +28,8 @@ export interface ForwardFace {
 
 export function createForwardSession(options: {
   readonly session: number;
-  readonly link: Link;
-  readonly face: (forwards: Forwards) => ForwardFace;
+  readonly link: ClientConnection;
+  readonly transport: (forwards: Forwards) => ForwardTransport;
   readonly tell: (message: FromWorker) => void;
 }): Session {
   const { session, link } = options;
@@ -40,7 +40,7 @@ export function createForwardSession(options: {
   // All connections of a client share one memory limit.
   const limitBytes = (): number => Math.min(ONE_MAX_BYTES, ALL_MAX_BYTES / Math.max(1, connections.size));
 
-  const face = options.face({
+  const transport = options.transport({
     add(request) {
       const connection = createForwardedConnection({
         ...request,
@@ -68,8 +68,8 @@ export function createForwardSession(options: {
   setImmediate(() => options.tell({ kind: 'ready', session }));
 
   return {
-    receive: face.receive,
-    probe: face.probe,
+    receive: transport.receive,
+    probe: transport.probe,
     obey(message) {
       if (message.kind === 'forward') {
         netnsPath = message.netnsPath;
@@ -77,7 +77,7 @@ export function createForwardSession(options: {
         waiting.clear();
       } else if (message.kind === 'finish') {
         release();
-        face.finish();
+        transport.finish();
       }
     },
     release,

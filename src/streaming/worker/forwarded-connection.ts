@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { connectLoopback } from '../../host/namespace/netns-socket.js';
-import { createSink } from './bounded-writer.js';
-import type { Link } from './client-connection.js';
+import { createBoundedWriter } from './bounded-writer.js';
+import type { ClientConnection } from './client-connection.js';
 
 /** A TCP connection into a pod. */
 export interface ForwardedConnection {
@@ -16,7 +16,7 @@ export interface ForwardedConnection {
 
 export interface ForwardedConnectionOptions {
   readonly port: number;
-  readonly link: Link;
+  readonly link: ClientConnection;
   readonly limitBytes: () => number;
   /** Sends bytes to the client. Returns false when the client is slow. */
   readonly send: (bytes: Buffer) => boolean;
@@ -30,7 +30,7 @@ export interface ForwardedConnectionOptions {
 
 export function createForwardedConnection(options: ForwardedConnectionOptions): ForwardedConnection {
   const { port, link, limitBytes } = options;
-  const sink = createSink({ link, limitBytes, onFlushed: (target) => target?.end() });
+  const writer = createBoundedWriter({ link, limitBytes, onFlushed: (target) => target?.end() });
   let socket: Socket | undefined;
   let connected = false;
   let closed = false;
@@ -45,7 +45,7 @@ export function createForwardedConnection(options: ForwardedConnectionOptions): 
   const close = (): void => {
     if (closed) return;
     closed = true;
-    sink.discard();
+    writer.discard();
     socket?.destroy();
     podEnds();
     options.onClosed();
@@ -61,7 +61,7 @@ export function createForwardedConnection(options: ForwardedConnectionOptions): 
       link.whenDrained(() => open.resume());
     });
     open.on('end', podEnds);
-    sink.open(open);
+    writer.open(open);
     open.resume();
   };
 
@@ -92,8 +92,8 @@ export function createForwardedConnection(options: ForwardedConnectionOptions): 
   };
 
   return {
-    write: sink.write,
-    end: sink.end,
+    write: writer.write,
+    end: writer.end,
     open: (netnsPath) => connect(netnsPath, [4, 6]),
     destroy: close,
   };

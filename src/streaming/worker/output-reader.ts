@@ -1,10 +1,10 @@
 import { constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { setPipeSize } from '../../host/pipe/fifo.js';
-import type { Link } from './client-connection.js';
+import type { ClientConnection } from './client-connection.js';
 
 /** A FIFO that is read for a client. */
-export interface Output {
+export interface OutputReader {
   /**
    * Called when the process has ended: delivers what is in the FIFO, then ends. If another process keeps the FIFO open,
    * the output ends after `idleMs` of silence while the client reads, or after the most that can still be in flight.
@@ -14,9 +14,9 @@ export interface Output {
   close(): void;
 }
 
-export interface OutputOptions {
+export interface OutputReaderOptions {
   readonly path: string;
-  readonly link: Link;
+  readonly link: ClientConnection;
   /** Sends bytes to the client. Returns false when the client is slow. */
   readonly send: (bytes: Buffer) => boolean;
   /** Called once, unless the output was closed before. */
@@ -24,7 +24,7 @@ export interface OutputOptions {
 }
 
 /** Opens the FIFO at once. Throws what `open` throws. */
-export function openOutput({ path, link, send, onEnd }: OutputOptions): Output {
+export function openOutputReader({ path, link, send, onEnd }: OutputReaderOptions): OutputReader {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   setPipeSize(fd, PIPE_BYTES);
   const socket = new Socket({ fd, readable: true, writable: false });

@@ -4,7 +4,7 @@ import type { ToWorker } from '../shared/session-messages.js';
 export interface Session {
   /** Throws when the client breaks its protocol. */
   receive(bytes: Buffer): void;
-  /** See Link. */
+  /** See ClientConnection. */
   probe(): void;
   obey(message: ToWorker): void;
   /** Closes every FIFO and socket except the client's own. Idempotent. */

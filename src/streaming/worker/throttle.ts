@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { runnableThreads } from '../../host/process/runnable.js';
+import { runnableThreads } from '../../host/process/threads.js';
 
 /** The throttle of all streams of one thread. */
-export interface Pace {
+export interface Throttle {
   /**
    * Accounts for `bytes` that were passed on. Returns how many milliseconds to pause before the next read; 0 is no
    * pause.
@@ -23,10 +23,10 @@ const LONGEST_REST_MS = 50;
  * this thread's priority is not enough: each byte costs more CPU time in its process, its shim and its client than
  * here, and those compete with a pod that starts.
  */
-export function createPace(
+export function createThrottle(
   callsUnderWay: Int32Array,
   { processors = availableParallelism(), runnable = runnableThreads, nowMs = () => performance.now() } = {},
-): Pace {
+): Throttle {
   let sampledMs = -Infinity;
   let shortUntilMs = -Infinity;
   let freeMs = 0;

@@ -3,7 +3,7 @@ import { createSpdyCommand } from './spdy/spdy-command.js';
 import { createSpdyForward, createTunnelForward } from './spdy/spdy-forward.js';
 import { createCommandSession } from './command-session.js';
 import { createForwardSession } from './forward-session.js';
-import type { Link } from './client-connection.js';
+import type { ClientConnection } from './client-connection.js';
 import type { FromWorker, Grant, Route } from '../shared/session-messages.js';
 import {
   commandOverSpdy,
@@ -20,7 +20,7 @@ import { createWebSocketForward } from './websocket/websocket-forward.js';
 
 export interface SessionOptions {
   readonly session: number;
-  readonly link: Link;
+  readonly link: ClientConnection;
   readonly grant: Grant;
   readonly tell: (message: FromWorker) => void;
 }
@@ -123,19 +123,22 @@ type ForwardOptions = Parameters<typeof createForwardSession>[0];
 
 function command(
   { session, link, grant, tell }: SessionOptions,
-  face: (grant: CommandGrant, events: Parameters<CommandOptions['face']>[0]) => ReturnType<CommandOptions['face']>,
+  transport: (
+    grant: CommandGrant,
+    events: Parameters<CommandOptions['transport']>[0],
+  ) => ReturnType<CommandOptions['transport']>,
 ): Session {
   if (grant.kind !== 'command') throw new Error(`session ${session}: a grant for ${grant.kind}`);
-  return createCommandSession({ session, link, tell, face: (events) => face(grant, events) });
+  return createCommandSession({ session, link, tell, transport: (events) => transport(grant, events) });
 }
 
 function forward(
   { session, link, grant, tell }: SessionOptions,
-  face: (
+  transport: (
     ports: readonly number[],
-    forwards: Parameters<ForwardOptions['face']>[0],
-  ) => ReturnType<ForwardOptions['face']>,
+    forwards: Parameters<ForwardOptions['transport']>[0],
+  ) => ReturnType<ForwardOptions['transport']>,
 ): Session {
   if (grant.kind !== 'port-forward') throw new Error(`session ${session}: a grant for ${grant.kind}`);
-  return createForwardSession({ session, link, tell, face: (forwards) => face(grant.ports, forwards) });
+  return createForwardSession({ session, link, tell, transport: (forwards) => transport(grant.ports, forwards) });
 }

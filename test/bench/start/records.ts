@@ -7,7 +7,7 @@ import type { Containerd, ContainerRecord, SandboxRecord } from '../../../src/co
 import { createDirectories } from '../../../src/state/directories.js';
 import type { Container } from '../../../src/state/records.js';
 import { createStatusFiles } from '../../../src/state/status-file.js';
-import { fromStoredStatus } from '../../../src/state/status.js';
+import { fromStoredStatus } from '../../../src/state/status-conversion.js';
 import {
   containerName,
   CONTAINER_METADATA_EXTENSION,

@@ -7,14 +7,14 @@ import { ContentDefinition } from '../../../generated/containerd/services/conten
 import { ImageSpec, PullImageRequest, type AuthConfig } from '../../../generated/runtime/v1/api.js';
 import { defaultConfig, type Config } from '../../../src/config/schema.js';
 import type { Containerd } from '../../../src/containerd/containerd.js';
-import type { ImageDeps } from '../../../src/images/deps.js';
+import type { ImageDeps } from '../../../src/images/image-deps.js';
 import { imageStatus } from '../../../src/images/image-status.js';
 import { pullImage } from '../../../src/images/pull-image.js';
 import { removeImage } from '../../../src/images/remove-image.js';
 import { createUnpacking } from '../../../src/images/unpacking.js';
 import { createOperations } from '../../../src/operation/operation.js';
 import type { Handler } from '../../../src/sandboxer/handler.js';
-import { createImageCache } from '../../../src/state/images.js';
+import { createImageCache } from '../../../src/state/image-cache.js';
 import { createState } from '../../../src/state/state.js';
 import { connect, empty, log, testAddress } from '../containerd/lab.js';
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
-import { dumpFailure } from '../../../src/containers/dump-failure.js';
+import { dumpFailure } from '../../../src/containers/checkpoint-container.js';
 
 const LOG = `(00.000031) Version: 4.2.1
 (00.010000) Error (criu/rlimit.c:10): rlimit: not for us

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ContainerConfig } from '../../../generated/runtime/v1/api.js';
 import { createLogger } from '../../../src/base/log.js';
-import type { ContainerDeps } from '../../../src/containers/deps.js';
+import type { ContainerDeps } from '../../../src/containers/container-deps.js';
 import { mountImages } from '../../../src/containers/image-mounts.js';
 import { createSteps } from '../../../src/operation/steps.js';
 import type { Pod } from '../../../src/state/records.js';

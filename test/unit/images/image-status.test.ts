@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ImageStatusRequest } from '../../../generated/runtime/v1/api.js';
 import { CriError } from '../../../src/base/errors.js';
-import type { ImageDeps } from '../../../src/images/deps.js';
+import type { ImageDeps } from '../../../src/images/image-deps.js';
 import { imageStatus } from '../../../src/images/image-status.js';
-import type { LocalImage } from '../../../src/state/images.js';
+import type { LocalImage } from '../../../src/state/image-cache.js';
 
 const MAX_SHOWN_BYTES = 256 << 10;
 const ID = `sha256:${'a'.repeat(64)}`;

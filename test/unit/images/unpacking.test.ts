@@ -7,8 +7,8 @@ import { defaultConfig } from '../../../src/config/schema.js';
 import type { Containerd, Labels } from '../../../src/containerd/containerd.js';
 import { createUnpacking } from '../../../src/images/unpacking.js';
 import { createOperations } from '../../../src/operation/operation.js';
+import type { LocalImage } from '../../../src/state/image-cache.js';
 import { chainIdsOf } from '../../../src/state/image-layers.js';
-import type { LocalImage } from '../../../src/state/images.js';
 
 const log = createLogger('error');
 const LAYER = 'application/vnd.oci.image.layer.v1.tar+gzip';

@@ -8,8 +8,8 @@ import { CriError } from '../../../src/base/errors.js';
 import { MAX_RESULT_BYTES, toCniResult } from '../../../src/network/cni-result.js';
 import { loadConfDir } from '../../../src/network/conf-dir.js';
 import { parseConfList } from '../../../src/network/conf-list.js';
-import { MAX_OUTPUT_BYTES } from '../../../src/network/process.js';
 import { createResultCache, MAX_FILE_BYTES } from '../../../src/network/result-cache.js';
+import { MAX_OUTPUT_BYTES } from '../../../src/network/run-process.js';
 import { createLab, never, pod } from './fake-plugins.js';
 
 const MAX_CONF_BYTES = 1 << 20;

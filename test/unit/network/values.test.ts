@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { capabilityArgs } from '../../../src/network/capability-args.js';
 import { toCniResult } from '../../../src/network/cni-result.js';
 import { compareVersions } from '../../../src/network/cni-version.js';
-import { pluginEnvironment } from '../../../src/network/plugin-env.js';
+import { pluginEnvironment } from '../../../src/network/plugins.js';
 import { podIps } from '../../../src/network/pod-ips.js';
 import { parseQuantity } from '../../../src/network/quantity.js';
 import { pod } from './fake-plugins.js';

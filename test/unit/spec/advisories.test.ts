@@ -4,8 +4,8 @@ import { ContainerConfig, SupplementalGroupsPolicy } from '../../../generated/ru
 import { passedAnnotations } from '../../../src/spec/annotations.js';
 import { cdiDeviceNames } from '../../../src/spec/cdi/cdi.js';
 import { cgroupDirectory, cgroupsPath } from '../../../src/spec/cgroup-path.js';
+import { containerLabels } from '../../../src/spec/container-labels.js';
 import { buildContainerSpec } from '../../../src/spec/container-spec.js';
-import { containerLabels } from '../../../src/spec/labels.js';
 import { containerLogPath } from '../../../src/spec/log-path.js';
 import { buildSandboxSpec } from '../../../src/spec/sandbox-spec.js';
 import { resolveUser } from '../../../src/spec/user/user.js';

@@ -8,7 +8,6 @@ import {
 } from '../../../generated/runtime/v1/api.js';
 import { cgroupDirectory, cgroupsPath } from '../../../src/spec/cgroup-path.js';
 import { containerDevices } from '../../../src/spec/devices.js';
-import { containerNamespaces, sandboxNamespaces } from '../../../src/spec/namespaces.js';
 import type { OciResources } from '../../../src/spec/oci.js';
 import {
   restoringResources,
@@ -16,6 +15,7 @@ import {
   type ResourceHost,
   type ResourceOptions,
 } from '../../../src/spec/resources.js';
+import { containerNamespaces, sandboxNamespaces } from '../../../src/spec/spec-namespaces.js';
 import { checkSysctls, sandboxSysctls } from '../../../src/spec/sysctls.js';
 import { checkSameUserNamespace, userNamespaceMappings } from '../../../src/spec/user/user-namespace.js';
 import { device, HOST, OPTIONS, refusal, type Partially } from './inputs.js';

@@ -19,7 +19,7 @@ import type { State } from '../../../src/state/state.js';
 import { createTable } from '../../../src/state/table.js';
 import { containerStats, listContainerStats } from '../../../src/stats/container-stats.js';
 import { createCpuRates } from '../../../src/stats/cpu-rates.js';
-import type { StatsDeps } from '../../../src/stats/deps.js';
+import type { StatsDeps } from '../../../src/stats/stats-deps.js';
 import { listPodSandboxMetrics } from '../../../src/stats/pod-sandbox-metrics.js';
 import { listMetricDescriptors } from '../../../src/stats/metric-descriptors.js';
 import { listPodSandboxStats, podSandboxStats } from '../../../src/stats/pod-sandbox-stats.js';

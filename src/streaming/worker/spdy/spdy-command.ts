@@ -1,7 +1,7 @@
 import { outcomeText } from '../../shared/outcome.js';
 import type { Grant } from '../../shared/session-messages.js';
-import type { Link } from '../client-connection.js';
-import { createSizeReader, type CommandEvents, type CommandFace } from '../command-connection.js';
+import type { ClientConnection } from '../client-connection.js';
+import { createSizeReader, type CommandEvents, type CommandTransport } from '../command-transport.js';
 import type { CommandProtocol } from '../subprotocols.js';
 import { createSpdyConnection, type SpdyStream, type StreamListener } from './spdy.js';
 
@@ -12,11 +12,11 @@ type StreamType = 'error' | 'stdin' | 'stdout' | 'stderr' | 'resize';
 
 /** Exec and attach over SPDY/3.1. Each stream is named by its header `streamType`. */
 export function createSpdyCommand(
-  link: Link,
+  link: ClientConnection,
   protocol: CommandProtocol,
   grant: Extract<Grant, { kind: 'command' }>,
   events: CommandEvents,
-): CommandFace {
+): CommandTransport {
   const streams = new Map<StreamType, SpdyStream>();
   const expected = new Set(expectedStreams(protocol, grant));
   const inTime = link.destroyAfter(

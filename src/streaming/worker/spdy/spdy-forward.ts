@@ -1,12 +1,12 @@
-import type { Forwarded, ForwardFace, Forwards } from '../forward-session.js';
-import type { Link } from '../client-connection.js';
+import type { Forwarded, ForwardTransport, Forwards } from '../forward-session.js';
+import type { ClientConnection } from '../client-connection.js';
 import type { MessagePart } from '../websocket/websocket-frames.js';
 import { createWebSocket } from '../websocket/websocket.js';
 import { SpdyError } from './spdy-frames.js';
 import { createSpdyConnection, type SpdyConnection, type SpdyStream, type StreamListener } from './spdy.js';
 
 /** Port-forward over SPDY/3.1. Each TCP connection uses two streams, one for data and one for an error message. */
-export function createSpdyForward(link: Link, forwards: Forwards): ForwardFace {
+export function createSpdyForward(link: ClientConnection, forwards: Forwards): ForwardTransport {
   const connection = createPairs(link.send, forwards);
   return {
     receive: connection.receive,
@@ -19,7 +19,7 @@ export function createSpdyForward(link: Link, forwards: Forwards): ForwardFace {
 }
 
 /** Port-forward over SPDY inside the binary messages of a WebSocket. */
-export function createTunnelForward(link: Link, forwards: Forwards): ForwardFace {
+export function createTunnelForward(link: ClientConnection, forwards: Forwards): ForwardTransport {
   const socket = createWebSocket(link, ({ bytes }: MessagePart) => connection.receive(bytes));
   const connection = createPairs((...parts) => socket.send(false, ...parts), forwards);
   return {

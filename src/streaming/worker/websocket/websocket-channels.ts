@@ -1,4 +1,4 @@
-import type { Link } from '../client-connection.js';
+import type { ClientConnection } from '../client-connection.js';
 import { createWebSocket, type WebSocketConnection } from './websocket.js';
 import { WebSocketError, type MessagePart } from './websocket-frames.js';
 
@@ -9,7 +9,7 @@ export interface Channels extends Pick<WebSocketConnection, 'receive' | 'ping' |
 }
 
 export interface ChannelsOptions {
-  readonly link: Link;
+  readonly link: ClientConnection;
   /** Whether messages are text: one character for the channel (see `digitOf`), then base64. */
   readonly base64: boolean;
   /** Whether the client may end a channel with a message of 255 and the channel's number (protocol version 5). */

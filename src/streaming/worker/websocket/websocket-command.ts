@@ -1,7 +1,7 @@
 import { outcomeText } from '../../shared/outcome.js';
 import type { Grant } from '../../shared/session-messages.js';
-import type { Link } from '../client-connection.js';
-import { createSizeReader, type CommandEvents, type CommandFace } from '../command-connection.js';
+import type { ClientConnection } from '../client-connection.js';
+import { createSizeReader, type CommandEvents, type CommandTransport } from '../command-transport.js';
 import type { CommandProtocol } from '../subprotocols.js';
 import { createChannels } from './websocket-channels.js';
 
@@ -10,11 +10,11 @@ const NOTHING = Buffer.alloc(0);
 
 /** Exec and attach over a WebSocket: `channel.k8s.io` and its versions. */
 export function createWebSocketCommand(
-  link: Link,
+  link: ClientConnection,
   protocol: CommandProtocol,
   grant: Extract<Grant, { kind: 'command' }>,
   events: CommandEvents,
-): CommandFace {
+): CommandTransport {
   const readSize = createSizeReader(events.onResize);
   const channels = createChannels({
     link,

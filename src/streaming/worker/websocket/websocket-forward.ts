@@ -1,5 +1,5 @@
-import type { Link } from '../client-connection.js';
-import type { ForwardFace, Forwards } from '../forward-session.js';
+import type { ClientConnection } from '../client-connection.js';
+import type { ForwardTransport, Forwards } from '../forward-session.js';
 import { createChannels } from './websocket-channels.js';
 
 /**
@@ -8,11 +8,11 @@ import { createChannels } from './websocket-channels.js';
  * port.
  */
 export function createWebSocketForward(
-  link: Link,
+  link: ClientConnection,
   base64: boolean,
   ports: readonly number[],
   forwards: Forwards,
-): ForwardFace {
+): ForwardTransport {
   const channels = createChannels({
     link,
     base64,

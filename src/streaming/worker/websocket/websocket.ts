@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Link } from '../client-connection.js';
+import type { ClientConnection } from '../client-connection.js';
 import { createFrameReader, frameHeader, OPCODE, WebSocketError, type MessagePart } from './websocket-frames.js';
 
 /** A WebSocket connection over a link, after the handshake. */
@@ -17,7 +17,7 @@ export interface WebSocketConnection {
 export const acceptKey = (key: string): string =>
   createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 
-export function createWebSocket(link: Link, onPart: (part: MessagePart) => void): WebSocketConnection {
+export function createWebSocket(link: ClientConnection, onPart: (part: MessagePart) => void): WebSocketConnection {
   let closing = false;
 
   const sendFrame = (opcode: number, parts: readonly Uint8Array[]): boolean => {

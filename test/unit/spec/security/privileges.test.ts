@@ -6,7 +6,7 @@ import { containerCapabilities, parsePermittedCapabilities } from '../../../../s
 import { DEFAULT_CAPABILITIES, KNOWN_CAPABILITIES } from '../../../../src/spec/security/known-capabilities.js';
 import { containerSeccomp, localhostSeccompPath, type SeccompRequest } from '../../../../src/spec/security/seccomp.js';
 import { defaultSeccompProfile } from '../../../../src/spec/security/seccomp-default.js';
-import { checkSelinuxOptions } from '../../../../src/spec/security/selinux-options.js';
+import { checkSelinuxOptions } from '../../../../src/spec/validate/validate-security.js';
 import { refusal } from '../inputs.js';
 
 const sets = (names: readonly string[]): object => ({ bounding: names, effective: names, permitted: names });

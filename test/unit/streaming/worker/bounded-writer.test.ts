@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import { Writable } from 'node:stream';
 import { test } from 'node:test';
-import { createSink } from '../../../../src/streaming/worker/bounded-writer.js';
+import { createBoundedWriter } from '../../../../src/streaming/worker/bounded-writer.js';
 import { stubLink } from './stub-link.js';
 
 const LIMIT_BYTES = 1_000;
@@ -18,17 +18,17 @@ test('a client is paused while more than the limit is pending, whatever the high
   for (const highWaterMark of [1, 10 * LIMIT_BYTES]) {
     const { link, holders } = stubLink();
     const { target, finishOne } = slowTarget(highWaterMark);
-    const sink = createSink({ link, limitBytes: () => LIMIT_BYTES, onFlushed: () => undefined });
-    sink.write(Buffer.alloc(LIMIT_BYTES));
+    const writer = createBoundedWriter({ link, limitBytes: () => LIMIT_BYTES, onFlushed: () => undefined });
+    writer.write(Buffer.alloc(LIMIT_BYTES));
     assert.equal(holders(), 0);
-    sink.write(Buffer.alloc(1));
+    writer.write(Buffer.alloc(1));
     assert.equal(holders(), 1);
-    sink.open(target);
+    writer.open(target);
     assert.equal(holders(), 1);
     finishOne();
     finishOne();
     assert.equal(holders(), 0, 'all that came early has left');
-    sink.write(Buffer.alloc(2 * LIMIT_BYTES));
+    writer.write(Buffer.alloc(2 * LIMIT_BYTES));
     assert.equal(holders(), 1);
     finishOne();
     assert.equal(holders(), 0, 'all that came later has left');

@@ -8,8 +8,12 @@ import { runInNewContext } from 'node:vm';
 import { until } from '../../../../tools/stack/wait.js';
 import { unacknowledged } from '../../../../src/host/pipe/send-queue.js';
 import { selfSigned } from '../../../../src/streaming/server/self-signed.js';
-import { createLink, type Link, type LinkEvents } from '../../../../src/streaming/worker/client-connection.js';
-import { createPace } from '../../../../src/streaming/worker/throttle.js';
+import {
+  createClientConnection,
+  type ClientConnection,
+  type ClientConnectionEvents,
+} from '../../../../src/streaming/worker/client-connection.js';
+import { createThrottle } from '../../../../src/streaming/worker/throttle.js';
 
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
@@ -26,14 +30,21 @@ async function connected(t: TestContext, tls = false): Promise<{ client: Socket;
   return { client, socket };
 }
 
-const NO_EVENTS: LinkEvents = { onBytes: () => undefined, onClosed: () => undefined, probe: () => undefined };
+const NO_EVENTS: ClientConnectionEvents = {
+  onBytes: () => undefined,
+  onClosed: () => undefined,
+  probe: () => undefined,
+};
 
 /** Runs `act` with a link and its client. Returns the reason for which the link closed. */
-async function closed(t: TestContext, act: (link: Link, client: Socket) => void) {
+async function closed(t: TestContext, act: (link: ClientConnection, client: Socket) => void) {
   const { client, socket } = await connected(t);
   const reason = await new Promise<string>((onClosed) => {
     const events = { ...NO_EVENTS, onClosed };
-    act(createLink(socket, { idleTimeoutMs: 0, pace: createPace(Int32Array.of(0)) }, events), client);
+    act(
+      createClientConnection(socket, { idleTimeoutMs: 0, throttle: createThrottle(Int32Array.of(0)) }, events),
+      client,
+    );
   });
   return { reason, socket: new WeakRef(socket) };
 }
@@ -77,7 +88,7 @@ async function sendAll(
   client.on('data', (bytes: Buffer) => (came += bytes.length));
   client.on('error', () => undefined);
   t.mock.timers.enable({ apis: ['setTimeout'] });
-  const link = createLink(socket, { idleTimeoutMs, pace: createPace(Int32Array.of(0)) }, NO_EVENTS);
+  const link = createClientConnection(socket, { idleTimeoutMs, throttle: createThrottle(Int32Array.of(0)) }, NO_EVENTS);
   client.write('unread');
   link.send(Buffer.alloc(bytes, 'to the end'));
   link.end();

@@ -1,10 +1,10 @@
-import type { Link } from '../../../../src/streaming/worker/client-connection.js';
+import type { ClientConnection } from '../../../../src/streaming/worker/client-connection.js';
 
 /** A link without a connection. It records what is sent, and counts the holders that stop reading. */
-export function stubLink(): { link: Link; sent: Uint8Array[]; holders: () => number } {
+export function stubLink(): { link: ClientConnection; sent: Uint8Array[]; holders: () => number } {
   const sent: Uint8Array[] = [];
   let holders = 0;
-  const link: Link = {
+  const link: ClientConnection = {
     send(...parts) {
       sent.push(...parts);
       return true;

@@ -1,19 +1,19 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createPace } from '../../../../src/streaming/worker/throttle.js';
+import { createThrottle } from '../../../../src/streaming/worker/throttle.js';
 
 const PROCESSORS = 2;
 const CHUNK = 64 * 1024;
 
-/** Creates a pace with a clock and a node that the test controls. */
+/** Creates a throttle with a clock and a node that the test controls. */
 function own({ calls = 1, runnable = PROCESSORS + 1 } = {}) {
   const node = { nowMs: 1_000, runnable, callsUnderWay: Int32Array.of(calls) };
-  const pace = createPace(node.callsUnderWay, {
+  const throttle = createThrottle(node.callsUnderWay, {
     processors: PROCESSORS,
     runnable: () => node.runnable,
     nowMs: () => node.nowMs,
   });
-  return { node, rest: (bytes = CHUNK) => pace.restMs(bytes) };
+  return { node, rest: (bytes = CHUNK) => throttle.restMs(bytes) };
 }
 
 test('streams are not throttled without running calls, or with idle processors', () => {

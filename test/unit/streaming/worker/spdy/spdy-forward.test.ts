@@ -9,7 +9,7 @@ import { stubLink } from '../stub-link.js';
 function openStream(requestid: string) {
   const { link, sent } = stubLink();
   const ports: number[] = [];
-  const face = createSpdyForward(link, {
+  const transport = createSpdyForward(link, {
     add({ port }) {
       ports.push(port);
       return { write: () => undefined, end: () => undefined, destroy: () => undefined, start: () => undefined };
@@ -18,7 +18,7 @@ function openStream(requestid: string) {
   const types: number[] = [];
   const send = (): void => {
     try {
-      face.receive(synStream(1, firstHeaderBlock(plainHeaders({ streamtype: 'data', port: '80', requestid }))));
+      transport.receive(synStream(1, firstHeaderBlock(plainHeaders({ streamtype: 'data', port: '80', requestid }))));
     } finally {
       const read = createSpdyFrameReader({ onData: () => undefined, onControl: (type) => void types.push(type) });
       read(Buffer.concat(sent));

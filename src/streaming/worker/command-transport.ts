@@ -2,7 +2,7 @@ import type { Outcome } from '../shared/outcome.js';
 import type { TerminalSize } from '../shared/session-messages.js';
 
 /** The protocol side of an exec or an attach, the same for SPDY and WebSocket. */
-export interface CommandFace {
+export interface CommandTransport {
   /** Handles bytes that the client sent. Throws when the client breaks the protocol. */
   receive(bytes: Buffer): void;
   /** Sends output to the client. Returns false when the client is slow. */

@@ -6,9 +6,8 @@ import { createLogger } from '../../../src/base/log.js';
 import type { Containerd, Descriptor, ImageRecord } from '../../../src/containerd/containerd.js';
 import { hostPlatform } from '../../../src/containerd/platform.js';
 import { readImage } from '../../../src/state/image-content.js';
-import { userOf } from '../../../src/state/image-view.js';
 import { onceRead } from '../../../src/state/image-readings.js';
-import { createImageCache } from '../../../src/state/images.js';
+import { createImageCache, userOf } from '../../../src/state/image-cache.js';
 
 const OCI = 'application/vnd.oci.image';
 const MANAGED = { 'io.cri-containerd.image': 'managed' };

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LinuxContainerResources } from '../../../generated/runtime/v1/api.js';
-import { loadBaseSpec, loadBaseSpecs } from '../../../src/config/base-spec.js';
 import { defaultConfig, defaultRuntimeHandler } from '../../../src/config/defaults.js';
+import { loadBaseSpec, loadBaseSpecs } from '../../../src/config/load-base-spec.js';
 import type { OciSpec } from '../../../src/spec/oci.js';
 import { shownResources } from '../../../src/spec/resources.js';
 import { folderOf, refusal } from './files.js';

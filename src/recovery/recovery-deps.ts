@@ -1,5 +1,5 @@
-import type { ContainerDeps } from '../containers/deps.js';
-import type { PodDeps } from '../pods/deps.js';
+import type { ContainerDeps } from '../containers/container-deps.js';
+import type { PodDeps } from '../pods/pod-deps.js';
 
 export interface RecoverDeps {
   readonly pods: PodDeps;

@@ -3,7 +3,7 @@ import type { Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Operations } from '../operation/operation.js';
 import type { Handlers } from '../sandboxer/handler.js';
-import type { ImageCache } from '../state/images.js';
+import type { ImageCache } from '../state/image-cache.js';
 import type { State } from '../state/state.js';
 import type { Unpacking } from './unpacking.js';
 

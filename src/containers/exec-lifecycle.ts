@@ -1,15 +1,15 @@
 import { CriError } from '../base/errors.js';
 import { logOf } from '../base/log.js';
 import { durationMs, type Config } from '../config/schema.js';
-import { processStartTime } from '../host/process/processes.js';
 import { killTree, type ProcessIdentity } from '../host/process/process-tree.js';
+import { processStartTime } from '../host/process/processes.js';
 import { discardOutputs } from '../stdio/server/discard-outputs.js';
 import type { FifoPaths } from '../stdio/stdio.js';
 import { asBadCommand } from './bad-command.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /** The resources that an exec has made so far. */
-export interface MadeExec {
+export interface ExecResources {
   readonly target: { readonly containerId: string; readonly execId: string };
   /** The process, set once the start has been requested; resolves to undefined when the start failed. Never rejects. */
   process: Promise<ProcessIdentity | undefined> | undefined;
@@ -32,7 +32,7 @@ export const drainMs = ({ runtime }: Pick<Config, 'runtime'>): number =>
  * Starts the command. No signal interrupts the start: the shim would go on and leave an unknown process. A caller that
  * stops waiting leaves the process to `killExec`, which waits for the start.
  */
-export async function startExec({ containerd }: Pick<ContainerDeps, 'containerd'>, made: MadeExec): Promise<void> {
+export async function startExec({ containerd }: Pick<ContainerDeps, 'containerd'>, made: ExecResources): Promise<void> {
   const started = containerd.tasks.start(made.target, { timeoutMs: START_LIMIT_MS });
   made.process = started
     .then(async ({ pid }) => ({ pid, startTime: await processStartTime(pid) }))
@@ -43,7 +43,7 @@ export async function startExec({ containerd }: Pick<ContainerDeps, 'containerd'
 /** Kills the command and all that it has started, so that its streams end and the exec can be removed. */
 export async function killExec(
   deps: Pick<ContainerDeps, 'containerd' | 'log' | 'operations'>,
-  made: MadeExec,
+  made: ExecResources,
 ): Promise<void> {
   const process = await made.process;
   if (process) await killTree(process);
@@ -54,7 +54,7 @@ export async function killExec(
  * Removes the exec in the background: the shim takes ten seconds when a child still holds the streams, and no caller
  * needs to wait for that. The removal is an operation: listed, bounded, and waited for when crid stops.
  */
-export function removeExec(deps: Pick<ContainerDeps, 'containerd' | 'log' | 'operations'>, made: MadeExec): void {
+export function removeExec(deps: Pick<ContainerDeps, 'containerd' | 'log' | 'operations'>, made: ExecResources): void {
   const { target, streams } = made;
   const { containerId, execId } = target;
   deps.operations
@@ -77,7 +77,7 @@ export function removeExec(deps: Pick<ContainerDeps, 'containerd' | 'log' | 'ope
 
 async function deleteProcess(
   { containerd }: Pick<ContainerDeps, 'containerd'>,
-  made: MadeExec,
+  made: ExecResources,
   signal: AbortSignal,
 ): Promise<void> {
   const { tasks } = containerd;

@@ -2,7 +2,7 @@ import type { Exit } from '../containerd/containerd.js';
 import { deleteOciContainer } from '../host/process/oci-runtime.js';
 import { killTask } from '../sandboxer/kill-task.js';
 import { putBackRecord } from '../state/lost-record.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /**
  * Kills a container's task, if there is one, and deletes it with its cgroup; returns how it ended. Without a task it

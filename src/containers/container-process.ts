@@ -6,7 +6,7 @@ import { execProcess } from '../spec/exec-process.js';
 import type { OciProcess } from '../spec/oci.js';
 import { parseSpec, processAny } from '../spec/spec-json.js';
 import type { Container } from '../state/records.js';
-import type { ContainerDeps } from './deps.js';
+import type { ContainerDeps } from './container-deps.js';
 
 /**
  * The process of each container's spec. It never changes, so a probe every second need not read and parse the whole

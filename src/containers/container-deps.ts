@@ -9,7 +9,7 @@ import type { ImageVolumes } from '../sandboxer/image-volumes.js';
 import type { Selinux } from '../sandboxer/selinux.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
-import type { ImageCache, LocalImage } from '../state/images.js';
+import type { ImageCache, LocalImage } from '../state/image-cache.js';
 import type { State } from '../state/state.js';
 import type { StatusFiles } from '../state/status-file.js';
 import type { ContainerIo, Stdio } from '../stdio/stdio.js';

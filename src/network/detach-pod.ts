@@ -1,6 +1,6 @@
 import { CriError } from '../base/errors.js';
 import { netnsIsOpen } from '../host/namespace/netns.js';
-import type { AttachPorts } from './attach.js';
+import type { AttachPorts } from './attach-pod.js';
 import { delNetwork } from './del-network.js';
 import type { NetworkPod } from './network.js';
 import type { CachedAttachment } from './result-cache.js';

@@ -1,7 +1,7 @@
 import { CriError } from '../base/errors.js';
 
-/** The turns of the operations on one key: one holds the key, the others wait for it in order of arrival. */
-export interface Turns<T> {
+/** The operations on one key: one holds the key, the others wait for it in order of arrival. */
+export interface KeyQueue<T> {
   readonly holder: T | undefined;
   /**
    * Resolves when `one` holds the key; at once when it does already. An operation that held the key and released it
@@ -18,7 +18,7 @@ interface Waiter<T> {
   readonly go: () => void;
 }
 
-export function createTurns<T>(): Turns<T> {
+export function createKeyQueue<T>(): KeyQueue<T> {
   const hadIt = new Set<T>();
   let waiters: readonly Waiter<T>[] = [];
   let holder: T | undefined;

@@ -7,7 +7,7 @@ import type { ImageVolumes } from '../sandboxer/image-volumes.js';
 import type { Selinux } from '../sandboxer/selinux.js';
 import type { HostFacts, SpecOptions } from '../spec/types.js';
 import type { Directories } from '../state/directories.js';
-import type { LocalImage } from '../state/images.js';
+import type { LocalImage } from '../state/image-cache.js';
 import type { State } from '../state/state.js';
 import type { Namespaces } from './namespaces.js';
 

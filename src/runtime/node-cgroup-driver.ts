@@ -1,7 +1,7 @@
 import type { CgroupDriver } from '../base/cgroup-driver.js';
 import { isCode } from '../base/errors.js';
 import type { Config, RuntimeHandler } from '../config/schema.js';
-import { cgroupDriverOf } from '../containerd/cgroup-driver.js';
+import { cgroupDriverOf } from '../containerd/runtime-cgroup-driver.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 
 /**
