@@ -1,6 +1,7 @@
 /**
- * The direction of the layers. Each room may import its own files, rooms further down, and rooms of the same line where
- * that line is no list of equals; never a room further up.
+ * The layers, the highest first. A module may import its own files, the modules of the layers below it, and those of
+ * its own layer unless SEPARATE names them; never a module of a layer above. `src/app.ts` and `src/main.ts` are layer 1.
+ * The table in CONTRIBUTING.md is this list.
  */
 const LAYERS = [
   ['cri'],
@@ -10,35 +11,35 @@ const LAYERS = [
   ['containerd', 'host', 'config'],
   ['base'],
 ];
-/** Rooms of one line that are strangers to each other. */
-const STRANGERS = [
+/** Modules of one layer that never import each other. */
+const SEPARATE = [
   ['pods', 'containers', 'images', 'stats'],
   ['containerd', 'host', 'config'],
 ];
 
-const rooms = (names) => `^src/(${names.join('|')})/`;
+const modules = (names) => `^src/(${names.join('|')})/`;
 
 const downward = LAYERS.slice(1).map((layer, index) => ({
   name: `no-import-up-from-${layer.join('-')}`,
   severity: 'error',
-  comment: `${layer.join(', ')} may not know of ${LAYERS.slice(0, index + 1)
+  comment: `${layer.join(', ')} may not import ${LAYERS.slice(0, index + 1)
     .flat()
     .join(', ')}`,
-  from: { path: rooms(layer) },
-  to: { path: rooms(LAYERS.slice(0, index + 1).flat()) },
+  from: { path: modules(layer) },
+  to: { path: modules(LAYERS.slice(0, index + 1).flat()) },
 }));
 
-const sideways = STRANGERS.flatMap((group) =>
-  group.map((room) => ({
-    name: `no-import-sideways-from-${room}`,
+const sideways = SEPARATE.flatMap((group) =>
+  group.map((name) => ({
+    name: `no-import-sideways-from-${name}`,
     severity: 'error',
-    comment: `${group.join(', ')} never import each other: what they share lies further down`,
-    from: { path: rooms([room]) },
-    to: { path: rooms(group.filter((other) => other !== room)) },
+    comment: `${group.join(', ')} never import each other: what they share belongs to a layer below`,
+    from: { path: modules([name]) },
+    to: { path: modules(group.filter((other) => other !== name)) },
   })),
 );
 
-/** What only one room may import. */
+/** What only one module may import. */
 const owned = [
   ['cri', '^src/cri/', '^src/(app|main)\\.ts$'],
   ['composition-root', '^src/(app|main)\\.ts$', '^src/main\\.ts$'],
@@ -51,14 +52,45 @@ const owned = [
   to: { path: what },
 }));
 
+/**
+ * Modules that run on two threads, with the entry of their worker. `worker/` and the entry run on the worker thread;
+ * `shared/` runs on both; all other files, `server/` among them, run on the server's main thread.
+ */
+const WORKERS = [
+  ['stdio', 'copy-worker'],
+  ['streaming', 'stream-worker'],
+];
+
+const threads = WORKERS.flatMap(([name, entry]) => {
+  const worker = `^src/${name}/(worker/|${entry}\\.ts$)`;
+  const shared = `^src/${name}/shared/`;
+  return [
+    {
+      name: `no-import-of-the-server-in-a-worker-of-${name}`,
+      severity: 'error',
+      comment: 'what both threads use belongs to shared/',
+      from: { path: [worker, shared] },
+      to: { path: `^src/${name}/`, pathNot: [worker, shared] },
+    },
+    {
+      name: `no-import-of-a-worker-in-the-server-of-${name}`,
+      severity: 'error',
+      comment: 'the server starts the worker by its URL; what both threads use belongs to shared/',
+      from: { path: '^src/', pathNot: worker },
+      to: { path: worker },
+    },
+  ];
+});
+
 module.exports = {
   forbidden: [
     ...downward,
     ...sideways,
+    ...threads,
     ...owned,
     { name: 'no-cycles', severity: 'error', from: { path: '^src/' }, to: { circular: true } },
     {
-      name: 'no-cycles-of-rooms',
+      name: 'no-cycles-of-modules',
       severity: 'error',
       scope: 'folder',
       from: { path: '^src/[^/]+$' },
