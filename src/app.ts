@@ -38,7 +38,7 @@ import type { StepHook } from './operation/steps.js';
 import { createNamespaces } from './pods/namespaces.js';
 import type { PodDeps } from './pods/pod-deps.js';
 import { podStatusOf } from './pods/pod-sandbox-status.js';
-import { recover } from './recovery/recover.js';
+import { readStored, recover } from './recovery/recover.js';
 import { sharedNamespace } from './runtime/conflict.js';
 import { askVersion } from './runtime/containerd-version.js';
 import { handlerFeatures } from './runtime/features.js';
@@ -135,21 +135,28 @@ async function wireServer({ config, warnings }: LoadedConfig, fdStore: FdStore, 
 /** The parts that exist before containerd has answered. */
 type Base = Awaited<ReturnType<typeof wireServer>>;
 
-/** Connects to containerd, starts the streaming thread, and reads what both the host and containerd can do. */
-async function wireContainerd({ config, log, closing, metrics, onUnhandled, underWay }: Base) {
+/** Connects to containerd, starts the streaming thread, and reads the records and what host and containerd can do. */
+async function wireContainerd({ config, log, closing, directories, metrics, onUnhandled, underWay }: Base) {
   const shims = shimNames(config);
   const containerd = connect(config, log, metrics, shims.describe);
   closing.add('connection to containerd', () => containerd.close());
   const starting = createStreaming({ config: config.streaming, log, onUnhandled, callsUnderWay: underWay.count });
   const registered = closing.add('streaming server', async () => (await starting.catch(() => undefined))?.close());
-  const [{ version, warnings, features }, streaming, host] = await Promise.all([
-    askContainerd(config, containerd, log),
+  const images = createImageCache({ containerd, config: config.images, log });
+  const version = await usableVersion(containerd, config);
+  const [warnings, features, streaming, host, stored] = await Promise.all([
+    conflicts(containerd, config, log),
+    handlerFeatures(config, containerd, log),
     starting,
     hostFacts(),
+    readStored({ containerd, directories, images, log }),
   ]);
   const runtimes = await handlersOf(config, { containerd, log, features, metrics });
   closing.add('networks', runtimes.close);
-  return { shims, containerd, version, warnings, features, host, runtimes, streaming: { ...streaming, registered } };
+  return {
+    ...{ shims, containerd, version, warnings, features, host, runtimes, images, stored },
+    streaming: { ...streaming, registered },
+  };
 }
 
 type Connected = Awaited<ReturnType<typeof wireContainerd>>;
@@ -157,11 +164,10 @@ type Connected = Awaited<ReturnType<typeof wireContainerd>>;
 /** Creates the state and the parts that keep it true; all are empty until the recovery. */
 async function wireState(base: Base, connected: Connected) {
   const { config, log, closing, directories, metrics, onUnhandled, fdStore } = base;
-  const { containerd } = connected;
+  const { containerd, images } = connected;
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
   connected.shims.state = state;
-  const images = createImageCache({ containerd, config: config.images, log });
   const stdio = createStdio({ log, onUnhandled, pipeStore: fdStore });
   closing.add('streams of containers', () => stdio.close());
   const stats = await createStats({ config, log, containerd, state });
@@ -183,7 +189,7 @@ async function wireState(base: Base, connected: Connected) {
   base.registered.raise();
   return {
     ...connected,
-    ...{ state, statusFiles, images, stdio, ios, stats, exits, operations },
+    ...{ state, statusFiles, stdio, ios, stats, exits, operations },
     /** Takes exits and OOM kills from containerd's events. */
     follow: () =>
       followEvents(
@@ -203,7 +209,8 @@ async function wireServices(base: Base, ready: Ready): Promise<void> {
   closing.add('event streams', () => events.close());
   metrics.watch(metricSources({ operations, state, images, events, stdio }));
   const { pods, containers, imageDeps, stop } = await handlerDeps(base, ready);
-  const recovery = await recover({ pods, containers, shared: warnings.length > 0, onSwept: metrics.swept });
+  const deps = { pods, containers, shared: warnings.length > 0, onSwept: metrics.swept };
+  const recovery = await recover(deps, ready.stored);
   closing.add('recovery', () => recovery.close());
   releaseUnused(fdStore, ios, state, log);
   ready.follow();
@@ -299,16 +306,18 @@ const connect = (config: Config, log: Logger, metrics: Metrics, describeShim: (i
     onCall: metrics.containerdCall,
   });
 
+/** Returns a warning, and logs it, if containerd's own CRI plugin uses the same namespace. */
+async function conflicts(containerd: Containerd, config: Config, log: Logger): Promise<string[]> {
+  const conflict = await sharedNamespace(containerd, config);
+  if (conflict) log.warn(conflict);
+  return conflict ? [conflict] : [];
+}
+
 /** Throws FAILED_PRECONDITION if containerd is older than 2.0. */
-async function askContainerd(config: Config, containerd: Containerd, log: Logger) {
+async function usableVersion(containerd: Containerd, config: Config): Promise<string> {
   const { version, problem } = await askVersion(containerd, config.grpc.address);
   if (problem !== undefined) throw new CriError('FAILED_PRECONDITION', problem);
-  const [conflict, features] = await Promise.all([
-    sharedNamespace(containerd, config),
-    handlerFeatures(config, containerd, log),
-  ]);
-  if (conflict) log.warn(conflict);
-  return { version, warnings: conflict ? [conflict] : [], features };
+  return version;
 }
 
 /** Measures every step, and passes it on to fault injection if that is enabled. */

@@ -22,7 +22,11 @@ export interface Leftovers {
  * Lists what an earlier run may have left. A directory that cannot be listed is left for the next start without a log
  * line. If the leases cannot be listed, that is logged, and none is released.
  */
-export async function findLeftovers({ containerd, directories, log }: ContainerDeps): Promise<Leftovers> {
+export async function findLeftovers({
+  containerd,
+  directories,
+  log,
+}: Pick<ContainerDeps, 'containerd' | 'directories' | 'log'>): Promise<Leftovers> {
   const parents = ['sandboxes', 'containers'].flatMap((kind) => [
     join(directories.root, kind),
     join(directories.state, kind),

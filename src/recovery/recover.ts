@@ -2,13 +2,16 @@ import { setMaxListeners } from 'node:events';
 import PQueue from 'p-queue';
 import { CriError } from '../base/errors.js';
 import { inBackground } from '../base/background.js';
+import type { ContainerDeps } from '../containers/container-deps.js';
+import { hasCheckpoint } from '../containers/checkpoint-leftovers.js';
 import type { Steps } from '../operation/steps.js';
 import { releasePullLeases } from '../images/pull-lease.js';
 import type { Reading } from '../state/image-readings.js';
-import { readRecords } from '../state/rebuild.js';
+import { readRecords, type Rebuilt } from '../state/rebuild.js';
 import type { Container, Pod } from '../state/records.js';
 import { RECOVERY_LIMIT_MS, type Beside, type RecoverDeps } from './recovery-deps.js';
 import { findLeftovers, type Leftovers } from './leftovers.js';
+import { listTasks } from './list-tasks.js';
 import { hasEnded, recoverContainer } from './recover-container.js';
 import { assumedPod, recoverPod } from './recover-pod.js';
 import { sweep } from './sweep.js';
@@ -16,6 +19,8 @@ import { UNDO_POD, undoPod } from './undo-pod.js';
 
 /** Number of shims that are queried in parallel, so that a shim that hangs does not hold up the others. */
 const ASKED_AT_ONCE = 128;
+/** The same for what can wait until calls are being served. */
+const CLEANED_AT_ONCE = 32;
 const UNDONE_AT_ONCE = 16;
 /** How long the first call waits for shims to report their tasks: this, and a time for each record. */
 const BUDGET_MS = 300;
@@ -31,25 +36,43 @@ export interface Recovery {
   close(): void;
 }
 
-/**
- * Rebuilds the state in memory from containerd. Queries every task; a pod or container whose shim does not answer
- * within the budget has the state that its record suggests. The remaining work runs as operations on the pods and
- * containers that it concerns, so that calls on these wait and all other calls do not.
- */
-export async function recover(deps: RecoverDeps): Promise<Recovery> {
-  const { state, containerd, images, directories, log } = deps.containers;
-  const startedMs = performance.now();
-  const [found, leftovers, reading] = await Promise.all([
-    readRecords(containerd, directories),
-    findLeftovers(deps.containers),
-    images.begin(),
+/** The content of containerd and of crid's directories at the start. */
+export interface Stored {
+  readonly found: Rebuilt;
+  readonly leftovers: Leftovers;
+  readonly reading: Reading;
+  /** The ids of the tasks that exist; undefined if containerd has not listed them in time. */
+  readonly tasks: ReadonlySet<string> | undefined;
+}
+
+/** Reads all records. Publishes none, so that it can run before the rest of crid is there. */
+export async function readStored(
+  deps: Pick<ContainerDeps, 'containerd' | 'directories' | 'images' | 'log'>,
+): Promise<Stored> {
+  const records = Promise.all([
+    readRecords(deps.containerd, deps.directories),
+    findLeftovers(deps),
+    deps.images.begin(),
   ]);
+  const [[found, leftovers, reading], tasks] = await Promise.all([records, listTasks(deps.containerd, records)]);
+  return { found, leftovers, reading, tasks };
+}
+
+/**
+ * Rebuilds the state in memory from what was read. Queries the task of every record that may have one; a pod or
+ * container whose shim does not answer within the budget has the state that its record suggests. The remaining work
+ * runs as operations on the pods and containers that it concerns, so that calls on these wait and all other calls do
+ * not.
+ */
+export async function recover(deps: RecoverDeps, { found, leftovers, reading, tasks }: Stored): Promise<Recovery> {
+  const { state, log } = deps.containers;
+  const startedMs = performance.now();
   for (const claim of found.unreadable) {
     state.claims.add(claim);
     log.error({ id: claim.id, name: claim.name, err: claim.error }, 'record not readable, left alone');
   }
   const beside = createBeside();
-  const start = createStart(deps, beside);
+  const start = createStart(deps, beside, (id) => tasks?.has(id) ?? true);
   const asked = [
     start.readImages(reading),
     ...publishPods(deps, found.pods).flatMap((pod) => start.pod(pod)),
@@ -120,18 +143,40 @@ function publishPods(deps: RecoverDeps, read: readonly Pod[]): Pod[] {
 const publishContainers = (deps: RecoverDeps, read: readonly Container[]): Container[] =>
   publish(deps, read, (container) => deps.containers.state.containers.put(container));
 
-/** Begins the operations of a start; each holds its key from now on. The first call waits for the returned promises. */
-function createStart(deps: RecoverDeps, beside: Beside) {
-  const { operations, log, containerd } = deps.containers;
+/** Runs the operations of a start in their queues. A failed one is logged. */
+function createRunner({ containers: { operations, log } }: RecoverDeps, beside: Beside) {
   const asks = new PQueue({ concurrency: ASKED_AT_ONCE });
-  const cleanUps = new PQueue({ concurrency: ASKED_AT_ONCE });
-  const undos = new PQueue({ concurrency: UNDONE_AT_ONCE });
+  const cleanUps = new PQueue({ concurrency: CLEANED_AT_ONCE });
 
   const run = (kind: string, subject: string, key: string, work: (steps: Steps) => Promise<void>): Promise<void> =>
     operations
       .run({ kind, subject, key, caller: {}, limitMs: RECOVERY_LIMIT_MS, work })
       .catch((thrown: unknown) => log.error({ kind, subject, err: CriError.from(thrown).message }, 'not recovered'));
-  const start = (...operation: Parameters<typeof run>): void => inBackground(log, operation[0], run(...operation));
+  return {
+    run,
+    start: (...operation: Parameters<typeof run>): void => inBackground(log, operation[0], run(...operation)),
+    /** Returns what the first call waits for: the operation, unless it can wait until calls are being served. */
+    recoverOne(
+      what: 'pod sandbox' | 'container',
+      key: string,
+      id: string,
+      canWait: boolean,
+      work: (steps: Steps) => Promise<void>,
+    ): Promise<void>[] {
+      const recovered = run(`recover ${what}`, id, key, async (steps) => {
+        if (canWait) await beside.served;
+        await (canWait ? cleanUps : asks).add(() => work(steps));
+      });
+      return canWait ? [] : [recovered];
+    },
+  };
+}
+
+/** Begins the operations of a start; each holds its key from now on. The first call waits for the returned promises. */
+function createStart(deps: RecoverDeps, beside: Beside, mayHaveTask: (id: string) => boolean) {
+  const { containerd } = deps.containers;
+  const undos = new PQueue({ concurrency: UNDONE_AT_ONCE });
+  const { run, start, recoverOne } = createRunner(deps, beside);
   const undo = (pod: Pod): void => {
     const { namespace: podNamespace = '', name = '' } = pod.config.metadata ?? {};
     start(UNDO_POD, `${podNamespace}/${name}`, `pod-name:${pod.name}`, async (steps) => {
@@ -153,25 +198,25 @@ function createStart(deps: RecoverDeps, beside: Beside) {
         undo(pod);
         return [];
       }
-      return [
-        run('recover pod sandbox', pod.id, `pod:${pod.id}`, async (steps) => {
-          const phase = await asks.add(() => recoverPod(deps.pods, steps, pod, beside.closing));
-          // crid was killed after the pod was recorded as complete and before its pause process was started. Or, in a
-          // shared namespace, another server makes the pod now.
-          if (phase !== 'created' || deps.shared) return;
-          const halfMade: Pod = { ...(deps.pods.state.pods.byId(pod.id) ?? pod), halfMade: true, undoing: true };
-          deps.pods.state.pods.put(halfMade);
-          undo(halfMade);
-        }),
-      ];
+      const canWait = pod.state.phase === 'not-ready' && pod.state.released && !mayHaveTask(pod.id);
+      return recoverOne('pod sandbox', `pod:${pod.id}`, pod.id, canWait, async (steps) => {
+        const phase = await recoverPod(deps.pods, steps, pod, beside.closing);
+        // crid was killed after the pod was recorded as complete and before its pause process was started. Or, in a
+        // shared namespace, another server makes the pod now.
+        if (phase !== 'created' || deps.shared) return;
+        const halfMade: Pod = { ...(deps.pods.state.pods.byId(pod.id) ?? pod), halfMade: true, undoing: true };
+        deps.pods.state.pods.put(halfMade);
+        undo(halfMade);
+      });
     },
     container(container: Container): Promise<void>[] {
-      const queue = hasEnded(container) ? cleanUps : asks;
-      const recovered = run('recover container', container.id, `container:${container.id}`, async (steps) => {
-        if (queue === cleanUps) await beside.served;
-        await queue.add(() => recoverContainer(deps, steps, container, beside));
-      });
-      return queue === cleanUps ? [] : [recovered];
+      const { id, state } = container;
+      const ended = hasEnded(container);
+      if (ended && !mayHaveTask(id) && !hasCheckpoint(deps.containers, id)) return [];
+      const canWait = ended || (state.phase === 'created' && !mayHaveTask(id));
+      return recoverOne('container', `container:${id}`, id, canWait, (steps) =>
+        recoverContainer(deps, steps, container, beside),
+      );
     },
     releasePulls({ pullLeases }: Leftovers): void {
       if (pullLeases.length === 0) return;

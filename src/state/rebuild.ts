@@ -152,6 +152,7 @@ async function readStatus(record: ContainerRecord, directories: Directories): Pr
   const extension = record.extensions[STATUS_EXTENSION];
   if (!extension) return readStatusFile(directories, record.id);
   const own = decodeStatus(extension, record.id);
+  if (own.finishedAt !== 0n) return own;
   // The file is only a copy: an error in it must not make the container unreadable.
   return laterStatus(own, await readStatusFile(directories, record.id).catch(() => undefined));
 }

@@ -16,7 +16,7 @@ import type { PodDeps } from '../../../src/pods/pod-deps.js';
 import { removePodSandbox } from '../../../src/pods/remove-pod-sandbox.js';
 import { runPodSandbox } from '../../../src/pods/run-pod-sandbox.js';
 import { stopPodSandbox } from '../../../src/pods/stop-pod-sandbox.js';
-import { recover, type Recovery } from '../../../src/recovery/recover.js';
+import { readStored, recover, type Recovery } from '../../../src/recovery/recover.js';
 import type { Handler, Handlers } from '../../../src/sandboxer/handler.js';
 import { createImageVolumes } from '../../../src/sandboxer/image-volumes.js';
 import { createPauseSandboxer } from '../../../src/sandboxer/pause-sandboxer.js';
@@ -84,7 +84,7 @@ export async function startMemoryCrid(
   };
   let recovery: Recovery | undefined;
   const begin = async (): Promise<void> => {
-    recovery = await recover({ pods, containers, shared: false });
+    recovery = await recover({ pods, containers, shared: false }, await readStored(containers));
     recovery.begin();
     await idle();
   };
