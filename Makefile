@@ -25,9 +25,10 @@ node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-build: node_modules/.package-lock.json ## compile to build/
+build: node_modules/.package-lock.json ## compile to build/, and bundle crid in build/bundle/
 	tsc -p tsconfig.json
 	@tools/prune-build.sh
+	@$(NODE) build/tools/bundle.js
 
 check: node_modules/.package-lock.json ## types, lint, format, import direction, generated/ up to date
 	tsc -p tsconfig.json --noEmit --incremental false
