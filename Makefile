@@ -15,7 +15,7 @@ endif
 export PATH := $(OTHER_NODE):$(PATH)
 endif
 
-.PHONY: help build check test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming bench-hostile bench-start soak soak-logs run generate format clean
+.PHONY: help build check check-fast watch test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming bench-hostile bench-start soak soak-logs run generate format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -36,6 +36,16 @@ check: node_modules/.package-lock.json ## types, lint, format, import direction,
 	prettier --check --log-level warn .
 	depcruise --config .dependency-cruiser.cjs --output-type err src
 	tools/check-generated.sh
+
+check-fast: node_modules/.package-lock.json ## types, and lint and format of the files that differ from the last commit
+	tsc -p tsconfig.json
+	@files=$$(git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard); \
+	  code=$$(grep -E '^(src|test|tools)/.*\.ts$$' <<<"$$files" || true); \
+	  [ -z "$$code" ] || eslint --max-warnings 0 $$code; \
+	  [ -z "$$files" ] || prettier --check --ignore-unknown --log-level warn $$files
+
+watch: node_modules/.package-lock.json ## compile to build/ at each change, until Ctrl-C
+	tsc -p tsconfig.json --watch --preserveWatchOutput
 
 test: build ## unit and integration tests; the latter need root
 	@$(NODE) build/test/run.js unit integration
