@@ -53,7 +53,7 @@ export async function leaks(stack: TestStack, namespace = NAMESPACE): Promise<In
 }
 
 /** Fails with the names of resources that exist after but not before. */
-export function assertNoLeaks(before: Inventory, after: Inventory): void {
+function assertNoLeaks(before: Inventory, after: Inventory): void {
   const left = leftIn(before, after);
   if (left.length > 0) assert.fail(`left behind:\n${left.map((line) => `  ${line}`).join('\n')}`);
 }

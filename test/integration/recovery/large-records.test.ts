@@ -12,7 +12,7 @@ import { freePort } from '../../../tools/stack/ports.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { containerdClients, recordSandbox } from '../../harness/containerd-clients.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
-import { assertLeavesNothing, assertNoLeaks, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
+import { assertLeavesNothing, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
 import { containerConfig, podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 import { assertFails } from '../rpc/suite.js';
@@ -100,7 +100,7 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
     const labels = Object.fromEntries(Array.from({ length: 1100 }, (_, index) => [`k${index}`, 'x'.repeat(4000)]));
     const large = { config: await podConfig(stack, { labels }) };
     await assertFails(crid.runtime.runPodSandbox(large), 'INVALID_ARGUMENT', 'config.labels: ');
-    assertNoLeaks(withPod, await leaks(stack));
+    await assertLeavesNothing(stack, withPod);
     await pod.remove();
   });
 

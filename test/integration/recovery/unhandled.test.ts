@@ -35,7 +35,7 @@ test('a rejection without an owner and an exception outside of any call are logg
   });
   const told = (await crid.logLines())
     .filter(({ msg }) => msg === 'unhandled error, crid continues')
-    .map(({ err, origin, stack: text }) => [err, origin, /faults\.[jt]s/.test(String(text))]);
+    .map(({ err, origin, stack: text }) => [err, origin, /\.js:\d+:\d+\)/.test(String(text))]);
   assert.deepEqual(
     [stdout, crid.pid(), counted, told],
     [
