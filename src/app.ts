@@ -56,6 +56,7 @@ import { createState, type State } from './state/state.js';
 import { createStatusFiles } from './state/status-file.js';
 import { createStats } from './stats/create-stats.js';
 import { createStdio } from './stdio/create-stdio.js';
+import type { Stdio } from './stdio/stdio.js';
 import { releasePipes } from './stdio/server/pipe-store.js';
 import { createStreaming } from './streaming/create-streaming.js';
 import { startTracing } from './tracing/otlp.js';
@@ -172,8 +173,7 @@ async function wireState(base: Base, connected: Connected) {
   closing.add('streams of containers', () => stdio.close());
   const stats = await createStats({ config, log, containerd, state });
   closing.add('statistics', () => stats.close());
-  const ios: ContainerDeps['ios'] = new Map();
-  const exitHandler = createExitHandler({ log, containerd, state, ios });
+  const exitHandler = createExitHandler({ log, containerd, state, stdio });
   const exits = createExits({ containerd, log, ...exitHandler });
   closing.add('watches for exits', () => exits.close());
   const following = new AbortController();
@@ -189,7 +189,7 @@ async function wireState(base: Base, connected: Connected) {
   base.registered.raise();
   return {
     ...connected,
-    ...{ state, statusFiles, stdio, ios, stats, exits, operations },
+    ...{ state, statusFiles, stdio, stats, exits, operations },
     /** Takes exits and OOM kills from containerd's events. */
     follow: () =>
       followEvents(
@@ -204,7 +204,7 @@ type Ready = Awaited<ReturnType<typeof wireState>>;
 /** Rebuilds the state and opens the gate. */
 async function wireServices(base: Base, ready: Ready): Promise<void> {
   const { config, log, closing, directories, metrics, fdStore } = base;
-  const { containerd, operations, state, images, stdio, ios, stats, streaming, warnings, features } = ready;
+  const { containerd, operations, state, images, stdio, stats, streaming, warnings, features } = ready;
   const events = eventsOf(state, images, metrics);
   closing.add('event streams', () => events.close());
   metrics.watch(metricSources({ operations, state, images, events, stdio }));
@@ -212,7 +212,7 @@ async function wireServices(base: Base, ready: Ready): Promise<void> {
   const deps = { pods, containers, shared: warnings.length > 0, onSwept: metrics.swept };
   const recovery = await recover(deps, ready.stored);
   closing.add('recovery', () => recovery.close());
-  releaseUnused(fdStore, ios, state, log);
+  releaseUnused(fdStore, stdio, state, log);
   ready.follow();
   base.gate.open([
     runtimeService({
@@ -242,7 +242,7 @@ async function wireServices(base: Base, ready: Ready): Promise<void> {
 
 /** Composes what the handlers of each group of RPCs use. */
 async function handlerDeps({ config, log, directories }: Base, ready: Ready) {
-  const { containerd, operations, state, images, exits, host, stdio, ios, statusFiles } = ready;
+  const { containerd, operations, state, images, exits, host, stdio, statusFiles } = ready;
   const shared = {
     log,
     containerd,
@@ -259,7 +259,7 @@ async function handlerDeps({ config, log, directories }: Base, ready: Ready) {
   };
   const unpacking = createUnpacking({ containerd, config, operations, log });
   const unpackImage = unpacking.step;
-  const containers: ContainerDeps = { ...shared, config, images, stdio, ios, statusFiles, unpackImage };
+  const containers: ContainerDeps = { ...shared, config, images, stdio, statusFiles, unpackImage };
   const imageDeps: ImageDeps = { ...shared, config, images, unpacking };
   const stop = createStop(containers);
   const remove = removeContainer(containers);
@@ -371,8 +371,9 @@ const eventsOf = (state: State, images: ImageCache, metrics: Metrics): Container
  * Releases stored pipes of containers that are gone. It keeps those of running ones: a slow shim may get its streams
  * reopened later.
  */
-function releaseUnused(fdStore: FdStore, ios: ContainerDeps['ios'], state: State, log: Logger): void {
-  const mayRun = (id: string): boolean => ios.has(id) || state.containers.byId(id)?.state.phase === 'running';
+function releaseUnused(fdStore: FdStore, stdio: Pick<Stdio, 'of'>, state: State, log: Logger): void {
+  const mayRun = (id: string): boolean =>
+    stdio.of(id) !== undefined || state.containers.byId(id)?.state.phase === 'running';
   for (const id of fdStore.names) if (!mayRun(id)) releasePipes(fdStore, id, log);
 }
 

@@ -20,7 +20,7 @@ const DRAIN_MS = 5_000;
  * it is, but closes the stdin of a container with `stdin_once`.
  */
 export const attach =
-  (deps: Pick<ContainerDeps, 'containerd' | 'ios' | 'log' | 'state'>, streaming: Streaming) =>
+  (deps: Pick<ContainerDeps, 'containerd' | 'log' | 'state' | 'stdio'>, streaming: Streaming) =>
   (request: AttachRequest): AttachResponse => {
     const { stdin, stdout, stderr, tty } = request;
     checkStreams(request);
@@ -34,13 +34,13 @@ export const attach =
   };
 
 async function serve(
-  deps: Pick<ContainerDeps, 'containerd' | 'ios' | 'log' | 'state'>,
+  deps: Pick<ContainerDeps, 'containerd' | 'log' | 'state' | 'stdio'>,
   id: string,
   request: AttachRequest,
   client: CommandClient,
 ): Promise<Outcome> {
   const container = runningContainer(deps.state, id);
-  const io = deps.ios.get(id);
+  const io = deps.stdio.of(id);
   if (!io) throw noStreams(id);
   const { tty } = container.config;
   const over = new AbortController();

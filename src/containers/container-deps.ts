@@ -12,7 +12,7 @@ import type { Directories } from '../state/directories.js';
 import type { ImageCache, LocalImage } from '../state/image-cache.js';
 import type { State } from '../state/state.js';
 import type { StatusFiles } from '../state/status-file.js';
-import type { ContainerIo, Stdio } from '../stdio/stdio.js';
+import type { Stdio } from '../stdio/stdio.js';
 
 /** Dependencies of the operations on containers; the composition root makes them once. */
 export interface ContainerDeps {
@@ -25,8 +25,6 @@ export interface ContainerDeps {
   readonly directories: Directories;
   readonly exits: Exits;
   readonly stdio: Stdio;
-  /** The streams of every container that has a task, by container id. */
-  readonly ios: Map<string, ContainerIo>;
   /** Names the shim of a container and its state, for messages: `shim 42 (stopped)`. */
   readonly describeShim: (id: string) => string;
   readonly host: HostFacts;

@@ -4,7 +4,6 @@ import type { Exit } from '../containerd/containerd.js';
 import { nowNs } from '../host/syscall/clock.js';
 import { removeTree } from '../host/files/files.js';
 import { endOf, transition } from '../state/records.js';
-import { endIo } from '../stdio/server/end-io.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { ContainerDeps } from './container-deps.js';
@@ -56,10 +55,7 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
     // Publish the exit now: the task is gone, so no watch would report it after a later failure.
     if (isRunning(deps, id)) publishEnd(deps, id, exit);
   }
-  await steps.step('close streams', async () => {
-    await endIo(deps.ios.get(id), deps.log);
-    deps.ios.delete(id);
-  });
+  await steps.step('close streams', () => deps.stdio.end(id));
   const { containers, snapshots } = deps.containerd;
   // In parallel: after a kill, the next start sweeps what is left of a container without a record.
   await Promise.all([

@@ -8,10 +8,10 @@ import { noStreams, runningContainer } from './running-container.js';
  * run.
  */
 export const reopenContainerLog =
-  (deps: { readonly state: State; readonly ios: ReadonlyMap<string, Pick<ContainerIo, 'reopenLog'>> }) =>
+  (deps: { readonly state: State; readonly stdio: { of(id: string): Pick<ContainerIo, 'reopenLog'> | undefined } }) =>
   async (request: ReopenContainerLogRequest): Promise<ReopenContainerLogResponse> => {
     const { id } = runningContainer(deps.state, request.container_id);
-    const io = deps.ios.get(id);
+    const io = deps.stdio.of(id);
     if (!io) throw noStreams(id);
     await io.reopenLog();
     return {};

@@ -80,7 +80,7 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
     steps.step(
       'open streams',
       (signal) => openStreams(deps, container, signal),
-      () => closeStreams(deps, id),
+      () => deps.stdio.remove(id),
       { timeoutMs: OPEN_LIMIT_MS },
     ),
     steps.step('mount snapshot', (signal) => deps.containerd.snapshots(container.snapshotter).mounts(id, { signal })),
@@ -122,17 +122,16 @@ function origins(deps: Pick<ContainerDeps, 'images'>, { config, imageId }: Conta
 }
 
 async function openStreams(
-  deps: Pick<ContainerDeps, 'config' | 'directories' | 'ios' | 'stdio'>,
+  deps: Pick<ContainerDeps, 'config' | 'directories' | 'stdio'>,
   container: Container,
   signal: AbortSignal,
 ): Promise<{ paths: { stdin: string; stdout: string; stderr: string } }> {
   const { id, config } = container;
-  const io = await deps.stdio.open(
+  return deps.stdio.open(
     {
       containerId: id,
       fifoDir: join(deps.directories.containerState(id), 'io', randomBytes(5).toString('hex')),
       stdin: config.stdin,
-      stdinOnce: config.stdin_once,
       terminal: config.tty,
       logPath: container.logPath || undefined,
       logDirectory: logDirectoryOf(container),
@@ -140,14 +139,6 @@ async function openStreams(
     },
     signal,
   );
-  deps.ios.set(id, io);
-  return io;
-}
-
-async function closeStreams(deps: Pick<ContainerDeps, 'ios'>, id: string): Promise<void> {
-  const io = deps.ios.get(id);
-  deps.ios.delete(id);
-  await io?.remove();
 }
 
 async function recordFailure(deps: Pick<ContainerDeps, 'log' | 'state'>, id: string, error: CriError): Promise<void> {

@@ -6,8 +6,7 @@ import { endOf, transition, type Container, type Pod } from '../state/records.js
 import { putBackRecord } from '../state/lost-record.js';
 import { recordFact } from '../state/record-fact.js';
 import type { State } from '../state/state.js';
-import { endIo } from '../stdio/server/end-io.js';
-import type { ContainerIo } from '../stdio/stdio.js';
+import type { Stdio } from '../stdio/stdio.js';
 import type { TaskLogKey } from './exit-tries.js';
 import { createOomKills, SIGKILL_EXIT_CODE, type OomKills } from './oom-kills.js';
 
@@ -15,7 +14,7 @@ export interface ExitDeps {
   readonly log: Logger;
   readonly containerd: Pick<Containerd, 'tasks' | 'containers'>;
   readonly state: State;
-  readonly ios: Map<string, ContainerIo>;
+  readonly stdio: Pick<Stdio, 'of' | 'end'>;
 }
 
 /**
@@ -84,7 +83,7 @@ async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, o
   if (!container) return;
   const [oomKilled] = await Promise.all([
     exit && exit.exitStatus !== 0 ? oomKills.wereTheEndOf(container, exit.exitStatus) : false,
-    deps.ios.get(id)?.drained(DRAIN_MS),
+    deps.stdio.of(id)?.drained(DRAIN_MS),
   ]);
   // The container may have been removed meanwhile.
   if (!deps.state.containers.byId(id)) return;
@@ -102,8 +101,7 @@ async function takeTask(deps: ExitDeps, id: string): Promise<void> {
     await containerd.tasks.delete(id);
     await containerd.containers.delete(id);
   }
-  await endIo(deps.ios.get(id), deps.log);
-  deps.ios.delete(id);
+  await deps.stdio.end(id);
 }
 
 /**

@@ -109,11 +109,10 @@ async function recordStart(deps: ContainerDeps, id: string, task: Task): Promise
 
 async function reattach(deps: ContainerDeps, container: Container, task: Task): Promise<void> {
   if (task.stdin === '' && task.stdout === '' && task.stderr === '') return;
-  const io = await deps.stdio.reattach(
+  await deps.stdio.reattach(
     {
       containerId: container.id,
       stdin: container.config.stdin,
-      stdinOnce: container.config.stdin_once,
       terminal: task.terminal,
       logPath: container.logPath || undefined,
       logDirectory: logDirectoryOf(container),
@@ -121,5 +120,4 @@ async function reattach(deps: ContainerDeps, container: Container, task: Task): 
     },
     { stdin: task.stdin, stdout: task.stdout, stderr: task.stderr },
   );
-  deps.ios.set(container.id, io);
 }

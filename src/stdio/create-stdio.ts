@@ -9,6 +9,7 @@ import { createExecCapture } from './server/exec-capture.js';
 import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './server/fifo-set.js';
 import { createLogCopiers } from './server/log-copiers.js';
 import { keepPipes, releasePipes, type PipeStore } from './server/pipe-store.js';
+import { createStreamRegistry } from './server/stream-registry.js';
 import type { NewCommand } from './shared/copy-messages.js';
 import type { ContainerIo, ContainerIoRequest, FifoPaths, Stdio } from './stdio.js';
 
@@ -30,6 +31,7 @@ export function createStdio(options: {
   // A thread of its own, so that the output of commands never waits for a log.
   const captures = createCopier({ name: 'capture', log, onUnhandled, workerUrl });
   const logs = createLogCopiers(log, (onIdle) => createCopier({ name: 'log', log, onUnhandled, workerUrl, onIdle }));
+  const { add, ...registered } = createStreamRegistry(log);
   let lastIo = 0;
 
   const start = async (
@@ -64,6 +66,7 @@ export function createStdio(options: {
   };
 
   return {
+    ...registered,
     async open(request, signal) {
       const { fifoDir, containerId, stdin, terminal, logPath } = request;
       const paths = makeFifoSet({ directory: fifoDir, name: containerId, stdin, stderr: !terminal });
@@ -74,7 +77,7 @@ export function createStdio(options: {
           if (signal?.aborted) inBackground(log, 'closing a log that came late', containerIo.close());
           throw thrown;
         });
-        return containerIo;
+        return add(containerIo);
       }).finally(done);
     },
     async reattach(request, paths) {
@@ -85,7 +88,7 @@ export function createStdio(options: {
         log.error({ container: containerId, logPath }, 'the log does not answer, the container is read when it does');
         inBackground(log, `opening the streams of ${containerId}`, opened);
       });
-      return containerIo;
+      return add(containerIo);
     },
     async capture({ fifoDir, name, maxBytes }) {
       const paths = makeFifoSet({ directory: fifoDir, name, stdin: false, stderr: true });

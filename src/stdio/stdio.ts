@@ -8,7 +8,6 @@ export interface ContainerIoRequest {
   /** The directory for the FIFOs, made with mode 0700; removed with them by `remove`. */
   readonly fifoDir: string;
   readonly stdin: boolean;
-  readonly stdinOnce: boolean;
   readonly terminal: boolean;
   /** Absolute; undefined: no log file. */
   readonly logPath: string | undefined;
@@ -87,6 +86,15 @@ export interface Stdio {
    * NOT_FOUND when the FIFOs are gone. It waits at most 5 s for a log that does not respond.
    */
   reattach(request: Omit<ContainerIoRequest, 'fifoDir'>, paths: FifoPaths): Promise<ContainerIo>;
+  /** Returns the streams of a container since `open` or `reattach`; undefined when it has none. */
+  of(containerId: string): ContainerIo | undefined;
+  /**
+   * For a container whose task is gone: waits until all its output is in the log, at most 10 s, and removes its
+   * streams. Idempotent.
+   */
+  end(containerId: string): Promise<void>;
+  /** Removes the streams of a container at once. Idempotent. */
+  remove(containerId: string): Promise<void>;
   /** Makes the FIFOs for an ExecSync and captures both streams, up to `maxBytes` each. */
   capture(request: { fifoDir: string; name: string; maxBytes: number }): Promise<ExecCapture>;
   /** The number of logs on file systems that do not respond. */

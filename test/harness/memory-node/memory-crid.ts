@@ -127,7 +127,7 @@ function wire(containerd: MemoryClient, node: NodeParts, { hook }: StepControl) 
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
   const images = createImageCache({ containerd, config: config.images, log });
-  const ios: ContainerDeps['ios'] = new Map();
+  const stdio = memoryStdio(log);
   const unpacking = createUnpacking({ containerd, config, operations, log });
   const shared = {
     log,
@@ -135,7 +135,7 @@ function wire(containerd: MemoryClient, node: NodeParts, { hook }: StepControl) 
     operations,
     state,
     directories,
-    exits: createExits({ containerd, log, ...createExitHandler({ log, containerd, state, ios }) }),
+    exits: createExits({ containerd, log, ...createExitHandler({ log, containerd, state, stdio }) }),
     host: HOST,
     specOptions: OPTIONS,
     handlers: handlersOf(containerd, node),
@@ -143,8 +143,7 @@ function wire(containerd: MemoryClient, node: NodeParts, { hook }: StepControl) 
     imageVolumes: createImageVolumes({ containerd, directories }),
     selinux: undefined,
   };
-  const streams = { stdio: memoryStdio(), ios };
-  const containers: ContainerDeps = { ...shared, ...streams, config, images, statusFiles, unpackImage: unpacking.step };
+  const containers: ContainerDeps = { ...shared, stdio, config, images, statusFiles, unpackImage: unpacking.step };
   const stop = createStop(containers);
   const remove = removeContainer(containers);
   const pods: PodDeps = {

@@ -2,28 +2,36 @@ import { existsSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { notFound } from '../../../src/base/errors.js';
+import type { Logger } from '../../../src/base/log.js';
+import { createStreamRegistry } from '../../../src/stdio/server/stream-registry.js';
 import type { ContainerIo, FifoPaths, Stdio } from '../../../src/stdio/stdio.js';
 import { notInMemory } from '../memory-containerd/unused.js';
 
 /** Streams without FIFOs and threads: only the directory of the FIFOs is made and removed. */
-export const memoryStdio = (): Stdio => ({
-  async open({ containerId, fifoDir, stdin, terminal }) {
-    await mkdir(fifoDir, { recursive: true });
-    const path = (stream: string): string => join(fifoDir, `${containerId}-${stream}`);
-    return ioOf(containerId, {
-      stdin: stdin ? path('stdin') : '',
-      stdout: path('stdout'),
-      stderr: terminal ? '' : path('stderr'),
-    });
-  },
-  async reattach({ containerId }, paths) {
-    if (!existsSync(dirname(paths.stdout))) throw notFound('FIFO', paths.stdout);
-    return ioOf(containerId, paths);
-  },
-  capture: notInMemory('capture of streams'),
-  stalledLogs: () => 0,
-  close: async () => undefined,
-});
+export function memoryStdio(log: Logger): Stdio {
+  const { add, ...registered } = createStreamRegistry(log);
+  return {
+    ...registered,
+    async open({ containerId, fifoDir, stdin, terminal }) {
+      await mkdir(fifoDir, { recursive: true });
+      const path = (stream: string): string => join(fifoDir, `${containerId}-${stream}`);
+      return add(
+        ioOf(containerId, {
+          stdin: stdin ? path('stdin') : '',
+          stdout: path('stdout'),
+          stderr: terminal ? '' : path('stderr'),
+        }),
+      );
+    },
+    async reattach({ containerId }, paths) {
+      if (!existsSync(dirname(paths.stdout))) throw notFound('FIFO', paths.stdout);
+      return add(ioOf(containerId, paths));
+    },
+    capture: notInMemory('capture of streams'),
+    stalledLogs: () => 0,
+    close: async () => undefined,
+  };
+}
 
 const ioOf = (containerId: string, paths: FifoPaths): ContainerIo => ({
   containerId,

@@ -23,7 +23,8 @@ function scene() {
   const state = createState(containerd);
   state.containers.put(container('c', 'pod', { state: { phase: 'running', pid: 7, startedAtNs: 1n } }));
   state.containers.onChange((_before, after) => calls.push(`published ${after?.state.phase}`));
-  const handler = createExitHandler({ log: silent, containerd, state, ios: new Map() });
+  const stdio = { of: () => undefined, end: async () => undefined };
+  const handler = createExitHandler({ log: silent, containerd, state, stdio });
   return { calls, disk, state, handler };
 }
 

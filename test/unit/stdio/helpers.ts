@@ -26,7 +26,6 @@ export const requestIn = (folder: string, changes: Partial<ContainerIoRequest> =
   containerId: 'c1',
   fifoDir: join(folder, 'io'),
   stdin: false,
-  stdinOnce: false,
   terminal: false,
   logPath: join(folder, 'logs', 'c1.log'),
   maxLineBytes: 16_384,
