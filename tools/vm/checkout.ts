@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { mkdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { run, which } from '../stack/exec.js';
 import { projectRoot } from '../stack/project.js';
 import type { Machine } from './machine.js';
@@ -13,16 +13,45 @@ export const EXCHANGE = join(SHARED, 'vm');
 
 const PARTS = ['bin', 'build', 'docs', 'protos', 'test', 'tools', 'package.json', 'buf.gen.yaml'];
 const COPY_LIMIT_MS = 300_000;
+/** Packages of package.json that neither crid nor its tests import. */
+const BUILD_TOOLS = new Set([
+  ...['@bufbuild/buf', '@types/node', 'dependency-cruiser', 'eslint', 'prettier', 'rolldown', 'ts-proto'],
+  ...['typescript', 'typescript-eslint'],
+]);
 
 /** Copies this checkout, with its build, to the guest's disk at the same path. */
 export async function copyCheckout(machine: Machine): Promise<void> {
-  const options = { cwd: projectRoot, timeoutMs: COPY_LIMIT_MS };
-  const paths = (await run('npm', ['ls', '--omit=dev', '--all', '--parseable'], options)).split('\n');
-  const packages = paths.filter((path) => path !== '' && path !== projectRoot && existsSync(path));
-  await unpackInGuest(machine, 'checkout', projectRoot, [
-    ...PARTS,
-    ...packages.map((path) => relative(projectRoot, path)),
-  ]);
+  await unpackInGuest(machine, 'checkout', projectRoot, [...PARTS, ...(await packageFolders())]);
+}
+
+/** The parts of package-lock.json that are read here, by the folder of each package; "" is crid itself. */
+type Locked = Record<string, Partial<Record<'dependencies' | 'devDependencies' | 'optionalDependencies', object>>>;
+
+/** Returns the folders of the packages that crid and its tests import, with their dependencies. */
+async function packageFolders(): Promise<string[]> {
+  const { packages } = JSON.parse(await readFile(join(projectRoot, 'package-lock.json'), 'utf8')) as {
+    packages: Locked;
+  };
+  const found = new Set<string>();
+  const add = (name: string, importer: string): void => {
+    const folder = resolutions(name, importer).find((each) => each in packages);
+    if (folder === undefined || found.has(folder) || !existsSync(join(projectRoot, folder))) return;
+    found.add(folder);
+    const { dependencies, optionalDependencies } = packages[folder]!;
+    for (const next of Object.keys({ ...dependencies, ...optionalDependencies })) add(next, folder);
+  };
+  const { dependencies, devDependencies } = packages['']!;
+  const imported = Object.keys({ ...dependencies, ...devDependencies }).filter((name) => !BUILD_TOOLS.has(name));
+  for (const name of imported) add(name, '');
+  return [...found];
+}
+
+/** Returns the folders in which Node.js looks for a package, nearest first. */
+function resolutions(name: string, importer: string): string[] {
+  const folder = join(importer, 'node_modules', name);
+  if (importer === '') return [folder];
+  const above = importer.slice(0, Math.max(0, importer.lastIndexOf('node_modules') - 1));
+  return [folder, ...resolutions(name, above)];
 }
 
 /**
