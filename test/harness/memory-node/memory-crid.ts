@@ -43,6 +43,8 @@ export interface MemoryCrid {
   readonly stopContainer: ReturnType<typeof stopContainer>;
   readonly removeContainer: ReturnType<typeof removeContainer>;
   readonly state: State;
+  /** The phases of pods and containers, by id, from when the recovery lets the first call through. */
+  readonly firstPhases: ReadonlyMap<string, string>;
   readonly steps: StepControl;
   /** The calls that have reached containerd, in order. */
   readonly calls: readonly string[];
@@ -82,9 +84,11 @@ export async function startMemoryCrid(
     if (first !== undefined) throw new Error(`${moment.kind} did not come to "${moment.step}"`, { cause: first });
     await fileSystemCallsEnd();
   };
+  const firstPhases = new Map<string, string>();
   let recovery: Recovery | undefined;
   const begin = async (): Promise<void> => {
     recovery = await recover({ pods, containers, shared: false }, await readStored(containers));
+    for (const each of [...state.pods.list(), ...state.containers.list()]) firstPhases.set(each.id, each.state.phase);
     recovery.begin();
     await idle();
   };
@@ -99,6 +103,7 @@ export async function startMemoryCrid(
     stopContainer: stopContainer(containers, stop),
     removeContainer: remove,
     state,
+    firstPhases,
     steps,
     calls: connection.log,
     idle,

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CallOptions, Task } from '../../../src/containerd/containerd.js';
 import type { Moment } from '../../harness/memory-node/hooks.js';
 import type { MemoryCrid } from '../../harness/memory-node/memory-crid.js';
 import { APP_IMAGE, createMemoryNode, type MemoryNode, type NodeDump } from '../../harness/memory-node/memory-node.js';
@@ -197,6 +199,44 @@ test('a container that ended while crid was away has exited with its own code, a
     await assertTruth(next, node);
     const { reason, exitCode } = next.state.containers.byId(app)?.state as { reason: string; exitCode: number };
     assert.deepEqual({ reason, exitCode }, { reason: 'Error', exitCode: 5 });
+    assert.equal(node.containerd.dump()['tasks']?.[app], undefined);
+  }));
+
+/** Starts a container and is killed before its record says that it runs. */
+async function leaveUnrecordedStart(node: MemoryNode): Promise<Ids> {
+  const crid = await node.start();
+  const ids = await created(crid);
+  await crid.killAt({ kind: 'start container', step: 'start task', phase: 'after' }, () =>
+    crid.startContainer({ container_id: ids.app }, CALLER),
+  );
+  return ids;
+}
+
+test('the first call finds a container running whose start was not recorded', () =>
+  onNode(async (node) => {
+    const { app } = await leaveUnrecordedStart(node);
+    assert.equal((await node.start()).firstPhases.get(app), 'running');
+  }));
+
+test('the first call finds it running also when containerd lists its tasks late', (t) =>
+  onNode(async (node) => {
+    const { app } = await leaveUnrecordedStart(node);
+    const client = node.containerd.connect();
+    const list = (options: CallOptions = {}): Promise<Task[]> => sleep(5_000, [], options);
+    t.mock.method(node.containerd, 'connect', () => ({ ...client, tasks: { ...client.tasks, list } }));
+    assert.equal((await node.start()).firstPhases.get(app), 'running');
+  }));
+
+test('the task of a container whose exit was recorded is deleted', () =>
+  onNode(async (node) => {
+    const { app } = await leaveRunning(node);
+    node.containerd.exit(app, 5);
+    await node.start();
+    // As after a kill between the record of the exit and the delete of the task.
+    const io = { stdin: '', stdout: '', stderr: '', terminal: false };
+    await node.containerd.connect().tasks.create({ containerId: app, rootfs: [], io });
+    node.containerd.exit(app, 5);
+    await assertTruth(await node.start(), node);
     assert.equal(node.containerd.dump()['tasks']?.[app], undefined);
   }));
 
