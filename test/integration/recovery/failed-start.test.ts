@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { access, mkdtemp } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -14,6 +15,16 @@ import { testStack } from '../../harness/test-stack.js';
 /** The open handles that keep a process alive, apart from timers and pending file calls. */
 const handles = (): string[] =>
   process.getActiveResourcesInfo().filter((name) => /Wrap|MessagePort|Worker|Watcher|Watch/.test(name));
+
+/** The open sockets, also those that do not keep the process alive, such as the connection to containerd. */
+const sockets = (): string[] =>
+  readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)].filter((target) => target.startsWith('socket:'));
+    } catch {
+      return []; // The descriptor of the listing itself.
+    }
+  });
 
 test('a start that fails at its last step closes what it has created', async (t) => {
   const stack = await testStack();
@@ -34,10 +45,11 @@ test('a start that fails at its last step closes what it has created', async (t)
     );
 
   const before = handles();
+  const socketsBefore = new Set(sockets());
   await assert.rejects(start(`127.0.0.1:${port}`), { code: 'FAILED_PRECONDITION', message: /EADDRINUSE/ });
   await assert.rejects(access(listen), { code: 'ENOENT' });
   await until('nothing of the failed start is open', 5_000, () =>
-    isDeepStrictEqual(handles(), before) ? true : undefined,
+    isDeepStrictEqual(handles(), before) && sockets().every((each) => socketsBefore.has(each)) ? true : undefined,
   );
 
   // The locks are free, and the same socket can be used.
