@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { collectWaits, type Waits } from '../../../src/base/waits.js';
 import { makeFifo } from '../../../src/host/pipe/fifo.js';
 import type { ContainerIo } from '../../../src/stdio/stdio.js';
+import { until } from '../../../tools/stack/wait.js';
 import { mountHung, type HungMount } from '../../harness/hung-mount.js';
 import { makeStallingDisk, type StallingDisk } from '../../harness/stalled-disk.js';
 import { exited, readLog, requestIn, setUp, shell } from './helpers.js';
@@ -119,7 +120,8 @@ test(
     await io.remove();
     assert.equal(existsSync(request.fifoDir), false);
     disk.goOn();
-    while (!isWhole(numbersIn(request.logPath ?? ''), 1000)) await sleep(20);
+    // Until the last line is whole, the log cannot be read.
+    await until('the log is whole', LIMIT_MS / 2, () => isWhole(numbersIn(request.logPath ?? ''), 1000) || undefined);
   },
 );
 
