@@ -99,9 +99,12 @@ export async function runPod(
     create,
     run,
     async runReady(name, script, more) {
+      const log = (): Promise<string> => readFile(logPath(name), 'utf8').catch(() => '');
+      // The log of an earlier container of that name stays.
+      const { length } = await log();
       const containerId = await run({ ...more, name, command: ['sh', '-c', script] });
       await until(`${name} is ready`, limitMs(20_000), async () =>
-        /^\S+ stdout F ready$/m.test(await readFile(logPath(name), 'utf8').catch(() => '')) ? true : undefined,
+        /^\S+ stdout F ready$/m.test((await log()).slice(length)) ? true : undefined,
       );
       return containerId;
     },
