@@ -12,10 +12,11 @@ export interface Platform {
   architecture: string;
   variant: string;
   os_version: string;
+  os_features: string[];
 }
 
 function createBasePlatform(): Platform {
-  return { os: "", architecture: "", variant: "", os_version: "" };
+  return { os: "", architecture: "", variant: "", os_version: "", os_features: [] };
 }
 
 export const Platform: MessageFns<Platform> = {
@@ -31,6 +32,9 @@ export const Platform: MessageFns<Platform> = {
     }
     if (message.os_version !== "") {
       writer.uint32(34).string(message.os_version);
+    }
+    for (const v of message.os_features) {
+      writer.uint32(42).string(v!);
     }
     return writer;
   },
@@ -80,6 +84,14 @@ export const Platform: MessageFns<Platform> = {
             message.os_version = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.os_features.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -102,6 +114,11 @@ export const Platform: MessageFns<Platform> = {
         : isSet(object.os_version)
         ? globalThis.String(object.os_version)
         : "",
+      os_features: globalThis.Array.isArray(object?.osFeatures)
+        ? object.osFeatures.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.os_features)
+        ? object.os_features.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -114,6 +131,7 @@ export const Platform: MessageFns<Platform> = {
     message.architecture = object.architecture ?? "";
     message.variant = object.variant ?? "";
     message.os_version = object.os_version ?? "";
+    message.os_features = object.os_features?.map((e) => e) || [];
     return message;
   },
 };

@@ -129,276 +129,301 @@ export function podSandboxStateFromJSON(object: any): PodSandboxState {
   }
 }
 
+export enum CgroupMountMode {
+  CGROUP_MOUNT_MODE_UNSPECIFIED = 0,
+  CGROUP_MOUNT_MODE_READ_ONLY = 1,
+  CGROUP_MOUNT_MODE_READ_WRITE = 2,
+  UNRECOGNIZED = -1,
+}
+
+export function cgroupMountModeFromJSON(object: any): CgroupMountMode {
+  switch (object) {
+    case 0:
+    case "CGROUP_MOUNT_MODE_UNSPECIFIED":
+      return CgroupMountMode.CGROUP_MOUNT_MODE_UNSPECIFIED;
+    case 1:
+    case "CGROUP_MOUNT_MODE_READ_ONLY":
+      return CgroupMountMode.CGROUP_MOUNT_MODE_READ_ONLY;
+    case 2:
+    case "CGROUP_MOUNT_MODE_READ_WRITE":
+      return CgroupMountMode.CGROUP_MOUNT_MODE_READ_WRITE;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return CgroupMountMode.UNRECOGNIZED;
+  }
+}
+
 export enum Signal {
-  RUNTIME_DEFAULT = 0,
-  SIGABRT = 1,
-  SIGALRM = 2,
-  SIGBUS = 3,
-  SIGCHLD = 4,
-  SIGCLD = 5,
-  SIGCONT = 6,
-  SIGFPE = 7,
-  SIGHUP = 8,
-  SIGILL = 9,
-  SIGINT = 10,
-  SIGIO = 11,
-  SIGIOT = 12,
-  SIGKILL = 13,
-  SIGPIPE = 14,
-  SIGPOLL = 15,
-  SIGPROF = 16,
-  SIGPWR = 17,
-  SIGQUIT = 18,
-  SIGSEGV = 19,
-  SIGSTKFLT = 20,
-  SIGSTOP = 21,
-  SIGSYS = 22,
-  SIGTERM = 23,
-  SIGTRAP = 24,
-  SIGTSTP = 25,
-  SIGTTIN = 26,
-  SIGTTOU = 27,
-  SIGURG = 28,
-  SIGUSR1 = 29,
-  SIGUSR2 = 30,
-  SIGVTALRM = 31,
-  SIGWINCH = 32,
-  SIGXCPU = 33,
-  SIGXFSZ = 34,
-  SIGRTMIN = 35,
-  SIGRTMINPLUS1 = 36,
-  SIGRTMINPLUS2 = 37,
-  SIGRTMINPLUS3 = 38,
-  SIGRTMINPLUS4 = 39,
-  SIGRTMINPLUS5 = 40,
-  SIGRTMINPLUS6 = 41,
-  SIGRTMINPLUS7 = 42,
-  SIGRTMINPLUS8 = 43,
-  SIGRTMINPLUS9 = 44,
-  SIGRTMINPLUS10 = 45,
-  SIGRTMINPLUS11 = 46,
-  SIGRTMINPLUS12 = 47,
-  SIGRTMINPLUS13 = 48,
-  SIGRTMINPLUS14 = 49,
-  SIGRTMINPLUS15 = 50,
-  SIGRTMAXMINUS14 = 51,
-  SIGRTMAXMINUS13 = 52,
-  SIGRTMAXMINUS12 = 53,
-  SIGRTMAXMINUS11 = 54,
-  SIGRTMAXMINUS10 = 55,
-  SIGRTMAXMINUS9 = 56,
-  SIGRTMAXMINUS8 = 57,
-  SIGRTMAXMINUS7 = 58,
-  SIGRTMAXMINUS6 = 59,
-  SIGRTMAXMINUS5 = 60,
-  SIGRTMAXMINUS4 = 61,
-  SIGRTMAXMINUS3 = 62,
-  SIGRTMAXMINUS2 = 63,
-  SIGRTMAXMINUS1 = 64,
-  SIGRTMAX = 65,
+  SIGNAL_RUNTIME_DEFAULT = 0,
+  SIGNAL_SIGABRT = 1,
+  SIGNAL_SIGALRM = 2,
+  SIGNAL_SIGBUS = 3,
+  SIGNAL_SIGCHLD = 4,
+  SIGNAL_SIGCLD = 5,
+  SIGNAL_SIGCONT = 6,
+  SIGNAL_SIGFPE = 7,
+  SIGNAL_SIGHUP = 8,
+  SIGNAL_SIGILL = 9,
+  SIGNAL_SIGINT = 10,
+  SIGNAL_SIGIO = 11,
+  SIGNAL_SIGIOT = 12,
+  SIGNAL_SIGKILL = 13,
+  SIGNAL_SIGPIPE = 14,
+  SIGNAL_SIGPOLL = 15,
+  SIGNAL_SIGPROF = 16,
+  SIGNAL_SIGPWR = 17,
+  SIGNAL_SIGQUIT = 18,
+  SIGNAL_SIGSEGV = 19,
+  SIGNAL_SIGSTKFLT = 20,
+  SIGNAL_SIGSTOP = 21,
+  SIGNAL_SIGSYS = 22,
+  SIGNAL_SIGTERM = 23,
+  SIGNAL_SIGTRAP = 24,
+  SIGNAL_SIGTSTP = 25,
+  SIGNAL_SIGTTIN = 26,
+  SIGNAL_SIGTTOU = 27,
+  SIGNAL_SIGURG = 28,
+  SIGNAL_SIGUSR1 = 29,
+  SIGNAL_SIGUSR2 = 30,
+  SIGNAL_SIGVTALRM = 31,
+  SIGNAL_SIGWINCH = 32,
+  SIGNAL_SIGXCPU = 33,
+  SIGNAL_SIGXFSZ = 34,
+  SIGNAL_SIGRTMIN = 35,
+  SIGNAL_SIGRTMINPLUS1 = 36,
+  SIGNAL_SIGRTMINPLUS2 = 37,
+  SIGNAL_SIGRTMINPLUS3 = 38,
+  SIGNAL_SIGRTMINPLUS4 = 39,
+  SIGNAL_SIGRTMINPLUS5 = 40,
+  SIGNAL_SIGRTMINPLUS6 = 41,
+  SIGNAL_SIGRTMINPLUS7 = 42,
+  SIGNAL_SIGRTMINPLUS8 = 43,
+  SIGNAL_SIGRTMINPLUS9 = 44,
+  SIGNAL_SIGRTMINPLUS10 = 45,
+  SIGNAL_SIGRTMINPLUS11 = 46,
+  SIGNAL_SIGRTMINPLUS12 = 47,
+  SIGNAL_SIGRTMINPLUS13 = 48,
+  SIGNAL_SIGRTMINPLUS14 = 49,
+  SIGNAL_SIGRTMINPLUS15 = 50,
+  SIGNAL_SIGRTMAXMINUS14 = 51,
+  SIGNAL_SIGRTMAXMINUS13 = 52,
+  SIGNAL_SIGRTMAXMINUS12 = 53,
+  SIGNAL_SIGRTMAXMINUS11 = 54,
+  SIGNAL_SIGRTMAXMINUS10 = 55,
+  SIGNAL_SIGRTMAXMINUS9 = 56,
+  SIGNAL_SIGRTMAXMINUS8 = 57,
+  SIGNAL_SIGRTMAXMINUS7 = 58,
+  SIGNAL_SIGRTMAXMINUS6 = 59,
+  SIGNAL_SIGRTMAXMINUS5 = 60,
+  SIGNAL_SIGRTMAXMINUS4 = 61,
+  SIGNAL_SIGRTMAXMINUS3 = 62,
+  SIGNAL_SIGRTMAXMINUS2 = 63,
+  SIGNAL_SIGRTMAXMINUS1 = 64,
+  SIGNAL_SIGRTMAX = 65,
   UNRECOGNIZED = -1,
 }
 
 export function signalFromJSON(object: any): Signal {
   switch (object) {
     case 0:
-    case "RUNTIME_DEFAULT":
-      return Signal.RUNTIME_DEFAULT;
+    case "SIGNAL_RUNTIME_DEFAULT":
+      return Signal.SIGNAL_RUNTIME_DEFAULT;
     case 1:
-    case "SIGABRT":
-      return Signal.SIGABRT;
+    case "SIGNAL_SIGABRT":
+      return Signal.SIGNAL_SIGABRT;
     case 2:
-    case "SIGALRM":
-      return Signal.SIGALRM;
+    case "SIGNAL_SIGALRM":
+      return Signal.SIGNAL_SIGALRM;
     case 3:
-    case "SIGBUS":
-      return Signal.SIGBUS;
+    case "SIGNAL_SIGBUS":
+      return Signal.SIGNAL_SIGBUS;
     case 4:
-    case "SIGCHLD":
-      return Signal.SIGCHLD;
+    case "SIGNAL_SIGCHLD":
+      return Signal.SIGNAL_SIGCHLD;
     case 5:
-    case "SIGCLD":
-      return Signal.SIGCLD;
+    case "SIGNAL_SIGCLD":
+      return Signal.SIGNAL_SIGCLD;
     case 6:
-    case "SIGCONT":
-      return Signal.SIGCONT;
+    case "SIGNAL_SIGCONT":
+      return Signal.SIGNAL_SIGCONT;
     case 7:
-    case "SIGFPE":
-      return Signal.SIGFPE;
+    case "SIGNAL_SIGFPE":
+      return Signal.SIGNAL_SIGFPE;
     case 8:
-    case "SIGHUP":
-      return Signal.SIGHUP;
+    case "SIGNAL_SIGHUP":
+      return Signal.SIGNAL_SIGHUP;
     case 9:
-    case "SIGILL":
-      return Signal.SIGILL;
+    case "SIGNAL_SIGILL":
+      return Signal.SIGNAL_SIGILL;
     case 10:
-    case "SIGINT":
-      return Signal.SIGINT;
+    case "SIGNAL_SIGINT":
+      return Signal.SIGNAL_SIGINT;
     case 11:
-    case "SIGIO":
-      return Signal.SIGIO;
+    case "SIGNAL_SIGIO":
+      return Signal.SIGNAL_SIGIO;
     case 12:
-    case "SIGIOT":
-      return Signal.SIGIOT;
+    case "SIGNAL_SIGIOT":
+      return Signal.SIGNAL_SIGIOT;
     case 13:
-    case "SIGKILL":
-      return Signal.SIGKILL;
+    case "SIGNAL_SIGKILL":
+      return Signal.SIGNAL_SIGKILL;
     case 14:
-    case "SIGPIPE":
-      return Signal.SIGPIPE;
+    case "SIGNAL_SIGPIPE":
+      return Signal.SIGNAL_SIGPIPE;
     case 15:
-    case "SIGPOLL":
-      return Signal.SIGPOLL;
+    case "SIGNAL_SIGPOLL":
+      return Signal.SIGNAL_SIGPOLL;
     case 16:
-    case "SIGPROF":
-      return Signal.SIGPROF;
+    case "SIGNAL_SIGPROF":
+      return Signal.SIGNAL_SIGPROF;
     case 17:
-    case "SIGPWR":
-      return Signal.SIGPWR;
+    case "SIGNAL_SIGPWR":
+      return Signal.SIGNAL_SIGPWR;
     case 18:
-    case "SIGQUIT":
-      return Signal.SIGQUIT;
+    case "SIGNAL_SIGQUIT":
+      return Signal.SIGNAL_SIGQUIT;
     case 19:
-    case "SIGSEGV":
-      return Signal.SIGSEGV;
+    case "SIGNAL_SIGSEGV":
+      return Signal.SIGNAL_SIGSEGV;
     case 20:
-    case "SIGSTKFLT":
-      return Signal.SIGSTKFLT;
+    case "SIGNAL_SIGSTKFLT":
+      return Signal.SIGNAL_SIGSTKFLT;
     case 21:
-    case "SIGSTOP":
-      return Signal.SIGSTOP;
+    case "SIGNAL_SIGSTOP":
+      return Signal.SIGNAL_SIGSTOP;
     case 22:
-    case "SIGSYS":
-      return Signal.SIGSYS;
+    case "SIGNAL_SIGSYS":
+      return Signal.SIGNAL_SIGSYS;
     case 23:
-    case "SIGTERM":
-      return Signal.SIGTERM;
+    case "SIGNAL_SIGTERM":
+      return Signal.SIGNAL_SIGTERM;
     case 24:
-    case "SIGTRAP":
-      return Signal.SIGTRAP;
+    case "SIGNAL_SIGTRAP":
+      return Signal.SIGNAL_SIGTRAP;
     case 25:
-    case "SIGTSTP":
-      return Signal.SIGTSTP;
+    case "SIGNAL_SIGTSTP":
+      return Signal.SIGNAL_SIGTSTP;
     case 26:
-    case "SIGTTIN":
-      return Signal.SIGTTIN;
+    case "SIGNAL_SIGTTIN":
+      return Signal.SIGNAL_SIGTTIN;
     case 27:
-    case "SIGTTOU":
-      return Signal.SIGTTOU;
+    case "SIGNAL_SIGTTOU":
+      return Signal.SIGNAL_SIGTTOU;
     case 28:
-    case "SIGURG":
-      return Signal.SIGURG;
+    case "SIGNAL_SIGURG":
+      return Signal.SIGNAL_SIGURG;
     case 29:
-    case "SIGUSR1":
-      return Signal.SIGUSR1;
+    case "SIGNAL_SIGUSR1":
+      return Signal.SIGNAL_SIGUSR1;
     case 30:
-    case "SIGUSR2":
-      return Signal.SIGUSR2;
+    case "SIGNAL_SIGUSR2":
+      return Signal.SIGNAL_SIGUSR2;
     case 31:
-    case "SIGVTALRM":
-      return Signal.SIGVTALRM;
+    case "SIGNAL_SIGVTALRM":
+      return Signal.SIGNAL_SIGVTALRM;
     case 32:
-    case "SIGWINCH":
-      return Signal.SIGWINCH;
+    case "SIGNAL_SIGWINCH":
+      return Signal.SIGNAL_SIGWINCH;
     case 33:
-    case "SIGXCPU":
-      return Signal.SIGXCPU;
+    case "SIGNAL_SIGXCPU":
+      return Signal.SIGNAL_SIGXCPU;
     case 34:
-    case "SIGXFSZ":
-      return Signal.SIGXFSZ;
+    case "SIGNAL_SIGXFSZ":
+      return Signal.SIGNAL_SIGXFSZ;
     case 35:
-    case "SIGRTMIN":
-      return Signal.SIGRTMIN;
+    case "SIGNAL_SIGRTMIN":
+      return Signal.SIGNAL_SIGRTMIN;
     case 36:
-    case "SIGRTMINPLUS1":
-      return Signal.SIGRTMINPLUS1;
+    case "SIGNAL_SIGRTMINPLUS1":
+      return Signal.SIGNAL_SIGRTMINPLUS1;
     case 37:
-    case "SIGRTMINPLUS2":
-      return Signal.SIGRTMINPLUS2;
+    case "SIGNAL_SIGRTMINPLUS2":
+      return Signal.SIGNAL_SIGRTMINPLUS2;
     case 38:
-    case "SIGRTMINPLUS3":
-      return Signal.SIGRTMINPLUS3;
+    case "SIGNAL_SIGRTMINPLUS3":
+      return Signal.SIGNAL_SIGRTMINPLUS3;
     case 39:
-    case "SIGRTMINPLUS4":
-      return Signal.SIGRTMINPLUS4;
+    case "SIGNAL_SIGRTMINPLUS4":
+      return Signal.SIGNAL_SIGRTMINPLUS4;
     case 40:
-    case "SIGRTMINPLUS5":
-      return Signal.SIGRTMINPLUS5;
+    case "SIGNAL_SIGRTMINPLUS5":
+      return Signal.SIGNAL_SIGRTMINPLUS5;
     case 41:
-    case "SIGRTMINPLUS6":
-      return Signal.SIGRTMINPLUS6;
+    case "SIGNAL_SIGRTMINPLUS6":
+      return Signal.SIGNAL_SIGRTMINPLUS6;
     case 42:
-    case "SIGRTMINPLUS7":
-      return Signal.SIGRTMINPLUS7;
+    case "SIGNAL_SIGRTMINPLUS7":
+      return Signal.SIGNAL_SIGRTMINPLUS7;
     case 43:
-    case "SIGRTMINPLUS8":
-      return Signal.SIGRTMINPLUS8;
+    case "SIGNAL_SIGRTMINPLUS8":
+      return Signal.SIGNAL_SIGRTMINPLUS8;
     case 44:
-    case "SIGRTMINPLUS9":
-      return Signal.SIGRTMINPLUS9;
+    case "SIGNAL_SIGRTMINPLUS9":
+      return Signal.SIGNAL_SIGRTMINPLUS9;
     case 45:
-    case "SIGRTMINPLUS10":
-      return Signal.SIGRTMINPLUS10;
+    case "SIGNAL_SIGRTMINPLUS10":
+      return Signal.SIGNAL_SIGRTMINPLUS10;
     case 46:
-    case "SIGRTMINPLUS11":
-      return Signal.SIGRTMINPLUS11;
+    case "SIGNAL_SIGRTMINPLUS11":
+      return Signal.SIGNAL_SIGRTMINPLUS11;
     case 47:
-    case "SIGRTMINPLUS12":
-      return Signal.SIGRTMINPLUS12;
+    case "SIGNAL_SIGRTMINPLUS12":
+      return Signal.SIGNAL_SIGRTMINPLUS12;
     case 48:
-    case "SIGRTMINPLUS13":
-      return Signal.SIGRTMINPLUS13;
+    case "SIGNAL_SIGRTMINPLUS13":
+      return Signal.SIGNAL_SIGRTMINPLUS13;
     case 49:
-    case "SIGRTMINPLUS14":
-      return Signal.SIGRTMINPLUS14;
+    case "SIGNAL_SIGRTMINPLUS14":
+      return Signal.SIGNAL_SIGRTMINPLUS14;
     case 50:
-    case "SIGRTMINPLUS15":
-      return Signal.SIGRTMINPLUS15;
+    case "SIGNAL_SIGRTMINPLUS15":
+      return Signal.SIGNAL_SIGRTMINPLUS15;
     case 51:
-    case "SIGRTMAXMINUS14":
-      return Signal.SIGRTMAXMINUS14;
+    case "SIGNAL_SIGRTMAXMINUS14":
+      return Signal.SIGNAL_SIGRTMAXMINUS14;
     case 52:
-    case "SIGRTMAXMINUS13":
-      return Signal.SIGRTMAXMINUS13;
+    case "SIGNAL_SIGRTMAXMINUS13":
+      return Signal.SIGNAL_SIGRTMAXMINUS13;
     case 53:
-    case "SIGRTMAXMINUS12":
-      return Signal.SIGRTMAXMINUS12;
+    case "SIGNAL_SIGRTMAXMINUS12":
+      return Signal.SIGNAL_SIGRTMAXMINUS12;
     case 54:
-    case "SIGRTMAXMINUS11":
-      return Signal.SIGRTMAXMINUS11;
+    case "SIGNAL_SIGRTMAXMINUS11":
+      return Signal.SIGNAL_SIGRTMAXMINUS11;
     case 55:
-    case "SIGRTMAXMINUS10":
-      return Signal.SIGRTMAXMINUS10;
+    case "SIGNAL_SIGRTMAXMINUS10":
+      return Signal.SIGNAL_SIGRTMAXMINUS10;
     case 56:
-    case "SIGRTMAXMINUS9":
-      return Signal.SIGRTMAXMINUS9;
+    case "SIGNAL_SIGRTMAXMINUS9":
+      return Signal.SIGNAL_SIGRTMAXMINUS9;
     case 57:
-    case "SIGRTMAXMINUS8":
-      return Signal.SIGRTMAXMINUS8;
+    case "SIGNAL_SIGRTMAXMINUS8":
+      return Signal.SIGNAL_SIGRTMAXMINUS8;
     case 58:
-    case "SIGRTMAXMINUS7":
-      return Signal.SIGRTMAXMINUS7;
+    case "SIGNAL_SIGRTMAXMINUS7":
+      return Signal.SIGNAL_SIGRTMAXMINUS7;
     case 59:
-    case "SIGRTMAXMINUS6":
-      return Signal.SIGRTMAXMINUS6;
+    case "SIGNAL_SIGRTMAXMINUS6":
+      return Signal.SIGNAL_SIGRTMAXMINUS6;
     case 60:
-    case "SIGRTMAXMINUS5":
-      return Signal.SIGRTMAXMINUS5;
+    case "SIGNAL_SIGRTMAXMINUS5":
+      return Signal.SIGNAL_SIGRTMAXMINUS5;
     case 61:
-    case "SIGRTMAXMINUS4":
-      return Signal.SIGRTMAXMINUS4;
+    case "SIGNAL_SIGRTMAXMINUS4":
+      return Signal.SIGNAL_SIGRTMAXMINUS4;
     case 62:
-    case "SIGRTMAXMINUS3":
-      return Signal.SIGRTMAXMINUS3;
+    case "SIGNAL_SIGRTMAXMINUS3":
+      return Signal.SIGNAL_SIGRTMAXMINUS3;
     case 63:
-    case "SIGRTMAXMINUS2":
-      return Signal.SIGRTMAXMINUS2;
+    case "SIGNAL_SIGRTMAXMINUS2":
+      return Signal.SIGNAL_SIGRTMAXMINUS2;
     case 64:
-    case "SIGRTMAXMINUS1":
-      return Signal.SIGRTMAXMINUS1;
+    case "SIGNAL_SIGRTMAXMINUS1":
+      return Signal.SIGNAL_SIGRTMAXMINUS1;
     case 65:
-    case "SIGRTMAX":
-      return Signal.SIGRTMAX;
+    case "SIGNAL_SIGRTMAX":
+      return Signal.SIGNAL_SIGRTMAX;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -506,6 +531,27 @@ export function cgroupDriverFromJSON(object: any): CgroupDriver {
   }
 }
 
+export enum SecurityProfileKind {
+  SecurityProfileKindUnspecified = 0,
+  Seccomp = 1,
+  UNRECOGNIZED = -1,
+}
+
+export function securityProfileKindFromJSON(object: any): SecurityProfileKind {
+  switch (object) {
+    case 0:
+    case "SecurityProfileKindUnspecified":
+      return SecurityProfileKind.SecurityProfileKindUnspecified;
+    case 1:
+    case "Seccomp":
+      return SecurityProfileKind.Seccomp;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return SecurityProfileKind.UNRECOGNIZED;
+  }
+}
+
 export interface VersionRequest {
   version: string;
 }
@@ -541,6 +587,7 @@ export interface Mount {
   recursive_read_only: boolean;
   image: ImageSpec | undefined;
   image_sub_path: string;
+  mount_options: string[];
 }
 
 export interface IDMapping {
@@ -555,12 +602,17 @@ export interface UserNamespace {
   gids: IDMapping[];
 }
 
+export interface CgroupNamespace {
+  mode: NamespaceMode;
+}
+
 export interface NamespaceOption {
   network: NamespaceMode;
   pid: NamespaceMode;
   ipc: NamespaceMode;
   target_id: string;
   userns_options: UserNamespace | undefined;
+  cgroupns_options: CgroupNamespace | undefined;
 }
 
 export interface Int64Value {
@@ -584,12 +636,15 @@ export interface LinuxSandboxSecurityContext {
 export interface SecurityProfile {
   profile_type: SecurityProfile_ProfileType;
   localhost_ref: string;
+  oci_ref: string;
+  base_profile: SecurityProfileBase | undefined;
 }
 
 export enum SecurityProfile_ProfileType {
   RuntimeDefault = 0,
   Unconfined = 1,
   Localhost = 2,
+  OCI = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -604,10 +659,39 @@ export function securityProfile_ProfileTypeFromJSON(object: any): SecurityProfil
     case 2:
     case "Localhost":
       return SecurityProfile_ProfileType.Localhost;
+    case 3:
+    case "OCI":
+      return SecurityProfile_ProfileType.OCI;
     case -1:
     case "UNRECOGNIZED":
     default:
       return SecurityProfile_ProfileType.UNRECOGNIZED;
+  }
+}
+
+export interface SecurityProfileBase {
+  type: SecurityProfileBase_BaseType;
+  localhost_ref: string;
+}
+
+export enum SecurityProfileBase_BaseType {
+  RuntimeDefault = 0,
+  Localhost = 1,
+  UNRECOGNIZED = -1,
+}
+
+export function securityProfileBase_BaseTypeFromJSON(object: any): SecurityProfileBase_BaseType {
+  switch (object) {
+    case 0:
+    case "RuntimeDefault":
+      return SecurityProfileBase_BaseType.RuntimeDefault;
+    case 1:
+    case "Localhost":
+      return SecurityProfileBase_BaseType.Localhost;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return SecurityProfileBase_BaseType.UNRECOGNIZED;
   }
 }
 
@@ -967,6 +1051,7 @@ export interface LinuxContainerSecurityContext {
   apparmor: SecurityProfile | undefined;
   apparmor_profile: string;
   seccomp_profile_path: string;
+  cgroup_mount_mode: CgroupMountMode;
 }
 
 export interface LinuxContainerConfig {
@@ -1375,6 +1460,7 @@ export interface StatusRequest {
 export interface RuntimeHandlerFeatures {
   recursive_read_only_mounts: boolean;
   user_namespaces: boolean;
+  cgroup_namespaces: boolean;
 }
 
 export interface RuntimeHandler {
@@ -1385,6 +1471,9 @@ export interface RuntimeHandler {
 export interface RuntimeFeatures {
   supplemental_groups_policy: boolean;
   user_namespaces_host_network: boolean;
+  mount_options: boolean;
+  cgroup_mount_mode: boolean;
+  seccomp_profile_oci: boolean;
 }
 
 export interface StatusResponse {
@@ -1622,6 +1711,11 @@ export interface Metric {
   metric_type: MetricType;
   label_values: string[];
   value: UInt64Value | undefined;
+  double_value: DoubleValue | undefined;
+}
+
+export interface DoubleValue {
+  value: number;
 }
 
 export interface RuntimeConfigRequest {
@@ -1642,6 +1736,75 @@ export interface UpdatePodSandboxResourcesRequest {
 }
 
 export interface UpdatePodSandboxResourcesResponse {
+}
+
+export interface CheckpointPodRequest {
+  pod_sandbox_id: string;
+  output_path: string;
+  container_ids: string[];
+  options: { [key: string]: string };
+}
+
+export interface CheckpointPodRequest_OptionsEntry {
+  key: string;
+  value: string;
+}
+
+export interface CheckpointPodResponse {
+}
+
+export interface RestorePodRequest {
+  checkpoint_path: string;
+  config: PodSandboxConfig | undefined;
+  runtime_handler: string;
+  options: { [key: string]: string };
+  container_configs: ContainerConfig[];
+}
+
+export interface RestorePodRequest_OptionsEntry {
+  key: string;
+  value: string;
+}
+
+export interface RestorePodResponse {
+  pod_sandbox_id: string;
+  restored_containers: RestoredContainer[];
+}
+
+export interface RestoredContainer {
+  name: string;
+  container_id: string;
+}
+
+export interface PullSecurityProfileRequest {
+  image: ImageSpec | undefined;
+  auth: AuthConfig | undefined;
+  sandbox_config: PodSandboxConfig | undefined;
+  profile_kind: SecurityProfileKind;
+}
+
+export interface PullSecurityProfileResponse {
+  cached: boolean;
+}
+
+export interface ListSecurityProfilesRequest {
+}
+
+export interface ListSecurityProfilesResponse {
+  profiles: SecurityProfileInfo[];
+}
+
+export interface SecurityProfileInfo {
+  digest: string;
+  refs: string[];
+  size: bigint;
+}
+
+export interface RemoveSecurityProfileRequest {
+  digest: string;
+}
+
+export interface RemoveSecurityProfileResponse {
 }
 
 function createBaseVersionRequest(): VersionRequest {
@@ -2026,6 +2189,7 @@ function createBaseMount(): Mount {
     recursive_read_only: false,
     image: undefined,
     image_sub_path: "",
+    mount_options: [],
   };
 }
 
@@ -2060,6 +2224,9 @@ export const Mount: MessageFns<Mount> = {
     }
     if (message.image_sub_path !== "") {
       writer.uint32(82).string(message.image_sub_path);
+    }
+    for (const v of message.mount_options) {
+      writer.uint32(90).string(v!);
     }
     return writer;
   },
@@ -2157,6 +2324,14 @@ export const Mount: MessageFns<Mount> = {
             message.image_sub_path = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.mount_options.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2205,6 +2380,11 @@ export const Mount: MessageFns<Mount> = {
         : isSet(object.image_sub_path)
         ? globalThis.String(object.image_sub_path)
         : "",
+      mount_options: globalThis.Array.isArray(object?.mountOptions)
+        ? object.mountOptions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.mount_options)
+        ? object.mount_options.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2225,6 +2405,7 @@ export const Mount: MessageFns<Mount> = {
       ? ImageSpec.fromPartial(object.image)
       : undefined;
     message.image_sub_path = object.image_sub_path ?? "";
+    message.mount_options = object.mount_options?.map((e) => e) || [];
     return message;
   },
 };
@@ -2411,8 +2592,67 @@ export const UserNamespace: MessageFns<UserNamespace> = {
   },
 };
 
+function createBaseCgroupNamespace(): CgroupNamespace {
+  return { mode: 0 };
+}
+
+export const CgroupNamespace: MessageFns<CgroupNamespace> = {
+  encode(message: CgroupNamespace, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.mode !== 0) {
+      writer.uint32(8).int32(message.mode);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CgroupNamespace {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCgroupNamespace();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.mode = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CgroupNamespace {
+    return { mode: isSet(object.mode) ? namespaceModeFromJSON(object.mode) : 0 };
+  },
+
+  create(base?: DeepPartial<CgroupNamespace>): CgroupNamespace {
+    return CgroupNamespace.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CgroupNamespace>): CgroupNamespace {
+    const message = createBaseCgroupNamespace();
+    message.mode = object.mode ?? 0;
+    return message;
+  },
+};
+
 function createBaseNamespaceOption(): NamespaceOption {
-  return { network: 0, pid: 0, ipc: 0, target_id: "", userns_options: undefined };
+  return { network: 0, pid: 0, ipc: 0, target_id: "", userns_options: undefined, cgroupns_options: undefined };
 }
 
 export const NamespaceOption: MessageFns<NamespaceOption> = {
@@ -2431,6 +2671,9 @@ export const NamespaceOption: MessageFns<NamespaceOption> = {
     }
     if (message.userns_options !== undefined) {
       UserNamespace.encode(message.userns_options, writer.uint32(42).fork()).join();
+    }
+    if (message.cgroupns_options !== undefined) {
+      CgroupNamespace.encode(message.cgroupns_options, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -2488,6 +2731,14 @@ export const NamespaceOption: MessageFns<NamespaceOption> = {
             message.userns_options = UserNamespace.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.cgroupns_options = CgroupNamespace.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2515,6 +2766,11 @@ export const NamespaceOption: MessageFns<NamespaceOption> = {
         : isSet(object.userns_options)
         ? UserNamespace.fromJSON(object.userns_options)
         : undefined,
+      cgroupns_options: isSet(object.cgroupnsOptions)
+        ? CgroupNamespace.fromJSON(object.cgroupnsOptions)
+        : isSet(object.cgroupns_options)
+        ? CgroupNamespace.fromJSON(object.cgroupns_options)
+        : undefined,
     };
   },
 
@@ -2529,6 +2785,9 @@ export const NamespaceOption: MessageFns<NamespaceOption> = {
     message.target_id = object.target_id ?? "";
     message.userns_options = (object.userns_options !== undefined && object.userns_options !== null)
       ? UserNamespace.fromPartial(object.userns_options)
+      : undefined;
+    message.cgroupns_options = (object.cgroupns_options !== undefined && object.cgroupns_options !== null)
+      ? CgroupNamespace.fromPartial(object.cgroupns_options)
       : undefined;
     return message;
   },
@@ -2861,7 +3120,7 @@ export const LinuxSandboxSecurityContext: MessageFns<LinuxSandboxSecurityContext
 };
 
 function createBaseSecurityProfile(): SecurityProfile {
-  return { profile_type: 0, localhost_ref: "" };
+  return { profile_type: 0, localhost_ref: "", oci_ref: "", base_profile: undefined };
 }
 
 export const SecurityProfile: MessageFns<SecurityProfile> = {
@@ -2871,6 +3130,12 @@ export const SecurityProfile: MessageFns<SecurityProfile> = {
     }
     if (message.localhost_ref !== "") {
       writer.uint32(18).string(message.localhost_ref);
+    }
+    if (message.oci_ref !== "") {
+      writer.uint32(26).string(message.oci_ref);
+    }
+    if (message.base_profile !== undefined) {
+      SecurityProfileBase.encode(message.base_profile, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2904,6 +3169,22 @@ export const SecurityProfile: MessageFns<SecurityProfile> = {
             message.localhost_ref = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.oci_ref = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.base_profile = SecurityProfileBase.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2928,6 +3209,16 @@ export const SecurityProfile: MessageFns<SecurityProfile> = {
         : isSet(object.localhost_ref)
         ? globalThis.String(object.localhost_ref)
         : "",
+      oci_ref: isSet(object.ociRef)
+        ? globalThis.String(object.ociRef)
+        : isSet(object.oci_ref)
+        ? globalThis.String(object.oci_ref)
+        : "",
+      base_profile: isSet(object.baseProfile)
+        ? SecurityProfileBase.fromJSON(object.baseProfile)
+        : isSet(object.base_profile)
+        ? SecurityProfileBase.fromJSON(object.base_profile)
+        : undefined,
     };
   },
 
@@ -2937,6 +3228,88 @@ export const SecurityProfile: MessageFns<SecurityProfile> = {
   fromPartial(object: DeepPartial<SecurityProfile>): SecurityProfile {
     const message = createBaseSecurityProfile();
     message.profile_type = object.profile_type ?? 0;
+    message.localhost_ref = object.localhost_ref ?? "";
+    message.oci_ref = object.oci_ref ?? "";
+    message.base_profile = (object.base_profile !== undefined && object.base_profile !== null)
+      ? SecurityProfileBase.fromPartial(object.base_profile)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSecurityProfileBase(): SecurityProfileBase {
+  return { type: 0, localhost_ref: "" };
+}
+
+export const SecurityProfileBase: MessageFns<SecurityProfileBase> = {
+  encode(message: SecurityProfileBase, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.type !== 0) {
+      writer.uint32(8).int32(message.type);
+    }
+    if (message.localhost_ref !== "") {
+      writer.uint32(18).string(message.localhost_ref);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecurityProfileBase {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecurityProfileBase();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.type = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.localhost_ref = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecurityProfileBase {
+    return {
+      type: isSet(object.type) ? securityProfileBase_BaseTypeFromJSON(object.type) : 0,
+      localhost_ref: isSet(object.localhostRef)
+        ? globalThis.String(object.localhostRef)
+        : isSet(object.localhost_ref)
+        ? globalThis.String(object.localhost_ref)
+        : "",
+    };
+  },
+
+  create(base?: DeepPartial<SecurityProfileBase>): SecurityProfileBase {
+    return SecurityProfileBase.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SecurityProfileBase>): SecurityProfileBase {
+    const message = createBaseSecurityProfileBase();
+    message.type = object.type ?? 0;
     message.localhost_ref = object.localhost_ref ?? "";
     return message;
   },
@@ -8618,6 +8991,7 @@ function createBaseLinuxContainerSecurityContext(): LinuxContainerSecurityContex
     apparmor: undefined,
     apparmor_profile: "",
     seccomp_profile_path: "",
+    cgroup_mount_mode: 0,
   };
 }
 
@@ -8680,6 +9054,9 @@ export const LinuxContainerSecurityContext: MessageFns<LinuxContainerSecurityCon
     }
     if (message.seccomp_profile_path !== "") {
       writer.uint32(82).string(message.seccomp_profile_path);
+    }
+    if (message.cgroup_mount_mode !== 0) {
+      writer.uint32(144).int32(message.cgroup_mount_mode);
     }
     return writer;
   },
@@ -8843,6 +9220,14 @@ export const LinuxContainerSecurityContext: MessageFns<LinuxContainerSecurityCon
             message.seccomp_profile_path = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.cgroup_mount_mode = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8926,6 +9311,11 @@ export const LinuxContainerSecurityContext: MessageFns<LinuxContainerSecurityCon
         : isSet(object.seccomp_profile_path)
         ? globalThis.String(object.seccomp_profile_path)
         : "",
+      cgroup_mount_mode: isSet(object.cgroupMountMode)
+        ? cgroupMountModeFromJSON(object.cgroupMountMode)
+        : isSet(object.cgroup_mount_mode)
+        ? cgroupMountModeFromJSON(object.cgroup_mount_mode)
+        : 0,
     };
   },
 
@@ -8965,6 +9355,7 @@ export const LinuxContainerSecurityContext: MessageFns<LinuxContainerSecurityCon
       : undefined;
     message.apparmor_profile = object.apparmor_profile ?? "";
     message.seccomp_profile_path = object.seccomp_profile_path ?? "";
+    message.cgroup_mount_mode = object.cgroup_mount_mode ?? 0;
     return message;
   },
 };
@@ -15576,7 +15967,7 @@ export const StatusRequest: MessageFns<StatusRequest> = {
 };
 
 function createBaseRuntimeHandlerFeatures(): RuntimeHandlerFeatures {
-  return { recursive_read_only_mounts: false, user_namespaces: false };
+  return { recursive_read_only_mounts: false, user_namespaces: false, cgroup_namespaces: false };
 }
 
 export const RuntimeHandlerFeatures: MessageFns<RuntimeHandlerFeatures> = {
@@ -15586,6 +15977,9 @@ export const RuntimeHandlerFeatures: MessageFns<RuntimeHandlerFeatures> = {
     }
     if (message.user_namespaces !== false) {
       writer.uint32(16).bool(message.user_namespaces);
+    }
+    if (message.cgroup_namespaces !== false) {
+      writer.uint32(24).bool(message.cgroup_namespaces);
     }
     return writer;
   },
@@ -15619,6 +16013,14 @@ export const RuntimeHandlerFeatures: MessageFns<RuntimeHandlerFeatures> = {
             message.user_namespaces = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.cgroup_namespaces = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15643,6 +16045,11 @@ export const RuntimeHandlerFeatures: MessageFns<RuntimeHandlerFeatures> = {
         : isSet(object.user_namespaces)
         ? globalThis.Boolean(object.user_namespaces)
         : false,
+      cgroup_namespaces: isSet(object.cgroupNamespaces)
+        ? globalThis.Boolean(object.cgroupNamespaces)
+        : isSet(object.cgroup_namespaces)
+        ? globalThis.Boolean(object.cgroup_namespaces)
+        : false,
     };
   },
 
@@ -15653,6 +16060,7 @@ export const RuntimeHandlerFeatures: MessageFns<RuntimeHandlerFeatures> = {
     const message = createBaseRuntimeHandlerFeatures();
     message.recursive_read_only_mounts = object.recursive_read_only_mounts ?? false;
     message.user_namespaces = object.user_namespaces ?? false;
+    message.cgroup_namespaces = object.cgroup_namespaces ?? false;
     return message;
   },
 };
@@ -15734,7 +16142,13 @@ export const RuntimeHandler: MessageFns<RuntimeHandler> = {
 };
 
 function createBaseRuntimeFeatures(): RuntimeFeatures {
-  return { supplemental_groups_policy: false, user_namespaces_host_network: false };
+  return {
+    supplemental_groups_policy: false,
+    user_namespaces_host_network: false,
+    mount_options: false,
+    cgroup_mount_mode: false,
+    seccomp_profile_oci: false,
+  };
 }
 
 export const RuntimeFeatures: MessageFns<RuntimeFeatures> = {
@@ -15744,6 +16158,15 @@ export const RuntimeFeatures: MessageFns<RuntimeFeatures> = {
     }
     if (message.user_namespaces_host_network !== false) {
       writer.uint32(16).bool(message.user_namespaces_host_network);
+    }
+    if (message.mount_options !== false) {
+      writer.uint32(24).bool(message.mount_options);
+    }
+    if (message.cgroup_mount_mode !== false) {
+      writer.uint32(32).bool(message.cgroup_mount_mode);
+    }
+    if (message.seccomp_profile_oci !== false) {
+      writer.uint32(40).bool(message.seccomp_profile_oci);
     }
     return writer;
   },
@@ -15777,6 +16200,30 @@ export const RuntimeFeatures: MessageFns<RuntimeFeatures> = {
             message.user_namespaces_host_network = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mount_options = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cgroup_mount_mode = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.seccomp_profile_oci = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -15801,6 +16248,21 @@ export const RuntimeFeatures: MessageFns<RuntimeFeatures> = {
         : isSet(object.user_namespaces_host_network)
         ? globalThis.Boolean(object.user_namespaces_host_network)
         : false,
+      mount_options: isSet(object.mountOptions)
+        ? globalThis.Boolean(object.mountOptions)
+        : isSet(object.mount_options)
+        ? globalThis.Boolean(object.mount_options)
+        : false,
+      cgroup_mount_mode: isSet(object.cgroupMountMode)
+        ? globalThis.Boolean(object.cgroupMountMode)
+        : isSet(object.cgroup_mount_mode)
+        ? globalThis.Boolean(object.cgroup_mount_mode)
+        : false,
+      seccomp_profile_oci: isSet(object.seccompProfileOci)
+        ? globalThis.Boolean(object.seccompProfileOci)
+        : isSet(object.seccomp_profile_oci)
+        ? globalThis.Boolean(object.seccomp_profile_oci)
+        : false,
     };
   },
 
@@ -15811,6 +16273,9 @@ export const RuntimeFeatures: MessageFns<RuntimeFeatures> = {
     const message = createBaseRuntimeFeatures();
     message.supplemental_groups_policy = object.supplemental_groups_policy ?? false;
     message.user_namespaces_host_network = object.user_namespaces_host_network ?? false;
+    message.mount_options = object.mount_options ?? false;
+    message.cgroup_mount_mode = object.cgroup_mount_mode ?? false;
+    message.seccomp_profile_oci = object.seccomp_profile_oci ?? false;
     return message;
   },
 };
@@ -19589,7 +20054,7 @@ export const ContainerMetrics: MessageFns<ContainerMetrics> = {
 };
 
 function createBaseMetric(): Metric {
-  return { name: "", timestamp: 0n, metric_type: 0, label_values: [], value: undefined };
+  return { name: "", timestamp: 0n, metric_type: 0, label_values: [], value: undefined, double_value: undefined };
 }
 
 export const Metric: MessageFns<Metric> = {
@@ -19611,6 +20076,9 @@ export const Metric: MessageFns<Metric> = {
     }
     if (message.value !== undefined) {
       UInt64Value.encode(message.value, writer.uint32(42).fork()).join();
+    }
+    if (message.double_value !== undefined) {
+      DoubleValue.encode(message.double_value, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -19668,6 +20136,14 @@ export const Metric: MessageFns<Metric> = {
             message.value = UInt64Value.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.double_value = DoubleValue.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -19695,6 +20171,11 @@ export const Metric: MessageFns<Metric> = {
         ? object.label_values.map((e: any) => globalThis.String(e))
         : [],
       value: isSet(object.value) ? UInt64Value.fromJSON(object.value) : undefined,
+      double_value: isSet(object.doubleValue)
+        ? DoubleValue.fromJSON(object.doubleValue)
+        : isSet(object.double_value)
+        ? DoubleValue.fromJSON(object.double_value)
+        : undefined,
     };
   },
 
@@ -19710,6 +20191,68 @@ export const Metric: MessageFns<Metric> = {
     message.value = (object.value !== undefined && object.value !== null)
       ? UInt64Value.fromPartial(object.value)
       : undefined;
+    message.double_value = (object.double_value !== undefined && object.double_value !== null)
+      ? DoubleValue.fromPartial(object.double_value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDoubleValue(): DoubleValue {
+  return { value: 0 };
+}
+
+export const DoubleValue: MessageFns<DoubleValue> = {
+  encode(message: DoubleValue, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.value !== 0) {
+      writer.uint32(9).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DoubleValue {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDoubleValue();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DoubleValue {
+    return { value: isSet(object.value) ? globalThis.Number(object.value) : 0 };
+  },
+
+  create(base?: DeepPartial<DoubleValue>): DoubleValue {
+    return DoubleValue.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DoubleValue>): DoubleValue {
+    const message = createBaseDoubleValue();
+    message.value = object.value ?? 0;
     return message;
   },
 };
@@ -20029,6 +20572,1127 @@ export const UpdatePodSandboxResourcesResponse: MessageFns<UpdatePodSandboxResou
   },
 };
 
+function createBaseCheckpointPodRequest(): CheckpointPodRequest {
+  return { pod_sandbox_id: "", output_path: "", container_ids: [], options: {} };
+}
+
+export const CheckpointPodRequest: MessageFns<CheckpointPodRequest> = {
+  encode(message: CheckpointPodRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pod_sandbox_id !== "") {
+      writer.uint32(10).string(message.pod_sandbox_id);
+    }
+    if (message.output_path !== "") {
+      writer.uint32(18).string(message.output_path);
+    }
+    for (const v of message.container_ids) {
+      writer.uint32(26).string(v!);
+    }
+    globalThis.Object.entries(message.options).forEach(([key, value]: [string, string]) => {
+      CheckpointPodRequest_OptionsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointPodRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointPodRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pod_sandbox_id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.output_path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.container_ids.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = CheckpointPodRequest_OptionsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.options[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointPodRequest {
+    return {
+      pod_sandbox_id: isSet(object.podSandboxId)
+        ? globalThis.String(object.podSandboxId)
+        : isSet(object.pod_sandbox_id)
+        ? globalThis.String(object.pod_sandbox_id)
+        : "",
+      output_path: isSet(object.outputPath)
+        ? globalThis.String(object.outputPath)
+        : isSet(object.output_path)
+        ? globalThis.String(object.output_path)
+        : "",
+      container_ids: globalThis.Array.isArray(object?.containerIds)
+        ? object.containerIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.container_ids)
+        ? object.container_ids.map((e: any) => globalThis.String(e))
+        : [],
+      options: isObject(object.options)
+        ? (globalThis.Object.entries(object.options) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+    };
+  },
+
+  create(base?: DeepPartial<CheckpointPodRequest>): CheckpointPodRequest {
+    return CheckpointPodRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CheckpointPodRequest>): CheckpointPodRequest {
+    const message = createBaseCheckpointPodRequest();
+    message.pod_sandbox_id = object.pod_sandbox_id ?? "";
+    message.output_path = object.output_path ?? "";
+    message.container_ids = object.container_ids?.map((e) => e) || [];
+    message.options = (globalThis.Object.entries(object.options ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseCheckpointPodRequest_OptionsEntry(): CheckpointPodRequest_OptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const CheckpointPodRequest_OptionsEntry: MessageFns<CheckpointPodRequest_OptionsEntry> = {
+  encode(message: CheckpointPodRequest_OptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointPodRequest_OptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointPodRequest_OptionsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CheckpointPodRequest_OptionsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  create(base?: DeepPartial<CheckpointPodRequest_OptionsEntry>): CheckpointPodRequest_OptionsEntry {
+    return CheckpointPodRequest_OptionsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CheckpointPodRequest_OptionsEntry>): CheckpointPodRequest_OptionsEntry {
+    const message = createBaseCheckpointPodRequest_OptionsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseCheckpointPodResponse(): CheckpointPodResponse {
+  return {};
+}
+
+export const CheckpointPodResponse: MessageFns<CheckpointPodResponse> = {
+  encode(_: CheckpointPodResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CheckpointPodResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCheckpointPodResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): CheckpointPodResponse {
+    return {};
+  },
+
+  create(base?: DeepPartial<CheckpointPodResponse>): CheckpointPodResponse {
+    return CheckpointPodResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<CheckpointPodResponse>): CheckpointPodResponse {
+    const message = createBaseCheckpointPodResponse();
+    return message;
+  },
+};
+
+function createBaseRestorePodRequest(): RestorePodRequest {
+  return { checkpoint_path: "", config: undefined, runtime_handler: "", options: {}, container_configs: [] };
+}
+
+export const RestorePodRequest: MessageFns<RestorePodRequest> = {
+  encode(message: RestorePodRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.checkpoint_path !== "") {
+      writer.uint32(10).string(message.checkpoint_path);
+    }
+    if (message.config !== undefined) {
+      PodSandboxConfig.encode(message.config, writer.uint32(18).fork()).join();
+    }
+    if (message.runtime_handler !== "") {
+      writer.uint32(26).string(message.runtime_handler);
+    }
+    globalThis.Object.entries(message.options).forEach(([key, value]: [string, string]) => {
+      RestorePodRequest_OptionsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
+    });
+    for (const v of message.container_configs) {
+      ContainerConfig.encode(v!, writer.uint32(42).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestorePodRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestorePodRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.checkpoint_path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.config = PodSandboxConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.runtime_handler = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = RestorePodRequest_OptionsEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.options[entry4.key] = entry4.value;
+            }
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.container_configs.push(ContainerConfig.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestorePodRequest {
+    return {
+      checkpoint_path: isSet(object.checkpointPath)
+        ? globalThis.String(object.checkpointPath)
+        : isSet(object.checkpoint_path)
+        ? globalThis.String(object.checkpoint_path)
+        : "",
+      config: isSet(object.config) ? PodSandboxConfig.fromJSON(object.config) : undefined,
+      runtime_handler: isSet(object.runtimeHandler)
+        ? globalThis.String(object.runtimeHandler)
+        : isSet(object.runtime_handler)
+        ? globalThis.String(object.runtime_handler)
+        : "",
+      options: isObject(object.options)
+        ? (globalThis.Object.entries(object.options) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      container_configs: globalThis.Array.isArray(object?.containerConfigs)
+        ? object.containerConfigs.map((e: any) => ContainerConfig.fromJSON(e))
+        : globalThis.Array.isArray(object?.container_configs)
+        ? object.container_configs.map((e: any) => ContainerConfig.fromJSON(e))
+        : [],
+    };
+  },
+
+  create(base?: DeepPartial<RestorePodRequest>): RestorePodRequest {
+    return RestorePodRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestorePodRequest>): RestorePodRequest {
+    const message = createBaseRestorePodRequest();
+    message.checkpoint_path = object.checkpoint_path ?? "";
+    message.config = (object.config !== undefined && object.config !== null)
+      ? PodSandboxConfig.fromPartial(object.config)
+      : undefined;
+    message.runtime_handler = object.runtime_handler ?? "";
+    message.options = (globalThis.Object.entries(object.options ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.container_configs = object.container_configs?.map((e) => ContainerConfig.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRestorePodRequest_OptionsEntry(): RestorePodRequest_OptionsEntry {
+  return { key: "", value: "" };
+}
+
+export const RestorePodRequest_OptionsEntry: MessageFns<RestorePodRequest_OptionsEntry> = {
+  encode(message: RestorePodRequest_OptionsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestorePodRequest_OptionsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestorePodRequest_OptionsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestorePodRequest_OptionsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  create(base?: DeepPartial<RestorePodRequest_OptionsEntry>): RestorePodRequest_OptionsEntry {
+    return RestorePodRequest_OptionsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestorePodRequest_OptionsEntry>): RestorePodRequest_OptionsEntry {
+    const message = createBaseRestorePodRequest_OptionsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRestorePodResponse(): RestorePodResponse {
+  return { pod_sandbox_id: "", restored_containers: [] };
+}
+
+export const RestorePodResponse: MessageFns<RestorePodResponse> = {
+  encode(message: RestorePodResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pod_sandbox_id !== "") {
+      writer.uint32(10).string(message.pod_sandbox_id);
+    }
+    for (const v of message.restored_containers) {
+      RestoredContainer.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestorePodResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestorePodResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.pod_sandbox_id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.restored_containers.push(RestoredContainer.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestorePodResponse {
+    return {
+      pod_sandbox_id: isSet(object.podSandboxId)
+        ? globalThis.String(object.podSandboxId)
+        : isSet(object.pod_sandbox_id)
+        ? globalThis.String(object.pod_sandbox_id)
+        : "",
+      restored_containers: globalThis.Array.isArray(object?.restoredContainers)
+        ? object.restoredContainers.map((e: any) => RestoredContainer.fromJSON(e))
+        : globalThis.Array.isArray(object?.restored_containers)
+        ? object.restored_containers.map((e: any) => RestoredContainer.fromJSON(e))
+        : [],
+    };
+  },
+
+  create(base?: DeepPartial<RestorePodResponse>): RestorePodResponse {
+    return RestorePodResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestorePodResponse>): RestorePodResponse {
+    const message = createBaseRestorePodResponse();
+    message.pod_sandbox_id = object.pod_sandbox_id ?? "";
+    message.restored_containers = object.restored_containers?.map((e) => RestoredContainer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseRestoredContainer(): RestoredContainer {
+  return { name: "", container_id: "" };
+}
+
+export const RestoredContainer: MessageFns<RestoredContainer> = {
+  encode(message: RestoredContainer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.container_id !== "") {
+      writer.uint32(18).string(message.container_id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RestoredContainer {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRestoredContainer();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.container_id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RestoredContainer {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      container_id: isSet(object.containerId)
+        ? globalThis.String(object.containerId)
+        : isSet(object.container_id)
+        ? globalThis.String(object.container_id)
+        : "",
+    };
+  },
+
+  create(base?: DeepPartial<RestoredContainer>): RestoredContainer {
+    return RestoredContainer.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RestoredContainer>): RestoredContainer {
+    const message = createBaseRestoredContainer();
+    message.name = object.name ?? "";
+    message.container_id = object.container_id ?? "";
+    return message;
+  },
+};
+
+function createBasePullSecurityProfileRequest(): PullSecurityProfileRequest {
+  return { image: undefined, auth: undefined, sandbox_config: undefined, profile_kind: 0 };
+}
+
+export const PullSecurityProfileRequest: MessageFns<PullSecurityProfileRequest> = {
+  encode(message: PullSecurityProfileRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.image !== undefined) {
+      ImageSpec.encode(message.image, writer.uint32(10).fork()).join();
+    }
+    if (message.auth !== undefined) {
+      AuthConfig.encode(message.auth, writer.uint32(18).fork()).join();
+    }
+    if (message.sandbox_config !== undefined) {
+      PodSandboxConfig.encode(message.sandbox_config, writer.uint32(26).fork()).join();
+    }
+    if (message.profile_kind !== 0) {
+      writer.uint32(32).int32(message.profile_kind);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullSecurityProfileRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullSecurityProfileRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.image = ImageSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.auth = AuthConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.sandbox_config = PodSandboxConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.profile_kind = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PullSecurityProfileRequest {
+    return {
+      image: isSet(object.image) ? ImageSpec.fromJSON(object.image) : undefined,
+      auth: isSet(object.auth) ? AuthConfig.fromJSON(object.auth) : undefined,
+      sandbox_config: isSet(object.sandboxConfig)
+        ? PodSandboxConfig.fromJSON(object.sandboxConfig)
+        : isSet(object.sandbox_config)
+        ? PodSandboxConfig.fromJSON(object.sandbox_config)
+        : undefined,
+      profile_kind: isSet(object.profileKind)
+        ? securityProfileKindFromJSON(object.profileKind)
+        : isSet(object.profile_kind)
+        ? securityProfileKindFromJSON(object.profile_kind)
+        : 0,
+    };
+  },
+
+  create(base?: DeepPartial<PullSecurityProfileRequest>): PullSecurityProfileRequest {
+    return PullSecurityProfileRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullSecurityProfileRequest>): PullSecurityProfileRequest {
+    const message = createBasePullSecurityProfileRequest();
+    message.image = (object.image !== undefined && object.image !== null)
+      ? ImageSpec.fromPartial(object.image)
+      : undefined;
+    message.auth = (object.auth !== undefined && object.auth !== null)
+      ? AuthConfig.fromPartial(object.auth)
+      : undefined;
+    message.sandbox_config = (object.sandbox_config !== undefined && object.sandbox_config !== null)
+      ? PodSandboxConfig.fromPartial(object.sandbox_config)
+      : undefined;
+    message.profile_kind = object.profile_kind ?? 0;
+    return message;
+  },
+};
+
+function createBasePullSecurityProfileResponse(): PullSecurityProfileResponse {
+  return { cached: false };
+}
+
+export const PullSecurityProfileResponse: MessageFns<PullSecurityProfileResponse> = {
+  encode(message: PullSecurityProfileResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cached !== false) {
+      writer.uint32(8).bool(message.cached);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PullSecurityProfileResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePullSecurityProfileResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.cached = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PullSecurityProfileResponse {
+    return { cached: isSet(object.cached) ? globalThis.Boolean(object.cached) : false };
+  },
+
+  create(base?: DeepPartial<PullSecurityProfileResponse>): PullSecurityProfileResponse {
+    return PullSecurityProfileResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PullSecurityProfileResponse>): PullSecurityProfileResponse {
+    const message = createBasePullSecurityProfileResponse();
+    message.cached = object.cached ?? false;
+    return message;
+  },
+};
+
+function createBaseListSecurityProfilesRequest(): ListSecurityProfilesRequest {
+  return {};
+}
+
+export const ListSecurityProfilesRequest: MessageFns<ListSecurityProfilesRequest> = {
+  encode(_: ListSecurityProfilesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSecurityProfilesRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSecurityProfilesRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ListSecurityProfilesRequest {
+    return {};
+  },
+
+  create(base?: DeepPartial<ListSecurityProfilesRequest>): ListSecurityProfilesRequest {
+    return ListSecurityProfilesRequest.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ListSecurityProfilesRequest>): ListSecurityProfilesRequest {
+    const message = createBaseListSecurityProfilesRequest();
+    return message;
+  },
+};
+
+function createBaseListSecurityProfilesResponse(): ListSecurityProfilesResponse {
+  return { profiles: [] };
+}
+
+export const ListSecurityProfilesResponse: MessageFns<ListSecurityProfilesResponse> = {
+  encode(message: ListSecurityProfilesResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.profiles) {
+      SecurityProfileInfo.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListSecurityProfilesResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListSecurityProfilesResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.profiles.push(SecurityProfileInfo.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListSecurityProfilesResponse {
+    return {
+      profiles: globalThis.Array.isArray(object?.profiles)
+        ? object.profiles.map((e: any) => SecurityProfileInfo.fromJSON(e))
+        : [],
+    };
+  },
+
+  create(base?: DeepPartial<ListSecurityProfilesResponse>): ListSecurityProfilesResponse {
+    return ListSecurityProfilesResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListSecurityProfilesResponse>): ListSecurityProfilesResponse {
+    const message = createBaseListSecurityProfilesResponse();
+    message.profiles = object.profiles?.map((e) => SecurityProfileInfo.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseSecurityProfileInfo(): SecurityProfileInfo {
+  return { digest: "", refs: [], size: 0n };
+}
+
+export const SecurityProfileInfo: MessageFns<SecurityProfileInfo> = {
+  encode(message: SecurityProfileInfo, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== "") {
+      writer.uint32(10).string(message.digest);
+    }
+    for (const v of message.refs) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.size !== 0n) {
+      if (BigInt.asUintN(64, message.size) !== message.size) {
+        throw new globalThis.Error("value provided for field message.size of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.size);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecurityProfileInfo {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecurityProfileInfo();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.refs.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.size = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecurityProfileInfo {
+    return {
+      digest: isSet(object.digest) ? globalThis.String(object.digest) : "",
+      refs: globalThis.Array.isArray(object?.refs) ? object.refs.map((e: any) => globalThis.String(e)) : [],
+      size: isSet(object.size) ? BigInt(object.size) : 0n,
+    };
+  },
+
+  create(base?: DeepPartial<SecurityProfileInfo>): SecurityProfileInfo {
+    return SecurityProfileInfo.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SecurityProfileInfo>): SecurityProfileInfo {
+    const message = createBaseSecurityProfileInfo();
+    message.digest = object.digest ?? "";
+    message.refs = object.refs?.map((e) => e) || [];
+    message.size = (object.size !== undefined && object.size !== null) ? BigInt(object.size) : 0n;
+    return message;
+  },
+};
+
+function createBaseRemoveSecurityProfileRequest(): RemoveSecurityProfileRequest {
+  return { digest: "" };
+}
+
+export const RemoveSecurityProfileRequest: MessageFns<RemoveSecurityProfileRequest> = {
+  encode(message: RemoveSecurityProfileRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.digest !== "") {
+      writer.uint32(10).string(message.digest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveSecurityProfileRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveSecurityProfileRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.digest = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveSecurityProfileRequest {
+    return { digest: isSet(object.digest) ? globalThis.String(object.digest) : "" };
+  },
+
+  create(base?: DeepPartial<RemoveSecurityProfileRequest>): RemoveSecurityProfileRequest {
+    return RemoveSecurityProfileRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveSecurityProfileRequest>): RemoveSecurityProfileRequest {
+    const message = createBaseRemoveSecurityProfileRequest();
+    message.digest = object.digest ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveSecurityProfileResponse(): RemoveSecurityProfileResponse {
+  return {};
+}
+
+export const RemoveSecurityProfileResponse: MessageFns<RemoveSecurityProfileResponse> = {
+  encode(_: RemoveSecurityProfileResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveSecurityProfileResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveSecurityProfileResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): RemoveSecurityProfileResponse {
+    return {};
+  },
+
+  create(base?: DeepPartial<RemoveSecurityProfileResponse>): RemoveSecurityProfileResponse {
+    return RemoveSecurityProfileResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<RemoveSecurityProfileResponse>): RemoveSecurityProfileResponse {
+    const message = createBaseRemoveSecurityProfileResponse();
+    return message;
+  },
+};
+
 export type RuntimeServiceDefinition = typeof RuntimeServiceDefinition;
 export const RuntimeServiceDefinition = {
   name: "RuntimeService",
@@ -20314,6 +21978,22 @@ export const RuntimeServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    checkpointPod: {
+      name: "CheckpointPod",
+      requestType: CheckpointPodRequest as typeof CheckpointPodRequest,
+      requestStream: false,
+      responseType: CheckpointPodResponse as typeof CheckpointPodResponse,
+      responseStream: false,
+      options: {},
+    },
+    restorePod: {
+      name: "RestorePod",
+      requestType: RestorePodRequest as typeof RestorePodRequest,
+      requestStream: false,
+      responseType: RestorePodResponse as typeof RestorePodResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -20443,6 +22123,14 @@ export interface RuntimeServiceImplementation<CallContextExt = {}> {
     request: UpdatePodSandboxResourcesRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<UpdatePodSandboxResourcesResponse>>;
+  checkpointPod(
+    request: CheckpointPodRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<CheckpointPodResponse>>;
+  restorePod(
+    request: RestorePodRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RestorePodResponse>>;
 }
 
 export interface RuntimeServiceClient<CallOptionsExt = {}> {
@@ -20571,6 +22259,14 @@ export interface RuntimeServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<UpdatePodSandboxResourcesRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<UpdatePodSandboxResourcesResponse>;
+  checkpointPod(
+    request: DeepPartial<CheckpointPodRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<CheckpointPodResponse>;
+  restorePod(
+    request: DeepPartial<RestorePodRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RestorePodResponse>;
 }
 
 export type ImageServiceDefinition = typeof ImageServiceDefinition;
@@ -20626,6 +22322,30 @@ export const ImageServiceDefinition = {
       responseStream: false,
       options: {},
     },
+    pullSecurityProfile: {
+      name: "PullSecurityProfile",
+      requestType: PullSecurityProfileRequest as typeof PullSecurityProfileRequest,
+      requestStream: false,
+      responseType: PullSecurityProfileResponse as typeof PullSecurityProfileResponse,
+      responseStream: false,
+      options: {},
+    },
+    listSecurityProfiles: {
+      name: "ListSecurityProfiles",
+      requestType: ListSecurityProfilesRequest as typeof ListSecurityProfilesRequest,
+      requestStream: false,
+      responseType: ListSecurityProfilesResponse as typeof ListSecurityProfilesResponse,
+      responseStream: false,
+      options: {},
+    },
+    removeSecurityProfile: {
+      name: "RemoveSecurityProfile",
+      requestType: RemoveSecurityProfileRequest as typeof RemoveSecurityProfileRequest,
+      requestStream: false,
+      responseType: RemoveSecurityProfileResponse as typeof RemoveSecurityProfileResponse,
+      responseStream: false,
+      options: {},
+    },
   },
 } as const;
 
@@ -20651,6 +22371,18 @@ export interface ImageServiceImplementation<CallContextExt = {}> {
     request: ImageFsInfoRequest,
     context: CallContext & CallContextExt,
   ): Promise<DeepPartial<ImageFsInfoResponse>>;
+  pullSecurityProfile(
+    request: PullSecurityProfileRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<PullSecurityProfileResponse>>;
+  listSecurityProfiles(
+    request: ListSecurityProfilesRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<ListSecurityProfilesResponse>>;
+  removeSecurityProfile(
+    request: RemoveSecurityProfileRequest,
+    context: CallContext & CallContextExt,
+  ): Promise<DeepPartial<RemoveSecurityProfileResponse>>;
 }
 
 export interface ImageServiceClient<CallOptionsExt = {}> {
@@ -20675,6 +22407,18 @@ export interface ImageServiceClient<CallOptionsExt = {}> {
     request: DeepPartial<ImageFsInfoRequest>,
     options?: CallOptions & CallOptionsExt,
   ): Promise<ImageFsInfoResponse>;
+  pullSecurityProfile(
+    request: DeepPartial<PullSecurityProfileRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<PullSecurityProfileResponse>;
+  listSecurityProfiles(
+    request: DeepPartial<ListSecurityProfilesRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<ListSecurityProfilesResponse>;
+  removeSecurityProfile(
+    request: DeepPartial<RemoveSecurityProfileRequest>,
+    options?: CallOptions & CallOptionsExt,
+  ): Promise<RemoveSecurityProfileResponse>;
 }
 
 function bytesFromBase64(b64: string): Uint8Array {

@@ -8,6 +8,7 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { CallContext, CallOptions } from "nice-grpc-common";
 import { Any } from "../../../../google/protobuf/any.js";
+import { Timestamp } from "../../../../google/protobuf/timestamp.js";
 import { Descriptor } from "../../../types/descriptor.js";
 import { Mount } from "../../../types/mount.js";
 
@@ -33,6 +34,7 @@ export interface DiffRequest {
   media_type: string;
   ref: string;
   labels: { [key: string]: string };
+  source_date_epoch: Timestamp | undefined;
 }
 
 export interface DiffRequest_LabelsEntry {
@@ -310,7 +312,7 @@ export const ApplyResponse: MessageFns<ApplyResponse> = {
 };
 
 function createBaseDiffRequest(): DiffRequest {
-  return { left: [], right: [], media_type: "", ref: "", labels: {} };
+  return { left: [], right: [], media_type: "", ref: "", labels: {}, source_date_epoch: undefined };
 }
 
 export const DiffRequest: MessageFns<DiffRequest> = {
@@ -330,6 +332,9 @@ export const DiffRequest: MessageFns<DiffRequest> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       DiffRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
     });
+    if (message.source_date_epoch !== undefined) {
+      Timestamp.encode(message.source_date_epoch, writer.uint32(50).fork()).join();
+    }
     return writer;
   },
 
@@ -389,6 +394,14 @@ export const DiffRequest: MessageFns<DiffRequest> = {
             }
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.source_date_epoch = Timestamp.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -425,6 +438,11 @@ export const DiffRequest: MessageFns<DiffRequest> = {
           {},
         )
         : {},
+      source_date_epoch: isSet(object.sourceDateEpoch)
+        ? fromJsonTimestamp(object.sourceDateEpoch)
+        : isSet(object.source_date_epoch)
+        ? fromJsonTimestamp(object.source_date_epoch)
+        : undefined,
     };
   },
 
@@ -446,6 +464,9 @@ export const DiffRequest: MessageFns<DiffRequest> = {
       },
       {},
     );
+    message.source_date_epoch = (object.source_date_epoch !== undefined && object.source_date_epoch !== null)
+      ? Timestamp.fromPartial(object.source_date_epoch)
+      : undefined;
     return message;
   },
 };
@@ -626,6 +647,33 @@ type DeepPartial<T> = T extends bigint ? string | number | bigint
   : T extends ReadonlyArray<infer U> ? ReadonlyArray<DeepPartial<U>>
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
+
+function toTimestamp(date: Date): Timestamp {
+  const seconds = BigInt(Math.trunc(date.getTime() / 1_000));
+  const nanos = (date.getTime() % 1_000) * 1_000_000;
+  return { seconds, nanos };
+}
+
+const timestampFractionRegex = /:\d{2}\.\d+/;
+
+function fromJsonTimestamp(o: any): Timestamp {
+  if (o instanceof globalThis.Date) {
+    return toTimestamp(o);
+  } else if (typeof o === "string") {
+    // Date only keeps milliseconds, and parses longer fractions in an engine-specific way,
+    // so parse the fractional seconds ourselves and give Date only the whole seconds
+    const fraction = timestampFractionRegex.exec(o);
+    if (fraction === null) {
+      return toTimestamp(new globalThis.Date(o));
+    }
+    const fractionNanos = Number(fraction[0].slice(4, 13).padEnd(9, "0"));
+    const wholeSeconds = new globalThis.Date(o.replace(fraction[0], fraction[0].slice(0, 3)));
+    const timestamp = toTimestamp(new globalThis.Date(wholeSeconds.getTime() + Math.trunc(fractionNanos / 1_000_000)));
+    return { ...timestamp, nanos: (timestamp.nanos ?? 0) + (fractionNanos % 1_000_000) };
+  } else {
+    return Timestamp.fromJSON(o);
+  }
+}
 
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;

@@ -85,6 +85,7 @@ export interface ControllerStartResponse {
   labels: { [key: string]: string };
   address: string;
   version: number;
+  spec: Any | undefined;
 }
 
 export interface ControllerStartResponse_LabelsEntry {
@@ -1188,7 +1189,7 @@ export const ControllerStartRequest: MessageFns<ControllerStartRequest> = {
 };
 
 function createBaseControllerStartResponse(): ControllerStartResponse {
-  return { sandbox_id: "", pid: 0, created_at: undefined, labels: {}, address: "", version: 0 };
+  return { sandbox_id: "", pid: 0, created_at: undefined, labels: {}, address: "", version: 0, spec: undefined };
 }
 
 export const ControllerStartResponse: MessageFns<ControllerStartResponse> = {
@@ -1210,6 +1211,9 @@ export const ControllerStartResponse: MessageFns<ControllerStartResponse> = {
     }
     if (message.version !== 0) {
       writer.uint32(48).uint32(message.version);
+    }
+    if (message.spec !== undefined) {
+      Any.encode(message.spec, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1278,6 +1282,14 @@ export const ControllerStartResponse: MessageFns<ControllerStartResponse> = {
             message.version = reader.uint32();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.spec = Any.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1319,6 +1331,7 @@ export const ControllerStartResponse: MessageFns<ControllerStartResponse> = {
         : {},
       address: isSet(object.address) ? globalThis.String(object.address) : "",
       version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      spec: isSet(object.spec) ? Any.fromJSON(object.spec) : undefined,
     };
   },
 
@@ -1343,6 +1356,7 @@ export const ControllerStartResponse: MessageFns<ControllerStartResponse> = {
     );
     message.address = object.address ?? "";
     message.version = object.version ?? 0;
+    message.spec = (object.spec !== undefined && object.spec !== null) ? Any.fromPartial(object.spec) : undefined;
     return message;
   },
 };

@@ -92,6 +92,7 @@ export interface CommitSnapshotRequest {
   name: string;
   key: string;
   labels: { [key: string]: string };
+  parent: string;
 }
 
 export interface CommitSnapshotRequest_LabelsEntry {
@@ -877,7 +878,7 @@ export const RemoveSnapshotRequest: MessageFns<RemoveSnapshotRequest> = {
 };
 
 function createBaseCommitSnapshotRequest(): CommitSnapshotRequest {
-  return { snapshotter: "", name: "", key: "", labels: {} };
+  return { snapshotter: "", name: "", key: "", labels: {}, parent: "" };
 }
 
 export const CommitSnapshotRequest: MessageFns<CommitSnapshotRequest> = {
@@ -894,6 +895,9 @@ export const CommitSnapshotRequest: MessageFns<CommitSnapshotRequest> = {
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       CommitSnapshotRequest_LabelsEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
     });
+    if (message.parent !== "") {
+      writer.uint32(42).string(message.parent);
+    }
     return writer;
   },
 
@@ -945,6 +949,14 @@ export const CommitSnapshotRequest: MessageFns<CommitSnapshotRequest> = {
             }
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.parent = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -976,6 +988,7 @@ export const CommitSnapshotRequest: MessageFns<CommitSnapshotRequest> = {
           {},
         )
         : {},
+      parent: isSet(object.parent) ? globalThis.String(object.parent) : "",
     };
   },
 
@@ -996,6 +1009,7 @@ export const CommitSnapshotRequest: MessageFns<CommitSnapshotRequest> = {
       },
       {},
     );
+    message.parent = object.parent ?? "";
     return message;
   },
 };

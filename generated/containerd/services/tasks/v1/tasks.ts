@@ -25,6 +25,8 @@ export interface CreateTaskRequest {
   checkpoint: Descriptor | undefined;
   options: Any | undefined;
   runtime_path: string;
+  task_api_address: string;
+  task_api_version: number;
 }
 
 export interface CreateTaskResponse {
@@ -173,6 +175,8 @@ function createBaseCreateTaskRequest(): CreateTaskRequest {
     checkpoint: undefined,
     options: undefined,
     runtime_path: "",
+    task_api_address: "",
+    task_api_version: 0,
   };
 }
 
@@ -204,6 +208,12 @@ export const CreateTaskRequest: MessageFns<CreateTaskRequest> = {
     }
     if (message.runtime_path !== "") {
       writer.uint32(82).string(message.runtime_path);
+    }
+    if (message.task_api_address !== "") {
+      writer.uint32(90).string(message.task_api_address);
+    }
+    if (message.task_api_version !== 0) {
+      writer.uint32(96).uint32(message.task_api_version);
     }
     return writer;
   },
@@ -293,6 +303,22 @@ export const CreateTaskRequest: MessageFns<CreateTaskRequest> = {
             message.runtime_path = reader.string();
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.task_api_address = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.task_api_version = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -324,6 +350,16 @@ export const CreateTaskRequest: MessageFns<CreateTaskRequest> = {
         : isSet(object.runtime_path)
         ? globalThis.String(object.runtime_path)
         : "",
+      task_api_address: isSet(object.taskApiAddress)
+        ? globalThis.String(object.taskApiAddress)
+        : isSet(object.task_api_address)
+        ? globalThis.String(object.task_api_address)
+        : "",
+      task_api_version: isSet(object.taskApiVersion)
+        ? globalThis.Number(object.taskApiVersion)
+        : isSet(object.task_api_version)
+        ? globalThis.Number(object.task_api_version)
+        : 0,
     };
   },
 
@@ -345,6 +381,8 @@ export const CreateTaskRequest: MessageFns<CreateTaskRequest> = {
       ? Any.fromPartial(object.options)
       : undefined;
     message.runtime_path = object.runtime_path ?? "";
+    message.task_api_address = object.task_api_address ?? "";
+    message.task_api_version = object.task_api_version ?? 0;
     return message;
   },
 };

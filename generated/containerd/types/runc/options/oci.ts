@@ -32,6 +32,7 @@ export interface CheckpointOptions {
   cgroups_mode: string;
   image_path: string;
   work_path: string;
+  parent_path: string;
 }
 
 export interface ProcessDetails {
@@ -310,6 +311,7 @@ function createBaseCheckpointOptions(): CheckpointOptions {
     cgroups_mode: "",
     image_path: "",
     work_path: "",
+    parent_path: "",
   };
 }
 
@@ -341,6 +343,9 @@ export const CheckpointOptions: MessageFns<CheckpointOptions> = {
     }
     if (message.work_path !== "") {
       writer.uint32(74).string(message.work_path);
+    }
+    if (message.parent_path !== "") {
+      writer.uint32(82).string(message.parent_path);
     }
     return writer;
   },
@@ -430,6 +435,14 @@ export const CheckpointOptions: MessageFns<CheckpointOptions> = {
             message.work_path = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.parent_path = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -481,6 +494,11 @@ export const CheckpointOptions: MessageFns<CheckpointOptions> = {
         : isSet(object.work_path)
         ? globalThis.String(object.work_path)
         : "",
+      parent_path: isSet(object.parentPath)
+        ? globalThis.String(object.parentPath)
+        : isSet(object.parent_path)
+        ? globalThis.String(object.parent_path)
+        : "",
     };
   },
 
@@ -498,6 +516,7 @@ export const CheckpointOptions: MessageFns<CheckpointOptions> = {
     message.cgroups_mode = object.cgroups_mode ?? "";
     message.image_path = object.image_path ?? "";
     message.work_path = object.work_path ?? "";
+    message.parent_path = object.parent_path ?? "";
     return message;
   },
 };
