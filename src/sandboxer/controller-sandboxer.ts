@@ -2,8 +2,9 @@ import { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { isCode } from '../base/errors.js';
 import { nowNs } from '../host/syscall/clock.js';
 import { anyOf } from '../containerd/any.js';
-import type { Containerd } from '../containerd/containerd.js';
-import { killTask } from './kill-task.js';
+import type { Any, Containerd } from '../containerd/containerd.js';
+import { controllerSpec } from '../spec/controller-spec.js';
+import { killAndDeleteTask } from './kill-task.js';
 import type { Sandboxer, SandboxEndpoint } from './sandboxer.js';
 
 /** Type URL by which containerd's controllers recognise a pod's configuration. */
@@ -29,8 +30,7 @@ export function createControllerSandboxer(
   const stop = async (id: string, signal: AbortSignal, { hasEnded } = { hasEnded: false }): Promise<void> => {
     const limits = { signal, timeoutMs: (STOP_TIMEOUT_S + 20) * 1000 };
     if (!hasEnded) await unlessUnknown(controller.stop(name, id, STOP_TIMEOUT_S, limits));
-    await killTask(containerd, id, signal);
-    await containerd.tasks.delete(id, { signal });
+    await killAndDeleteTask(containerd, id, signal);
   };
 
   const shutdown = async (id: string, signal?: AbortSignal): Promise<void> =>
@@ -61,23 +61,25 @@ export function createControllerSandboxer(
       steps.step(
         'start sandbox',
         async (signal) => {
-          const { pid, address, version } = await controller.start(name, id, { signal, timeoutMs: START_TIMEOUT_MS });
-          return { pid, endpoint: endpointOf(address, version) };
+          const limits = { signal, timeoutMs: START_TIMEOUT_MS };
+          const { pid, address, version, spec } = await controller.start(name, id, limits);
+          return { pid, endpoint: endpointOf(address, version), spec: usableSpec(name, spec) };
         },
         () => stop(id, AbortSignal.timeout(60_000)),
         { timeoutMs: START_TIMEOUT_MS, waitingOn: () => `sandboxer ${name}` },
       ),
     stop,
-    async remove(id, snapshotter, signal) {
-      await shutdown(id, signal);
-      // A restarted controller has forgotten the sandbox: remove its snapshot and container here.
-      await containerd.snapshots(snapshotter).remove(id, { signal });
-      await containerd.containers.delete(id, { signal });
-    },
+    remove: (steps, id, snapshotter) =>
+      steps.step('shut down sandbox', async (signal) => {
+        await shutdown(id, signal);
+        // A restarted controller has forgotten the sandbox: remove its snapshot and container here.
+        await containerd.snapshots(snapshotter).remove(id, { signal });
+        await containerd.containers.delete(id, { signal });
+      }),
     async update(record, fields, signal) {
       await unlessUnknown(controller.update(name, record, fields, { signal }));
     },
-    async state(id, signal) {
+    async state({ id }, signal) {
       try {
         const { state, pid, address, version } = await controller.status(name, id, false, { signal });
         return state === READY
@@ -94,6 +96,16 @@ export function createControllerSandboxer(
 
 const endpointOf = (address: string, version: number): SandboxEndpoint | undefined =>
   address === '' ? undefined : { address, version };
+
+/** Throws INTERNAL for a spec that no container could use. */
+function usableSpec(name: string, spec: Any | undefined): Any | undefined {
+  if (spec === undefined || name === PODSANDBOX) return undefined;
+  controllerSpec(spec, `sandboxer "${name}"`);
+  return spec;
+}
+
+/** containerd's own controller returns the spec of its pause container, which says nothing about other containers. */
+const PODSANDBOX = 'podsandbox';
 
 /** Ignores NOT_FOUND (the sandbox is gone) and UNIMPLEMENTED (the controller does not have this call). */
 async function unlessUnknown(work: Promise<void>): Promise<void> {

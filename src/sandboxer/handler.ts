@@ -1,3 +1,4 @@
+import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import type { ContainerRecord } from '../containerd/containerd.js';
 import type { OciRuntime } from '../host/process/oci-runtime.js';
 import type { Network } from '../network/network.js';
@@ -13,6 +14,8 @@ export interface Handler {
   readonly runtimePath: string;
   readonly snapshotter: string;
   readonly sandboxer: Sandboxer;
+  /** Whether a run pulls the pause image when it is not on the node. */
+  readonly pullsPauseImage: boolean;
   readonly network: Network;
   /** Whether runtime, snapshotter and kernel can run pods with user namespaces of their own. */
   readonly userNamespaces: boolean;
@@ -27,6 +30,11 @@ export interface Handlers {
    * configured.
    */
   get(name: string): Handler;
+  /**
+   * Returns the handler for a new pod. A pod that shares its process namespace needs a process that reaps: its sandbox
+   * is a pause container, also where the handler's sandboxes have no process.
+   */
+  forPod(name: string, config: PodSandboxConfig): Handler;
   /**
    * Returns the handler of an existing pod, with the sandboxer that runs it and the cgroup driver that its runtime was
    * given. If the configuration has lost the pod's handler it is the default one, so that the pod can still be removed.

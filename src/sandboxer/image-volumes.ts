@@ -4,8 +4,9 @@ import { createKeyedQueue } from '../base/async.js';
 import { CriError, isCode } from '../base/errors.js';
 import type { Containerd, SnapshotMount } from '../containerd/containerd.js';
 import { ensureDirectory } from '../host/files/files.js';
-import { isMountPoint, unmount } from '../host/mount/mount-calls.js';
+import { readMountInfo, unmount } from '../host/mount/mount-calls.js';
 import { mountSnapshot } from '../host/mount/snapshot-mount.js';
+import { withActiveMounts } from './active-mounts.js';
 import type { Directories } from '../state/directories.js';
 
 /** An image that containers of a pod mount (KEP-4639). */
@@ -33,7 +34,7 @@ export interface ImageVolumes {
 }
 
 export function createImageVolumes(options: {
-  containerd: Pick<Containerd, 'snapshots'>;
+  containerd: Pick<Containerd, 'mounts' | 'snapshots'>;
   directories: Pick<Directories, 'imageVolumes'>;
 }): ImageVolumes {
   const { containerd, directories } = options;
@@ -51,12 +52,18 @@ export function createImageVolumes(options: {
   };
 
   const mountAt = async (volume: ImageVolume, target: string, signal: AbortSignal): Promise<string> => {
-    if (await isMountPoint(target)) return target;
+    const mounted = (await readMountInfo()).findLast(({ mountPoint }) => mountPoint === target);
+    if (mounted && OPTIONS.every((option) => mounted.options.includes(option))) return target;
+    // A kill between the calls of a bind leaves a mount that is not yet read-only.
+    if (mounted) await unmount(target, { detach: true });
     const mounts = await prepare(volume, target, signal);
     await ensureDirectory(directories.imageVolumes(volume.podId), 0o700);
     await ensureDirectory(target, 0o755);
     signal.throwIfAborted();
-    await mountSnapshot(mounts, target, { usernsPath: volume.usernsPath });
+    const { snapshotter, usernsPath } = volume;
+    await withActiveMounts(containerd, { snapshotter, key: target, mounts }, signal, (active) =>
+      mountSnapshot(active, target, { usernsPath }),
+    );
     return target;
   };
 
@@ -78,6 +85,9 @@ export function createImageVolumes(options: {
     },
   };
 }
+
+/** The options of a mount that is complete. */
+const OPTIONS = ['ro', 'nosuid', 'nodev'];
 
 function manifestHex(digest: string): string {
   const hex = /^[a-z0-9]+:([0-9a-f]{32,128})$/.exec(digest)?.[1];

@@ -4,12 +4,11 @@ import type { Containerd } from '../containerd/containerd.js';
 import { deleteOciContainer } from '../host/process/oci-runtime.js';
 import { killShim } from '../host/process/shims.js';
 import type { Steps } from '../operation/steps.js';
+import { specAny } from '../spec/spec-json.js';
+import { PAUSE } from '../state/pod-view.js';
 import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
-import { killTask } from './kill-task.js';
+import { killAndDeleteTask } from './kill-task.js';
 import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState, SandboxToStop } from './sandboxer.js';
-
-/** The sandboxer's name in a handler's configuration. */
-export const PAUSE = 'pause';
 
 /**
  * containerd itself ends a shim whose create was cut off. It calls the shim twice, for at most 5 s each
@@ -33,8 +32,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
     { ociRuntime, hasEnded }: SandboxToStop,
   ): Promise<void> => {
     const { namespace, address } = containerd;
-    const found = await killTask(containerd, id, signal);
-    await tasks.delete(id, { signal });
+    const { found } = await killAndDeleteTask(containerd, id, signal);
     if (found) return;
     await killShim({ namespace, id, address }, { graceMs: hasEnded ? 0 : CLEANUP_LIMIT_MS, signal });
     if (ociRuntime) await deleteOciContainer(ociRuntime, namespace, id);
@@ -60,7 +58,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
             labels: plan.labels,
             image: plan.image.name,
             runtime: plan.runtime,
-            spec: plan.spec,
+            spec: specAny(plan.spec),
             snapshotter: plan.snapshotter,
             snapshotKey: id,
             extensions: { [SANDBOX_METADATA_EXTENSION]: plan.metadata },
@@ -83,7 +81,7 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
     return { pid, createdAtNs: record.createdAtNs ?? nowNs() };
   };
 
-  const state = async (id: string, signal: AbortSignal): Promise<SandboxState> => {
+  const state = async ({ id }: { readonly id: string }, signal: AbortSignal): Promise<SandboxState> => {
     try {
       const task = await tasks.get({ containerId: id }, { signal });
       if (task.status === 'running') return { phase: 'running', pid: task.pid };
@@ -100,10 +98,11 @@ export function createPauseSandboxer(containerd: PauseContainerd): Sandboxer {
     start: (steps, id) =>
       steps.step('start pause task', (signal) => tasks.start({ containerId: id }, { signal, timeoutMs: 60_000 })),
     stop: deleteTask,
-    async remove(id, snapshotter, signal) {
-      await snapshots(snapshotter).remove(id, { signal });
-      await containers.delete(id, { signal });
-    },
+    remove: (steps, id, snapshotter) =>
+      steps.step('remove pause container', async (signal) => {
+        await snapshots(snapshotter).remove(id, { signal });
+        await containers.delete(id, { signal });
+      }),
     update: () => Promise.resolve(),
     state,
     wait: (id, signal) => tasks.wait({ containerId: id }, { signal }),

@@ -2,6 +2,8 @@ import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import type { Any, ContainerRecord, Exit, SandboxRecord } from '../containerd/containerd.js';
 import type { OciRuntime } from '../host/process/oci-runtime.js';
 import type { Steps } from '../operation/steps.js';
+import type { OciSpec } from '../spec/oci.js';
+import type { Pod } from '../state/records.js';
 
 /** The input of a sandboxer for one pod's sandbox. */
 export interface SandboxPlan {
@@ -16,7 +18,7 @@ export interface SandboxPlan {
   /** The pause image: the chain id of its rootfs and its reference. */
   readonly image: { readonly chainId: string; readonly name: string };
   /** The OCI spec of the sandbox's own container. */
-  readonly spec: Any;
+  readonly spec: OciSpec;
   /** io.cri-containerd.sandbox.metadata, before the network is known. */
   readonly metadata: Any;
   readonly lease: string;
@@ -30,14 +32,19 @@ export interface SandboxPlan {
 export interface CreatedSandbox {
   /** The process that waits to be started; undefined when there is none before the start. */
   readonly pid: number | undefined;
-  /** As containerd has recorded it, so that a restarted crid shows the same time. */
-  readonly createdAtNs: bigint;
+  /** As containerd has recorded it; undefined when only the sandbox record has a time. */
+  readonly createdAtNs?: bigint | undefined;
+  /** See `StartedSandbox`. */
+  readonly spec?: Any | undefined;
 }
 
 export interface StartedSandbox {
+  /** 0: the sandbox has no process. */
   readonly pid: number;
   /** Endpoint of the task API for the pod's containers; undefined when containerd finds it by itself. */
   readonly endpoint?: SandboxEndpoint | undefined;
+  /** A spec with namespaces and mounts for the pod's containers (see `controllerSpec`). Only a start returns it. */
+  readonly spec?: Any | undefined;
 }
 
 /** `ttrpc+unix:///run/…` and the version of the task API behind it. */
@@ -61,7 +68,7 @@ export interface SandboxToStop {
 
 /** Runs sandboxes. Every step has its undo; `stop` and `remove` succeed when there is nothing left to do. */
 export interface Sandboxer {
-  /** `pause`, or the name by which containerd knows a sandbox controller. */
+  /** `pause`, `pinned`, or the name by which containerd knows a sandbox controller. */
   readonly name: string;
   /** Makes everything before the start, up to a process that waits to be started. */
   create(steps: Steps, plan: SandboxPlan): Promise<CreatedSandbox>;
@@ -71,11 +78,11 @@ export interface Sandboxer {
    */
   stop(id: string, signal: AbortSignal, sandbox: SandboxToStop): Promise<void>;
   /** Removes what `create` has made, after `stop`. */
-  remove(id: string, snapshotter: string, signal: AbortSignal): Promise<void>;
+  remove(steps: Steps, id: string, snapshotter: string): Promise<void>;
   /** Passes on changed fields of the sandbox's record. */
   update(record: SandboxRecord, fields: readonly string[], signal: AbortSignal): Promise<void>;
   /** Returns `unknown` when there is nothing of that id. */
-  state(id: string, signal: AbortSignal): Promise<SandboxState>;
+  state(sandbox: Pick<Pod, 'id' | 'config' | 'netnsPath'>, signal: AbortSignal): Promise<SandboxState>;
   /** Resolves when the sandbox has ended; NOT_FOUND when nothing of that id runs. */
   wait(id: string, signal: AbortSignal): Promise<Exit>;
 }

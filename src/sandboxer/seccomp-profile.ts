@@ -1,22 +1,36 @@
 import { readSeccompProfile } from '../host/security/host-seccomp.js';
 import type { Steps } from '../operation/steps.js';
-import { localhostSeccompPath, seccompRequest } from '../spec/security/seccomp.js';
-import type { HostFacts, SpecOptions } from '../spec/types.js';
-
-const FIELD = 'config.linux.security_context.seccomp.localhost_ref';
+import type { OciSeccomp } from '../spec/oci.js';
+import { seccompRequest, seccompSources } from '../spec/security/seccomp.js';
+import type { HostFacts, SeccompProfiles, SpecOptions } from '../spec/types.js';
 
 /**
- * Reads the Localhost profile that the security context of a pod or a container requests, as a step. Returns undefined
- * when it requests none.
+ * Returns the profile that PullSecurityProfile has pulled by this reference; never pulls it. NOT_FOUND: it is not
+ * present. The images module implements this.
  */
-export async function requestedSeccompProfile(
+export type ReadPulledProfile = (reference: string, signal: AbortSignal) => Promise<OciSeccomp>;
+
+export interface SeccompDeps {
+  readonly host: HostFacts;
+  readonly specOptions: SpecOptions;
+  readonly readPulledProfile: ReadPulledProfile;
+}
+
+/** Reads the profiles that the security context of a pod or a container names by a path or a reference, as steps. */
+export async function requestedSeccompProfiles(
   steps: Steps,
   context: Parameters<typeof seccompRequest>[0],
-  { host, specOptions }: { readonly host: HostFacts; readonly specOptions: SpecOptions },
-): Promise<unknown> {
-  const path = localhostSeccompPath(seccompRequest(context, host, specOptions));
-  if (path === undefined) return undefined;
-  return steps.step('read seccomp profile', () => readSeccompProfile(path, FIELD), undefined, {
-    waitingOn: () => path,
-  });
+  { host, specOptions, readPulledProfile }: SeccompDeps,
+): Promise<SeccompProfiles> {
+  const { file, pulled: reference } = seccompSources(seccompRequest(context, host, specOptions));
+  const [localhost, pulled] = await Promise.all([
+    file &&
+      steps.step('read seccomp profile', () => readSeccompProfile(file.path, file.field), undefined, {
+        waitingOn: () => file.path,
+      }),
+    reference === undefined
+      ? undefined
+      : steps.step('read pulled seccomp profile', (signal) => readPulledProfile(reference, signal)),
+  ]);
+  return { ...(file && { localhost }), ...(pulled && { pulled }) };
 }
