@@ -7,12 +7,18 @@ import { VERSION } from '../version.js';
 
 const CLOSE_LIMIT_MS = 5_000;
 
+/** A tracer that sends its spans. */
+export interface SendingTracer extends Tracer {
+  /** Sends the remaining spans. */
+  close(): Promise<void>;
+}
+
 /**
  * Sends spans to an OTLP receiver over HTTP if the environment configures one (`OTEL_EXPORTER_OTLP_ENDPOINT` and the
  * other variables of the OpenTelemetry specification for SDKs). Otherwise returns undefined and loads no OpenTelemetry
  * code.
  */
-export async function startTracing(env: NodeJS.ProcessEnv, log: Logger): Promise<Tracer | undefined> {
+export async function startTracing(env: NodeJS.ProcessEnv, log: Logger): Promise<SendingTracer | undefined> {
   const endpoint = env['OTEL_EXPORTER_OTLP_TRACES_ENDPOINT'] || env['OTEL_EXPORTER_OTLP_ENDPOINT'];
   const isOff = env['OTEL_SDK_DISABLED'] === 'true' || env['OTEL_TRACES_EXPORTER'] === 'none';
   if (!endpoint || isOff) return undefined;
