@@ -1,15 +1,17 @@
 import { expectedReceived } from './check.js';
-import { CRI_PLUGINS, movesOf, NEWEST_VERSION } from './containerd-layout.js';
+import { CRI_PLUGINS, movesOf, NEWEST_VERSION, NRI_PLUGIN } from './containerd-layout.js';
 import { readWithImports } from './imports.js';
 import { addLayer, type Findings } from './layers.js';
 import { arrange, type Arranged } from './layout.js';
-import { get, isTree, type Tree } from './tree.js';
+import { transferSettings, type TransferSettings } from './transfer-settings.js';
+import { get, isTree, put, type Tree } from './tree.js';
 
 export interface ContainerdFiles {
   /** Whether `disabled_plugins` contains containerd's own CRI plugin. */
   readonly criPluginDisabled: boolean;
   /** Whether `required_plugins` contains the CRI plugin. containerd then fails to start once the plugin is disabled. */
   readonly criPluginRequired: boolean;
+  readonly transfer: TransferSettings;
 }
 
 /** Reads containerd's config.toml with its imports into `findings`. Returns undefined when the file does not exist. */
@@ -37,10 +39,15 @@ export async function readContainerdConfig(main: string, findings: Findings): Pr
     }
     const arranged = arrange(tree, moves);
     pauseForPodsandbox(arranged);
+    if (names(tree['disabled_plugins']).includes(NRI_PLUGIN)) put(arranged.tree, ['nri', 'disable'], true);
     addLayer(findings, file, arranged, { tolerant: true });
   }
   const holdsCri = (list: unknown[]): boolean => CRI_PLUGINS.some((plugin) => list.includes(plugin));
-  return { criPluginDisabled: holdsCri(disabled), criPluginRequired: holdsCri(required) };
+  return {
+    criPluginDisabled: holdsCri(disabled),
+    criPluginRequired: holdsCri(required),
+    transfer: transferSettings(read.files),
+  };
 }
 
 /**

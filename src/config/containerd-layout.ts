@@ -13,6 +13,10 @@ export const NEWEST_VERSION = 4;
 const RUNTIME: Path = ['plugins', 'io.containerd.cri.v1.runtime'];
 const IMAGES: Path = ['plugins', 'io.containerd.cri.v1.images'];
 const CRI: Path = ['plugins', 'io.containerd.grpc.v1.cri'];
+const TASKS: Path = ['plugins', 'io.containerd.service.v1.tasks-service'];
+/** In `disabled_plugins`, it turns NRI off as the option `disable` of its table does. */
+export const NRI_PLUGIN = 'io.containerd.nri.v1.nri';
+const NRI: Path = ['plugins', NRI_PLUGIN];
 const SERVER: Path = ['plugins', 'io.containerd.server.v1.grpc'];
 
 /** Disabling any of these disables containerd's CRI. The last two are the parts of the first. */
@@ -40,6 +44,16 @@ const IMAGE_KEYS = [
   'stats_collect_period',
 ];
 
+const NRI_KEYS = [
+  'disable',
+  'socket_path',
+  'plugin_path',
+  'plugin_config_path',
+  'plugin_registration_timeout',
+  'plugin_request_timeout',
+  'disable_connections',
+];
+
 const SNAPSHOT_KEYS = ['snapshotter', 'disable_snapshot_annotations', 'discard_unpacked_layers'];
 
 const daemon: readonly Move[] = [
@@ -47,6 +61,12 @@ const daemon: readonly Move[] = [
   { from: ['state'], to: ['state'], dropEmpty: true },
 ];
 
+/** The table has the same name in versions 2 to 4. */
+const tasks: Move = {
+  from: [...TASKS, 'blockio_config_file'],
+  to: ['runtime', 'blockio_config_file'],
+  dropEmpty: true,
+};
 const address: Move = { from: ['grpc', 'address'], to: ['grpc', 'address'], dropEmpty: true };
 const serverAddress: Move = { from: [...SERVER, 'address'], to: ['grpc', 'address'], dropEmpty: true };
 
@@ -56,6 +76,12 @@ const streaming: readonly Move[] = [
     from: [...CRI, 'disable_tcp_service'],
     warning: (value) => (value === false ? 'crid serves CRI on a unix socket only' : undefined),
   },
+];
+
+/** The table has the same name in versions 2 to 4. */
+const nri: readonly Move[] = [
+  ...NRI_KEYS.map((key) => ({ from: [...NRI, key], to: ['nri', key], dropEmpty: true })),
+  { from: [...NRI, 'default_validator'], to: ['nri', 'default_validator'] },
 ];
 
 /** Maps the old name of `bin_dirs` in the table at `runtime`. */
@@ -105,15 +131,26 @@ export function movesOf(version: number): readonly Move[] | undefined {
     case 1:
       return ofDaemon;
     case 2:
-      return [...daemon, address, serverAddress, ...streaming, ...versionTwo(), ...versionThree];
+      return [...daemon, tasks, address, serverAddress, ...streaming, ...nri, ...versionTwo(), ...versionThree];
     case 3:
-      return [...daemon, address, serverAddress, ...streaming, ...versionTwo(misplaced), ...versionThree];
+      return [
+        ...daemon,
+        tasks,
+        address,
+        serverAddress,
+        ...streaming,
+        ...nri,
+        ...versionTwo(misplaced),
+        ...versionThree,
+      ];
     case 4:
       return [
         ...daemon,
+        tasks,
         serverAddress,
         { from: address.from, warning: () => 'version 4 reads it from plugins."io.containerd.server.v1.grpc"' },
         ...streaming,
+        ...nri,
         { from: CRI, to: ['streaming'] },
         ...versionThree,
       ];

@@ -20,6 +20,10 @@ function runtimeProblems({ runtime: { containerd } }: Config): Problem[] {
     if (options.runtime_type === '') {
       problems.push({ path: [...here, 'runtime_type'], text: 'expected text that is not empty, received none' });
     }
+    if (options.sandboxer === 'pinned' && options.runtime_type !== 'io.containerd.runc.v2') {
+      const text = '"pinned" needs the shim of runc (io.containerd.runc.v2), others make the sandbox themselves';
+      problems.push({ path: [...here, 'sandboxer'], text });
+    }
     const allDevices = 'privileged_without_host_devices_all_devices_allowed';
     if (options[allDevices] && !options.privileged_without_host_devices) {
       problems.push({ path: [...here, allDevices], text: 'needs privileged_without_host_devices = true' });
@@ -38,7 +42,22 @@ function streamingProblems({ streaming }: Config): Problem[] {
 }
 
 function registryProblems({ images: { registry } }: Config): Problem[] {
-  if (registry.config_path === '' || Object.keys(registry.mirrors).length === 0) return [];
+  const at = ['images', 'registry', 'mirrors'];
+  const mirrors = Object.entries(registry.mirrors);
   const text = 'cannot be set together with config_path: move the mirrors to hosts.toml files';
-  return [{ path: ['images', 'registry', 'mirrors'], text }];
+  if (registry.config_path !== '' && mirrors.length > 0) return [{ path: at, text }];
+  return mirrors.flatMap(([name, { endpoint }]) =>
+    name.includes('/') || name === '.' || name === '..'
+      ? [{ path: [...at, name], text: 'expected the host of a registry, with its port, or *' }]
+      : endpoint.flatMap((url, index) =>
+          isEndpoint(url) ? [] : [{ path: [...at, name, 'endpoint', index], text: NO_URL }],
+        ),
+  );
 }
+
+const NO_URL = 'expected a URL of a registry: http://HOST or https://HOST, with its port and path if it has any';
+
+const isEndpoint = (text: string): boolean => {
+  const url = text.includes('://') ? text : `https://${text}`;
+  return URL.canParse(url) && /^https?:$/.test(new URL(url).protocol);
+};

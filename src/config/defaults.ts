@@ -25,6 +25,7 @@ export const defaultRuntimeHandler = (): RuntimeHandler => ({
   cni_max_conf_num: 0,
   snapshotter: '',
   sandboxer: 'pause',
+  disable_pause_image_pull: false,
   io_type: '',
 });
 
@@ -49,6 +50,7 @@ export const defaultConfig = (): Config => ({
       ip_pref: '',
       use_internal_loopback: false,
     },
+    blockio_config_file: '',
     enable_selinux: false,
     selinux_category_range: 1024,
     max_container_log_line_size: 16384,
@@ -94,7 +96,40 @@ export const defaultConfig = (): Config => ({
     enable_tls_streaming: false,
     x509_key_pair_streaming: { tls_cert_file: '', tls_key_file: '' },
   },
-  crid: { listen: '/run/crid/crid.sock', socket_gid: 0, log_level: 'info', metrics_address: '', namespace: 'k8s.io' },
+  nri: nriDefaults(),
+  crid: cridDefaults(),
+});
+
+const nriDefaults = (): Config['nri'] => ({
+  enabled: true,
+  disable: false,
+  socket_path: '/var/run/nri/nri.sock',
+  plugin_path: '/opt/nri/plugins',
+  plugin_config_path: '/etc/nri/conf.d',
+  plugin_registration_timeout: '5s',
+  plugin_request_timeout: '2s',
+  disable_connections: false,
+  default_validator: {
+    enable: false,
+    reject_oci_hook_adjustment: false,
+    reject_runtime_default_seccomp_adjustment: false,
+    reject_unconfined_seccomp_adjustment: false,
+    reject_custom_seccomp_adjustment: false,
+    reject_namespace_adjustment: false,
+    reject_sysctl_adjustment: false,
+    required_plugins: [],
+    tolerate_missing_plugins_annotation: '',
+  },
+  plugins: {},
+});
+
+const cridDefaults = (): Config['crid'] => ({
+  listen: '/run/crid/crid.sock',
+  socket_gid: 0,
+  log_level: 'info',
+  metrics_address: '',
+  traced_calls: 200,
+  namespace: 'k8s.io',
 });
 
 const emptyAuth = (): Tree => ({ username: '', password: '', auth: '', identitytoken: '' });
@@ -102,6 +137,7 @@ const emptyAuth = (): Tree => ({ username: '', password: '', auth: '', identityt
 /** The defaults of an entry in a table whose keys the user chooses, by the path of the table. */
 export const entryDefaults: Readonly<Record<string, () => Tree>> = {
   'runtime.containerd.runtimes': defaultRuntimeHandler,
+  'nri.plugins': () => ({ required: false, failure_policy: 'ignore', exempt_namespaces: [], request_timeout: '' }),
   'images.runtime_platforms': () => ({ platform: '', snapshotter: '' }),
   'images.registry.mirrors': () => ({ endpoint: [] }),
   'images.registry.configs': () => ({ auth: emptyAuth() }),

@@ -1,5 +1,6 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { globExpression } from '../base/glob-expression.js';
 
 /**
  * Returns the files that match an absolute pattern, sorted. `*`, `?` and `[…]` match within one part of the path, as in
@@ -9,7 +10,7 @@ import { join } from 'node:path';
 export async function glob(pattern: string): Promise<string[] | undefined> {
   let found = ['/'];
   for (const part of pattern.split('/').filter((name) => name !== '')) {
-    const matches = matcher(part);
+    const matches = globExpression(part);
     if (!matches) return undefined;
     const deeper = await Promise.all(found.map(async (folder) => below(folder, part, matches)));
     found = deeper.flat();
@@ -24,23 +25,3 @@ async function below(folder: string, part: string, matches: RegExp): Promise<str
     : names.filter((name) => name === part);
   return wanted.map((name) => join(folder, name));
 }
-
-/** Returns one part of a pattern as a regular expression. */
-function matcher(part: string): RegExp | undefined {
-  const source = part.replaceAll(
-    /\\(.)|\[(\^?)((?:\\.|[^\]\\])+)\]|([*?])|(.)/gsu,
-    (_, ...groups: (string | undefined)[]) => {
-      const [escaped, not, set, wild, plain] = groups;
-      if (set !== undefined) return `[${not}${set.replaceAll(/[[&~]/g, '\\$&')}]`;
-      if (wild !== undefined) return wild === '*' ? '.*' : '.';
-      return quoted(escaped ?? plain ?? '');
-    },
-  );
-  try {
-    return part.replaceAll(/\\.|\[[^\]]+\]/gs, '').includes('[') ? undefined : new RegExp(`^${source}$`, 'su');
-  } catch {
-    return undefined;
-  }
-}
-
-const quoted = (character: string): string => character.replace(/[.*+?^${}()|[\]\\/]/, '\\$&');

@@ -8,6 +8,7 @@ import { addLayer, layerOf, noFindings, problemLine, type Findings } from './lay
 import { arrange } from './layout.js';
 import type { Config } from './options.js';
 import { readToml } from './toml-file.js';
+import { defaultTransferSettings } from './transfer-settings.js';
 import { keyText, leaves, put, type Tree } from './tree.js';
 
 export interface LoadOptions {
@@ -50,7 +51,7 @@ async function addContainerdConfig(file: string | undefined, findings: Findings)
   const path = file ?? DEFAULT_CONTAINERD_CONFIG;
   const read = path === '' ? undefined : await readContainerdConfig(path, findings);
   if (!read && file) findings.problems.push(`${file}: no such file`);
-  return read ?? { criPluginDisabled: false, criPluginRequired: false };
+  return read ?? { criPluginDisabled: false, criPluginRequired: false, transfer: defaultTransferSettings() };
 }
 
 async function addOwnConfig(file: string | undefined, findings: Findings): Promise<void> {

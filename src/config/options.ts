@@ -22,7 +22,7 @@ import {
  */
 
 /** `runtime.containerd.runtimes.NAME`: how the pods of one RuntimeClass handler run. */
-export const runtimeHandlerSchema = table({
+const runtimeHandlerSchema = table({
   runtime_type: filledText,
   runtime_path: optionalPath,
   pod_annotations: list(text),
@@ -36,11 +36,12 @@ export const runtimeHandlerSchema = table({
   cni_max_conf_num: wholeNumber(0),
   snapshotter: text,
   sandboxer: text,
+  disable_pause_image_pull: flag,
   io_type: oneOf(['', 'fifo', 'streaming']),
 });
 
 /** containerd's `plugins."io.containerd.cri.v1.runtime"`. */
-export const runtimeSchema = table({
+const runtimeSchema = table({
   containerd: table({
     default_runtime_name: filledText,
     ignore_blockio_not_enabled_errors: flag,
@@ -56,6 +57,7 @@ export const runtimeSchema = table({
     ip_pref: oneOf(['', 'ipv4', 'ipv6', 'cni']),
     use_internal_loopback: flag,
   }),
+  blockio_config_file: optionalPath,
   enable_selinux: flag,
   selinux_category_range: wholeNumber(0),
   max_container_log_line_size: wholeNumber(),
@@ -83,7 +85,7 @@ export const runtimeSchema = table({
 const registryAuthSchema = table({ username: text, password: text, auth: text, identitytoken: text });
 
 /** containerd's `plugins."io.containerd.cri.v1.images"`. */
-export const imagesSchema = table({
+const imagesSchema = table({
   snapshotter: filledText,
   disable_snapshot_annotations: flag,
   discard_unpacked_layers: flag,
@@ -106,7 +108,7 @@ export const imagesSchema = table({
 });
 
 /** containerd's `plugins."io.containerd.grpc.v1.cri"`, as of version 3. */
-export const streamingSchema = table({
+const streamingSchema = table({
   stream_server_address: text,
   stream_server_port: port,
   stream_idle_timeout: duration,
@@ -114,12 +116,48 @@ export const streamingSchema = table({
   x509_key_pair_streaming: table({ tls_cert_file: optionalPath, tls_key_file: optionalPath }),
 });
 
+/** `nri.plugins.NAME`: the policy of the node for a plugin. */
+const nriPluginSchema = table({
+  required: flag,
+  failure_policy: oneOf(['ignore', 'fail']),
+  exempt_namespaces: list(filledText),
+  request_timeout: duration,
+});
+
+/** `nri.default_validator`: containerd's built-in validator of adjustments. */
+const nriValidatorSchema = table({
+  enable: flag,
+  reject_oci_hook_adjustment: flag,
+  reject_runtime_default_seccomp_adjustment: flag,
+  reject_unconfined_seccomp_adjustment: flag,
+  reject_custom_seccomp_adjustment: flag,
+  reject_namespace_adjustment: flag,
+  reject_sysctl_adjustment: flag,
+  required_plugins: list(filledText),
+  tolerate_missing_plugins_annotation: text,
+});
+
+/** containerd's `plugins."io.containerd.nri.v1.nri"`; `enabled` and `plugins` are crid's own. */
+const nriSchema = table({
+  enabled: flag,
+  disable: flag,
+  socket_path: socketPath,
+  plugin_path: absolutePath,
+  plugin_config_path: absolutePath,
+  plugin_registration_timeout: duration,
+  plugin_request_timeout: duration,
+  disable_connections: flag,
+  default_validator: nriValidatorSchema,
+  plugins: named(nriPluginSchema),
+});
+
 /** `[crid]`: options without an equivalent in containerd. Only crid's own file may contain them. */
-export const cridSchema = table({
+const cridSchema = table({
   listen: socketPath,
   socket_gid: wholeNumber(0),
   log_level: oneOf(['trace', 'debug', 'info', 'warn', 'error']),
   metrics_address: text.regex(/^$|^(\[[0-9a-fA-F:]+\]|[^:\s]*):\d{1,5}$/, { error: 'expected host:port, or nothing' }),
+  traced_calls: wholeNumber(0),
   namespace: filledText.regex(/^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$/, { error: 'expected the name of a namespace' }),
 });
 
@@ -130,6 +168,7 @@ export const configSchema = table({
   runtime: runtimeSchema,
   images: imagesSchema,
   streaming: streamingSchema,
+  nri: nriSchema,
   crid: cridSchema,
 });
 
@@ -138,5 +177,6 @@ export type RuntimeConfig = z.infer<typeof runtimeSchema>;
 export type RuntimeHandler = z.infer<typeof runtimeHandlerSchema>;
 export type ImagesConfig = z.infer<typeof imagesSchema>;
 export type StreamingConfig = z.infer<typeof streamingSchema>;
+export type NriConfig = z.infer<typeof nriSchema>;
 export type CridConfig = z.infer<typeof cridSchema>;
 export type RegistryAuth = z.infer<typeof registryAuthSchema>;

@@ -5,6 +5,7 @@ export type {
   Config,
   CridConfig,
   ImagesConfig,
+  NriConfig,
   RegistryAuth,
   RuntimeConfig,
   RuntimeHandler,
