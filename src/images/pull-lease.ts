@@ -12,9 +12,12 @@ const RELEASE_TIMEOUT_MS = 60_000;
 /** Includes the time in the queue behind a removal of the image. */
 const RELEASE_LIMIT_MS = 10 * 60_000;
 
-interface LeaseDeps {
+interface ReleaseDeps {
   readonly containerd: Pick<Containerd, 'leases'>;
   readonly log: Logger;
+}
+
+interface LeaseDeps extends ReleaseDeps {
   readonly operations: Operations;
 }
 
@@ -57,7 +60,7 @@ export function releaseBesideAnswer(deps: LeaseDeps, lease: string, image: strin
 }
 
 /** Logs a failure: the image is complete, and the lease expires by itself. */
-export async function releasePull(deps: Omit<LeaseDeps, 'operations'>, id: string): Promise<void> {
+export async function releasePull(deps: ReleaseDeps, id: string): Promise<void> {
   await deps.containerd.leases.delete(id).catch((thrown: unknown) => {
     logOf(deps.log).warn(
       { lease: id, err: CriError.from(thrown).message },
@@ -69,6 +72,6 @@ export async function releasePull(deps: Omit<LeaseDeps, 'operations'>, id: strin
 export const isPullLease = (id: string): boolean => id.startsWith(PREFIX);
 
 /** Releases leases that a killed crid left behind: `ids` existed before this crid served its first call. */
-export async function releasePullLeases(deps: Omit<LeaseDeps, 'operations'>, ids: readonly string[]): Promise<void> {
+export async function releasePullLeases(deps: ReleaseDeps, ids: readonly string[]): Promise<void> {
   for (const id of ids) await releasePull(deps, id);
 }

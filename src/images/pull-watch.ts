@@ -19,12 +19,22 @@ const REPORT_EVERY_MS = 30_000;
 const MAX_CHECK_MS = 10_000;
 const MIN_CHECK_MS = 50;
 
-/** The running pulls: containerd's limit on downloads applies to all of them together. */
-const running = new Set<Blobs>();
+export interface PullOptions {
+  readonly reference: string;
+  /** 0 is no timeout. */
+  readonly timeoutMs: number;
+  readonly log: Logger;
+}
 
-/** `timeoutMs`: 0 is no timeout. */
-export function watchPull(options: { reference: string; timeoutMs: number; log: Logger }): PullWatch {
-  const { reference, timeoutMs, log } = options;
+/** Watches all pulls of the node, since containerd's limit on downloads applies to all of them together. */
+export type WatchPull = (pull: PullOptions) => PullWatch;
+
+export function createPullWatch(): WatchPull {
+  const running = new Set<Blobs>();
+  return (pull) => watchPull(pull, running);
+}
+
+function watchPull({ reference, timeoutMs, log }: PullOptions, running: Set<Blobs>): PullWatch {
   const stop = new AbortController();
   const blobs = createBlobs();
   let movedMs = performance.now();
@@ -32,11 +42,12 @@ export function watchPull(options: { reference: string; timeoutMs: number; log: 
   let reportedMs = performance.now();
 
   const check = (): void => {
-    if (!waitsForRegistry(blobs)) movedMs = performance.now();
+    if (!waitsForRegistry(blobs, running)) movedMs = performance.now();
     if (timeoutMs > 0 && performance.now() - movedMs > timeoutMs) {
       const seconds = Math.round(timeoutMs / 100) / 10;
       const problem = `no progress for ${seconds} s (image_pull_progress_timeout), waiting for ${blobs.waitingOn()}`;
-      stop.abort(new CriError('UNAVAILABLE', `image "${reference}": ${problem}`));
+      const text = `image "${reference}": ${problem}`;
+      stop.abort(new CriError('UNAVAILABLE', text, { reason: 'RegistryUnavailable' }));
     }
     if (performance.now() - reportedMs < REPORT_EVERY_MS) return;
     reportedMs = performance.now();
@@ -71,7 +82,7 @@ export function watchPull(options: { reference: string; timeoutMs: number; log: 
 }
 
 /** Returns false while the image is unpacked, or while its downloads are queued and another pull downloads. */
-function waitsForRegistry(blobs: Blobs): boolean {
+function waitsForRegistry(blobs: Blobs, running: ReadonlySet<Blobs>): boolean {
   const phase = blobs.phase();
   if (phase === 'unpacking') return false;
   return phase !== 'queued' || ![...running].some((other) => other !== blobs && other.phase() === 'downloading');

@@ -31,11 +31,9 @@ export const removeImage =
         // Another removal may have ended while this one was queued.
         const references = deps.images.get(image.id)?.references ?? [];
         const remove = (name: string, sync: boolean): Promise<void> =>
-          steps.step(`remove ${name}`, async (signal) => {
-            const before = deps.images.entry(name);
-            await deps.containerd.images.delete(name, sync, { signal, timeoutMs: LIMIT_MS });
-            await deps.images.forget(name, before);
-          });
+          steps.step(`remove ${name}`, (signal) =>
+            deps.images.remove(name, () => deps.containerd.images.delete(name, sync, { signal, timeoutMs: LIMIT_MS })),
+          );
         // containerd garbage-collects the image's content when its last name is deleted.
         const last = references.at(-1);
         await Promise.all(references.slice(0, -1).map((name) => remove(name, false)));

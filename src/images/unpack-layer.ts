@@ -16,6 +16,8 @@ export interface LayerTarget {
   readonly labels: Labels;
   readonly lease: string;
   readonly limitMs: number;
+  /** Whether the unpacked files are synced to disk before the snapshot is committed. */
+  readonly syncFs: boolean;
   readonly waitingOn: () => string;
 }
 
@@ -28,7 +30,7 @@ export async function unpackLayer(
   containerd: Pick<Containerd, 'snapshots' | 'content' | 'diff'>,
   steps: Steps,
   { blob, diffId, chainId }: ImageLayer,
-  { snapshotter, parent, labels, lease, limitMs, waitingOn }: LayerTarget,
+  { snapshotter, parent, labels, lease, limitMs, syncFs, waitingOn }: LayerTarget,
 ): Promise<void> {
   const snapshots = containerd.snapshots(snapshotter);
   const key = `extract-${wallMs()}-${randomBytes(6).toString('base64url')} ${chainId}`;
@@ -51,7 +53,10 @@ export async function unpackLayer(
         await containerd.content.info(digest, { signal }).catch((thrown: unknown) => {
           throw isCode(thrown, 'NOT_FOUND') ? gone(digest, snapshotter) : thrown;
         });
-        const applied = await containerd.diff.apply({ layer: blob, mounts }, { signal, lease, timeoutMs: limitMs });
+        const applied = await containerd.diff.apply(
+          { layer: blob, mounts, syncFs },
+          { signal, lease, timeoutMs: limitMs },
+        );
         if (applied === diffId) return;
         throw new CriError('DATA_LOSS', `layer ${digest} holds ${applied}, and the image's config says ${diffId}`);
       },

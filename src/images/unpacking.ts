@@ -114,8 +114,15 @@ async function unpack(
     const place = `layer ${index + 1} of ${layers.length}`;
     onLayer(place);
     const labels = snapshotLabels(layers, index, labelledImage(deps.config, image));
-    const target = { snapshotter, parent: layers[index - 1]?.chainId ?? '', labels, lease, limitMs: LIMIT_MS };
-    await unpackLayer(containerd, steps, layer, { ...target, waitingOn: () => `${place} (${layer.blob.digest})` });
+    await unpackLayer(containerd, steps, layer, {
+      snapshotter,
+      parent: layers[index - 1]?.chainId ?? '',
+      labels,
+      lease,
+      limitMs: LIMIT_MS,
+      syncFs: deps.config.images.image_pull_with_sync_fs,
+      waitingOn: () => `${place} (${layer.blob.digest})`,
+    });
   }
   // The label that protects the snapshots from garbage collection once the lease is deleted.
   const reference = { [`containerd.io/gc.ref.snapshot.${snapshotter}`]: image.chainId };

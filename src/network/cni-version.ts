@@ -1,5 +1,5 @@
 /** The newest version of the CNI specification whose verbs and results crid knows. */
-export const NEWEST_CNI_VERSION = '1.1.0';
+const NEWEST_CNI_VERSION = '1.1.0';
 
 /** A configuration without `cniVersion` means the first version (CNI spec 0.1.0 to 1.1.0, "Section 1"). */
 export const OLDEST_CNI_VERSION = '0.1.0';

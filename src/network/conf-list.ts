@@ -16,6 +16,8 @@ export interface NetworkConf {
   /** The version of the requests to its plugins; '' when the file has none. */
   readonly cniVersion: string;
   readonly disableCheck: boolean;
+  /** Whether an operator has turned the garbage collection of this network off. */
+  readonly disableGC: boolean;
   /** Without `loadOnlyInlinedPlugins`, plugins in `<dir>/<name>/*.conf` belong to the network too. */
   readonly loadOnlyInlinedPlugins: boolean;
   readonly plugins: readonly PluginConf[];
@@ -32,6 +34,7 @@ export function parseConfList(source: string): NetworkConf {
     name: readNetworkName(raw),
     cniVersion: readVersion(raw),
     disableCheck: readBoolean(raw, 'disableCheck'),
+    disableGC: readBoolean(raw, 'disableGC'),
     loadOnlyInlinedPlugins,
     plugins: raw.plugins === undefined ? [] : readPlugins(raw.plugins),
     source,
@@ -47,7 +50,8 @@ export function parseSingleConf(source: string): NetworkConf {
   const plugin = readPlugin(raw, '');
   const name = readNetworkName(raw);
   const cniVersion = readVersion(raw);
-  return withPlugins({ name, cniVersion, disableCheck: false, loadOnlyInlinedPlugins: false }, [plugin]);
+  const flags = { disableCheck: false, disableGC: false, loadOnlyInlinedPlugins: false };
+  return withPlugins({ name, cniVersion, ...flags }, [plugin]);
 }
 
 /** Parses a plugin's file from the network's own directory. */
@@ -58,15 +62,16 @@ export function withPlugins(
   network: Omit<NetworkConf, 'plugins' | 'source'>,
   plugins: readonly PluginConf[],
 ): NetworkConf {
-  const { name, cniVersion, disableCheck } = network;
+  const { name, cniVersion, disableCheck, disableGC } = network;
   const list = {
     name,
     cniVersion,
     ...(disableCheck ? { disableCheck } : {}),
+    ...(disableGC ? { disableGC } : {}),
     loadOnlyInlinedPlugins: true,
     plugins: plugins.map((plugin) => plugin.raw),
   };
-  return { ...list, disableCheck, plugins, source: JSON.stringify(list) };
+  return { ...list, disableCheck, disableGC, plugins, source: JSON.stringify(list) };
 }
 
 // The characters that CNI allows in network names and container ids (CNI spec 1.1.0, "Section 1" and "Section 2").

@@ -1,12 +1,17 @@
 import { join } from 'node:path';
+import { withAnySignal } from '../base/async.js';
 import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import { createAddGate, type AddGate } from './add-gate.js';
 import { attachPod } from './attach-pod.js';
+import { collectGarbage } from './collect-garbage.js';
 import { NOT_INITIALIZED } from './conf-dir.js';
 import type { PluginConf } from './conf-list.js';
 import { createConfStore } from './conf-store.js';
+import { deleteStale } from './delete-stale.js';
 import { detachPod } from './detach-pod.js';
 import { isObject, type JsonObject } from './json.js';
+import { createNetnsCheck, type NetnsCheck } from './netns-check.js';
 import { createReadiness } from './network-readiness.js';
 import type { Network } from './network.js';
 import { createPlugins, type PluginMetric } from './plugins.js';
@@ -31,11 +36,22 @@ export interface NetworkOptions {
   readonly addTimeoutMs?: number | undefined;
   readonly delTimeoutMs?: number | undefined;
   readonly statusTimeoutMs?: number | undefined;
+  readonly gcTimeoutMs?: number | undefined;
+  readonly staleDelTimeoutMs?: number | undefined;
+  /** Shared by networks of the same name. */
+  readonly gate?: AddGate | undefined;
+  /** Shared by all networks. */
+  readonly netnsIsOpen?: NetnsCheck | undefined;
   /** How many plugins run at the same time, for all pods together. */
   readonly maxPlugins?: number | undefined;
   readonly log: Logger;
   readonly onPlugin?: ((metric: PluginMetric) => void) | undefined;
 }
+
+/** How long a garbage collection waits for running ADDs. */
+const GC_WAIT_MS = 30_000;
+/** For the DELs, and again for the GC verbs, which new ADDs wait for. */
+const GC_LIMIT_MS = 60_000;
 
 /** Creates the networks of one configuration directory, with CNI plugins. */
 export function createNetwork(options: NetworkOptions): Network {
@@ -48,19 +64,22 @@ export function createNetwork(options: NetworkOptions): Network {
       ADD: options.addTimeoutMs ?? 220_000,
       DEL: options.delTimeoutMs ?? 60_000,
       STATUS: options.statusTimeoutMs ?? 5_000,
+      GC: options.gcTimeoutMs ?? 10_000,
     },
     maxAtOnce: options.maxPlugins ?? 64,
     log: options.log,
     onPlugin: options.onPlugin,
   });
   const locked = createPodLocks();
+  const gate = options.gate ?? createAddGate();
+  const { netnsIsOpen = createNetnsCheck(), staleDelTimeoutMs = 10_000 } = options;
   const readiness = createReadiness(plugins);
   const bringUpLoopback = options.useInternalLoopback ? options.bringUpLoopback : undefined;
   const networksOf = async () => {
     const loaded = await store.current();
     return { loaded, networks: podNetworks(loaded.networks, bringUpLoopback === undefined) };
   };
-  const ports = () => ({ plugins, cache, log: logOf(options.log) });
+  const ports = () => ({ plugins, cache, log: logOf(options.log), netnsIsOpen, staleDelTimeoutMs });
 
   return {
     attach: (pod, signal) =>
@@ -69,7 +88,7 @@ export function createNetwork(options: NetworkOptions): Network {
         if (loaded.error !== '') throw new CriError('FAILED_PRECONDITION', notReady(loaded.error));
         await bringUpLoopback?.(pod.netnsPath);
         const how = { serially: options.setupSerially, ipPref: options.ipPref };
-        return attachPod(ports(), pod, networks, how, signal);
+        return gate.add(signal, () => attachPod(ports(), pod, networks, how, signal));
       }),
     detach: (pod, signal) =>
       locked(pod.id, signal, async () => detachPod(ports(), pod, (await networksOf()).networks, signal)),
@@ -79,6 +98,15 @@ export function createNetwork(options: NetworkOptions): Network {
       const lastLoadError =
         loaded.error === '' ? '' : `cni config load failed: ${loaded.error}: failed to load cni config`;
       return { ready: message === '', message, lastLoadError, config: configInfo(options, networks) };
+    },
+    async collectGarbage(pods, signal) {
+      const limited = <T>(work: (ended: AbortSignal) => Promise<T>): Promise<T> =>
+        withAnySignal([signal, AbortSignal.timeout(GC_LIMIT_MS)], work);
+      const stale = await limited(async (ended) => deleteStale(ports(), (await networksOf()).networks, pods, ended));
+      if (signal.aborted) return true;
+      return gate.collect(GC_WAIT_MS, () =>
+        limited(async (ended) => collectGarbage(ports(), (await networksOf()).networks, pods, stale, ended)),
+      );
     },
     waitingOn: (podId) => plugins.waitingOn(podId),
     close: () => store.close(),

@@ -78,6 +78,20 @@ export interface NetworkStatus {
   readonly config: unknown;
 }
 
+/** A pod, with the names of those interfaces of its network that are known. */
+export interface AttachedPod {
+  readonly id: string;
+  readonly interfaces: readonly string[];
+}
+
+/** The pods of this crid, for the garbage collection. */
+export interface KnownPods {
+  /** Returns the pods that are being started, and those whose network has not been deleted. */
+  attached(): readonly AttachedPod[];
+  /** Whether the id may be that of such a pod, or of a pod whose record cannot be read. */
+  mayBeAttached(id: string): boolean;
+}
+
 /** A CNI configuration directory: the default one, or the `cni_conf_dir` of a runtime handler. */
 export interface Network {
   /**
@@ -92,6 +106,12 @@ export interface Network {
   detach(pod: NetworkPod, signal: AbortSignal): Promise<void>;
   /** Checks the configuration files for changes. Runs the STATUS verb of the plugins at most every 5 s. */
   status(): Promise<NetworkStatus>;
+  /**
+   * Releases what the networks hold for containers that no longer exist: DEL of stale attachments, then the GC verb of
+   * the plugins. The latter waits for running ADDs, at most 30 s, and holds up new ones. Returns false when it did not
+   * run because of them. Failures of plugins are logged.
+   */
+  collectGarbage(pods: KnownPods, signal: AbortSignal): Promise<boolean>;
   /** Returns what the pod waits for now, for the caller's error and `crid why`: "plugin bridge (ADD, 28 s)". */
   waitingOn(podId: string): string | undefined;
   close(): void;

@@ -2,9 +2,9 @@ import { CriError, type CodeName } from '../base/errors.js';
 import { isObject, type JsonObject } from './json.js';
 import { MAX_OUTPUT_BYTES, type Ended } from './run-process.js';
 
-export type Verb = 'ADD' | 'DEL' | 'STATUS';
+export type Verb = 'ADD' | 'DEL' | 'STATUS' | 'GC';
 
-/** The input of a plugin run. '' is passed as an empty variable (STATUS has no container). */
+/** The input of a plugin run. '' is passed as an empty variable (STATUS and GC have no container). */
 export interface PluginCall {
   readonly verb: Verb;
   readonly type: string;

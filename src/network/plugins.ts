@@ -134,7 +134,7 @@ const isFile = async (path: string): Promise<boolean> => {
 /**
  * Returns the environment of every plugin, without its CNI_ variables. containerd gives plugins its whole environment,
  * and some are configured that way (KUBECONFIG, proxies), so crid passes on its own, without what is private to crid:
- * credentials, the supervisor's sockets, and settings of crid's runtime.
+ * credentials, the supervisor's sockets and folders, and settings of crid's runtime.
  */
 export function pluginEnvironment(own: Readonly<Record<string, string | undefined>>): Record<string, string> {
   const env: Record<string, string> = {};
@@ -147,4 +147,4 @@ export function pluginEnvironment(own: Readonly<Record<string, string | undefine
 }
 
 const PRIVATE =
-  /^(CNI_|CRID_|OTEL_|NODE_(OPTIONS|PATH|DEBUG|V8_COVERAGE|EXTRA_CA_CERTS)$|NPM_|LISTEN_(FDS|PID|FDNAMES)$|NOTIFY_SOCKET$|WATCHDOG_|CREDENTIALS_DIRECTORY$)|(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|AUTH)/i;
+  /^(CNI_|CRID_|OTEL_|NODE_(OPTIONS|PATH|DEBUG|V8_COVERAGE|EXTRA_CA_CERTS|COMPILE_CACHE)$|NPM_|LISTEN_(FDS|PID|FDNAMES)$|NOTIFY_SOCKET$|WATCHDOG_|(CACHE|CONFIGURATION|CREDENTIALS|LOGS|RUNTIME|STATE)_DIRECTORY$)|(TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|AUTH)/i;

@@ -1,10 +1,10 @@
-import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError, doing } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { writeFileAtomic } from '../host/files/files.js';
 import { readRegularFile } from '../host/files/regular-file.js';
-import { errnoName, fsError } from '../host/syscall/errno.js';
+import { errnoName } from '../host/syscall/errno.js';
 import { parseConfList, type NetworkConf } from './conf-list.js';
 import { isObject, type JsonObject } from './json.js';
 import type { Target } from './target.js';
@@ -17,6 +17,11 @@ export interface CachedAttachment {
   readonly result: JsonObject | undefined;
 }
 
+/** An attachment with the time at which its file was last written, by the wall clock. */
+export interface DatedAttachment extends CachedAttachment {
+  readonly writtenAtMs: number;
+}
+
 /**
  * libcni's cache, `<dir>/results/NETWORK-CONTAINERID-IFNAME`, one JSON file (kind "cniCacheV1") for each attachment.
  * containerd's CRI uses the same cache, so that each server can delete what the other added.
@@ -26,6 +31,11 @@ export interface ResultCache {
   write(conf: NetworkConf, target: Target, result?: JsonObject): Promise<void>;
   /** Returns all attachments of a container. A file that cannot be read is logged and left out. */
   ofContainer(containerId: string): Promise<CachedAttachment[]>;
+  /**
+   * Returns all attachments to a network, of whatever program. A file that cannot be read is logged and left out, and
+   * the list is then not complete.
+   */
+  ofNetwork(network: string): Promise<{ readonly attachments: DatedAttachment[]; readonly isComplete: boolean }>;
   remove(network: string, target: Pick<Target, 'containerId' | 'ifName'>): Promise<void>;
 }
 
@@ -38,6 +48,27 @@ export function createResultCache(cacheDir: string, log: Logger): ResultCache {
   const fileOf = (network: string, target: Pick<Target, 'containerId' | 'ifName'>): string =>
     join(dir, `${network}-${target.containerId}-${target.ifName}`);
 
+  const read = async (isWanted: (fileName: string) => boolean) => {
+    const names = await readdir(dir).catch((thrown: unknown) => {
+      if (errnoName(thrown) === 'ENOENT') return [];
+      throw CriError.from(thrown);
+    });
+    const attachments: DatedAttachment[] = [];
+    let isComplete = true;
+    for (const name of names.filter(isWanted).sort()) {
+      const path = join(dir, name);
+      try {
+        const cached = decode((await readRegularFile(path, MAX_FILE_BYTES)).toString('utf8'));
+        attachments.push({ ...cached, writtenAtMs: (await stat(path)).mtimeMs });
+      } catch (thrown) {
+        if (errnoName(thrown) === 'ENOENT') continue;
+        isComplete = false;
+        log.warn({ path, err: CriError.from(thrown).message }, 'cached cni result not readable');
+      }
+    }
+    return { attachments, isComplete };
+  };
+
   return {
     write: (conf, target, result) =>
       doing(`cache result of network ${conf.name}`, async () => {
@@ -47,34 +78,15 @@ export function createResultCache(cacheDir: string, log: Logger): ResultCache {
         if (bytes > MAX_FILE_BYTES)
           throw new CriError('RESOURCE_EXHAUSTED', `${bytes} bytes, more than ${MAX_FILE_BYTES}`);
         await mkdir(dir, { recursive: true, mode: 0o700 });
-        // The name contains no container id, so that a partly written file is not taken for an attachment.
-        const temporary = join(dir, `.${randomUUID()}`);
-        try {
-          await writeFile(temporary, text, { mode: 0o600 });
-          await rename(temporary, fileOf(conf.name, target));
-        } catch (thrown) {
-          await rm(temporary, { force: true });
-          throw fsError(thrown, fileOf(conf.name, target));
-        }
+        await writeFileAtomic(fileOf(conf.name, target), text, { sync: false });
       }),
     async ofContainer(containerId) {
-      const names = await readdir(dir).catch((thrown: unknown) => {
-        if (errnoName(thrown) === 'ENOENT') return [];
-        throw CriError.from(thrown);
-      });
-      const found: CachedAttachment[] = [];
-      for (const name of names.sort()) {
-        if (!name.includes(`-${containerId}-`)) continue;
-        const path = join(dir, name);
-        try {
-          const cached = decode((await readRegularFile(path, MAX_FILE_BYTES)).toString('utf8'));
-          if (cached.target.containerId === containerId) found.push(cached);
-        } catch (thrown) {
-          if (errnoName(thrown) === 'ENOENT') continue;
-          log.warn({ path, err: CriError.from(thrown).message }, 'cached cni result not readable');
-        }
-      }
-      return found;
+      const { attachments } = await read((name) => name.includes(`-${containerId}-`));
+      return attachments.filter(({ target }) => target.containerId === containerId);
+    },
+    async ofNetwork(network) {
+      const { attachments, isComplete } = await read((name) => name.startsWith(`${network}-`));
+      return { attachments: attachments.filter(({ conf }) => conf.name === network), isComplete };
     },
     remove: (network, target) => rm(fileOf(network, target), { force: true }),
   };
