@@ -1,9 +1,10 @@
 import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import { globExpression } from '../base/glob-expression.js';
 
 const PREFIX = 'io.kubernetes.cri.';
 
 /** The annotation of every spec of a pod: containerd's runc shim groups the tasks of one pod by it. */
-export const SANDBOX_ID_ANNOTATION = `${PREFIX}sandbox-id`;
+const SANDBOX_ID_ANNOTATION = `${PREFIX}sandbox-id`;
 
 /** Returns a container's annotations. Passed-through ones come first, so that they cannot override crid's own. */
 export function containerAnnotations(input: {
@@ -63,9 +64,16 @@ export function passedAnnotations(
   return Object.fromEntries(Object.entries(annotations).filter(([name]) => passes(name)));
 }
 
-/** Removes `io.kubernetes.cri.sandbox-*`: only crid sets them, and the absence of one has a meaning, too. */
+/**
+ * Removes `io.kubernetes.cri.sandbox-*`: only crid sets them, and the absence of one has a meaning, too. Removes the
+ * annotation by which runc's shim would rather group tasks: a pod could use the shim of another one.
+ */
 const foreign = (passed: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(passed).filter(([name]) => !name.startsWith(`${PREFIX}sandbox-`)));
+  Object.fromEntries(
+    Object.entries(passed).filter(([name]) => !name.startsWith(`${PREFIX}sandbox-`) && name !== SHIM_GROUP),
+  );
+
+const SHIM_GROUP = 'io.containerd.runc.v2.group';
 
 const SYSTEMD = 'org.systemd.property.';
 
@@ -77,29 +85,3 @@ function podAnnotations(podId: string, pod: PodSandboxConfig): Record<string, st
     [`${PREFIX}sandbox-name`]: pod.metadata?.name ?? '',
   };
 }
-
-/** Converts a glob of Go's path.Match: `*` and `?` stop at `/`; `[a-z]`, `[^a]`, `\x`. Undefined when malformed. */
-function globExpression(pattern: string): RegExp | undefined {
-  let source = '';
-  for (let index = 0; index < pattern.length; index += 1) {
-    const char = pattern.charAt(index);
-    if (char === '*') source += '[^/]*';
-    else if (char === '?') source += '[^/]';
-    else if (char === '\\') source += escaped(pattern.charAt((index += 1)));
-    else if (char === '[') {
-      const end = pattern.indexOf(']', index + 2);
-      if (end < 0) return undefined;
-      const negated = pattern.charAt(index + 1) === '^';
-      const members = pattern.slice(index + (negated ? 2 : 1), end).replaceAll(/[\\\]^[]/g, '\\$&');
-      source += negated ? `(?!/)[^${members}]` : `(?!/)[${members}]`;
-      index = end;
-    } else source += escaped(char);
-  }
-  try {
-    return new RegExp(`^${source}$`, 'su');
-  } catch {
-    return undefined;
-  }
-}
-
-const escaped = (char: string): string => (/[\^$.*+?()[\]{}|/\\]/.test(char) ? `\\${char}` : char);

@@ -6,6 +6,7 @@ import { containerArgs, workingDirectory } from './args.js';
 import { baseSpec } from './base-spec.js';
 import { withCdiEdits } from './cdi/cdi.js';
 import { cgroupsPath } from './cgroup-path.js';
+import { cgroupView, type CgroupView } from './cgroup-view.js';
 import { containerDevices } from './devices.js';
 import { containerEnv } from './env.js';
 import { containerMounts, type ContainerMounts } from './mounts/spec-mounts.js';
@@ -29,9 +30,11 @@ export function buildContainerSpec(input: ContainerSpecInput): OciSpec {
   const namespaceOptions = context?.namespace_options;
   checkPrivileged(context?.privileged ?? false, podContext?.privileged ?? false);
   checkSameUserNamespace(podContext?.namespace_options, namespaceOptions);
+  const privileged = context?.privileged ?? false;
   const facts: Facts = {
     context,
-    privileged: context?.privileged ?? false,
+    privileged,
+    cgroups: cgroupView(context, privileged, input.handler, input.host),
     base: baseSpec(input.handler.baseSpec),
     userNamespace: userNamespaceMappings(namespaceOptions?.userns_options, USERNS_FIELD),
   };
@@ -66,6 +69,7 @@ const USERNS_FIELD = 'config.linux.security_context.namespace_options.userns_opt
 interface Facts {
   readonly context: LinuxContainerSecurityContext | undefined;
   readonly privileged: boolean;
+  readonly cgroups: CgroupView;
   readonly base: OciSpec;
   readonly userNamespace: UserNamespaceMappings | undefined;
 }
@@ -107,18 +111,19 @@ function processOf(input: ContainerSpecInput, { context, privileged, base }: Fac
 const keepsBaseProfile = (context: LinuxContainerSecurityContext | undefined, privileged: boolean): boolean =>
   !privileged && context?.apparmor === undefined && !context?.apparmor_profile;
 
-function mountsOf(input: ContainerSpecInput, { context, privileged, base, userNamespace }: Facts): ContainerMounts {
+function mountsOf(input: ContainerSpecInput, facts: Facts): ContainerMounts {
+  const { context, privileged, cgroups, base, userNamespace } = facts;
   const { handler, host } = input;
-  const privateCgroup = host.cgroupVersion === 2 && !privileged;
   const hostNetwork = input.pod.linux?.security_context?.namespace_options?.network === NamespaceMode.NODE;
   return containerMounts({
     requested: input.mounts,
     podMounts: input.podMounts,
+    controllerMounts: input.controllerSpec?.mounts,
     volumes: input.volumes,
     readonlyRootfs: context?.readonly_rootfs ?? false,
     privileged,
-    cgroupWritable: handler.cgroupWritable,
-    cgroupOptions: privateCgroup ? [] : host.cgroupMountOptions,
+    cgroupWritable: cgroups.writable,
+    cgroupOptions: cgroups.namespace === 'private' ? [] : host.cgroupMountOptions,
     userNamespace,
     hostSys: hostNetwork && userNamespace !== undefined,
     recursiveReadOnlySupported: handler.recursiveReadOnlyMounts,
@@ -128,14 +133,14 @@ function mountsOf(input: ContainerSpecInput, { context, privileged, base, userNa
 
 function linuxOf(input: ContainerSpecInput, facts: Facts, mounts: ContainerMounts, process: OciProcess): OciLinux {
   const { config, pod, host, handler, options } = input;
-  const { context, privileged, base, userNamespace } = facts;
+  const { context, base, userNamespace } = facts;
   const { devices: _rules, ...baseResources } = base.linux.resources;
   const { devices, rules } = devicesOf(input, facts);
   const { seccomp: _seccomp, devices: _devices, maskedPaths: _masked, readonlyPaths: _readonly, ...linux } = base.linux;
   const seccomp = containerSeccomp(seccompRequest(context, host, options), {
     capabilities: process.capabilities?.bounding ?? [],
     machine: host.machine,
-    localhost: input.seccompProfile,
+    profiles: input.seccompProfiles,
     base: base.linux.seccomp,
   });
   const mountLabel = input.selinux?.mountLabel ?? '';
@@ -149,10 +154,12 @@ function linuxOf(input: ContainerSpecInput, facts: Facts, mounts: ContainerMount
     }),
     namespaces: containerNamespaces({
       options: context?.namespace_options,
+      podOptions: input.pod.linux?.security_context?.namespace_options,
       podPid: input.podPid,
+      given: input.controllerSpec?.namespaces,
       targetPid: input.targetPid,
       userNamespace: userNamespace !== undefined,
-      privateCgroup: host.cgroupVersion === 2 && !privileged,
+      cgroup: facts.cgroups.namespace,
       ...(base.linux.namespaces.length > 0 && { base: base.linux.namespaces }),
     }),
     ...(devices.length > 0 && { devices }),

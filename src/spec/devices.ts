@@ -38,7 +38,7 @@ export function containerDevices(input: {
   };
 }
 
-export const deviceRule = ({ type, major, minor, access }: ResolvedDevice): OciDeviceRule => ({
+const deviceRule = ({ type, major, minor, access }: ResolvedDevice): OciDeviceRule => ({
   allow: true,
   type,
   major,

@@ -27,6 +27,18 @@ export interface OciProcess {
   apparmorProfile?: string;
   oomScoreAdj?: number;
   selinuxLabel?: string;
+  ioPriority?: { class: string; priority: number } | undefined;
+  scheduler?: OciScheduler | undefined;
+}
+
+export interface OciScheduler {
+  policy: string;
+  nice?: number;
+  priority?: number;
+  flags?: string[];
+  runtime?: bigint;
+  deadline?: bigint;
+  period?: bigint;
 }
 
 export interface OciUser {
@@ -86,6 +98,7 @@ export interface OciLinux {
   readonlyPaths?: string[];
   mountLabel?: string;
   intelRdt?: Record<string, unknown>;
+  memoryPolicy?: { mode: string; nodes: string; flags?: string[] };
 }
 
 export type OciNamespaceType = 'pid' | 'ipc' | 'uts' | 'mount' | 'network' | 'cgroup' | 'user' | 'time';
@@ -115,11 +128,48 @@ export interface OciDeviceRule {
 
 export interface OciResources {
   devices?: OciDeviceRule[];
-  memory?: { limit?: bigint; swap?: bigint };
-  cpu?: { shares?: bigint; quota?: bigint; period?: bigint; cpus?: string; mems?: string };
+  memory?: OciMemory;
+  cpu?: OciCpu;
   hugepageLimits?: { pageSize: string; limit: bigint }[];
   unified?: Record<string, string>;
   pids?: { limit: number | bigint };
+  blockIO?: OciBlockIo;
+}
+
+interface OciDeviceRate {
+  major: number;
+  minor: number;
+  rate: bigint;
+}
+
+export interface OciBlockIo {
+  weight?: number;
+  weightDevice?: { major: number; minor: number; weight: number }[];
+  throttleReadBpsDevice?: OciDeviceRate[];
+  throttleWriteBpsDevice?: OciDeviceRate[];
+  throttleReadIOPSDevice?: OciDeviceRate[];
+  throttleWriteIOPSDevice?: OciDeviceRate[];
+}
+
+export interface OciMemory {
+  limit?: bigint;
+  reservation?: bigint;
+  swap?: bigint;
+  kernel?: bigint;
+  kernelTCP?: bigint;
+  swappiness?: bigint;
+  disableOOMKiller?: boolean;
+  useHierarchy?: boolean;
+}
+
+export interface OciCpu {
+  shares?: bigint;
+  quota?: bigint;
+  period?: bigint;
+  realtimeRuntime?: bigint;
+  realtimePeriod?: bigint;
+  cpus?: string;
+  mems?: string;
 }
 
 export interface OciSeccomp {

@@ -79,7 +79,7 @@ function linuxOf(input: SandboxSpecInput, { context, hostNetwork, userNamespace 
   const seccomp = containerSeccomp(seccompRequest(context, host, options), {
     capabilities: defaultCapabilities().bounding ?? [],
     machine: host.machine,
-    localhost: input.seccompProfile,
+    profiles: input.seccompProfiles,
   });
   const sysctl = sandboxSysctls({
     requested: pod.linux?.sysctls ?? {},

@@ -1,31 +1,70 @@
 import { NamespaceMode, type NamespaceOption } from '../../generated/runtime/v1/api.js';
-import { invalidArgument } from '../base/errors.js';
+import { CriError, invalidArgument } from '../base/errors.js';
+import type { CgroupView } from './cgroup-view.js';
 import type { OciNamespace, OciNamespaceType } from './oci.js';
 
 /**
  * Returns the namespaces of a container. It joins the net, ipc and uts namespaces of the pause process. It also joins
- * its pid namespace, unless the mode is CONTAINER (its own) or TARGET (that of another container). Unprivileged
- * containers on cgroup v2 get a private cgroup namespace. `base` is the order and the additions of a base spec.
+ * its pid namespace, unless the mode is CONTAINER (its own) or TARGET (that of another container). `base` is
+ * the order and the additions of a base spec.
+ *
+ * A path in `given`, from the pod's sandboxer, replaces that of the process. A pod without either must be in the
+ * host's namespace of the type, else FAILED_PRECONDITION: runc would take `/proc/0` for a path.
  */
 export function containerNamespaces(input: {
   readonly options: NamespaceOption | undefined;
+  /** The pod's own options: a container may have others, or none. */
+  readonly podOptions?: NamespaceOption | undefined;
+  /** 0: the sandbox has no process. */
   readonly podPid: number;
+  readonly given?: ReadonlyMap<OciNamespaceType, string> | undefined;
   readonly targetPid?: number | undefined;
   readonly userNamespace: boolean;
-  readonly privateCgroup: boolean;
+  readonly cgroup: CgroupView['namespace'];
   readonly base?: readonly OciNamespace[] | undefined;
 }): OciNamespace[] {
-  const { options, podPid, targetPid, base = DEFAULT_NAMESPACES.map((type) => ({ type })) } = input;
+  const { options, podOptions, targetPid, base = DEFAULT_NAMESPACES.map((type) => ({ type })) } = input;
+  const ofPod = podNamespaces(input);
   const chosen: OciNamespace[] = [];
-  if (input.privateCgroup) chosen.push({ type: 'cgroup' });
-  chosen.push(
-    { type: 'network', path: `/proc/${podPid}/ns/net` },
-    { type: 'ipc', path: `/proc/${podPid}/ns/ipc` },
-    { type: 'uts', path: `/proc/${podPid}/ns/uts` },
-    pidNamespace(options?.pid ?? NamespaceMode.POD, podPid, targetPid),
-  );
-  if (input.userNamespace) chosen.push({ type: 'user', path: `/proc/${podPid}/ns/user` });
-  return merged(base, chosen);
+  const ofHost = new Set<OciNamespaceType>();
+  const join = (type: JoinedType, ...modes: (NamespaceMode | undefined)[]): void => {
+    const path = ofPod(type, modes);
+    if (path === undefined) ofHost.add(type);
+    else chosen.push({ type, path });
+  };
+  if (input.cgroup === 'private') chosen.push({ type: 'cgroup' });
+  join('network', options?.network, podOptions?.network);
+  join('ipc', options?.ipc, podOptions?.ipc);
+  join('uts', options?.network, podOptions?.network);
+  const own = ownPidNamespace(options?.pid ?? NamespaceMode.POD, targetPid);
+  if (own) chosen.push(own);
+  else join('pid', options?.pid, podOptions?.pid);
+  if (input.userNamespace) join('user');
+  if (input.cgroup === 'node') ofHost.add('cgroup');
+  return merged(base, chosen).filter(({ type }) => !ofHost.has(type));
+}
+
+type JoinedType = keyof typeof PROC_NAMES;
+
+/** The names of namespaces in /proc/PID/ns. */
+const PROC_NAMES = { network: 'net', ipc: 'ipc', uts: 'uts', pid: 'pid', user: 'user' } as const;
+
+/** Returns a function that finds the path of a pod's namespace; undefined is the host's. */
+function podNamespaces({
+  podPid,
+  given,
+}: Pick<Parameters<typeof containerNamespaces>[0], 'podPid' | 'given'>): (
+  type: JoinedType,
+  modes: readonly (NamespaceMode | undefined)[],
+) => string | undefined {
+  return (type, modes) => {
+    const path = given?.get(type);
+    if (path !== undefined) return path;
+    if (podPid !== 0) return `/proc/${podPid}/ns/${PROC_NAMES[type]}`;
+    if (modes.includes(NamespaceMode.NODE)) return undefined;
+    const problem = `the pod sandbox has neither a process nor a ${type} namespace that the container could join`;
+    throw new CriError('FAILED_PRECONDITION', problem);
+  };
 }
 
 /** Returns the namespaces of the pause process; mode NODE keeps the host's. The caller creates `netnsPath`. */
@@ -50,7 +89,8 @@ export function sandboxNamespaces(input: {
 
 const DEFAULT_NAMESPACES: readonly OciNamespaceType[] = ['pid', 'ipc', 'uts', 'mount', 'network'];
 
-function pidNamespace(mode: NamespaceMode, podPid: number, targetPid: number | undefined): OciNamespace {
+/** Returns undefined for the pod's pid namespace. */
+function ownPidNamespace(mode: NamespaceMode, targetPid: number | undefined): OciNamespace | undefined {
   switch (mode) {
     case NamespaceMode.CONTAINER:
       return { type: 'pid' };
@@ -64,7 +104,7 @@ function pidNamespace(mode: NamespaceMode, podPid: number, targetPid: number | u
       return { type: 'pid', path: `/proc/${targetPid}/ns/pid` };
     case NamespaceMode.POD:
     case NamespaceMode.NODE:
-      return { type: 'pid', path: `/proc/${podPid}/ns/pid` };
+      return undefined;
     default:
       throw invalidArgument('config.linux.security_context.namespace_options.pid', `unknown mode ${mode}`);
   }

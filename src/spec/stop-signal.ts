@@ -8,10 +8,16 @@ import type { ImageConfig } from './image-config.js';
  * author could fix it.
  */
 export function stopSignalOf(config: Pick<ContainerConfig, 'stop_signal'>, image: ImageConfig): string {
-  if (config.stop_signal !== Signal.RUNTIME_DEFAULT) return nameOf(config.stop_signal);
-  const named = image.config?.StopSignal ?? '';
-  return signalNumber(named) === undefined ? 'SIGTERM' : canonicalSignal(named);
+  if (config.stop_signal !== Signal.SIGNAL_RUNTIME_DEFAULT) return nameOf(config.stop_signal);
+  return stopSignalNamed(image.config?.StopSignal ?? '');
 }
+
+/**
+ * Returns the name of a signal that an image or a record has, in any spelling; SIGTERM for none that Linux has. Records
+ * have the names of the CRI's enum (`SIGNAL_SIGTERM` since v0.37) or Linux's.
+ */
+export const stopSignalNamed = (name: string): string =>
+  signalNumber(name) === undefined ? 'SIGTERM' : canonicalSignal(name);
 
 /**
  * Returns the CRI signal of a name or number: the inverse of `stopSignalOf`. If CRI has several names for one number
@@ -22,14 +28,13 @@ export function criSignal(name: string): Signal {
   const number = signalNumber(name);
   const named = SIGNALS.find((signal) => signal.name === canonicalSignal(name));
   const signal = named ?? SIGNALS.find((each) => number !== undefined && each.number === number);
-  return signal?.value ?? Signal.RUNTIME_DEFAULT;
+  return signal?.value ?? Signal.SIGNAL_RUNTIME_DEFAULT;
 }
 
-/** `SIGRTMIN+3` for SIGRTMINPLUS3, `SIGRTMAX-2` for SIGRTMAXMINUS2, otherwise the name of the enum. */
-const nameOf = (signal: Signal): string =>
-  (Signal[signal] ?? String(signal)).replace('PLUS', '+').replace('MINUS', '-');
+/** `SIGTERM` for SIGNAL_SIGTERM, `SIGRTMIN+3` for SIGNAL_SIGRTMINPLUS3, `SIGRTMAX-2` for SIGNAL_SIGRTMAXMINUS2. */
+const nameOf = (signal: Signal): string => canonicalSignal(Signal[signal] ?? String(signal));
 
 /** Every signal of the enum, in the enum's order, with the name and the number that Linux has for it. */
 const SIGNALS = Object.values(Signal)
-  .filter((value): value is Signal => typeof value === 'number' && value > Signal.RUNTIME_DEFAULT)
+  .filter((value): value is Signal => typeof value === 'number' && value > Signal.SIGNAL_RUNTIME_DEFAULT)
   .map((value) => ({ value, name: nameOf(value), number: signalNumber(nameOf(value)) }));

@@ -34,7 +34,7 @@ export function checkSysctls(
 ): void {
   for (const [name, value] of Object.entries(sysctls)) {
     const where = `${field}[${JSON.stringify(name)}]`;
-    if (!NAME.test(name) || name.includes('..')) throw invalidArgument(where, 'is not the name of a sysctl');
+    if (!isName(name)) throw invalidArgument(where, 'is not the name of a sysctl');
     // No value needs these characters, and helpers of other CRI servers read them as the start of a second sysctl.
     // eslint-disable-next-line no-control-regex
     if (/[\u0000\r\n+=]/.test(value)) throw invalidArgument(where, 'the value contains a line break, NUL, "+" or "="');
@@ -51,7 +51,22 @@ export function checkSysctls(
 export const hasNetworkSysctls = (sysctls: Readonly<Record<string, string>>): boolean =>
   Object.keys(sysctls).some((name) => namespaceOf(dotted(name)) === 'network');
 
-const NAME = /^[A-Za-z0-9][A-Za-z0-9_\-./]*$/;
+/**
+ * Returns the file of a sysctl and the namespace that it belongs to: `/proc/sys/net/ipv4/conf/eth0.1/x` and `net` for
+ * `net.ipv4.conf.eth0/1.x`. INVALID_ARGUMENT for a name that `checkSysctls` refuses.
+ */
+export function sysctlFile(name: string): { path: string; namespace: 'net' | 'ipc' | 'uts' } {
+  const namespace = isName(name) ? namespaceOf(dotted(name)) : undefined;
+  if (namespace === undefined) throw invalidArgument(`sysctl ${JSON.stringify(name)}`, 'is not a namespaced sysctl');
+  const path = `/proc/sys/${dotted(name).replaceAll(/[./]/g, (separator) => (separator === '.' ? '/' : '.'))}`;
+  return { path, namespace: PROC_NAMES[namespace] };
+}
+
+/** An empty part would become `..` in the path of the file, since `.` and `/` change places there. */
+const isName = (name: string): boolean => /^[A-Za-z0-9][A-Za-z0-9_\-./]*$/.test(name) && !/[./]([./]|$)/.test(name);
+
+/** The names in /proc/PID/ns. */
+const PROC_NAMES = { network: 'net', IPC: 'ipc', UTS: 'uts' } as const;
 
 const IPC_SYSCTLS: ReadonlySet<string> = new Set([
   'kernel.msgmax',

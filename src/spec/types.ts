@@ -1,8 +1,10 @@
 import type { ContainerConfig, IDMapping, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import type { CgroupDriver } from '../base/cgroup-driver.js';
 import type { CdiEdits } from './cdi/cdi.js';
+import type { ControllerSpec } from './controller-spec.js';
 import type { ImageConfig } from './image-config.js';
-import type { OciSpec } from './oci.js';
+import type { MountOption } from './mounts/mount-options.js';
+import type { OciSeccomp, OciSpec } from './oci.js';
 
 /** Facts about the machine and crid's own process that a spec depends on; read once at start. */
 export interface HostFacts {
@@ -50,9 +52,13 @@ export interface ResolvedMount {
   readonly readonly: boolean;
   readonly recursiveReadonly: boolean;
   readonly propagation: Propagation;
+  /** Options of the mount itself; those of mounts below it stay as they are on the host, as with `readonly`. */
+  readonly options: readonly MountOption[];
   readonly uidMappings: readonly IDMapping[];
   readonly gidMappings: readonly IDMapping[];
   readonly kind: 'bind' | 'image';
+  /** The id of the mounted image; undefined for a bind mount. */
+  readonly imageId: string | undefined;
 }
 
 export interface ResolvedDevice {
@@ -78,13 +84,30 @@ export interface SpecHandlerOptions {
   readonly privilegedWithoutHostDevices: boolean;
   readonly privilegedWithoutHostDevicesAllDevicesAllowed: boolean;
   readonly cgroupWritable: boolean;
+  /** Whether the runtime supports cgroup namespaces (OCI features, linux.namespaces). */
+  readonly cgroupNamespaces: boolean;
   /** The cgroup driver of the runtime; undefined if the runtime decides by the form of the cgroups path. */
   readonly cgroupDriver: CgroupDriver | undefined;
   /** Whether the runtime supports `rro` (OCI features, mountOptions). */
   readonly recursiveReadOnlyMounts: boolean;
+  readonly runtimeFeatures: RuntimeFeatures;
   /** The parsed content of `base_runtime_spec`. */
   readonly baseSpec?: OciSpec;
 }
+
+/** The members of a spec that a runtime applies (OCI features); a runtime ignores those that it does not know. */
+export interface RuntimeFeatures {
+  readonly netDevices: boolean;
+  /** The modes and flags of a memory policy, such as `MPOL_BIND`; none if the runtime has no memory policy. */
+  readonly memoryPolicy: { readonly modes: readonly string[]; readonly flags: readonly string[] };
+  readonly rdt: { readonly enabled: boolean; readonly schemata: boolean; readonly monitoring: boolean };
+}
+
+export const NO_FEATURES: RuntimeFeatures = {
+  netDevices: false,
+  memoryPolicy: { modes: [], flags: [] },
+  rdt: { enabled: false, schemata: false, monitoring: false },
+};
 
 /** The configuration of crid that affects every spec. */
 export interface SpecOptions {
@@ -111,10 +134,12 @@ export interface SelinuxLabels {
 export interface ContainerSpecInput {
   readonly id: string;
   readonly podId: string;
-  /** The pause process, whose namespaces are the pod's. */
+  /** The pause process, whose namespaces are the pod's. 0: the pod has no process, only what `controllerSpec` names. */
   readonly podPid: number;
   /** "" or undefined on the host network. */
   readonly netnsPath?: string | undefined;
+  /** The requirements of the sandbox controller that runs the pod. */
+  readonly controllerSpec?: ControllerSpec | undefined;
   readonly config: ContainerConfig;
   readonly pod: PodSandboxConfig;
   /** The image reference for the annotation. */
@@ -137,8 +162,8 @@ export interface ContainerSpecInput {
   readonly privilegedDevices: readonly ResolvedDevice[];
   /** The process of the container that NamespaceMode TARGET names. */
   readonly targetPid?: number | undefined;
-  /** The parsed JSON of a Localhost seccomp profile. */
-  readonly seccompProfile?: unknown;
+  /** The seccomp profiles that the request names by a path or a reference. */
+  readonly seccompProfiles?: SeccompProfiles;
   readonly selinux?: SelinuxLabels | undefined;
   readonly handler: SpecHandlerOptions;
   readonly options: SpecOptions;
@@ -160,9 +185,15 @@ export interface SandboxSpecInput {
   readonly shmPath: string;
   readonly resolvConfPath: string;
   readonly user: ResolvedUser;
-  readonly seccompProfile?: unknown;
+  readonly seccompProfiles?: SeccompProfiles;
   readonly selinux?: SelinuxLabels | undefined;
   readonly handler: SpecHandlerOptions;
   readonly options: SpecOptions;
   readonly host: HostFacts;
+}
+
+/** The seccomp profiles that a request names: the parsed JSON of the file, and the pulled profile. */
+export interface SeccompProfiles {
+  readonly localhost?: unknown;
+  readonly pulled?: OciSeccomp;
 }

@@ -70,7 +70,7 @@ function memoryOf(read: (name: string) => string | undefined, detail: boolean): 
 }
 
 /** Parses lines of `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0`. */
-export function parseIoStat(text: string): DeviceAccount[] {
+function parseIoStat(text: string): DeviceAccount[] {
   return text.split('\n').flatMap((line) => {
     const [, major, minor] = /^(\d+):(\d+) /.exec(line) ?? [];
     if (major === undefined || minor === undefined) return [];

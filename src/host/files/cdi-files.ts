@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { CriError } from '../../base/errors.js';
 import { errnoName, fsError } from '../syscall/errno.js';
 import { readRegularFile } from './regular-file.js';
+import { parseYaml } from './yaml-file.js';
 
 export interface CdiFile {
   readonly path: string;
@@ -34,9 +35,6 @@ async function readOne(path: string, priority: number): Promise<CdiFile> {
     return { path, priority, content: { error: CriError.from(thrown).prefixed(`CDI spec ${path}`) } };
   }
 }
-
-/** Loaded on demand: few nodes have a YAML file, and the parser takes 8 MiB. */
-const parseYaml = async (text: string): Promise<unknown> => (await import('yaml')).parse(text);
 
 const namesIn = (directory: string): Promise<string[]> =>
   readdir(directory).catch((thrown: unknown) => {

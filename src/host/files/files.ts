@@ -19,15 +19,33 @@ export async function ensureDirectory(path: string, mode = 0o700): Promise<void>
   });
 }
 
-/** Replaces a whole file: a reader, or a restart after a power cut, sees either the old content or the new. */
-export async function writeFileAtomic(path: string, data: string | Uint8Array, mode = 0o600): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}`);
+export interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * Replaces a whole file: a reader, or a restart after a kill, sees either the old content or the new; with `sync`, a
+ * restart after a power cut too. A kill may leave a file beside it, `.crid-` and a number.
+ */
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  {
+    mode = 0o600,
+    sync = true,
+    owner,
+  }: { readonly mode?: number; readonly sync?: boolean; readonly owner?: Owner } = {},
+): Promise<void> {
+  const temporary = join(dirname(path), `.crid-${randomBytes(6).toString('hex')}`);
   await translated(path, async () => {
     const file = await open(temporary, 'wx', mode);
     try {
+      // chown(2) may clear bits of the mode.
+      if (owner) await file.chown(owner.uid, owner.gid);
       await file.chmod(mode);
       await file.writeFile(data);
-      await file.datasync();
+      if (sync) await file.datasync();
       await file.close();
       await rename(temporary, path);
     } catch (thrown) {
@@ -73,7 +91,7 @@ export async function removeTree(paths: string | readonly string[], signal?: Abo
 }
 
 /** Returns whether the path is gone. rmdir(2) fails for a directory with content, a mount point and a non-directory. */
-const removeEmpty = (path: string): Promise<boolean> =>
+export const removeEmpty = (path: string): Promise<boolean> =>
   rmdir(path).then(
     () => true,
     (thrown: unknown) => errnoName(thrown) === 'ENOENT',

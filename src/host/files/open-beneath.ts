@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import { CriError } from '../../base/errors.js';
 import { O_CLOEXEC, O_PATH, closeFd } from '../syscall/common-calls.js';
 import { errnoName, fsError } from '../syscall/errno.js';
-import { call, callAsync, numberedCall } from '../syscall/libc.js';
+import { call, callAsync, numberedCall, systemCall } from '../syscall/libc.js';
 
 /**
  * A file in a directory that other programs may write to. Links in the path of `directory` are followed, since an
@@ -83,10 +83,14 @@ export async function readFileBeneath({ directory, path }: PathBeneath) {
   const root = await open(directory, O_PATH | constants.O_DIRECTORY).catch(undefinedWhereMissing);
   if (!root) return undefined;
   try {
-    const how = howTo(constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW, 0);
-    const fd = await callAsync(openat2, subject, SYS_OPENAT2, root.fd, path, how, how.byteLength).catch(
-      undefinedWhereMissing,
-    );
+    const flags = constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW;
+    const how = howTo(flags, 0);
+    const fd = await callAsync(openat2, subject, SYS_OPENAT2, root.fd, path, how, how.byteLength)
+      .catch((thrown: unknown) => {
+        if (errnoName(thrown) !== 'ENOSYS') throw thrown;
+        return walkBeneath(root.fd, path, flags, 0, subject);
+      })
+      .catch(undefinedWhereMissing);
     if (fd === undefined) return undefined;
     try {
       checkRegular(fd, subject);
@@ -122,12 +126,44 @@ function openBeneath(root: number, path: string, flags: number, mode: number, su
       return call(openat2, subject, SYS_OPENAT2, root, path, how, how.byteLength);
     } catch (thrown) {
       const name = errnoName(thrown);
-      if (name === 'ELOOP') throw new CriError('FAILED_PRECONDITION', `open ${subject}: a symbolic link, not followed`);
+      if (name === 'ENOSYS') return walkBeneath(root, path, flags, mode, subject);
+      if (name === 'ELOOP') throw linkError(subject);
       // openat2(2): EAGAIN when a rename anywhere in the system makes a confined lookup uncertain.
       if (name !== 'EAGAIN' || tries === MAX_TRIES) throw thrown;
     }
   }
 }
+
+/** As `openBeneath` on a kernel without openat2 (before Linux 5.6): opens one part after the other, links refused. */
+function walkBeneath(root: number, path: string, flags: number, mode: number, subject: string): number {
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) throw new CriError('INVALID_ARGUMENT', `open ${subject}: leads out of its directory`);
+  const last = parts.pop() ?? '.';
+  const way: number[] = [];
+  const step = (part: string, how: number): number => {
+    try {
+      return call(openat, subject, way.at(-1) ?? root, part, how | constants.O_NOFOLLOW | O_CLOEXEC, mode);
+    } catch (thrown) {
+      if (errnoName(thrown) === 'ELOOP') throw linkError(subject);
+      throw thrown;
+    }
+  };
+  try {
+    for (const part of parts) {
+      const fd = step(part, O_PATH);
+      way.push(fd);
+      if (fstatSync(fd).isSymbolicLink()) throw linkError(subject);
+    }
+    return step(last, flags);
+  } finally {
+    for (const fd of way) closeBeneath(fd);
+  }
+}
+
+const openat = systemCall('openat', ['int', 'const char *', 'int', 'uint']);
+
+const linkError = (subject: string): CriError =>
+  new CriError('FAILED_PRECONDITION', `open ${subject}: a symbolic link, not followed`);
 
 function tryOpen(root: number, path: string, flags: number, mode: number, subject: string): number | undefined {
   try {
@@ -158,7 +194,6 @@ function withDirectory<T>(directory: string, work: (root: number) => T): T {
 
 function checkRegular(fd: number, subject: string): void {
   const stats = fstatSync(fd);
-  if (stats.isSymbolicLink())
-    throw new CriError('FAILED_PRECONDITION', `open ${subject}: a symbolic link, not followed`);
+  if (stats.isSymbolicLink()) throw linkError(subject);
   if (!stats.isFile()) throw new CriError('FAILED_PRECONDITION', `open ${subject}: not a regular file`);
 }

@@ -24,7 +24,7 @@ export const readRegularFile = (path: string, maxBytes: number): Promise<Buffer>
  * Reads the whole regular file of a descriptor, with or without O_PATH; `path` is for the error. RESOURCE_EXHAUSTED for
  * more than `maxBytes`.
  */
-export function readDescriptor(fd: number, path: string, maxBytes: number): Promise<Buffer> {
+function readDescriptor(fd: number, path: string, maxBytes: number): Promise<Buffer> {
   return translated(path, async () => {
     const file = await open(`/proc/self/fd/${fd}`, constants.O_RDONLY | constants.O_NONBLOCK);
     try {

@@ -1,12 +1,14 @@
 import { close, closeSync, constants, fstatSync, type Stats } from 'node:fs';
 import { readlink } from 'node:fs/promises';
 import { CriError } from '../../base/errors.js';
-import { openDetached, type RootfsMount } from '../mount/detached-mount.js';
+import type { RootfsMount } from '../mount/detached-mount.js';
+import { openSnapshot } from '../mount/ordinary-mount.js';
 import { O_CLOEXEC, O_PATH } from '../syscall/common-calls.js';
 import { errnoName } from '../syscall/errno.js';
 import { callAsync, numberedCall } from '../syscall/libc.js';
 import { runTreeJob } from '../trees/tree-threads.js';
 import { readDescriptorPieces } from './regular-file.js';
+import { walkInRoot } from './walk-in-root.js';
 
 export type { RootfsMount } from '../mount/detached-mount.js';
 
@@ -44,14 +46,20 @@ export interface Rootfs {
    * the copy at the next entry.
    */
   copyTree(path: string, destination: string, signal?: AbortSignal): Promise<boolean>;
-  /** Idempotent. */
-  close(): void;
+  /**
+   * Idempotent. Resolves when the kernel has given up the mount and the devices below it, which may wait for the file
+   * system.
+   */
+  close(): Promise<void>;
 }
 
-/** `mounts` are the snapshotter's: one overlay, one bind, or one file system on a device. */
-export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs> {
-  const root = await openDetached(mounts);
-  let closed = false;
+/**
+ * `mounts` are the snapshotter's: one overlay, one bind, or one file system on a device. `scratch` is a directory of
+ * crid's own for kernels on which a mount must be attached somewhere.
+ */
+export async function openRootfs(mounts: readonly RootfsMount[], scratch?: string): Promise<Rootfs> {
+  const root = await openSnapshot(mounts, scratch);
+  let closed: Promise<void> | undefined;
 
   /** Runs `work` with an O_PATH descriptor of the file that the path leads to; undefined when there is none. */
   const at = async <T>(path: string, flags: number, work: (fd: number) => T | Promise<T>): Promise<T | undefined> => {
@@ -75,20 +83,25 @@ export async function openRootfs(mounts: readonly RootfsMount[]): Promise<Rootfs
       })) ?? false,
     stat: (path) => at(path, 0, (fd) => describe(fstatSync(fd))),
     lstat: (path) => at(path, constants.O_NOFOLLOW, (fd) => describe(fstatSync(fd))),
-    realPath: (path) => at(path, 0, (fd) => readlink(`/proc/self/fd/${fd}`)),
+    realPath: async (path) => {
+      // The root is "/" unless it is a directory that is not mounted anew.
+      const base = await readlink(`/proc/self/fd/${root}`);
+      return at(path, 0, async (fd) => fromBase(await readlink(`/proc/self/fd/${fd}`), base));
+    },
     exists: async (path) => (await at(path, 0, () => true)) ?? false,
     copyTree: async (path, destination, signal) =>
       (await at(path, constants.O_DIRECTORY, async (fd) => {
         await runTreeJob({ kind: 'copy', path: destination, source: fd, destination }, signal);
         return true;
       })) ?? false,
-    close() {
-      if (closed) return;
-      closed = true;
-      // Asynchronously, since the end of the mount may wait for its file system.
-      close(root, () => undefined);
-    },
+    close: () => (closed ??= new Promise((resolve) => close(root, () => resolve()))),
   };
+}
+
+/** Returns the path from `base` as the root. */
+function fromBase(path: string, base: string): string {
+  const below = base === '/' ? path : path.slice(base.length);
+  return below === '' ? '/' : below;
 }
 
 const SYS_OPENAT2 = 437;
@@ -106,10 +119,21 @@ async function openInRoot(root: number, path: string, flags: number): Promise<nu
       return await callAsync(openat2, path, SYS_OPENAT2, root, path, how, how.byteLength);
     } catch (thrown) {
       const name = errnoName(thrown) ?? '';
+      if (name === 'ENOSYS') return walk(root, path, flags);
       if (NOWHERE.has(name)) return undefined;
       // openat2(2): EAGAIN when a rename anywhere in the system makes `..` in a confined lookup uncertain.
       if (name !== 'EAGAIN' || tries === MAX_TRIES) throw thrown;
     }
+  }
+}
+
+/** For a kernel without openat2, which came with Linux 5.6. */
+function walk(root: number, path: string, flags: number): number | undefined {
+  try {
+    return walkInRoot(root, path, flags);
+  } catch (thrown) {
+    if (NOWHERE.has(errnoName(thrown) ?? '')) return undefined;
+    throw thrown;
   }
 }
 

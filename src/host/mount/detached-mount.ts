@@ -18,6 +18,15 @@ export interface RootfsMount {
  * only a helper program can mount.
  */
 export async function openDetached(mounts: readonly RootfsMount[]): Promise<number> {
+  const mount = requireOne(mounts);
+  if (mount.type === 'overlay') return openOverlay(mount);
+  if (isBind(mount)) return openBind(mount);
+  const options = mount.options.filter((option) => option !== 'rw' && option !== 'ro');
+  return mountNew(mount.type, [`source=${mount.source}`, ...options, 'ro']);
+}
+
+/** UNIMPLEMENTED for any number of mounts but one, and for a type that only a helper program can mount. */
+export function requireOne(mounts: readonly RootfsMount[]): RootfsMount {
   const [mount, ...more] = mounts;
   if (mount === undefined || more.length > 0) {
     throw new CriError('UNIMPLEMENTED', `open rootfs: ${mounts.length} mounts where one is expected`);
@@ -25,20 +34,25 @@ export async function openDetached(mounts: readonly RootfsMount[]): Promise<numb
   if (mount.type.includes('.')) {
     throw new CriError('UNIMPLEMENTED', `open rootfs: the type "${mount.type}" needs a helper program to mount it`);
   }
-  if (mount.type === 'overlay') return openOverlay(mount);
-  if (mount.type === 'bind' || /^r?bind$/.test(mount.options[0] ?? '')) return openBind(mount);
-  const options = mount.options.filter((option) => option !== 'rw' && option !== 'ro');
-  return mountNew(mount.type, [`source=${mount.source}`, ...options, 'ro']);
+  return mount;
 }
+
+export const isBind = ({ type, options }: RootfsMount): boolean => type === 'bind' || /^r?bind$/.test(options[0] ?? '');
+
+/** The options of a mount that go to the file system unchanged. */
+export const optionsPassedOn = ({ options }: RootfsMount): string[] =>
+  options.filter((option) => !NOT_PASSED_ON.test(option));
+
+/** Opens the layers of an overlay, topmost first (O_PATH). */
+export const layersOpen = (mount: RootfsMount): number[] => openAll(overlayLayers(mount));
 
 /** Maximum number of layers in one string: fsconfig(2) takes 255 bytes, and the path of an open layer has up to 20. */
 export const LAYERS_PER_STRING = 12;
 
 /** `manyLowers`: whether the kernel takes layers one by one (`lowerdir+`, since 6.5); undefined: try it. */
 export async function openOverlay(mount: RootfsMount, manyLowers?: boolean): Promise<number> {
-  const layers = overlayLayers(mount);
-  const options = mount.options.filter((option) => !NOT_PASSED_ON.test(option));
-  const opened = openAll(layers);
+  const options = optionsPassedOn(mount);
+  const opened = layersOpen(mount);
   try {
     return await stack(opened.map(pathOf), options, manyLowers);
   } finally {

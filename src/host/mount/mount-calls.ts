@@ -1,4 +1,5 @@
 import { isCode } from '../../base/errors.js';
+import { mountCall } from '../syscall/common-calls.js';
 import { errnoName } from '../syscall/errno.js';
 import { callAsync, systemCall } from '../syscall/libc.js';
 import { readMountInfo } from './mountinfo.js';
@@ -15,7 +16,7 @@ export async function mountTmpfs(
 ): Promise<void> {
   const { owner = { uid: 0, gid: 0 } } = options;
   const data = `mode=${options.mode.toString(8)},size=${options.sizeBytes},uid=${owner.uid},gid=${owner.gid}`;
-  await callAsync(mount, target, 'tmpfs', target, 'tmpfs', MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
+  await callAsync(mountCall, target, 'tmpfs', target, 'tmpfs', MS_NOSUID | MS_NODEV | MS_NOEXEC, data);
 }
 
 /** Binds `source` on an existing `target` of the same kind (directory on directory, file on file). */
@@ -25,7 +26,7 @@ export async function bindMount(
   options: { readonly?: boolean; recursive?: boolean } = {},
 ): Promise<void> {
   const flags = MS_BIND | (options.recursive ? MS_REC : 0);
-  await callAsync(mount, `${source} on ${target}`, source, target, 'none', flags, null);
+  await callAsync(mountCall, `${source} on ${target}`, source, target, 'none', flags, null);
   if (!options.readonly) return;
   try {
     await remountReadonlyBind(target);
@@ -36,11 +37,37 @@ export async function bindMount(
 }
 
 /** Makes a bind mount read-only; its other flags stay. Mounts below it are not touched. */
-export async function remountReadonlyBind(target: string): Promise<void> {
+async function remountReadonlyBind(target: string): Promise<void> {
   // The first bind ignores MS_RDONLY, and a remount drops the flags that it does not repeat.
   const own = (await readMountInfo()).findLast((info) => info.mountPoint === target);
   const kept = (own?.options ?? []).reduce((flags, option) => flags | (mountFlags[option] ?? 0), 0);
-  await callAsync(mount, target, 'none', target, 'none', MS_BIND | MS_REMOUNT | MS_RDONLY | kept, null);
+  await callAsync(mountCall, target, 'none', target, 'none', MS_BIND | MS_REMOUNT | MS_RDONLY | kept, null);
+}
+
+/** Mounts a file system read-only (nosuid, nodev) on an existing directory. */
+export async function mountReadOnly(mount: {
+  readonly type: string;
+  readonly source: string;
+  readonly target: string;
+  readonly data: string;
+}): Promise<void> {
+  const { type, source, target, data } = mount;
+  await callAsync(mountCall, target, source, target, type, MS_RDONLY | MS_NOSUID | MS_NODEV, data);
+}
+
+/**
+ * Binds a directory read-only (nosuid, nodev) on an existing one, without the mounts below it. A kill can leave it
+ * without these options.
+ */
+export async function bindReadOnly(source: string, target: string): Promise<void> {
+  await callAsync(mountCall, `${source} on ${target}`, source, target, 'none', MS_BIND, null);
+  try {
+    const flags = MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV;
+    await callAsync(mountCall, target, 'none', target, 'none', flags, null);
+  } catch (thrown) {
+    await unmount(target, { detach: true });
+    throw thrown;
+  }
 }
 
 /**
@@ -71,7 +98,7 @@ const MS_NOSUID = 0x2;
 const MS_NODEV = 0x4;
 const MS_NOEXEC = 0x8;
 const MS_REMOUNT = 0x20;
-const MS_BIND = 0x1000;
+export const MS_BIND = 0x1000;
 const MS_REC = 0x4000;
 const MNT_DETACH = 0x2;
 const UMOUNT_NOFOLLOW = 0x8;
@@ -85,5 +112,4 @@ const mountFlags: Readonly<Record<string, number>> = {
   relatime: 0x200000,
 };
 
-const mount = systemCall('mount', ['const char *', 'const char *', 'const char *', 'ulong', 'const char *']);
 const umount2 = systemCall('umount2', ['const char *', 'int'], 'umount2');

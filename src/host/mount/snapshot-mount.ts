@@ -8,9 +8,11 @@ import {
   openDirectory,
   openOverlay,
   overlayLayers,
+  requireOne,
   type RootfsMount,
 } from './detached-mount.js';
 import { unmount } from './mount-calls.js';
+import { mountOrdinary, orWithout } from './ordinary-mount.js';
 
 /**
  * Mounts a snapshot read-only (nosuid, nodev) on an existing directory. `usernsPath`: the user namespace whose root
@@ -22,7 +24,12 @@ export async function mountSnapshot(
   options: { readonly usernsPath?: string | undefined } = {},
 ): Promise<void> {
   const { usernsPath } = options;
-  if (usernsPath === undefined) return attachAndClose(await openDetached(mounts), target);
+  if (usernsPath === undefined) {
+    return orWithout(
+      async () => attachAndClose(await openDetached(mounts), target),
+      () => mountOrdinary(requireOne(mounts), target),
+    );
+  }
   const userns = await translated(usernsPath, () => open(usernsPath, 'r'));
   try {
     const [mount, ...more] = mounts;
@@ -39,7 +46,9 @@ async function mountMappedOverlay(mount: RootfsMount, target: string, usernsFd: 
   try {
     for (const source of overlayLayers(mount)) {
       const layer = `${target}.${layers.length}`;
-      await translated(layer, () => mkdir(layer, { mode: 0o700 }));
+      // A kill may have left it.
+      await unmount(layer, { detach: true });
+      await translated(layer, () => mkdir(layer, { mode: 0o700, recursive: true }));
       layers.push(layer);
       await attachMapped(await openDirectory(source), layer, usernsFd);
     }

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
-import { socketCall } from '../syscall/common-calls.js';
-import { call, systemCall } from '../syscall/libc.js';
+import { ioctl, socketCall } from '../syscall/common-calls.js';
+import { call } from '../syscall/libc.js';
 import { inNetns } from './netns.js';
 
 const AF_INET = 2;
@@ -12,8 +12,6 @@ const IFF_UP = 1;
 /** struct ifreq: the interface's name, then its flags. */
 const IFREQ_BYTES = 40;
 const FLAGS_OFFSET = 16;
-
-const ioctl = systemCall('ioctl', ['int', 'ulong', 'void *']);
 
 /** Brings `lo` up in the network namespace at `netnsPath`, as CNI's loopback plugin does, but without a process. */
 export function bringUpLoopback(netnsPath: string): void {

@@ -1,4 +1,6 @@
+import { isCode } from '../../base/errors.js';
 import { readKernelFile } from '../files/kernel-files.js';
+import { inNetns } from './netns.js';
 
 /** Traffic counters of a network interface since it was made. */
 export interface InterfaceUsage {
@@ -17,6 +19,17 @@ export interface InterfaceUsage {
 export function interfacesOf(pid: number): InterfaceUsage[] | undefined {
   const text = readKernelFile(`/proc/${pid}/net/dev`);
   return text === undefined ? undefined : parseNetDev(text);
+}
+
+/** The same of the network namespace at `netnsPath`, which need not have a process. Undefined: no such namespace. */
+export function interfacesIn(netnsPath: string): InterfaceUsage[] | undefined {
+  try {
+    return parseNetDev(inNetns(netnsPath, () => readKernelFile('/proc/thread-self/net/dev')) ?? '');
+  } catch (thrown) {
+    // INVALID_ARGUMENT: a file whose namespace has been unmounted.
+    if (isCode(thrown, 'NOT_FOUND') || isCode(thrown, 'INVALID_ARGUMENT')) return undefined;
+    throw thrown;
+  }
 }
 
 /** Parses proc_pid_net(5): `eth0: 1 2 3 …`, with eight fields for received and eight for sent traffic. */

@@ -1,31 +1,7 @@
-import { constants, closeSync, openSync, writeSync } from 'node:fs';
-import { mkdir, open, stat, unlink } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { CriError } from '../../base/errors.js';
+import { stat, unlink } from 'node:fs/promises';
 import { unmount } from '../mount/mount-calls.js';
 import { errnoName, fsError, translated } from '../syscall/errno.js';
-import { call, systemCall } from '../syscall/libc.js';
-
-/**
- * Makes a network namespace, kept open by a bind mount on `path`, which must not exist (ALREADY_EXISTS). Makes its
- * directory with mode 0755 when missing. Loopback stays down: the network setup brings it up. Nothing is left on
- * failure.
- */
-export async function createNetns(path: string): Promise<void> {
-  await translated(path, async () => {
-    await mkdir(dirname(path), { recursive: true, mode: 0o755 });
-    await (await open(path, 'wx', 0o444)).close();
-  });
-  try {
-    away(() => {
-      call(unshare, path, CLONE_NEWNET);
-      call(mount, path, OWN_NETNS, path, 'none', MS_BIND, null);
-    });
-  } catch (thrown) {
-    await removeNetns(path);
-    throw thrown;
-  }
-}
+import { inNamespaces, ownNamespace } from './thread-namespaces.js';
 
 /**
  * Unmounts the namespace and removes its file. Succeeds when it is gone, and when only the file can be reached and is
@@ -45,13 +21,13 @@ export async function removeNetns(path: string): Promise<void> {
   });
 }
 
-/** Returns whether a network namespace is mounted at `path`: false for a plain file and for a missing path. */
+/** Returns whether a namespace is mounted at `path`: false for a plain file and for a missing path. */
 export const netnsIsOpen = async (path: string): Promise<boolean> => (await netnsInode(path)) !== undefined;
 
 /** Returns the namespace's inode number, as in `net:[4026531840]`; undefined when there is none at `path`. */
 export async function netnsInode(path: string): Promise<number | undefined> {
   try {
-    const [at, home] = await Promise.all([stat(path), stat(OWN_NETNS)]);
+    const [at, home] = await Promise.all([stat(path), stat(ownNamespace('net'))]);
     // All namespaces are on the same nsfs.
     return at.dev === home.dev ? at.ino : undefined;
   } catch (thrown) {
@@ -61,58 +37,9 @@ export async function netnsInode(path: string): Promise<number | undefined> {
 }
 
 /**
- * Runs `work` in the namespace at `path`, on this thread. `work` must be synchronous and must make its sockets itself:
- * calls that Node defers would run in the host's namespace. NOT_FOUND when there is no namespace at `path`.
+ * Runs `work` in the network namespace at `path`, on this thread (see `inNamespaces`). NOT_FOUND when there is no
+ * namespace at `path`.
  */
-export function inNetns<T>(path: string, work: () => T): T {
-  const target = openFd(path);
-  try {
-    return away(() => {
-      call(setns, path, target, CLONE_NEWNET);
-      const result = work();
-      if (result instanceof Promise) throw new CriError('INTERNAL', `netns ${path}: work must be synchronous`);
-      return result;
-    });
-  } finally {
-    closeSync(target);
-  }
-}
+export const inNetns = <T>(path: string, work: () => T): T => inNamespaces({ net: path }, work);
 
-// "thread-self": each thread has its own network namespace, and crid's worker threads change theirs too.
-const OWN_NETNS = '/proc/thread-self/ns/net';
-const CLONE_NEWNET = 0x40000000;
-const MS_BIND = 0x1000;
 const MAX_STACKED = 16;
-
-const unshare = systemCall('unshare', ['int']);
-const setns = systemCall('setns', ['int', 'int']);
-const mount = systemCall('mount', ['const char *', 'const char *', 'const char *', 'ulong', 'const char *']);
-
-/** Runs `work`, which may change this thread's network namespace, and restores the namespace in any case. */
-function away<T>(work: () => T): T {
-  const home = openFd(OWN_NETNS);
-  try {
-    return work();
-  } finally {
-    goHome(home);
-    closeSync(home);
-  }
-}
-
-function goHome(home: number): void {
-  try {
-    call(setns, OWN_NETNS, home, CLONE_NEWNET);
-  } catch (thrown) {
-    // Every later socket would be made in a pod's network, so only an abort is safe; a restart loses nothing.
-    writeSync(2, `crid: cannot return to its own network namespace: ${CriError.from(thrown).message}\n`);
-    process.abort();
-  }
-}
-
-function openFd(path: string): number {
-  try {
-    return openSync(path, constants.O_RDONLY);
-  } catch (thrown) {
-    throw fsError(thrown, path);
-  }
-}

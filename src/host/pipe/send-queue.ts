@@ -1,10 +1,8 @@
 import type { Socket } from 'node:net';
-import { systemCall } from '../syscall/libc.js';
+import { ioctl } from '../syscall/common-calls.js';
 
 /** tcp(7) */
 const SIOCOUTQ = 0x5411;
-
-const ioctl = systemCall('ioctl', ['int', 'ulong', 'void *'], 'ioctl');
 
 /**
  * Returns how many bytes of a TCP connection the kernel holds that the peer has not acknowledged; the FIN counts as one

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { invalidArgument, isCode } from '../../base/errors.js';
+import { parseExactJson } from '../../base/exact-json.js';
 import { lookAt } from '../files/foreign-paths.js';
 import { readRegularFile } from '../files/regular-file.js';
 
@@ -16,7 +17,7 @@ const MAX_PROFILE_BYTES = 1024 * 1024;
 export async function readSeccompProfile(path: string, field: string): Promise<unknown> {
   try {
     const bytes = await lookAt('seccomp profile', path, () => readRegularFile(path, MAX_PROFILE_BYTES));
-    return JSON.parse(bytes.toString('utf8')) as unknown;
+    return parseExactJson(bytes.toString('utf8'));
   } catch (thrown) {
     if (isCode(thrown, 'UNAVAILABLE')) throw thrown;
     throw invalidArgument(field, `"${path}" cannot be used: ${(thrown as Error).message}`);

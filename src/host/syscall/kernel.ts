@@ -1,6 +1,6 @@
 import { constants, release } from 'node:os';
 import { KERNEL_CALLS, whyMissing, type KernelCall } from './kernel-calls.js';
-import { lastErrno, numberedCall } from './libc.js';
+import { isAbsent, lastErrno, numberedCall } from './libc.js';
 
 /** The running kernel's version, from uname(2). */
 export const kernelRelease = (): string => release();
@@ -15,7 +15,8 @@ const probe = numberedCall('probe', ['long', 'long', 'long', 'long', 'long', 'lo
 const NO_DESCRIPTOR = -1;
 
 /** Makes the call with arguments that no kernel accepts, so that it has no effect: only the error counts. */
-function hasCall({ number }: KernelCall): boolean {
+function hasCall({ name, number }: KernelCall): boolean {
+  if (isAbsent(name)) return false;
   const nothing = probe.sync(number, NO_DESCRIPTOR, 0, 0, 0, 0, 0) !== -1;
   return nothing || lastErrno() !== constants.errno.ENOSYS;
 }

@@ -32,8 +32,14 @@ export function systemCall(name: string, args: readonly string[], symbol = name,
 export const numberedCall = (name: string, args: readonly string[]): SystemCall =>
   systemCall(name, ['long', ...args], 'syscall', 'long');
 
+/** Calls that tests make fail with ENOSYS, as on an older kernel: `CRID_FAULT_ENOSYS=fsopen,openat2`. */
+const absent: ReadonlySet<string> = new Set((process.env['CRID_FAULT_ENOSYS'] ?? '').split(',').filter(Boolean));
+
+export const isAbsent = (name: string): boolean => absent.has(name);
+
 /** Calls `fn` on this thread; throws a CriError that names the call and `subject`. */
 export function call(fn: SystemCall, subject: string, ...args: unknown[]): number {
+  if (isAbsent(fn.name)) throw failure(fn, subject, constants.errno.ENOSYS);
   const result = fn.sync(...args);
   if (result === -1) throw failure(fn, subject, koffi.errno());
   return result;
@@ -41,6 +47,7 @@ export function call(fn: SystemCall, subject: string, ...args: unknown[]): numbe
 
 /** The same on a thread of libuv's pool, for calls that may hang on a user's path (NFS, FUSE). */
 export async function callAsync(fn: SystemCall, subject: string, ...args: unknown[]): Promise<number> {
+  if (isAbsent(fn.name)) throw failure(fn, subject, constants.errno.ENOSYS);
   const { result, errno } = await fn.async(...args);
   if (result === -1) throw failure(fn, subject, errno);
   return result;

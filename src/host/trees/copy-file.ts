@@ -8,8 +8,9 @@ import {
   writeSync,
   type BigIntStats,
 } from 'node:fs';
+import { lseek } from '../syscall/common-calls.js';
 import { errnoName } from '../syscall/errno.js';
-import { lastErrno, systemCall } from '../syscall/libc.js';
+import { lastErrno } from '../syscall/libc.js';
 
 /**
  * Copies the content of a regular file into a new one; yields between the pieces of a large one, in which holes stay
@@ -61,7 +62,6 @@ function cloned(path: string, target: Buffer): boolean {
   }
 }
 
-const seek = systemCall('lseek', ['int', 'int64_t', 'int'], 'lseek', 'int64_t');
 const SEEK_DATA = 3;
 const ENXIO = 6;
 
@@ -84,7 +84,7 @@ function* copyPieces(file: number, target: Buffer, size: number): Generator<void
 
 /** Returns the offset of the next byte outside a hole. Without SEEK_DATA support every byte counts as such. */
 function nextData(file: number, from: number, size: number): number {
-  const found = seek.sync(file, from, SEEK_DATA);
+  const found = lseek.sync(file, from, SEEK_DATA);
   if (found >= 0) return found;
   return lastErrno() === ENXIO ? size : from;
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync } from 'node:fs';
 import { CriError } from '../../base/errors.js';
+import { lseek } from '../syscall/common-calls.js';
 import { call, systemCall } from '../syscall/libc.js';
 
 /** A name in a directory. `name` is bytes, which need not be UTF-8. */
@@ -43,7 +44,6 @@ export function openDirectory(path: string | Buffer, options: { from?: bigint; f
 const BUFFER_BYTES = 32 * 1024;
 const SEEK_SET = 0;
 
-const seek = systemCall('lseek', ['int', 'int64_t', 'int'], 'lseek', 'int64_t');
 // glibc has a wrapper for it only since 2.30.
 const getdents = systemCall('getdents64', ['long', 'int', 'void *', 'size_t'], 'syscall', 'long');
 
@@ -59,7 +59,7 @@ function readEntries(fd: number, start: bigint): Pick<Directory, 'next' | 'posit
 
   const position = (): bigint => (last === undefined ? from : buffer!.readBigInt64LE(last + OFFSET_AT));
   const fill = (): Buffer => {
-    if (buffer === undefined && start !== 0n) call(seek, subject, fd, start, SEEK_SET);
+    if (buffer === undefined && start !== 0n) call(lseek, subject, fd, start, SEEK_SET);
     from = position();
     buffer ??= Buffer.allocUnsafeSlow(BUFFER_BYTES);
     end = call(getdents, subject, systemCallNumber('getdents64'), fd, buffer, buffer.length);
@@ -81,7 +81,7 @@ function readEntries(fd: number, start: bigint): Pick<Directory, 'next' | 'posit
       }
     },
     rewind() {
-      call(seek, subject, fd, 0, SEEK_SET);
+      call(lseek, subject, fd, 0, SEEK_SET);
       [at, end, last, from] = [0, 0, undefined, 0n];
     },
   };

@@ -39,6 +39,7 @@ export const HOST_SYS_MOUNT: OciMount = {
 export const MASKED_PATHS: readonly string[] = [
   '/proc/acpi',
   '/proc/asound',
+  '/proc/interrupts',
   '/proc/kcore',
   '/proc/keys',
   '/proc/latency_stats',

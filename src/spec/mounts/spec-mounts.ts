@@ -9,6 +9,8 @@ export interface ContainerMountsInput {
   /** The CRI mounts, in the order of the request. */
   readonly requested: readonly ResolvedMount[];
   readonly podMounts: ContainerSpecInput['podMounts'];
+  /** The mounts that a sandbox controller requires. */
+  readonly controllerMounts?: readonly OciMount[] | undefined;
   readonly volumes: ContainerSpecInput['volumes'];
   readonly readonlyRootfs: boolean;
   readonly privileged: boolean;
@@ -94,9 +96,10 @@ const writable = (mount: OciMount): OciMount => ({
   options: (mount.options ?? []).map((option) => (option === 'ro' ? 'rw' : option)),
 });
 
-/** Returns the mounts of the pod's files and the image's volumes. */
+/** Returns the mounts of a sandbox controller, of the pod's files and of the image's volumes. */
 function extraMounts(input: ContainerMountsInput): OciMount[] {
-  const { podMounts, volumes, readonlyRootfs, userNamespace } = input;
+  const { controllerMounts = [], podMounts, volumes, readonlyRootfs, userNamespace } = input;
+  const given = new Set(controllerMounts.map(({ destination }) => cleanPath(destination)));
   const bind = (destination: string, source: string, readonly: boolean, mapped: boolean): OciMount => ({
     destination,
     type: 'bind',
@@ -109,10 +112,14 @@ function extraMounts(input: ContainerMountsInput): OciMount[] {
     ['/etc/hosts', podMounts.hosts],
     ['/etc/resolv.conf', podMounts.resolvConf],
   ] as const;
-  return [
+  const ofPod = [
     ...files.flatMap(([path, source]) => (source ? [bind(path, source, readonlyRootfs, true)] : [])),
     // No id mappings: tmpfs does not support them before Linux 6.3, and the pod's shm belongs to the pod's root anyway.
     ...(podMounts.shm === '' ? [] : [bind('/dev/shm', podMounts.shm, false, false)]),
+  ];
+  return [
+    ...controllerMounts,
+    ...ofPod.filter(({ destination }) => !given.has(destination)),
     ...volumes.map(({ containerPath, hostPath }) => bind(fromRoot(containerPath), hostPath, false, true)),
   ];
 }
@@ -123,7 +130,7 @@ function requestedMount(mount: ResolvedMount, input: ContainerMountsInput): OciM
     destination: mount.containerPath,
     type: 'bind',
     source: mount.hostPath,
-    options: ['rbind', mount.propagation, accessOption(mount, input.recursiveReadOnlySupported)],
+    options: ['rbind', mount.propagation, accessOption(mount, input.recursiveReadOnlySupported), ...mount.options],
     // An image's snapshot maps the ids of its files, so the bind mount does not.
     ...(mapped && mount.uidMappings.length > 0 && { uidMappings: mount.uidMappings.map(ociMapping) }),
     ...(mapped && mount.gidMappings.length > 0 && { gidMappings: mount.gidMappings.map(ociMapping) }),

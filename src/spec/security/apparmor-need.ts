@@ -3,7 +3,7 @@ import { CriError } from '../../base/errors.js';
 import { chooseProfile } from './security-profile.js';
 
 /** The name of the default profile. The caller generates and loads it on first use. */
-export const DEFAULT_APPARMOR_PROFILE = 'cri-containerd.apparmor.d';
+const DEFAULT_APPARMOR_PROFILE = 'cri-containerd.apparmor.d';
 
 /** The profile that must be in the kernel before the container starts. */
 export type AppArmorNeed =

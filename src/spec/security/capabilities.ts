@@ -40,7 +40,7 @@ export const defaultCapabilities = (): OciCapabilities => capabilitySets(DEFAULT
  * admits any name, and the runtime warns of a capability that the kernel does not have (OCI runtime spec, "Linux
  * Process").
  */
-export function canonicalCapability(name: string): string {
+function canonicalCapability(name: string): string {
   const upper = name.toUpperCase();
   if (upper === ALL) return ALL;
   return upper.startsWith('CAP_') ? upper : `CAP_${upper}`;

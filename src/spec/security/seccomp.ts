@@ -1,9 +1,10 @@
 import type { LinuxContainerSecurityContext, SecurityProfile } from '../../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../../base/errors.js';
 import type { OciSeccomp } from '../oci.js';
-import type { HostFacts, SpecOptions } from '../types.js';
+import type { HostFacts, SeccompProfiles, SpecOptions } from '../types.js';
 import { defaultSeccompProfile } from './seccomp-default.js';
-import { chooseProfile, type ProfileChoice } from './security-profile.js';
+import { intersectSeccomp } from './seccomp-intersection.js';
+import { chooseSeccompProfile, type PulledProfile, type SeccompChoice } from './security-profile.js';
 
 export interface SeccompRequest {
   readonly profile: SecurityProfile | undefined;
@@ -29,10 +30,27 @@ export const seccompRequest = (
   enabled: host.seccomp,
 });
 
-/** The path of a Localhost profile, which the caller reads and parses; undefined if the request has none. */
-export function localhostSeccompPath(request: SeccompRequest): string | undefined {
+/** The profiles of a request that are not in the request itself; the caller reads them. */
+export interface SeccompSources {
+  /** The file of a Localhost profile, alone or as the base of a pulled one, and the field that names it. */
+  readonly file?: { readonly path: string; readonly field: string };
+  /** The reference of a pulled profile. */
+  readonly pulled?: string;
+}
+
+export function seccompSources(request: SeccompRequest): SeccompSources {
   const choice = seccompChoice(request);
-  return choice?.kind === 'localhost' ? choice.ref : undefined;
+  switch (choice?.kind) {
+    case 'localhost':
+      return { file: { path: choice.ref, field: `${FIELD}.localhost_ref` } };
+    case 'pulled': {
+      const { ref, base } = choice;
+      const file = base.kind === 'localhost' && { path: base.ref, field: BASE_FIELD };
+      return { pulled: ref, ...(file && { file }) };
+    }
+    default:
+      return {};
+  }
 }
 
 /**
@@ -46,8 +64,7 @@ export function containerSeccomp(
     /** The container's final bounding set. */
     readonly capabilities: readonly string[];
     readonly machine: string;
-    /** The parsed file of a Localhost profile. */
-    readonly localhost: unknown;
+    readonly profiles: SeccompProfiles | undefined;
     readonly base?: OciSeccomp | undefined;
   },
 ): OciSeccomp | undefined {
@@ -61,27 +78,60 @@ export function containerSeccomp(
     case 'default':
       return defaultSeccompProfile(values.capabilities, values.machine);
     case 'localhost':
-      return localhostProfile(values.localhost, choice.ref);
+      return localhostProfile(values.profiles?.localhost, choice.ref, `${FIELD}.localhost_ref`);
+    case 'pulled':
+      return pulledProfile(choice, values);
+  }
+}
+
+/** Returns the intersection of a pulled profile and its base. */
+function pulledProfile(
+  { ref, base }: PulledProfile,
+  { profiles, capabilities, machine }: Omit<Parameters<typeof containerSeccomp>[1], 'base'>,
+): OciSeccomp {
+  if (!profiles?.pulled) throw new CriError('INTERNAL', `security profile "${ref}" has not been read`);
+  const below =
+    base.kind === 'default'
+      ? defaultSeccompProfile(capabilities, machine)
+      : withRules(localhostProfile(profiles.localhost, base.ref, BASE_FIELD), base.ref);
+  try {
+    return intersectSeccomp(profiles.pulled, below);
+  } catch (thrown) {
+    throw CriError.from(thrown).prefixed(`${FIELD}: profile "${ref}" with its base`);
   }
 }
 
 const FIELD = 'config.linux.security_context.seccomp';
+const BASE_FIELD = `${FIELD}.base_profile.localhost_ref`;
 
-function seccompChoice(request: SeccompRequest): ProfileChoice | undefined {
+function seccompChoice(request: SeccompRequest): SeccompChoice | undefined {
   if (request.privileged) return undefined;
-  const choice = chooseProfile(request.profile, request.legacy, request.unset, FIELD);
+  const choice = chooseSeccompProfile(request.profile, request.legacy, request.unset, FIELD);
   if (choice && choice.kind !== 'unconfined' && !request.enabled) {
     throw new CriError('FAILED_PRECONDITION', `${FIELD}: this kernel has no seccomp filters`);
   }
   return choice;
 }
 
-function localhostProfile(content: unknown, path: string): OciSeccomp {
+function localhostProfile(content: unknown, path: string, field: string): OciSeccomp {
   if (typeof content !== 'object' || content === null || Array.isArray(content)) {
-    throw invalidArgument(`${FIELD}.localhost_ref`, `${path} is not a JSON object`);
+    throw invalidArgument(field, `${path} is not a JSON object`);
   }
   if (!('defaultAction' in content) || typeof content.defaultAction !== 'string') {
-    throw invalidArgument(`${FIELD}.localhost_ref`, `${path} has no defaultAction`);
+    throw invalidArgument(field, `${path} has no defaultAction`);
   }
   return content as OciSeccomp;
+}
+
+/** A runtime reads the rules of a Localhost profile itself, but those of a base are combined here. */
+function withRules(profile: OciSeccomp, path: string): OciSeccomp {
+  const isRule = (rule: unknown): boolean => {
+    const { names, action, args } = (rule ?? {}) as Record<string, unknown>;
+    return (
+      Array.isArray(names) && typeof action === 'string' && (args === undefined || args === null || Array.isArray(args))
+    );
+  };
+  const rules: unknown = profile.syscalls ?? [];
+  if (Array.isArray(rules) && rules.every(isRule)) return profile;
+  throw invalidArgument(BASE_FIELD, `${path} has syscalls that are not rules`);
 }

@@ -27,7 +27,7 @@ export interface GroupFindings {
 }
 
 /** The size limit of one field, white space included. Longer names are not found. */
-export const MAX_FIELD_BYTES = 4_096;
+const MAX_FIELD_BYTES = 4_096;
 /** NGROUPS_MAX of Linux. The scan keeps one group more, so that the caller can refuse the user. */
 export const MAX_GROUPS = 65_536;
 

@@ -1,5 +1,6 @@
 import { MountPropagation, type Device, type IDMapping, type Mount } from '../../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../../base/errors.js';
+import { isMountOption, MOUNT_OPTIONS } from '../mounts/mount-options.js';
 import { checkAbsolutePath, checkEnum, checkNoClimb } from './text-checks.js';
 
 /** INVALID_ARGUMENT for a mount with contradictory fields, without a target, or with a relative source on the host. */
@@ -35,13 +36,28 @@ export function checkDevices(devices: readonly Device[], field: string): void {
 
 function checkHostMount(mount: Mount, where: string): void {
   checkAbsolutePath(mount.host_path, `${where}.host_path`);
+  checkMountOptions(mount.mount_options, `${where}.mount_options`);
   if (mount.image_sub_path !== '') throw invalidArgument(`${where}.image_sub_path`, 'the mount has no image');
 }
 
 function checkImageMount(mount: Mount, where: string): void {
   if (mount.host_path !== '') throw invalidArgument(`${where}.host_path`, 'must be empty for a mount of an image');
+  if (!mount.readonly) throw invalidArgument(`${where}.readonly`, 'must be true for a mount of an image');
+  if (mount.mount_options.length > 0) {
+    throw invalidArgument(`${where}.mount_options`, 'must be empty for a mount of an image');
+  }
   if (mount.image_sub_path.startsWith('/')) throw invalidArgument(`${where}.image_sub_path`, 'must be relative');
   checkNoClimb(mount.image_sub_path, `${where}.image_sub_path`);
+}
+
+function checkMountOptions(options: readonly string[], field: string): void {
+  for (const [index, option] of options.entries()) {
+    const where = `${field}[${index}]`;
+    if (!isMountOption(option)) {
+      throw invalidArgument(where, `expected one of ${MOUNT_OPTIONS.join(', ')}, received "${option}"`);
+    }
+    if (options.indexOf(option) < index) throw invalidArgument(where, `"${option}" is given twice`);
+  }
 }
 
 function checkMappings(mappings: readonly IDMapping[], field: string): void {

@@ -8,7 +8,8 @@ import {
   type SELinuxOption,
 } from '../../../generated/runtime/v1/api.js';
 import { invalidArgument } from '../../base/errors.js';
-import { chooseProfile } from '../security/security-profile.js';
+import { checkCgroupView } from '../cgroup-view.js';
+import { chooseProfile, chooseSeccompProfile } from '../security/security-profile.js';
 import { checkAbsolutePath, checkEnum, checkNoControl, checkRange } from './text-checks.js';
 import { MAX_ID } from '../user/user.js';
 import { userNamespaceMappings } from '../user/user-namespace.js';
@@ -31,6 +32,7 @@ export function checkContainerSecurityContext(context: LinuxContainerSecurityCon
   if (username.includes(':')) throw invalidArgument(`${field}.run_as_username`, `"${username}" contains ":"`);
   checkIdentity(context, username !== '', field);
   checkNamespaces(context.namespace_options, true, `${field}.namespace_options`);
+  checkCgroupView(context, field);
   checkSelinuxOptions(context.selinux_options, `${field}.selinux_options`);
   checkSeccomp(context, field);
   chooseProfile(context.apparmor, context.apparmor_profile, '', `${field}.apparmor`);
@@ -67,6 +69,9 @@ function checkNamespaces(options: NamespaceOption | undefined, ofContainer: bool
     if (!ofContainer) throw invalidArgument(`${field}.pid`, 'TARGET is for containers only');
     if (options.target_id === '') throw invalidArgument(`${field}.target_id`, 'must be given with TARGET');
   }
+  if (options.cgroupns_options !== undefined && !ofContainer) {
+    throw invalidArgument(`${field}.cgroupns_options`, 'is for containers only');
+  }
   userNamespaceMappings(options.userns_options, `${field}.userns_options`);
 }
 
@@ -74,8 +79,11 @@ function checkSeccomp(
   context: Pick<LinuxContainerSecurityContext, 'seccomp' | 'seccomp_profile_path'>,
   field: string,
 ): void {
-  const choice = chooseProfile(context.seccomp, context.seccomp_profile_path, '', `${field}.seccomp`);
+  const choice = chooseSeccompProfile(context.seccomp, context.seccomp_profile_path, '', `${field}.seccomp`);
   if (choice?.kind === 'localhost') checkAbsolutePath(choice.ref, `${field}.seccomp.localhost_ref`);
+  if (choice?.kind === 'pulled' && choice.base.kind === 'localhost') {
+    checkAbsolutePath(choice.base.ref, `${field}.seccomp.base_profile.localhost_ref`);
+  }
 }
 
 /** INVALID_ARGUMENT for a colon or a control character in user, role or type, and for a malformed level. */
