@@ -10,4 +10,5 @@ if (problem !== undefined) {
   process.stderr.write(`crid: ${problem}\n`);
   process.exit(1);
 }
-await import('./command-line.js');
+const { runCommandLine } = await import('./command-line.js');
+await runCommandLine();

@@ -15,6 +15,9 @@ const storage = new AsyncLocalStorage<RequestContext>();
 /** Runs `work` with `context` as the result of `currentContext()`, also in everything that it awaits. */
 export const withContext = <T>(context: RequestContext, work: () => T): T => storage.run(context, work);
 
+/** Runs `work`, and everything that it awaits, as work that no request started: it goes on after the request. */
+export const withoutContext = <T>(work: () => T): T => storage.exit(work);
+
 /** Returns the context of the request being served, or undefined in work that no request started (events, recovery). */
 export const currentContext = (): RequestContext | undefined => storage.getStore();
 

@@ -25,16 +25,31 @@ export const Code = {
 
 export type CodeName = keyof typeof Code;
 
-/** An error with a gRPC code. Messages are lower case, name the id, path or field, and end without a full stop. */
+/**
+ * Causes that a kubelet recognises by the first word of a message (k8s.io/cri-api, pkg/errors), where its pkg/kubelet
+ * reads that word.
+ */
+export type Reason =
+  'RegistryUnavailable' | 'SignatureValidationFailed' | 'ImageVolumeMountFailed' | 'SecurityProfileInvalid';
+
+/**
+ * An error with a gRPC code. Messages are lower case, name the id, path or field, and end without a full stop. A reason
+ * is always the first word of the message.
+ */
 export class CriError extends Error {
   override readonly name = 'CriError';
+  readonly reason: Reason | undefined;
+  /** The message without the reason. */
+  readonly detail: string;
 
   constructor(
     readonly code: CodeName,
     message: string,
-    options?: { cause?: unknown },
+    { reason, ...options }: { cause?: unknown; reason?: Reason | undefined } = {},
   ) {
-    super(message, options);
+    super(reason === undefined ? message : `${reason}: ${message}`, options);
+    this.reason = reason;
+    this.detail = message;
   }
 
   /**
@@ -49,10 +64,15 @@ export class CriError extends Error {
 
   /**
    * Returns the same error with a short verb phrase before its message: `prefixed('create task')` reads `create task:
-   * …`.
+   * …`. A reason stays the first word.
    */
   prefixed(doing: string): CriError {
-    return new CriError(this.code, `${doing}: ${this.message}`, { cause: this });
+    return new CriError(this.code, `${doing}: ${this.detail}`, { cause: this, reason: this.reason });
+  }
+
+  /** Returns the same error with a reason for the kubelet. */
+  because(reason: Reason): CriError {
+    return new CriError(this.code, this.detail, { cause: this, reason });
   }
 }
 
@@ -74,6 +94,15 @@ export async function doing<T>(what: string, work: () => Promise<T>): Promise<T>
     return await work();
   } catch (thrown) {
     throw CriError.from(thrown).prefixed(what);
+  }
+}
+
+/** Runs `work` and rethrows its error as a CriError with a reason for the kubelet. */
+export async function because<T>(reason: Reason, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    throw CriError.from(thrown).because(reason);
   }
 }
 

@@ -32,9 +32,17 @@ const NUMBERS: Readonly<Record<string, number>> = Object.fromEntries(
     ]),
 );
 
-/** Returns `SIGTERM` for `term`; a number is returned unchanged. */
+/**
+ * Returns `SIGTERM` for `term` and for `SIGNAL_SIGTERM`, the name in the CRI's enum since v0.37, `SIGRTMIN+3` for the
+ * enum's `SIGNAL_SIGRTMINPLUS3`, and a number unchanged.
+ */
 export function canonicalSignal(name: string): string {
   if (/^\d+$/.test(name)) return name;
-  const upper = name.toUpperCase();
+  const upper = name
+    .toUpperCase()
+    .replace(/^SIGNAL_/, '')
+    .replace(/^(SIGRTMIN)PLUS|^(SIGRTMAX)MINUS/, (_, plus?: string, minus?: string) =>
+      plus ? `${plus}+` : `${minus}-`,
+    );
   return upper.startsWith('SIG') ? upper : `SIG${upper}`;
 }

@@ -1,6 +1,7 @@
 /** A tracing span: one RPC, one step, or one call to containerd. */
 export interface Span {
-  readonly traceId: string;
+  /** Undefined for a span that is sent nowhere. */
+  readonly traceId: string | undefined;
   /** Sets attributes, under the names that containerd's CRI plugin uses: `sandbox.id`, `container.id`, `image.ref`. */
   set(attributes: Attributes): void;
   child(name: string, kind: SpanKind, attributes?: Attributes): Span;
@@ -12,9 +13,7 @@ export interface Span {
 export type SpanKind = 'internal' | 'client';
 export type Attributes = Readonly<Record<string, string | number>>;
 
-/** Starts the span of a call. `header` reads the headers that the caller sent. */
+/** Starts the span of a call, or returns undefined if it does not want it. `header` reads the caller's headers. */
 export interface Tracer {
-  start(name: string, attributes: Attributes, header: (name: string) => string | undefined): Span;
-  /** Sends the remaining spans. */
-  close(): Promise<void>;
+  start(name: string, attributes: Attributes, header: (name: string) => string | undefined): Span | undefined;
 }

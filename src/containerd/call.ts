@@ -9,7 +9,7 @@ import type { Span } from '../base/span.js';
 import { waitReady } from './channel.js';
 import type { CallOptions } from './containerd.js';
 import { isCutOff, isNeverSent, translateError, type Ended } from './translate-error.js';
-import { isRead, isWait, methodName, subjectOf } from './method-names.js';
+import { isLasting, isRead, isWait, methodName, subjectOf } from './method-names.js';
 
 /** The options that the adapters pass with a call, besides its request. */
 export interface CallExtras {
@@ -74,7 +74,8 @@ export function callMiddleware(settings: CallSettings) {
     } finally {
       endWait();
       limits.release();
-      span?.end(failure);
+      // The text of a pull's error may contain credentials until the caller redacts it, as the step's span has it.
+      span?.end(failure && isLasting(method) ? { code: failure.code, message: '' } : failure);
       const code = failure?.code ?? 'OK';
       const durationMs = Math.round((performance.now() - startedMs) * 100) / 100;
       logOf(settings.log).debug({ method, subject, code, durationMs }, 'containerd call');

@@ -1,7 +1,7 @@
 import type { Logger } from '../base/log.js';
 import { openChannel } from './channel.js';
-import { createConnection, createEndings } from './connection.js';
-import type { Containerd } from './containerd.js';
+import { createConnection, createEndings, type ClientOf } from './connection.js';
+import type { Containerd, ContentStores } from './containerd.js';
 import { createContainers } from './containers.js';
 import { createContent } from './content.js';
 import { createController } from './controller.js';
@@ -10,6 +10,7 @@ import { createEvents } from './events.js';
 import { createImages } from './images.js';
 import { createIntrospection } from './introspection.js';
 import { createLeases } from './leases.js';
+import { createMounts } from './mounts.js';
 import { createSandboxStore } from './sandboxes.js';
 import { createSnapshots } from './snapshots.js';
 import { createTasks } from './tasks.js';
@@ -39,36 +40,46 @@ export function createContainerd(options: ContainerdOptions): Containerd {
   const { address, namespace, log } = options;
   const channel = openChannel(address);
   const endings = createEndings();
-  const clientOf = createConnection({
-    channel,
-    address,
-    namespace,
-    log,
-    defaultTimeoutMs: options.defaultTimeoutMs ?? DEFAULT_TIMEOUT_MS,
-    connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
-    endings,
-    describeShim: options.describeShim,
-    onCall: options.onCall,
-  });
-  const leases = createLeases(clientOf);
+  const connectionOf = (name: string): ClientOf =>
+    createConnection({
+      channel,
+      address,
+      namespace: name,
+      log,
+      defaultTimeoutMs: options.defaultTimeoutMs ?? DEFAULT_TIMEOUT_MS,
+      connectTimeoutMs: options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
+      endings,
+      describeShim: options.describeShim,
+      onCall: options.onCall,
+    });
+  const clientOf = connectionOf(namespace);
   return {
     address,
     namespace,
+    ...contentStores(clientOf, log),
+    ofNamespace: (name) => contentStores(connectionOf(name), log),
     containers: createContainers(clientOf),
     tasks: createTasks(clientOf),
-    images: createImages(clientOf),
-    content: createContent(clientOf),
     diff: createDiff(clientOf),
-    leases,
-    transfer: createTransfer(clientOf, leases, log),
     sandboxes: createSandboxStore(clientOf),
     controller: createController(clientOf),
     events: createEvents(clientOf, { namespace, log, isClosed: () => endings.closed }),
     introspection: createIntrospection(clientOf),
+    mounts: createMounts(clientOf),
     snapshots: createSnapshots(clientOf),
     close: () => {
       endings.endAll();
       channel.close();
     },
+  };
+}
+
+function contentStores(clientOf: ClientOf, log: Logger): ContentStores {
+  const leases = createLeases(clientOf);
+  return {
+    images: createImages(clientOf),
+    content: createContent(clientOf),
+    leases,
+    transfer: createTransfer(clientOf, leases, log),
   };
 }

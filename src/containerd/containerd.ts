@@ -97,6 +97,8 @@ export interface Tasks {
       io: TaskIo;
       options?: Any | undefined;
       runtimePath?: string | undefined;
+      /** Where a sandbox controller serves the task; containerd finds the shim by itself when unset. */
+      endpoint?: { readonly address: string; readonly version: number } | undefined;
     },
     options?: CallOptions,
   ): Promise<{ pid: number }>;
@@ -156,6 +158,30 @@ export interface Snapshots {
   usage(key: string, options?: CallOptions): Promise<{ bytes: bigint; inodes: bigint }>;
 }
 
+/** containerd.types.ActivationInfo */
+export interface Activation {
+  readonly name: string;
+  /** The mount points of the mounts that the mount manager has made, in the order of the request. */
+  readonly mountPoints: readonly string[];
+  /** The mounts that are left to make. */
+  readonly system: readonly SnapshotMount[];
+}
+
+/** containerd.services.mounts.v1.Mounts, the mount manager. UNIMPLEMENTED before containerd 2.2. */
+export interface Mounts {
+  /**
+   * Makes those of a snapshot's mounts that the mount system call cannot make. `temporary`: makes all of them.
+   * UNIMPLEMENTED when no mount needs it; ALREADY_EXISTS when the name is taken.
+   */
+  activate(
+    request: { name: string; mounts: readonly SnapshotMount[]; labels: Labels; temporary: boolean },
+    options?: CallOptions,
+  ): Promise<Activation>;
+  /** Unmounts what `activate` has mounted. Succeeds when it is already gone. */
+  deactivate(name: string, options?: CallOptions): Promise<void>;
+  list(options?: CallOptions): Promise<Activation[]>;
+}
+
 /** containerd.types.Descriptor */
 export interface Descriptor {
   readonly media_type: string;
@@ -191,8 +217,14 @@ export interface Content {
 
 /** containerd.services.diff.v1.Diff */
 export interface Diff {
-  /** Unpacks a layer, compressed or not, into the mounts. Returns the digest of its plain tar, the diff id. */
-  apply(request: { layer: Descriptor; mounts: readonly SnapshotMount[] }, options?: CallOptions): Promise<string>;
+  /**
+   * Unpacks a layer, compressed or not, into the mounts, and syncs the file system if `syncFs` is set. Returns the
+   * digest of its plain tar, the diff id.
+   */
+  apply(
+    request: { layer: Descriptor; mounts: readonly SnapshotMount[]; syncFs?: boolean },
+    options?: CallOptions,
+  ): Promise<string>;
   /** Creates a tar blob of the changes from the older to the newer mounts; `ref` names the upload. */
   create(
     request: { older: readonly SnapshotMount[]; newer: readonly SnapshotMount[]; ref: string },
@@ -235,6 +267,8 @@ export interface PullProgress {
 export interface PullRequest {
   /** A full reference, with a tag (`docker.io/library/busybox:latest`) or a digest. */
   readonly reference: string;
+  /** The name of the image record; the reference by default. */
+  readonly record?: string;
   /** Returns the credentials for a registry host; undefined if there are none. */
   readonly credentials?: ((host: string) => RegistryAuth | undefined) | undefined;
   /** The `certs.d` directory ("" for none). */
@@ -248,8 +282,11 @@ export interface PullRequest {
 
 /** containerd.services.transfer.v1.Transfer with its streams (containerd.services.streaming.v1). */
 export interface Transfer {
-  /** Pulls and unpacks; the image record `request.reference` exists when it returns. */
-  pull(request: PullRequest, options?: CallOptions): Promise<void>;
+  /**
+   * Pulls and unpacks; the image record exists when it returns. Returns the record's target; undefined if containerd
+   * (before 2.2) does not report it. Without a lease in the options, containerd itself keeps the content until then.
+   */
+  pull(request: PullRequest, options?: CallOptions): Promise<Descriptor | undefined>;
 }
 
 /** containerd.types.Sandbox */
@@ -302,7 +339,15 @@ export interface SandboxController {
     sandboxer: string,
     id: string,
     options?: CallOptions,
-  ): Promise<{ pid: number; createdAtNs: bigint; labels: Labels; address: string; version: number }>;
+  ): Promise<{
+    pid: number;
+    createdAtNs: bigint;
+    labels: Labels;
+    address: string;
+    version: number;
+    /** An OCI spec with the namespaces and mounts that the containers of the sandbox must use. */
+    spec?: Any | undefined;
+  }>;
   wait(sandboxer: string, id: string, options?: CallOptions): Promise<Exit>;
   status(sandboxer: string, id: string, verbose: boolean, options?: CallOptions): Promise<SandboxStatus>;
   stop(sandboxer: string, id: string, timeoutSeconds: number, options?: CallOptions): Promise<void>;
@@ -364,20 +409,27 @@ export interface Introspection {
 }
 
 /** All services of containerd that crid uses. They share one gRPC channel. */
-export interface Containerd {
+/** The services that fetch and keep content. */
+export interface ContentStores {
+  readonly images: Images;
+  readonly content: Content;
+  readonly leases: Leases;
+  readonly transfer: Transfer;
+}
+
+export interface Containerd extends ContentStores {
   readonly address: string;
   readonly namespace: string;
   readonly containers: Containers;
   readonly tasks: Tasks;
-  readonly images: Images;
-  readonly content: Content;
   readonly diff: Diff;
-  readonly leases: Leases;
-  readonly transfer: Transfer;
   readonly sandboxes: SandboxStore;
   readonly controller: SandboxController;
   readonly events: Events;
   readonly introspection: Introspection;
+  readonly mounts: Mounts;
   snapshots(snapshotter: string): Snapshots;
+  /** The services of another namespace, on the same connection. containerd creates it with its first record. */
+  ofNamespace(namespace: string): ContentStores;
   close(): void;
 }

@@ -25,8 +25,8 @@ export function createController(clientOf: ClientOf): SandboxController {
 
     start: async (sandboxer, id, options) => {
       const answer = await client.start({ sandboxer, sandbox_id: id }, withOptions(options));
-      const { pid, labels, address, version } = answer;
-      return { pid, createdAtNs: timestampNs(answer.created_at), labels, address, version };
+      const { pid, labels, address, version, spec } = answer;
+      return { pid, createdAtNs: timestampNs(answer.created_at), labels, address, version, spec };
     },
 
     wait: async (sandboxer, id, options) => {

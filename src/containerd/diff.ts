@@ -10,8 +10,9 @@ const LAYER = 'application/vnd.oci.image.layer.v1.tar';
 export function createDiff(clientOf: ClientOf): Diff {
   const client = clientOf(DiffDefinition);
   return {
-    apply: async ({ layer, mounts }, options) => {
-      const { applied } = await client.apply({ diff: layer, mounts: mounts.map(wireMount) }, withOptions(options));
+    apply: async ({ layer, mounts, syncFs = false }, options) => {
+      const request = { diff: layer, mounts: mounts.map(wireMount), sync_fs: syncFs };
+      const { applied } = await client.apply(request, withOptions(options));
       return present(applied, 'diff.apply').digest;
     },
 

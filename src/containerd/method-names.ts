@@ -28,7 +28,7 @@ const TRAITS: ReadonlyMap<string, Trait> = new Map([
   ...withTrait('read', [
     ...['containers.get', 'containers.list', 'images.get', 'images.list', 'content.read', 'content.info'],
     ...['tasks.get', 'tasks.list', 'tasks.pids', 'tasks.metrics', 'leases.list', 'leases.resources'],
-    ...['snapshots.mounts', 'snapshots.stat', 'snapshots.list', 'snapshots.usage'],
+    ...['snapshots.mounts', 'snapshots.stat', 'snapshots.list', 'snapshots.usage', 'mounts.list'],
     ...['sandboxes.get', 'sandboxes.list', 'controller.status'],
     ...['introspection.version', 'introspection.plugins', 'introspection.server', 'introspection.runtimeFeatures'],
   ]),

@@ -36,7 +36,7 @@ function responseOf(auth: RegistryAuth | undefined): Partial<AuthResponse> {
 }
 
 /** Every form in which a secret of `auth` may appear in a message. */
-export function secretsOf(auth: RegistryAuth | undefined): string[] {
+function secretsOf(auth: RegistryAuth | undefined): string[] {
   const plain = [auth?.password, auth?.identityToken].filter((secret) => secret !== undefined);
   const basic = Buffer.from(`${auth?.username ?? ''}:${auth?.password ?? ''}`).toString('base64');
   return [...plain, ...plain.map(encodeURIComponent), ...(auth?.password ? [basic] : [])];

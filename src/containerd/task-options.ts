@@ -8,7 +8,10 @@ import { RUNC_OPTIONS, RUNC_RUNTIME } from './runtime-options.js';
 export interface TaskNeeds {
   /** The host's ids of the container's user, which own the container's pipes. */
   readonly ioOwner?: { readonly uid: number; readonly gid: number } | undefined;
-  /** The endpoint at which a sandbox serves the tasks of its pod: `ttrpc+unix:///…`. */
+  /**
+   * The endpoint at which a sandbox serves the tasks of its pod: `ttrpc+unix:///…`. containerd before 2.3.1 reads it
+   * only here. Later versions prefer the fields of the request, and warn of the options only when the request has none.
+   */
   readonly endpoint?: { readonly address: string; readonly version: number } | undefined;
 }
 

@@ -29,13 +29,15 @@ type Target = { containerId: string; execId?: string | undefined };
 const lifecycle = (
   client: TasksClient,
 ): Pick<Tasks, 'create' | 'start' | 'exec' | 'wait' | 'delete' | 'deleteExec'> => ({
-  create: async ({ containerId, rootfs, io, options: runtimeOptions, runtimePath }, options) => {
+  create: async ({ containerId, rootfs, io, options: runtimeOptions, runtimePath, endpoint }, options) => {
     const request = {
       container_id: containerId,
       rootfs: rootfs.map(wireMount),
       ...wireIo(io),
       options: wireAny(runtimeOptions),
       runtime_path: runtimePath ?? '',
+      task_api_address: endpoint?.address ?? '',
+      task_api_version: endpoint?.version ?? 0,
     };
     return { pid: (await client.create(request, withOptions(options))).pid };
   },

@@ -9,7 +9,7 @@ import { logOf, type Logger } from '../base/log.js';
 import { wallMs, withLimit } from '../base/time.js';
 import { anyOf, wireAny } from './any.js';
 import { withoutLimit, type ClientOf, type ServiceClient } from './connection.js';
-import type { Any, CallOptions, Leases, PullRequest, Transfer } from './containerd.js';
+import type { Any, CallOptions, Descriptor, Leases, PullRequest, Transfer } from './containerd.js';
 import { hostPlatform } from './platform.js';
 import { pullError } from './pull-errors.js';
 import { answerAuth } from './registry-auth.js';
@@ -27,7 +27,7 @@ export function createTransfer(clientOf: ClientOf, leases: Leases, log: Logger):
     pull: async (request, options) => {
       const secrets = new Set<string>();
       try {
-        await withLease(leases, options, log, (lease) =>
+        return await withLease(leases, request, options, log, (lease) =>
           pullUnder(lease, { client, streaming, log }, request, options, secrets),
         );
       } catch (thrown) {
@@ -49,7 +49,7 @@ async function pullUnder(
   request: PullRequest,
   options: CallOptions | undefined,
   secrets: Set<string>,
-): Promise<void> {
+): Promise<Descriptor | undefined> {
   const id = randomUUID();
   const open: WireStream[] = [];
   const stream = async (name: string): Promise<WireStream> => {
@@ -59,7 +59,7 @@ async function pullUnder(
   };
   try {
     const progress = await stream(`progress-${id}`);
-    const reading = readProgress(progress, request.onProgress, log);
+    const reading = readProgress(progress, request, log);
     if (request.credentials) {
       const auth = await stream(`auth-${id}`);
       answerAuth(auth, request.credentials, secrets, logOf(log)).catch((thrown: unknown) => ignoreEnd(thrown));
@@ -72,7 +72,7 @@ async function pullUnder(
       },
       { ...withoutLimit({ ...options, lease }), subject: request.reference },
     );
-    await withLimit(reading, LAST_PROGRESS_TIMEOUT_MS, () => undefined);
+    return await withLimit(reading, LAST_PROGRESS_TIMEOUT_MS, () => undefined);
   } finally {
     for (const opened of open) opened.close();
   }
@@ -89,7 +89,7 @@ function source(request: PullRequest, authStream: string): Any {
 function destination(request: PullRequest): Any {
   const platform = hostPlatform();
   const store = ImageStore.fromPartial({
-    name: request.reference,
+    name: recordOf(request),
     labels: request.labels,
     platforms: [platform],
     unpacks: request.snapshotter === undefined ? [] : [{ platform, snapshotter: request.snapshotter }],
@@ -97,35 +97,42 @@ function destination(request: PullRequest): Any {
   return anyOf('containerd.types.transfer.ImageStore', ImageStore.encode(store).finish());
 }
 
-async function readProgress(stream: WireStream, onProgress: PullRequest['onProgress'], log: Logger): Promise<void> {
+const recordOf = ({ record, reference }: PullRequest): string => record ?? reference;
+
+/** Returns the target of the record that the pull has saved. */
+async function readProgress(stream: WireStream, request: PullRequest, log: Logger): Promise<Descriptor | undefined> {
+  let saved: Descriptor | undefined;
   try {
     for await (const message of stream.messages) {
       if (message.type_url !== 'containerd.types.transfer.Progress') continue;
-      const { event, name, parents, progress, total } = Progress.decode(message.value);
-      onProgress({ event, name, parents, progress, total });
+      const { event, name, parents, progress, total, desc } = Progress.decode(message.value);
+      if (event === 'saved' && name === recordOf(request)) saved = desc;
+      request.onProgress({ event, name, parents, progress, total });
     }
   } catch (thrown) {
     ignoreEnd(thrown);
     logOf(log).debug({ err: CriError.from(thrown) }, 'progress of a pull ended early');
   }
+  return saved;
 }
 
 /**
- * Runs a pull under a lease, which protects the fetched content from garbage collection until its image record exists.
- * The streams belong to the lease as well: containerd removes an auth stream only with its lease.
+ * Runs a pull with credentials under a lease: containerd removes an auth stream only with its lease. A pull without a
+ * lease gets one from containerd, which protects the fetched content until its image record exists.
  */
-async function withLease(
+async function withLease<T>(
   leases: Leases,
+  { credentials }: PullRequest,
   options: CallOptions | undefined,
   log: Logger,
-  work: (lease: string) => Promise<void>,
-): Promise<void> {
-  if (options?.lease) return work(options.lease);
+  work: (lease: string) => Promise<T>,
+): Promise<T> {
+  if (options?.lease || !credentials) return work(options?.lease ?? '');
   const id = `crid-pull-${randomUUID()}`;
   const expire = new Date(wallMs() + LEASE_EXPIRY_MS).toISOString();
   await leases.create(id, { 'containerd.io/gc.expire': expire }, { signal: options?.signal });
   try {
-    await work(id);
+    return await work(id);
   } finally {
     await leases.delete(id, { timeoutMs: CLEANUP_TIMEOUT_MS }).catch((thrown: unknown) => {
       logOf(log).warn({ err: CriError.from(thrown), lease: id }, 'the lease of a pull stays until it expires');

@@ -35,7 +35,7 @@ const MAX_LEASE_MS = 10 * 365 * 24 * 3600_000;
  * ABORTED: the container was stopped or removed meanwhile. The checkpoint also ends when its caller leaves.
  */
 export const checkpointContainer =
-  (deps: ContainerDeps) =>
+  (deps: Pick<ContainerDeps, 'config' | 'containerd' | 'directories' | 'images' | 'operations' | 'state'>) =>
   async (request: CheckpointContainerRequest, caller: Caller): Promise<CheckpointContainerResponse> => {
     const { id } = deps.state.containers.get(request.container_id, 'container_id');
     const { location, timeout } = request;

@@ -1,5 +1,6 @@
 import type { ContainerStatusRequest, ContainerStatusResponse } from '../../generated/runtime/v1/api.js';
 import { decodeRuntimeOptions } from '../containerd/runtime-options.js';
+import { storedAudit } from '../nri/stored-audit.js';
 import { parseSpec } from '../spec/spec-json.js';
 import { containerStatusOf } from '../state/cri-view.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
@@ -22,8 +23,8 @@ export const containerStatus =
   };
 
 /**
- * Returns the JSON that `crictl inspect` shows under `info`: the keys of containerd's CRI plugin, and the running
- * operations.
+ * Returns the JSON that `crictl inspect` shows under `info`: the keys of containerd's CRI plugin, what NRI
+ * plugins changed, and the running operations.
  */
 async function verboseInfo(
   deps: Pick<ContainerDeps, 'containerd' | 'operations'>,
@@ -41,6 +42,7 @@ async function verboseInfo(
     runtimeOptions: record.runtime.options ? decodeRuntimeOptions(record.runtime.options) : null,
     config: toGoJson(container.config),
     runtimeSpec: record.spec ? parseSpec(record.spec) : null,
+    nriAdjustments: storedAudit(record.extensions),
     operations,
   });
 }

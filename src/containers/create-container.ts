@@ -7,6 +7,8 @@ import { allEnded } from '../base/all-ended.js';
 import { CriError, invalidArgument, notFound } from '../base/errors.js';
 import { nowNs } from '../host/syscall/clock.js';
 import { ensureDirectory, removeTree } from '../host/files/files.js';
+import type { SnapshotMount } from '../containerd/containerd.js';
+import { auditExtension } from '../nri/stored-audit.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import { buildContainerSpec } from '../spec/container-spec.js';
@@ -19,12 +21,15 @@ import { checkConfigSize } from '../state/config-size.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
 import { containerRecord } from '../state/container-record.js';
 import type { LocalImage } from '../state/image-cache.js';
+import { controllerSpecOf, isPinned, usesHostNetwork } from '../state/pod-view.js';
 import type { Container, Pod } from '../state/records.js';
 import { podNotReady, requireReady } from '../state/require.js';
 import { containerName } from '../state/stored.js';
+import { adjustedSpec } from './adjust-spec.js';
+import { annotatedBlockIo, withBlockIo } from './block-io-class.js';
 import type { ContainerDeps } from './container-deps.js';
-import { keepProcess } from './container-process.js';
-import { prepareSnapshot } from './prepare-snapshot.js';
+import { withImageRefs } from './image-mounts.js';
+import { hasLastingMounts, prepareSnapshot } from './prepare-snapshot.js';
 import { readRootfs } from './read-rootfs.js';
 import { specInput, type FromRootfs, type Subject } from './spec-input.js';
 
@@ -47,7 +52,7 @@ export const createContainer =
     if (!request.sandbox_config?.metadata) throw invalidArgument('sandbox_config.metadata', 'must be given');
     validateContainerConfig(config);
     const name = containerName(config.metadata!, request.sandbox_config.metadata);
-    const fingerprint = canonicalJson(toGoJson(config));
+    const fingerprint = fingerprintOf(config);
     checkConfigSize(config, fingerprint);
     const id = await deps.operations.run({
       kind: 'create container',
@@ -72,7 +77,8 @@ export const createContainer =
  * needs for its namespaces. If the shim stays silent, specInput fails on `pid` 0 and names the shim.
  */
 async function waitForShim(deps: Pick<ContainerDeps, 'state'>, steps: Steps, podId: string): Promise<void> {
-  const isKnown = ({ state }: Pod): boolean => state.phase !== 'ready' || state.pid !== 0;
+  const isKnown = (pod: Pod): boolean =>
+    pod.state.phase !== 'ready' || pod.state.pid !== 0 || isPinned(pod) || givesNamespaces(pod);
   const pod = deps.state.pods.byId(podId);
   if (!pod || isKnown(pod)) return;
   await steps.step('wait for the shim of the pod', (signal) => {
@@ -83,6 +89,13 @@ async function waitForShim(deps: Pick<ContainerDeps, 'state'>, steps: Steps, pod
   });
 }
 
+/** Whether the sandbox's controller has named all namespaces that a container joins, so that no pid is needed. */
+function givesNamespaces(pod: Pod): boolean {
+  const given = controllerSpecOf(pod)?.namespaces;
+  const joined = ['ipc', 'uts', ...(usesHostNetwork(pod.config) ? [] : ['network' as const])] as const;
+  return given !== undefined && joined.every((type) => given.has(type));
+}
+
 function readyPod(deps: Pick<ContainerDeps, 'state'>, podId: string): Pod {
   const pod = deps.state.pods.byId(podId);
   if (!pod) throw podNotReady(podId);
@@ -90,11 +103,14 @@ function readyPod(deps: Pick<ContainerDeps, 'state'>, podId: string): Pod {
 }
 
 function sameOrTaken(taken: Container, fingerprint: string): string {
-  const same = canonicalJson(toGoJson(taken.config)) === fingerprint;
+  const same = fingerprintOf(taken.config) === fingerprint;
   if (same && taken.state.phase === 'created') return taken.id;
   const why = same ? `which is ${taken.state.phase}` : 'which has another config';
   throw new CriError('ALREADY_EXISTS', `container name "${taken.name}" is taken by "${taken.id}", ${why}`);
 }
+
+/** `image_ref` of a mount is ignored in a request, and is part of the stored config. */
+const fingerprintOf = (config: ContainerConfig): string => canonicalJson(toGoJson(withImageRefs(config, () => '')));
 
 async function create(
   deps: ContainerDeps,
@@ -110,14 +126,28 @@ async function create(
   const image = imageOf(deps, config);
   const logPath = containerLogPath(logDirectory, config.log_path) ?? '';
   const subject = { id, pod, image, handler, config };
-  const [input, fromRootfs] = await Promise.all([specInput(deps, steps, subject), prepareRootfs(deps, steps, subject)]);
-  const spec = buildContainerSpec({ ...input, ...fromRootfs });
-  const container: Container = {
+  const [input, [rootfs, fromRootfs]] = await Promise.all([
+    specInput(deps, steps, subject),
+    prepareRootfs(deps, steps, subject),
+  ]);
+  const facts = {
     id,
-    name,
     podId: pod.id,
-    config,
+    config: withImageRefs(config, (index) => input.mounts[index]?.imageId ?? ''),
     imageId: image.id,
+    ...imageRecord(deps, image),
+  };
+  const built = buildContainerSpec({ ...input, ...fromRootfs });
+  const annotated = [config.metadata?.name ?? '', config.annotations, pod.config.annotations] as const;
+  const { spec, audit } = await adjustedSpec(deps, steps, {
+    container: facts,
+    pod,
+    handler,
+    spec: withBlockIo(built, await annotatedBlockIo(deps, [...annotated])),
+  });
+  const container: Container = {
+    ...facts,
+    name,
     logPath,
     stopSignal: stopSignalOf(config, image.config),
     processLabel: input.selinux?.processLabel ?? '',
@@ -134,7 +164,8 @@ async function create(
   await steps.step(
     'record container',
     async (signal) => {
-      const record = containerRecord(container, handler.runtime, input.imageName, specAny(spec));
+      const extensions = auditExtension(audit);
+      const record = containerRecord(container, pod, handler.runtime, input.imageName, specAny(spec), extensions);
       await allEnded([
         deps.statusFiles.write(container),
         deps.containerd.containers.create(record, { signal, lease: pod.id }),
@@ -142,9 +173,11 @@ async function create(
     },
     () => deps.containerd.containers.delete(id),
   );
+  await deps.nri?.created(steps, container);
   // The pod may have been stopped meanwhile; from here on, its removal sees this container.
   readyPod(deps, pod.id);
-  keepProcess(config, spec.process);
+  deps.processes.set(container.config, spec.process);
+  if (hasLastingMounts(container.snapshotter)) deps.preparedRootfs.set(container.config, rootfs);
   deps.state.containers.put(container);
   return id;
 }
@@ -175,14 +208,26 @@ function imageOf(deps: Pick<ContainerDeps, 'images'>, config: ContainerConfig): 
   return image;
 }
 
-/** Makes the container's snapshot and directories, and reads from its rootfs what the spec needs. */
+/** Returns the name and the target of the image's record that containerd's CRI plugin would choose. */
+function imageRecord(
+  { images }: Pick<ContainerDeps, 'images'>,
+  { references }: LocalImage,
+): Pick<Container, 'imageDigest' | 'imageName'> {
+  const [imageName = ''] = references;
+  return { imageDigest: images.entry(imageName)?.record.target.digest ?? '', imageName };
+}
+
+/**
+ * Makes the container's snapshot and directories, and reads from its rootfs what the spec needs. Returns the snapshot's
+ * mounts, and what was read.
+ */
 async function prepareRootfs(
-  deps: Pick<ContainerDeps, 'config' | 'containerd' | 'directories' | 'unpackImage'>,
+  deps: Pick<ContainerDeps, 'accounts' | 'config' | 'containerd' | 'directories' | 'unpackImage'>,
   steps: Steps,
   subject: Subject,
-): Promise<FromRootfs> {
+): Promise<[readonly SnapshotMount[], FromRootfs]> {
   const [mounts] = await Promise.all([prepareSnapshot(deps, steps, subject), makeDirectories(deps, steps, subject.id)]);
-  return steps.step('read rootfs', (signal) => readRootfs(deps, subject, mounts, signal));
+  return [mounts, await steps.step('read rootfs', (signal) => readRootfs(deps, subject, mounts, signal))];
 }
 
 const makeDirectories = (deps: Pick<ContainerDeps, 'directories'>, steps: Steps, id: string): Promise<void> => {

@@ -1,6 +1,6 @@
 import type { Exit } from '../containerd/containerd.js';
 import { deleteOciContainer } from '../host/process/oci-runtime.js';
-import { killTask } from '../sandboxer/kill-task.js';
+import { killAndDeleteTask } from '../sandboxer/kill-task.js';
 import { putBackRecord } from '../state/lost-record.js';
 import type { ContainerDeps } from './container-deps.js';
 
@@ -13,11 +13,11 @@ export async function deleteTask(
   id: string,
   signal?: AbortSignal,
 ): Promise<Exit | undefined> {
-  let found = await killTask(deps.containerd, id, signal);
-  if (!found && (await putBackRecord(deps, id, { signal }))) found = await killTask(deps.containerd, id, signal);
-  const exit = await deps.containerd.tasks.delete(id, { signal, timeoutMs: 60_000 });
-  if (!found) await deleteCutOff(deps, id);
-  return exit;
+  let deleted = await killAndDeleteTask(deps.containerd, id, signal);
+  if (!deleted.found && (await putBackRecord(deps, id, { signal })))
+    deleted = await killAndDeleteTask(deps.containerd, id, signal);
+  if (!deleted.found) await deleteCutOff(deps, id);
+  return deleted.exit;
 }
 
 /** Deletes what the OCI runtime has of a container without a task. Succeeds when there is nothing. */

@@ -26,6 +26,13 @@ export async function prepareSnapshot(
   return steps.step('prepare snapshot', prepare, undo);
 }
 
+/**
+ * Whether the mounts of a snapshot need no work of the snapshotter before each use. Others may attach devices, or mount
+ * lower layers again that were lost (containerd's erofs snapshotter does both).
+ */
+export const hasLastingMounts = (snapshotter: string): boolean =>
+  snapshotter === 'overlayfs' || snapshotter === 'native';
+
 async function unlessNotFound<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
     return await work();

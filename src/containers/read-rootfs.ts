@@ -4,6 +4,7 @@ import { CriError, invalidArgument } from '../base/errors.js';
 import type { SnapshotMount } from '../containerd/containerd.js';
 import { ensureDirectory } from '../host/files/files.js';
 import { openRootfs, type Rootfs } from '../host/files/rootfs.js';
+import { withActiveMounts } from '../sandboxer/active-mounts.js';
 import type { ContainerSpecInput } from '../spec/types.js';
 import { needsUserLookup, userRequest } from '../spec/user/user.js';
 import type { LocalImage } from '../state/image-cache.js';
@@ -16,46 +17,43 @@ import type { FromRootfs, Subject } from './spec-input.js';
  * `signal` ends the work between two files, or between two pieces of one.
  */
 export async function readRootfs(
-  deps: Pick<ContainerDeps, 'config' | 'directories'>,
+  deps: Pick<ContainerDeps, 'accounts' | 'config' | 'containerd' | 'directories'>,
   { id, config, image, handler }: Subject,
   mounts: readonly SnapshotMount[],
   signal: AbortSignal,
 ): Promise<FromRootfs> {
   const paths = deps.config.runtime.ignore_image_defined_volumes ? [] : volumePaths(config, image);
   const request = userRequest(config.linux?.security_context, image.config.config?.User ?? '');
-  const known = needsUserLookup(request) ? kept.get(image.chainId) : NO_ACCOUNTS;
+  const known = needsUserLookup(request) ? deps.accounts.of(image.chainId) : NO_ACCOUNTS;
   if (paths.length === 0 && known) return { user: userFrom(known, request), volumes: [] };
-  const rootfs = await openRootfs(mounts).catch((thrown: unknown) => {
-    throw CriError.from(thrown).prefixed(`snapshotter "${handler.snapshotter}"`);
+  const { snapshotter } = handler;
+  const snapshot = { snapshotter, key: id, mounts };
+  return withActiveMounts(deps.containerd, snapshot, signal, async (active) => {
+    const rootfs = await openRootfs(active, deps.directories.scratch).catch((thrown: unknown) => {
+      throw CriError.from(thrown).prefixed(`snapshotter "${snapshotter}"`);
+    });
+    try {
+      const user = known ? userFrom(known, request) : await lookUp(deps, rootfs, request, image.chainId, signal);
+      return { user, volumes: await copyVolumes(deps, id, rootfs, paths, signal) };
+    } finally {
+      const closed = rootfs.close();
+      // Whatever the mount manager has made stays busy until then.
+      if (active !== mounts) await closed;
+    }
   });
-  try {
-    const user = known ? userFrom(known, request) : await lookUp(rootfs, request, image.chainId, signal);
-    return { user, volumes: await copyVolumes(deps, id, rootfs, paths, signal) };
-  } finally {
-    rootfs.close();
-  }
 }
 
 const NO_ACCOUNTS: Accounts = { passwd: undefined, group: undefined };
 
-/**
- * Account files by chain id. The rootfs of a new container has only its image's layers, so it need not be mounted again
- * to read the same two files.
- */
-const kept = new Map<string, Accounts>();
-const MAX_KEPT = 128;
-
 async function lookUp(
+  deps: Pick<ContainerDeps, 'accounts'>,
   rootfs: Rootfs,
   request: Parameters<typeof readUser>[1],
   chainId: string,
   signal: AbortSignal,
 ): Promise<FromRootfs['user']> {
   const { user, accounts } = await readUser(rootfs, request, signal);
-  if (accounts === undefined) return user;
-  kept.set(chainId, accounts);
-  const [oldest] = kept.keys();
-  if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+  if (accounts) deps.accounts.keep(chainId, accounts);
   return user;
 }
 

@@ -8,6 +8,30 @@ export interface Accounts {
   readonly group: Uint8Array | undefined;
 }
 
+/**
+ * Account files by the chain id of their image. The rootfs of a new container has only the layers of its image, so it
+ * need not be mounted again to read the same two files.
+ */
+export interface AccountCache {
+  of(chainId: string): Accounts | undefined;
+  /** Keeps the files; forgets the oldest ones beyond `MAX_KEPT` images. */
+  keep(chainId: string, accounts: Accounts): void;
+}
+
+export function createAccountCache(): AccountCache {
+  const kept = new Map<string, Accounts>();
+  return {
+    of: (chainId) => kept.get(chainId),
+    keep(chainId, accounts) {
+      kept.set(chainId, accounts);
+      const [oldest] = kept.keys();
+      if (kept.size > MAX_KEPT && oldest !== undefined) kept.delete(oldest);
+    },
+  };
+}
+
+const MAX_KEPT = 128;
+
 type Request = Omit<UserRequest, 'passwd' | 'group'>;
 
 /** Resolves the user from account files in memory. */

@@ -4,6 +4,7 @@ import type { Exit } from '../containerd/containerd.js';
 import { nowNs } from '../host/syscall/clock.js';
 import { removeTree } from '../host/files/files.js';
 import { endOf, transition } from '../state/records.js';
+import { findRunning } from '../state/require.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { ContainerDeps } from './container-deps.js';
@@ -49,13 +50,14 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
     const exit = await steps
       .step('delete task', (signal) => deleteTask(deps, id, signal))
       .catch((thrown: unknown) => {
-        if (isRunning(deps, id)) deps.exits.watch(id);
+        if (findRunning(deps.state, id)) deps.exits.watch(id);
         throw thrown;
       });
     // Publish the exit now: the task is gone, so no watch would report it after a later failure.
-    if (isRunning(deps, id)) publishEnd(deps, id, exit);
+    if (findRunning(deps.state, id)) publishEnd(deps, id, exit);
   }
   await steps.step('close streams', () => deps.stdio.end(id));
+  await deps.nri?.removed(steps, deps.state.containers.byId(id) ?? container);
   const { containers, snapshots } = deps.containerd;
   // In parallel: after a kill, the next start sweeps what is left of a container without a record.
   await Promise.all([
@@ -65,9 +67,6 @@ async function remove(deps: ContainerDeps, steps: Steps, id: string): Promise<vo
   ]);
   deps.state.containers.delete(id);
 }
-
-const isRunning = ({ state }: Pick<ContainerDeps, 'state'>, id: string): boolean =>
-  state.containers.byId(id)?.state.phase === 'running';
 
 function publishEnd({ state }: Pick<ContainerDeps, 'state'>, id: string, exit: Exit | undefined): void {
   state.publishContainer(id, (container) => ({

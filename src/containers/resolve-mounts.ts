@@ -5,8 +5,10 @@ import { lookAt, unanswered } from '../host/files/foreign-paths.js';
 import { mountOf, readMountInfo } from '../host/mount/mount-calls.js';
 import { relabelTree } from '../host/security/host-selinux.js';
 import { fromRoot } from '../spec/clean-path.js';
+import { isMountOption } from '../spec/mounts/mount-options.js';
 import { propagationCheck } from '../spec/mounts/propagation.js';
 import type { ResolvedMount } from '../spec/types.js';
+import type { MountedImage } from './image-mounts.js';
 
 /**
  * Resolves the CRI's mounts on the host: makes a missing source as a directory (0755), as other CRI servers do,
@@ -16,7 +18,7 @@ import type { ResolvedMount } from '../spec/types.js';
  */
 export async function resolveMounts(
   mounts: readonly Mount[],
-  { imagePaths = new Map(), mountLabel = '', signal }: ResolveOptions = {},
+  { images = new Map(), mountLabel = '', signal }: ResolveOptions = {},
 ): Promise<ResolvedMount[]> {
   const infos = mounts.some(({ propagation }) => propagation !== MountPropagation.PROPAGATION_PRIVATE)
     ? await readMountInfo()
@@ -24,9 +26,9 @@ export async function resolveMounts(
   return Promise.all(
     mounts.map(async (mount, index) => {
       const field = `config.mounts[${index}]`;
-      const imagePath = imagePaths.get(index);
-      const hostPath = imagePath ?? (await resolveSource(mount.host_path, field));
-      if (mountLabel !== '' && mount.selinux_relabel && imagePath === undefined) {
+      const image = images.get(index);
+      const hostPath = image?.path ?? (await resolveSource(mount.host_path, field));
+      if (mountLabel !== '' && mount.selinux_relabel && image === undefined) {
         await relabelTree(hostPath, mountLabel, `${field}.selinux_relabel`, signal);
       }
       return {
@@ -36,17 +38,19 @@ export async function resolveMounts(
         readonly: mount.readonly,
         recursiveReadonly: mount.recursive_read_only,
         propagation: propagationCheck({ hostPath, propagation: mount.propagation }, mountOf(hostPath, infos)),
+        options: mount.mount_options.filter(isMountOption),
         uidMappings: mount.uidMappings,
         gidMappings: mount.gidMappings,
-        kind: imagePath === undefined ? ('bind' as const) : ('image' as const),
+        kind: image === undefined ? ('bind' as const) : ('image' as const),
+        imageId: image?.id,
       };
     }),
   );
 }
 
 interface ResolveOptions {
-  /** Directories of the mounted images, by the index of the mount. */
-  readonly imagePaths?: ReadonlyMap<number, string>;
+  /** The mounted images, by the index of the mount. */
+  readonly images?: ReadonlyMap<number, MountedImage>;
   /** The SELinux label of the container's files; "" without SELinux. */
   readonly mountLabel?: string;
   /** Aborts a relabel at its next file. */

@@ -7,15 +7,14 @@ import { exists } from '../host/files/files.js';
 import { lookAt } from '../host/files/foreign-paths.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
-import { requestedSeccompProfile } from '../sandboxer/seccomp-profile.js';
+import { requestedSeccompProfiles } from '../sandboxer/seccomp-profile.js';
 import { fromRoot } from '../spec/clean-path.js';
 import { containerAppArmor } from '../spec/container-spec.js';
 import type { ContainerSpecInput, ResolvedDevice } from '../spec/types.js';
 import type { LocalImage } from '../state/image-cache.js';
-import { podFiles } from '../state/pod-view.js';
+import { controllerSpecOf, podFiles } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
 import { requireReady, requireRunning } from '../state/require.js';
-import { ensureAppArmorProfile } from './apparmor.js';
 import { cdiEdits } from './cdi-devices.js';
 import type { ContainerDeps } from './container-deps.js';
 import { mountImages } from './image-mounts.js';
@@ -40,16 +39,17 @@ export async function specInput(
   { id, pod, image, handler, config }: Subject,
 ): Promise<Omit<ContainerSpecInput, keyof FromRootfs>> {
   const { pid } = requireReady(pod).state;
-  if (pid === 0) throw new CriError('UNAVAILABLE', `the shim of pod sandbox "${pod.id}" does not answer`);
+  if (pid === 0 && pod.sandboxSpec === undefined)
+    throw new CriError('UNAVAILABLE', `the shim of pod sandbox "${pod.id}" does not answer`);
   const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
   const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);
   const appArmor = containerAppArmor(config.linux?.security_context, deps.host, deps.specOptions);
-  const imagePaths = await mountImages(deps, steps, pod, config);
-  const [mounts, devices, privilegedDevices, podMounts, seccompProfile, cdi] = await Promise.all([
+  const images = await mountImages(deps, steps, pod, config);
+  const [mounts, devices, privilegedDevices, podMounts, seccompProfiles, cdi] = await Promise.all([
     steps.step(
       'resolve mounts',
-      (signal) => resolveMounts(config.mounts, { imagePaths, mountLabel: selinux?.mountLabel ?? '', signal }),
+      (signal) => resolveMounts(config.mounts, { images, mountLabel: selinux?.mountLabel ?? '', signal }),
       undefined,
       {
         waitingOn: () => unansweredSource(config.mounts) ?? 'the sources of its mounts',
@@ -63,15 +63,16 @@ export async function specInput(
       resolvConf: files.resolvConfPath,
       shm: files.shmPath,
     }),
-    requestedSeccompProfile(steps, config.linux?.security_context, deps),
+    requestedSeccompProfiles(steps, config.linux?.security_context, deps),
     steps.step('read CDI specs', () => cdiEdits(deps, config)),
-    steps.step('ensure AppArmor profile', () => ensureAppArmorProfile(appArmor)),
+    steps.step('ensure AppArmor profile', () => deps.appArmor.ensure(appArmor)),
   ]);
   return {
     id,
     podId: pod.id,
     podPid: pid,
     netnsPath: pod.netnsPath || undefined,
+    controllerSpec: controllerSpecOf(pod),
     config,
     pod: pod.config,
     imageName: config.image?.user_specified_image || config.image?.image || '',
@@ -81,7 +82,7 @@ export async function specInput(
     devices,
     privilegedDevices,
     targetPid: targetPid(deps, pod, config),
-    seccompProfile,
+    seccompProfiles,
     selinux,
     cdi,
     handler: handler.spec,

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { StartContainerRequest, StartContainerResponse } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
 import { nowNs } from '../host/syscall/clock.js';
+import type { SnapshotMount } from '../containerd/containerd.js';
 import { taskOptions } from '../containerd/task-options.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
@@ -83,9 +84,9 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
       () => deps.stdio.remove(id),
       { timeoutMs: OPEN_LIMIT_MS },
     ),
-    steps.step('mount snapshot', (signal) => deps.containerd.snapshots(container.snapshotter).mounts(id, { signal })),
+    rootfsOf(deps, steps, container),
   ]);
-  await steps.step(
+  const created = await steps.step(
     'create task',
     (signal) =>
       tasks
@@ -96,12 +97,14 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
             io: { ...io.paths, terminal: config.tty },
             options,
             runtimePath: runtimePath || undefined,
+            endpoint: pod.endpoint,
           },
           { signal, timeoutMs: LIMIT_MS },
         )
         .catch(badCommand),
     async () => void (await deleteTask(deps, id)),
   );
+  await deps.nri?.start(steps, container, created.pid);
   const startedAtNs = nowNs();
   const { pid } = await steps.step('start task', (signal) =>
     tasks.start({ containerId: id }, { signal, timeoutMs: LIMIT_MS }).catch(badCommand),
@@ -113,6 +116,20 @@ async function start(deps: ContainerDeps, steps: Steps, container: Container): P
     });
   });
   deps.exits.watch(id);
+  await deps.nri?.started(steps, deps.state.containers.get(id, 'container_id'));
+}
+
+/** Returns the mounts of the container's snapshot; containerd is asked for them only when crid has restarted since. */
+async function rootfsOf(
+  deps: Pick<ContainerDeps, 'containerd' | 'preparedRootfs'>,
+  steps: Steps,
+  { id, config, snapshotter }: Container,
+): Promise<readonly SnapshotMount[]> {
+  const prepared = deps.preparedRootfs.get(config);
+  deps.preparedRootfs.delete(config);
+  return (
+    prepared ?? steps.step('mount snapshot', (signal) => deps.containerd.snapshots(snapshotter).mounts(id, { signal }))
+  );
 }
 
 /** Returns the sources of program and directory. After the image has been removed, its config counts as empty. */

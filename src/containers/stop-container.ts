@@ -1,22 +1,21 @@
 import type { StopContainerRequest, StopContainerResponse } from '../../generated/runtime/v1/api.js';
 import { withAnySignal } from '../base/async.js';
-import { CriError, isCode } from '../base/errors.js';
-import { sleep, startTimer } from '../base/time.js';
+import { isCode } from '../base/errors.js';
+import { startTimer } from '../base/time.js';
 import { signalNumber } from '../host/process/processes.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import { sendSigkill } from '../sandboxer/kill-task.js';
+import { sendAgain, sendSigkill, untilKilled } from '../sandboxer/kill-task.js';
 import { putBackRecord } from '../state/lost-record.js';
 import type { Container } from '../state/records.js';
-import { isRunning } from '../state/require.js';
+import { findRunning } from '../state/require.js';
 import type { ContainerDeps } from './container-deps.js';
 
 /** Time after SIGKILL for the kernel, the shim and containerd to report the exit. */
 const KILLED_WITHIN_MS = 2 * 60_000;
 /** A checkpoint freezes the process, perhaps for minutes: longer than the grace period. */
 const CUTS_SHORT = ['checkpoint container'];
-const KILL_TRIES = 3;
-const KILL_PAUSE_MS = 200;
+const RECORD_TRIES = 3;
 
 /**
  * Stops a container: its stop signal, the grace period, SIGKILL (CRI StopContainer). The grace period may have any
@@ -46,14 +45,17 @@ interface Stopping {
 }
 
 /** Creates the stop. There is only one, so that StopContainer and the pods' kills join each other. */
-export function createStop(deps: Pick<ContainerDeps, 'containerd' | 'describeShim' | 'operations' | 'state'>): Stop {
+export function createStop(
+  deps: Pick<ContainerDeps, 'containerd' | 'describeShim' | 'nri' | 'operations' | 'state'>,
+): Stop {
   const stopping = new Map<string, Stopping>();
 
   return async (id, graceMs, caller) => {
     const key = `container:${id}`;
     const phase = deps.state.containers.find(id, 'container_id')?.state.phase;
-    // A container that is being started may run once its start has ended.
-    if (phase !== 'running' && !(phase === 'created' && deps.operations.isBusy(key))) return;
+    // A container that is being started may run once its start has ended. Plugins are told that the others are stopped.
+    const isWaitedFor = phase === 'created' && (deps.operations.isBusy(key) || deps.nri?.wantsStop(id));
+    if (phase !== 'running' && !isWaitedFor) return;
     const killAtMs = performance.now() + graceMs;
     const mine = underWay(stopping.get(id)) ?? { killAtMs, sooner: [] };
     stopping.set(id, mine);
@@ -75,6 +77,8 @@ export function createStop(deps: Pick<ContainerDeps, 'containerd' | 'describeShi
         } finally {
           stopping.delete(id);
         }
+        const container = deps.state.containers.byId(id);
+        if (container) await deps.nri?.stopped(steps, container);
       },
     });
   };
@@ -90,12 +94,17 @@ async function stopNow(
   id: string,
   stopping: Stopping,
 ): Promise<void> {
-  const container = runningOne(deps, id);
+  const container = findRunning(deps.state, id);
   if (!container) return;
   if (stopping.killAtMs > performance.now()) {
     const number = signalNumber(container.stopSignal);
     await steps.step(`send ${container.stopSignal}`, (signal) =>
-      sendAgain(deps, id, () => deps.containerd.tasks.kill({ containerId: id, signal: number }, { signal }), signal),
+      sendToContainer(
+        deps,
+        id,
+        () => deps.containerd.tasks.kill({ containerId: id, signal: number }, { signal }),
+        signal,
+      ),
     );
     const ended = await steps.step('wait for exit', (signal) => exitedBy(deps, id, stopping, signal), undefined, {
       timeoutMs: stopping.killAtMs - performance.now() + KILLED_WITHIN_MS,
@@ -103,21 +112,21 @@ async function stopNow(
       givesKeyAway: true,
     });
     // A removal may have killed the container meanwhile.
-    if (ended || !runningOne(deps, id)) return;
+    if (ended || !findRunning(deps.state, id)) return;
   }
   await steps.step('send SIGKILL', (signal) =>
-    sendAgain(deps, id, () => sendSigkill(deps.containerd, id, signal), signal),
+    sendToContainer(deps, id, () => sendSigkill(deps.containerd, id, signal), signal),
   );
-  await steps.step('wait for exit', (signal) => deps.state.containers.until(id, hasExited, signal), undefined, {
-    timeoutMs: KILLED_WITHIN_MS,
-    waitingOn: () => `container ${id} to end after SIGKILL; ${deps.describeShim(id)}`,
-    givesKeyAway: true,
-  });
-}
-
-function runningOne(deps: Pick<ContainerDeps, 'state'>, id: string): Container | undefined {
-  const container = deps.state.containers.find(id, 'container_id');
-  return container && isRunning(container) ? container : undefined;
+  await steps.step(
+    'wait for exit',
+    (signal) => untilKilled(deps.containerd, id, deps.state.containers.until(id, hasExited, signal), signal),
+    undefined,
+    {
+      timeoutMs: KILLED_WITHIN_MS,
+      waitingOn: () => `container ${id} to end after SIGKILL; ${deps.describeShim(id)}`,
+      givesKeyAway: true,
+    },
+  );
 }
 
 const hasExited = (container: Container): boolean => container.state.phase === 'exited';
@@ -147,8 +156,8 @@ async function exitedBy(
   }
 }
 
-/** Sends a signal, with retries when the connection to the shim breaks. Succeeds when the process is already gone. */
-async function sendAgain(
+/** Sends a signal, also to a task whose record is gone from containerd. Succeeds when the process is already gone. */
+async function sendToContainer(
   deps: Pick<ContainerDeps, 'containerd' | 'state'>,
   id: string,
   send: () => Promise<void>,
@@ -156,15 +165,10 @@ async function sendAgain(
 ): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await send();
+      return await sendAgain(send, abort);
     } catch (thrown) {
-      if (isCode(thrown, 'NOT_FOUND')) {
-        if (attempt === KILL_TRIES || !(await putBackRecord(deps, id, { signal: abort }))) return;
-        continue;
-      }
-      if (attempt === KILL_TRIES || !(thrown instanceof CriError) || !['UNAVAILABLE', 'UNKNOWN'].includes(thrown.code))
-        throw thrown;
-      await sleep(KILL_PAUSE_MS * attempt, abort);
+      if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
+      if (attempt === RECORD_TRIES || !(await putBackRecord(deps, id, { signal: abort }))) return;
     }
   }
 }

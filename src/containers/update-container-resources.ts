@@ -1,16 +1,19 @@
+import type { LinuxResources } from '../../generated/nri/v1alpha1/api.js';
 import type {
-  LinuxContainerResources,
   UpdateContainerResourcesRequest,
   UpdateContainerResourcesResponse,
 } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument, isCode } from '../base/errors.js';
 import type { Any, ContainerRecord } from '../containerd/containerd.js';
 import { checkRecordSize } from '../containerd/record-size.js';
+import { applyResources } from '../nri/adjust/apply-resources.js';
+import { checkNriUpdate, type ResourceFacts } from '../nri/adjust/check-resources.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import type { OciSpec } from '../spec/oci.js';
+import type { OciResources, OciSpec } from '../spec/oci.js';
 import { restoringResources, shownResources, withResources } from '../spec/resources.js';
 import { parseSpec, resourcesAny, specAny } from '../spec/spec-json.js';
+import { NO_FEATURES } from '../spec/types.js';
 import { checkResources } from '../spec/validate/validate-resources.js';
 import type { Container } from '../state/records.js';
 import { toStoredStatus } from '../state/status-conversion.js';
@@ -26,33 +29,75 @@ const LIMIT_MS = 2 * 60_000;
  * has changed.
  */
 export const updateContainerResources =
-  (deps: Pick<ContainerDeps, 'containerd' | 'host' | 'operations' | 'specOptions' | 'state'>) =>
+  (deps: UpdateDeps & Pick<ContainerDeps, 'nri'>) =>
   async (request: UpdateContainerResourcesRequest, caller: Caller): Promise<UpdateContainerResourcesResponse> => {
     const { id } = deps.state.containers.get(request.container_id, 'container_id');
     if (request.windows) throw invalidArgument('windows', 'is not supported on Linux');
     checkResources(request.linux, 'linux');
     const { linux } = request;
     if (!linux) return {};
-    await deps.operations.run({
-      kind: 'update container resources',
-      subject: id,
-      key: `container:${id}`,
-      caller,
-      limitMs: LIMIT_MS,
-      work: (steps) => update(deps, steps, id, linux),
+    await runUpdate(deps, id, caller, async (steps) => {
+      const container = deps.state.containers.get(id, 'container_id');
+      const facts = factsOf(deps, container);
+      const set = await deps.nri?.update(steps, container, { resources: linux, facts });
+      await update(deps, steps, id, (current) => {
+        const resources = withResources(current, linux, deps.host, deps.specOptions);
+        return set ? applyResources(resources, set, facts) : resources;
+      });
+      await deps.nri?.updated(steps, deps.state.containers.get(id, 'container_id'));
     });
     return {};
   };
 
+type UpdateDeps = Pick<ContainerDeps, 'containerd' | 'handlers' | 'host' | 'operations' | 'specOptions' | 'state'>;
+
+/**
+ * Changes resources of a container that an NRI plugin names in its answer about another one. Succeeds when there is no
+ * such container. INVALID_ARGUMENT names a value that this node does not have.
+ */
+export const updateByPlugin =
+  (deps: UpdateDeps) =>
+  async (id: string, resources: LinuxResources, caller: Caller): Promise<void> => {
+    const container = deps.state.containers.byId(id);
+    if (!container) return;
+    const facts = factsOf(deps, container);
+    checkNriUpdate(resources, 'update.linux.resources', facts);
+    await runUpdate(deps, id, caller, (steps) =>
+      update(deps, steps, id, (current) => applyResources(current, resources, facts)),
+    );
+  };
+
+const runUpdate = (
+  { operations }: Pick<ContainerDeps, 'operations'>,
+  id: string,
+  caller: Caller,
+  work: (steps: Steps) => Promise<void>,
+): Promise<void> =>
+  operations.run({
+    kind: 'update container resources',
+    subject: id,
+    key: `container:${id}`,
+    caller,
+    limitMs: LIMIT_MS,
+    work,
+  });
+
+/** Returns the facts of the runtime and the node on which it depends whether a plugin can update the container. */
+const factsOf = ({ handlers, host, specOptions, state }: UpdateDeps, { podId }: Container): ResourceFacts => {
+  const pod = state.pods.byId(podId);
+  const handler = pod ? handlers.of(pod).spec : { runtimeFeatures: NO_FEATURES };
+  return { host, options: specOptions, handler };
+};
+
 async function update(
-  deps: Pick<ContainerDeps, 'containerd' | 'host' | 'specOptions' | 'state'>,
+  deps: Pick<ContainerDeps, 'containerd' | 'state'>,
   steps: Steps,
   id: string,
-  requested: LinuxContainerResources,
+  change: (current: OciResources) => OciResources,
 ): Promise<void> {
   const record = await steps.step('read spec', (signal) => deps.containerd.containers.get(id, { signal }));
   const before = specOf(record);
-  const resources = withResources(before.linux.resources, requested, deps.host, deps.specOptions);
+  const resources = change(before.linux.resources);
   const after: OciSpec = { ...before, linux: { ...before.linux, resources } };
   const shown = { linux: shownResources(resources, after.process.oomScoreAdj), windows: undefined };
   checkRoom(record, specAny(after), { ...deps.state.containers.get(id, 'container_id'), resources: shown });

@@ -3,6 +3,9 @@ import type { ImageDeps } from '../images/image-deps.js';
 import { imageFsInfo } from '../images/image-fs-info.js';
 import { imageStatus } from '../images/image-status.js';
 import { listImages } from '../images/list-images.js';
+import { listSecurityProfiles } from '../images/profiles/list-security-profiles.js';
+import { pullSecurityProfile } from '../images/profiles/pull-security-profile.js';
+import { removeSecurityProfile } from '../images/profiles/remove-security-profile.js';
 import { pullImage } from '../images/pull-image.js';
 import { removeImage } from '../images/remove-image.js';
 import { fieldOf } from './list-codec.js';
@@ -22,6 +25,9 @@ export const imageService = (deps: ImageDeps) =>
       ),
     removeImage: removeImage(deps),
     imageFsInfo: imageFsInfo(deps),
+    pullSecurityProfile: pullSecurityProfile(deps),
+    listSecurityProfiles: listSecurityProfiles(deps),
+    removeSecurityProfile: removeSecurityProfile(deps),
   });
 
 const IMAGES = fieldOf((image: Image) => Image.encode(image).finish());

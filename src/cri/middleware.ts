@@ -7,8 +7,8 @@ import { shortened } from '../base/shortened.js';
 import type { Attributes, Span, Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
 
-/** RPCs that change nothing and that a kubelet calls all the time. */
-const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|\w+Status|\w+Stats|ImageFsInfo)$/;
+/** The paths of RPCs that change nothing and that are called all the time. */
+export const QUIET = /\/(Version|Status|RuntimeConfig|List\w+|Stream\w+|ReadCalls|\w+Status|\w+Stats|ImageFsInfo)$/;
 
 /** A finished call, as metrics count it. */
 export interface AnsweredCall {
@@ -78,7 +78,7 @@ function requestContext(log: Logger, path: string, span: Span | undefined): Requ
     span,
     get log() {
       const rpc = path.slice(path.lastIndexOf('/') + 1);
-      own ??= log.child({ requestId, ...(span && { traceId: span.traceId }), rpc });
+      own ??= log.child({ requestId, ...(span?.traceId !== undefined && { traceId: span.traceId }), rpc });
       return own;
     },
   };
@@ -87,10 +87,13 @@ function requestContext(log: Logger, path: string, span: Span | undefined): Requ
 /** The ids and the image in a request or response, under the names that the spans of containerd's CRI plugin use. */
 function spanAttributes(message: unknown): Attributes {
   if (typeof message !== 'object' || message === null) return {};
-  const { pod_sandbox_id, container_id, image, config } = message as Readonly<Record<string, unknown>>;
+  const { pod_sandbox_id, container_id, image, config, sandbox_config } = message as Readonly<Record<string, unknown>>;
   const found: Record<string, string> = {};
   if (isText(pod_sandbox_id)) found['sandbox.id'] = pod_sandbox_id;
   if (isText(container_id)) found['container.id'] = container_id;
+  const [pod, container] = [nameIn(sandbox_config) ?? nameIn(config), nameIn(config)];
+  if (pod?.namespace !== undefined) found['sandbox.name'] = `${pod.namespace}/${pod.name}`;
+  if (container && container.namespace === undefined) found['container.name'] = container.name;
   const reference = referenceIn(image) ?? referenceIn((config as { image?: unknown } | undefined)?.image);
   if (reference !== undefined) found['image.ref'] = reference;
   return found;
@@ -107,6 +110,13 @@ function idsIn(message: unknown): Readonly<Record<string, string>> {
 }
 
 const isText = (value: unknown): value is string => typeof value === 'string' && value !== '';
+
+/** The name in the config of a pod, which also has a namespace, or of a container. */
+function nameIn(config: unknown): { readonly name: string; readonly namespace: string | undefined } | undefined {
+  const metadata = (config as { metadata?: { name?: unknown; namespace?: unknown } } | null | undefined)?.metadata;
+  if (!isText(metadata?.name)) return undefined;
+  return { name: metadata.name, namespace: isText(metadata.namespace) ? metadata.namespace : undefined };
+}
 
 const referenceIn = (spec: unknown): string | undefined => {
   const reference = (spec as { image?: unknown } | null | undefined)?.image;

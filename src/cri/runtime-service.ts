@@ -23,7 +23,7 @@ import { updatePodSandboxResources } from '../pods/update-pod-sandbox-resources.
 import { runtimeConfig, type RuntimeConfigDeps } from '../runtime/runtime-config.js';
 import { status, type StatusDeps } from '../runtime/status.js';
 import { updateRuntimeConfig } from '../runtime/update-runtime-config.js';
-import { version } from '../runtime/version.js';
+import { version } from '../runtime/runtime-version.js';
 import type { Streaming } from '../streaming/streaming.js';
 import { containerField, listCodec, podField } from './list-codec.js';
 import { information, type InformationDeps } from './information.js';
@@ -48,7 +48,7 @@ export const runtimeService = (deps: {
     runPodSandbox: runPodSandbox(deps.pods),
     stopPodSandbox: stopPodSandbox(deps.pods),
     removePodSandbox: removePodSandbox(deps.pods),
-    podSandboxStatus: podSandboxStatus({ ...deps.pods, images: deps.containers.images }),
+    podSandboxStatus: podSandboxStatus(deps.pods),
     listPodSandbox: {
       handle: listPodSandbox(deps.pods),
       codec: listCodec(podField),

@@ -6,7 +6,7 @@ import type { CallsUnderWay } from './calls-under-way.js';
 import { deadlineInterceptor, readFarDeadlines } from './deadline.js';
 import { requestMiddleware, type AnsweredCall } from './middleware.js';
 import type { Service } from './service.js';
-import { clearSocket, listenProtected, socketPath } from './socket.js';
+import { clearSocket, listenProtected, socketPath } from '../base/protected-socket.js';
 
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 const ASK_CLIENTS_MS = 20_000;

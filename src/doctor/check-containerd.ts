@@ -1,11 +1,13 @@
 import { CriError } from '../base/errors.js';
+import type { LoadedConfig } from '../config/load.js';
 import type { Config, RuntimeHandler } from '../config/schema.js';
 import type { Containerd, PluginInfo } from '../containerd/containerd.js';
 import { runtimeOptions } from '../containerd/runtime-options.js';
 import { sharedNamespace } from '../runtime/conflict.js';
 import { askVersion } from '../runtime/containerd-version.js';
 import { handlerCgroupDriver } from '../runtime/node-cgroup-driver.js';
-import { PAUSE } from '../sandboxer/pause-sandboxer.js';
+import { snapshottersOf, snapshotterWarnings } from '../runtime/snapshotter-settings.js';
+import { namesController } from '../state/pod-view.js';
 import { fault, ok, warning, type Finding } from './finding.js';
 import { runcProblem, runcVersion } from './runc-version.js';
 
@@ -13,16 +15,20 @@ import { runcProblem, runcVersion } from './runc-version.js';
  * Checks containerd's version and deprecations, a second CRI server, and each snapshotter and runtime of the handlers.
  * UNAVAILABLE when containerd does not answer.
  */
-export async function checkContainerd(config: Config, containerd: Containerd): Promise<Finding[]> {
+export async function checkContainerd(
+  { config, transfer }: Pick<LoadedConfig, 'config' | 'transfer'>,
+  containerd: Containerd,
+): Promise<Finding[]> {
   const { address } = config.grpc;
   const { version, problem } = await askVersion(containerd, address).catch((thrown: unknown) => {
     throw new CriError('UNAVAILABLE', `${address}: ${CriError.from(thrown).message}`, { cause: thrown });
   });
   if (problem !== undefined) return [fault('containerd', problem)];
-  const [conflict, { deprecations }, snapshotters, handlers] = await Promise.all([
+  const [conflict, { deprecations }, snapshotters, settings, handlers] = await Promise.all([
     sharedNamespace(containerd, config),
     containerd.introspection.server(),
     checkSnapshotters(config, containerd),
+    snapshotterWarnings(config, transfer, containerd),
     checkHandlers(config, containerd),
   ]);
   return [
@@ -30,14 +36,14 @@ export async function checkContainerd(config: Config, containerd: Containerd): P
     ...(conflict ? [warning('containerd', conflict)] : []),
     ...deprecations.map(({ message }) => warning('containerd', message)),
     ...snapshotters,
+    ...settings.map(({ snapshotter, message }) => warning(`snapshotter ${snapshotter}`, message)),
     ...handlers,
   ];
 }
 
-async function checkSnapshotters({ images, runtime }: Config, containerd: Containerd): Promise<Finding[]> {
-  const own = Object.values(runtime.containerd.runtimes).map(({ snapshotter }) => snapshotter);
+async function checkSnapshotters(config: Config, containerd: Containerd): Promise<Finding[]> {
   const plugins = await containerd.introspection.plugins(['type==io.containerd.snapshotter.v1']);
-  return [...new Set([images.snapshotter, ...own.filter(Boolean)])].map((name) => {
+  return snapshottersOf(config).map((name) => {
     const plugin = plugins.find(({ id }) => id === name);
     if (!plugin) return fault(`snapshotter ${name}`, 'containerd has no snapshotter with this name');
     return plugin.initError === ''
@@ -70,7 +76,7 @@ async function checkHandler(
       options: runtimeOptions(type, handler.options),
     });
     const hasSandboxer = controllers.some(({ id }) => id === sandboxer);
-    if (sandboxer !== PAUSE && !hasSandboxer)
+    if (namesController(sandboxer) && !hasSandboxer)
       return [fault(subject, `containerd has no sandbox controller "${sandboxer}"`)];
     const driver = handlerCgroupDriver(handler) ?? 'of its own';
     const problem = runcProblem(runcVersion(features) ?? '');

@@ -1,5 +1,5 @@
 import { ContainerEventType, type ContainerEventResponse } from '../../generated/runtime/v1/api.js';
-import { CriError } from '../base/errors.js';
+import { createSubscribers } from '../base/subscribers.js';
 import { nowNs } from '../host/syscall/clock.js';
 import type { Container, Pod } from '../state/records.js';
 import type { State } from '../state/state.js';
@@ -34,15 +34,14 @@ export function createContainerEvents(options: {
   queueLimit?: number;
   onCutOff?: () => void;
 }): ContainerEvents {
-  const { state, describe, queueLimit = QUEUE_LIMIT } = options;
-  const subscribers = new Set<Subscriber>();
+  const { state, describe, queueLimit = QUEUE_LIMIT, onCutOff } = options;
+  const subscribers = createSubscribers<ContainerEventResponse>({ what: 'events', queueLimit, onCutOff });
 
   const publish = (id: string, types: readonly ContainerEventType[], pod: Pod | undefined): void => {
-    if (subscribers.size === 0 || types.length === 0) return;
+    if (subscribers.load().subscribers === 0 || types.length === 0) return;
     const described = pod ? describe(pod) : { pod_sandbox_status: undefined, containers_statuses: [] };
     for (const type of types) {
-      const event = { container_id: id, container_event_type: type, created_at: nowNs(), ...described };
-      for (const subscriber of subscribers) subscriber.push(event);
+      subscribers.push({ container_id: id, container_event_type: type, created_at: nowNs(), ...described });
     }
   };
   const stops = [
@@ -54,29 +53,11 @@ export function createContainerEvents(options: {
   ];
 
   return {
-    async *subscribe(signal) {
-      const subscriber = createSubscriber(queueLimit, () => {
-        subscribers.delete(subscriber);
-        options.onCutOff?.();
-      });
-      const onAbort = (): void => subscriber.end();
-      subscribers.add(subscriber);
-      signal?.addEventListener('abort', onAbort, { once: true });
-      if (signal?.aborted) onAbort();
-      try {
-        yield* subscriber.events();
-      } finally {
-        subscribers.delete(subscriber);
-        signal?.removeEventListener('abort', onAbort);
-      }
-    },
-    load: () => ({
-      subscribers: subscribers.size,
-      longestQueue: Math.max(0, ...[...subscribers].map((subscriber) => subscriber.waiting())),
-    }),
+    subscribe: subscribers.subscribe,
+    load: subscribers.load,
     close() {
       for (const stop of stops) stop();
-      for (const subscriber of subscribers) subscriber.end();
+      subscribers.close();
     },
   };
 }
@@ -98,44 +79,4 @@ function containerEventTypes(before: Container | undefined, after: Container | u
   if (started) types.push(CONTAINER_STARTED_EVENT);
   if (to.phase === 'exited') types.push(CONTAINER_STOPPED_EVENT);
   return types;
-}
-
-interface Subscriber {
-  push(event: ContainerEventResponse): void;
-  end(): void;
-  waiting(): number;
-  events(): AsyncGenerator<ContainerEventResponse>;
-}
-
-function createSubscriber(queueLimit: number, onCutOff: () => void): Subscriber {
-  const queue: ContainerEventResponse[] = [];
-  let wake: (() => void) | undefined;
-  let ended = false;
-  let failure: CriError | undefined;
-  return {
-    push(event) {
-      if (ended || failure) return;
-      queue.push(event);
-      if (queue.length > queueLimit) {
-        queue.length = 0;
-        failure = new CriError('RESOURCE_EXHAUSTED', `more than ${queueLimit} events were not read: subscribe again`);
-        onCutOff();
-      }
-      wake?.();
-    },
-    end() {
-      ended = true;
-      wake?.();
-    },
-    waiting: () => queue.length,
-    async *events() {
-      for (;;) {
-        if (failure) throw failure;
-        const event = queue.shift();
-        if (event) yield event;
-        else if (ended) return;
-        else await new Promise<void>((resolve) => (wake = resolve));
-      }
-    },
-  };
 }

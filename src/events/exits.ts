@@ -1,4 +1,5 @@
 import { inBackground } from '../base/background.js';
+import { withoutContext } from '../base/context.js';
 import { CriError, isCode } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
 import { sleep } from '../base/time.js';
@@ -94,7 +95,7 @@ export function createExits(options: {
       if (watches.has(id)) return;
       const watch = new AbortController();
       watches.set(id, watch);
-      follow(id, wait, watch.signal).catch(() => undefined);
+      withoutContext(() => follow(id, wait, watch.signal)).catch(() => undefined);
     },
     unwatch,
     forget(id) {

@@ -27,11 +27,10 @@ export function followEvents(
       case 'task-oom':
         return inBackground(log, 'handling an oom event', options.onOom(event.containerId));
       case 'image-changed':
-        // An image that crid has removed itself has no entry any more, so `forget` does not ask containerd for it.
         return inBackground(
           log,
           `reading image ${event.name}`,
-          event.deleted ? images.forget(event.name, undefined) : images.refresh(event.name),
+          event.deleted ? images.forget(event.name) : images.refresh(event.name),
         );
       default:
         assertNever(event);

@@ -26,8 +26,8 @@ const START_RECORDED_MS = 5_000;
 /** Turns exits and OOM events into states. */
 export interface ExitHandler {
   /**
-   * Publishes an exit, then records it, and only then deletes the task, from which a restart would read the exit. A
-   * retry after a failure goes on from there.
+   * Publishes an exit, then records it, and deletes the task, from which a restart would read the exit, only when the
+   * exit would be read from a record too. A retry after a failure goes on from there.
    */
   onExit(id: string, exit: Exit | undefined): Promise<void>;
   onOom(id: string): Promise<void>;
@@ -71,11 +71,15 @@ async function containerExited(
   oomKills: OomKills,
 ): Promise<void> {
   if (state.phase !== 'exited') await publishExit(deps, id, exit, oomKills);
-  await deps.state.persistContainer(id);
-  await takeTask(deps, id);
+  await deps.state.persistContainer(id, () => takeTask(deps, id));
 }
 
-async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, oomKills: OomKills): Promise<void> {
+async function publishExit(
+  deps: Pick<ExitDeps, 'log' | 'state' | 'stdio'>,
+  id: string,
+  exit: Exit | undefined,
+  oomKills: OomKills,
+): Promise<void> {
   // An exit can be reported before the start has been recorded.
   const container = await deps.state.containers
     .until(id, ({ state }) => state.phase !== 'created', AbortSignal.timeout(START_RECORDED_MS))
@@ -93,7 +97,7 @@ async function publishExit(deps: ExitDeps, id: string, exit: Exit | undefined, o
   logOf(deps.log).info({ container: id, state: published.state }, 'container exited');
 }
 
-async function takeTask(deps: ExitDeps, id: string): Promise<void> {
+async function takeTask(deps: Pick<ExitDeps, 'containerd' | 'state' | 'stdio'>, id: string): Promise<void> {
   const { containerd, state } = deps;
   const exit = await containerd.tasks.delete(id);
   // After another client has removed the record, containerd does not find the task, which keeps the pod's shim alive.
@@ -108,7 +112,7 @@ async function takeTask(deps: ExitDeps, id: string): Promise<void> {
  * Marks the pod as not ready. The task stays until the pod is stopped: deleting it would end the shim, in which
  * containers of the pod may still run.
  */
-function sandboxExited(deps: ExitDeps, pod: Pod): void {
+function sandboxExited(deps: Pick<ExitDeps, 'log' | 'state'>, pod: Pod): void {
   const current = deps.state.pods.byId(pod.id);
   if (current?.state.phase !== 'ready') return;
   logOf(deps.log).warn({ pod: pod.id }, 'sandbox exited');

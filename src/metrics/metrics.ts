@@ -16,6 +16,12 @@ export interface Metrics {
     readonly durationMs: number;
     readonly ok: boolean;
   }): void;
+  nriCall(call: {
+    readonly plugin: string;
+    readonly call: string;
+    readonly durationMs: number;
+    readonly code: string;
+  }): void;
   readonly steps: { after(...step: Parameters<Required<StepHook>['after']>): void };
   /** An exit was received through the event stream. `exitedAtNs` is when it happened. */
   exitEvent(exitedAtNs: bigint): void;
@@ -30,6 +36,8 @@ export interface Metrics {
 /** Values that are read on each scrape, by the value of the metric's label. */
 export interface Sources {
   operations(): Readonly<Record<string, number>>;
+  /** Seconds since the start of the operation of each kind that has run longest. */
+  oldestOperations(): Readonly<Record<string, number>>;
   pods(): Readonly<Record<string, number>>;
   containers(): Readonly<Record<string, number>>;
   unreadable(): number;
@@ -65,6 +73,11 @@ export function createMetrics(): Metrics {
     'verb',
     'outcome',
   ]);
+  const nriCalls = histogram('crid_nri_call_duration_seconds', 'time of one call to an NRI plugin', [
+    'plugin',
+    'call',
+    'code',
+  ]);
   const lag = histogram('crid_exit_event_lag_seconds', 'time from a process’s end to its event', []);
   const cutOff = counter('crid_event_subscribers_cut_off_total', 'subscribers to CRI events who read too slowly');
   const swept = counter('crid_swept_total', 'leftovers of a kill that were taken away');
@@ -76,6 +89,7 @@ export function createMetrics(): Metrics {
     },
     cniPlugin: ({ plugin, verb, durationMs, ok }) =>
       plugins.observe({ plugin, verb, outcome: ok ? 'ok' : 'error' }, durationMs / 1000),
+    nriCall: ({ plugin, call, durationMs, code }) => nriCalls.observe({ plugin, call, code }, durationMs / 1000),
     steps: {
       after: (operation, step, { durationMs, error }: { durationMs: number; error: CriError | undefined }) =>
         steps.observe({ operation, step: withoutName(step), code: error?.code ?? 'OK' }, durationMs / 1000),
@@ -101,6 +115,12 @@ function watch(registry: Registry, sources: Sources): void {
     });
   };
   gauge('crid_operations_running', 'operations that run now', 'operation', sources.operations);
+  gauge(
+    'crid_operation_oldest_seconds',
+    'age of the oldest operation that runs now',
+    'operation',
+    sources.oldestOperations,
+  );
   gauge('crid_pods', 'pods by state', 'state', sources.pods);
   gauge('crid_containers', 'containers by state', 'state', sources.containers);
   const plain = (name: string, help: string, read: () => number): void => {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { CriError } from '../base/errors.js';
+import { inSpan } from '../base/in-span.js';
 import { logOf, type Logger } from '../base/log.js';
 import { startTimer, wallMs, withLimit, type Timer } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
@@ -80,7 +81,8 @@ interface Running {
   /** True while the operation has released the key. */
   aside: boolean;
   isBeingDescribed: boolean;
-  waiters: number;
+  /** Those that wait for the outcome now. */
+  readonly callers: Set<Caller>;
 }
 
 /** The operations on one key, in order of arrival, and their queue for it. */
@@ -118,23 +120,26 @@ export function createOperations(options: { log: Logger; hook?: StepHook }): Ope
       const joined = before.find((other) => (other === last || other.aside) && isEqual(other.request, request));
       if (joined) logOf(options.log).info(logFacts(request), 'joined the running operation');
       const running = joined ?? start(request);
-      running.waiters++;
+      const caller = { ...request.caller };
+      running.callers.add(caller);
       // A step that calls this reports what the operation waits for.
       const endWait = beginWait(() => describe(running));
       try {
-        return (await untilCallerLeaves(running, request.caller)) as T;
+        const outcome = (): Promise<unknown> => untilCallerLeaves(running, caller);
+        // The steps are spans of the call that began the operation.
+        return (await (joined ? inSpan(`wait for the running ${request.kind}`, outcome) : outcome())) as T;
       } finally {
         endWait();
-        running.waiters--;
+        running.callers.delete(caller);
       }
     },
     list: () =>
-      all().map(({ id, request, startedAtMs, waiters, steps }) => ({
+      all().map(({ id, request, startedAtMs, callers, steps }) => ({
         id,
         kind: request.kind,
         subject: request.subject,
         startedAtMs,
-        waiters,
+        waiters: callers.size,
         steps: steps.running(),
       })),
     isBusy: (key, kinds) =>
@@ -157,6 +162,11 @@ export function answerDueInMs({ deadlineMs }: Caller): number | undefined {
   return Math.max(0, remainingMs - Math.min(ANSWER_EARLY_MS, remainingMs / 10));
 }
 
+function lastDueInMs(callers: ReadonlySet<Caller>): number | undefined {
+  const due = [...callers].map(answerDueInMs);
+  return due.length === 0 || due.includes(undefined) ? undefined : Math.max(...(due as number[]));
+}
+
 const isEqual = (a: OperationRequest<unknown>, b: OperationRequest<unknown>): boolean =>
   a.kind === b.kind && a.key === b.key && a.fingerprint !== undefined && a.fingerprint === b.fingerprint;
 
@@ -172,7 +182,11 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
       queue.keyQueue.release(running);
     },
   };
-  const steps = createSteps({ kind: request.kind, limitMs: request.limitMs, log, hook: options.hook, key });
+  const callers = new Set<Caller>();
+  const steps = createSteps({
+    ...{ kind: request.kind, limitMs: request.limitMs, log, hook: options.hook, key },
+    answerDueInMs: () => lastDueInMs(callers),
+  });
   // The work begins only after `running` has been assigned.
   const outcome = Promise.resolve().then(async () => {
     try {
@@ -190,7 +204,7 @@ function begin<T>(queue: Queue, request: OperationRequest<T>, options: { log: Lo
     outcome,
     aside: false,
     isBeingDescribed: false,
-    waiters: 0,
+    callers,
   };
   return running;
 }

@@ -10,6 +10,8 @@ export interface StepOptions {
   readonly timeoutMs?: number | undefined;
   /** How long the step may go on after its time-out or the operation's failure before it is abandoned; default 1 s. */
   readonly windDownMs?: number | undefined;
+  /** Time limit of each attempt to undo the step; default 1 min. */
+  readonly undoTimeoutMs?: number | undefined;
   /**
    * Names what the step waits for now: `plugin bridge`. Without this, a step names the containerd calls that it waits
    * for.
@@ -48,6 +50,11 @@ export interface Steps {
    * undone.
    */
   abort(error: CriError): void;
+  /**
+   * The milliseconds until the last caller of the operation must have its response; undefined when none has a deadline,
+   * and when no caller waits any more.
+   */
+  answerDueInMs(): number | undefined;
   /** The steps that run now. `sinceMs` is on the wall clock. */
   running(): { name: string; sinceMs: number; waitingOn: string | undefined }[];
   /** `add network: waiting 28 s for plugin bridge`, or undefined between two steps. */
@@ -80,6 +87,7 @@ const WIND_DOWN_MS = 1_000;
 interface Begun {
   readonly name: string;
   readonly undo: (() => Promise<void>) | undefined;
+  readonly undoTimeoutMs: number | undefined;
   readonly settled: Promise<unknown>;
 }
 
@@ -97,6 +105,7 @@ export function createSteps(options: {
   log: Logger;
   hook?: StepHook | undefined;
   key?: KeyOfSteps | undefined;
+  answerDueInMs?: (() => number | undefined) | undefined;
 }): Steps {
   const { kind, log, hook, key } = options;
   const abort = new AbortController();
@@ -149,13 +158,14 @@ export function createSteps(options: {
       if (abort.signal.aborted) throw CriError.from(abort.signal.reason);
       if (step?.givesKeyAway) key?.release();
       const work = inSpan(`${kind}: ${name}`, () => runStep(name, run, step));
-      begun.push({ name, undo, settled: work.catch(() => undefined) });
+      begun.push({ name, undo, undoTimeoutMs: step?.undoTimeoutMs, settled: work.catch(() => undefined) });
       if (!step?.givesKeyAway) return work;
       const result = await work;
       await key?.take();
       return result;
     },
     abort: (error) => abort.abort(error),
+    answerDueInMs: () => options.answerDueInMs?.(),
     running: () => [...running].map(({ name, sinceMs, waitingOn }) => ({ name, sinceMs, waitingOn: waitingOn?.() })),
     describe() {
       const texts = [...running].map(describeStep);
@@ -166,7 +176,7 @@ export function createSteps(options: {
       await Promise.all(begun.map((step) => step.settled));
       const failed: string[] = [];
       for (const step of begun.splice(0).reverse()) {
-        if (step.undo && !(await undoOne(step.name, step.undo, log))) failed.push(step.name);
+        if (!(await undoOne(step, log))) failed.push(step.name);
       }
       return failed;
     },
@@ -210,10 +220,11 @@ async function withinTime<T>(
   }
 }
 
-async function undoOne(name: string, undo: () => Promise<void>, log: Logger): Promise<boolean> {
+async function undoOne({ name, undo, undoTimeoutMs = UNDO_TIMEOUT_MS }: Begun, log: Logger): Promise<boolean> {
+  if (!undo) return true;
   for (let attempt = 1; ; attempt++) {
     try {
-      await withLimit(undo(), UNDO_TIMEOUT_MS, notUndone);
+      await withLimit(undo(), undoTimeoutMs, () => notUndone(undoTimeoutMs));
       log.debug({ step: name }, 'step undone');
       return true;
     } catch (thrown) {
@@ -228,6 +239,6 @@ async function undoOne(name: string, undo: () => Promise<void>, log: Logger): Pr
   }
 }
 
-function notUndone(): never {
-  throw new CriError('DEADLINE_EXCEEDED', `not done within ${UNDO_TIMEOUT_MS / 1000} s`);
+function notUndone(limitMs: number): never {
+  throw new CriError('DEADLINE_EXCEEDED', `not done within ${limitMs / 1000} s`);
 }

@@ -2,12 +2,12 @@ import { LinuxContainerSecurityContext } from '../../generated/runtime/v1/api.js
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
 import type { CreatedSandbox } from '../sandboxer/sandboxer.js';
-import { requestedSeccompProfile } from '../sandboxer/seccomp-profile.js';
+import { requestedSeccompProfiles } from '../sandboxer/seccomp-profile.js';
 import { buildSandboxSpec } from '../spec/sandbox-spec.js';
-import { specAny } from '../spec/spec-json.js';
 import { remapLabels } from '../spec/user/user-namespace.js';
 import { resolveUser, userRequest } from '../spec/user/user.js';
-import { podFiles, podUserNamespace } from '../state/pod-view.js';
+import { hasController, PAUSE, PINNED, podFiles, podUserNamespace } from '../state/pod-view.js';
+import type { LocalImage } from '../state/image-cache.js';
 import { KIND_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata } from '../state/stored.js';
@@ -20,7 +20,7 @@ const PULL_LIMIT_MS = 10 * 60_000;
 
 /** Makes the sandbox's files, and its process once `createAfter` has resolved; the process is not started yet. */
 export async function createSandbox(
-  deps: Pick<PodDeps, 'directories' | 'ensureImage' | 'host' | 'selinux' | 'specOptions'>,
+  deps: Pick<PodDeps, 'directories' | 'ensureImage' | 'host' | 'readPulledProfile' | 'selinux' | 'specOptions'>,
   steps: Steps,
   pod: Pod,
   handler: Handler,
@@ -28,16 +28,11 @@ export async function createSandbox(
 ): Promise<CreatedSandbox & Pick<Pod, 'processLabel' | 'cgroupsPath'>> {
   const { directories } = deps;
   const [image] = await Promise.all([
-    steps.step(
-      'ensure pause image',
-      (signal) => deps.ensureImage(pod.image, { snapshotter: pod.snapshotter, signal }),
-      undefined,
-      { timeoutMs: PULL_LIMIT_MS },
-    ),
+    ensurePauseImage(deps, steps, pod, handler),
     steps.step(
       'make pod files',
       // A sandbox controller makes the files that it needs itself.
-      async () => (pod.sandboxer === undefined ? makePodFiles(directories, pod.id, pod.config) : undefined),
+      async () => (!hasController(pod) ? makePodFiles(directories, pod.id, pod.config) : undefined),
       () => removePodFiles(directories, pod.id),
     ),
   ]);
@@ -47,17 +42,17 @@ export async function createSandbox(
     context && LinuxContainerSecurityContext.fromPartial({ ...context, run_as_username: '' }),
     image.config.config?.User ?? '',
   );
-  const seccompProfile = await requestedSeccompProfile(steps, context, deps);
+  const seccompProfiles = await requestedSeccompProfiles(steps, context, deps);
   const selinux = deps.selinux?.labels(context?.selinux_options, '');
   const spec = buildSandboxSpec({
-    seccompProfile,
+    seccompProfiles,
     selinux,
     id: pod.id,
     pod: pod.config,
     image: image.config,
     imageName: pod.image,
     netnsPath: pod.netnsPath || undefined,
-    usernsPath: pod.netnsPath === '' ? undefined : directories.podUserns(pod.id),
+    usernsPath: pod.netnsPath === '' ? undefined : directories.podNamespace(pod.id, 'user'),
     // Without a hostname the new namespace begins with the node's.
     hostname: pod.config.hostname,
     shmPath: files.shmPath,
@@ -78,7 +73,7 @@ export async function createSandbox(
     snapshotLabels: remapLabels(podUserNamespace(pod.config)),
     labels: { ...pod.config.labels, [KIND_LABEL]: 'sandbox' },
     image: { chainId: image.chainId, name: pod.image },
-    spec: specAny(spec),
+    spec,
     metadata: encodeSandboxMetadata(metadataOf(pod)),
     lease: pod.id,
     config: pod.config,
@@ -87,3 +82,25 @@ export async function createSandbox(
   });
   return { ...created, processLabel: selinux?.processLabel ?? '', cgroupsPath: spec.linux?.cgroupsPath ?? '' };
 }
+
+/**
+ * With `disable_pause_image_pull`, a sandbox controller sees to the image of its sandboxes, if it needs one. A pause
+ * container needs it here.
+ */
+async function ensurePauseImage(
+  deps: Pick<PodDeps, 'ensureImage'>,
+  steps: Steps,
+  { image, snapshotter }: Pod,
+  { pullsPauseImage, sandboxer }: Handler,
+): Promise<Pick<LocalImage, 'chainId' | 'config'>> {
+  if (sandboxer.name === PINNED || (!pullsPauseImage && sandboxer.name !== PAUSE)) return NO_IMAGE;
+  return steps.step(
+    'ensure pause image',
+    (signal) => deps.ensureImage(image, { snapshotter, signal, mayPull: pullsPauseImage }),
+    undefined,
+    { timeoutMs: PULL_LIMIT_MS },
+  );
+}
+
+/** Without a pause container the spec is only crid's view of the sandbox: no program of an image runs by it. */
+const NO_IMAGE = { chainId: '', config: { config: { Entrypoint: ['/pause'] } } };

@@ -1,15 +1,16 @@
-import { createNetns, removeNetns } from '../host/namespace/netns.js';
-import { ensureDirectory } from '../host/files/files.js';
-import { createUserNetns, unpinNamespace } from '../host/namespace/user-netns.js';
+import { ensureDirectory, removeEmpty } from '../host/files/files.js';
+import { removeNetns } from '../host/namespace/netns.js';
+import { pinNamespaces, pinOwnNamespace, unpinAll } from '../host/namespace/pin-namespaces.js';
 import type { Directories } from '../state/directories.js';
-import { podUserNamespace } from '../state/pod-view.js';
+import { hasController, isPinned, pinnedNamespaces, podUserNamespace } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
 
-/** The namespaces of pods that are not on the host's network, each kept open by a bind mount. */
+/** The namespaces of pods that crid makes, each kept open by a bind mount. */
 export interface Namespaces {
   /**
-   * Creates the network namespace, owned by the pod's user namespace if it has one: only the owner can set the sysctls
-   * of the network namespace and mount its sysfs.
+   * Creates the network namespace of a pod with a network of its own, and all namespaces of a pod without a sandbox
+   * process. A user namespace owns the others: only the owner can set their sysctls and mount the sysfs of the network
+   * namespace.
    */
   create(pod: Pod): Promise<void>;
   /** Succeeds when they are gone. */
@@ -17,16 +18,23 @@ export interface Namespaces {
 }
 
 export const createNamespaces = (directories: Directories): Namespaces => ({
-  async create({ id, config, netnsPath, sandboxer }) {
+  async create(pod) {
+    const { id, config, netnsPath } = pod;
     const userNamespace = podUserNamespace(config);
-    if (!userNamespace) return createNetns(netnsPath);
-    const usernsPath = directories.podUserns(id);
-    await ensureDirectory(directories.podState(id), 0o700);
-    await createUserNetns({ ...userNamespace, netnsPath, usernsPath });
-    // A sandbox controller finds the user namespace through the network namespace, and binds it to this path itself.
-    if (sandboxer !== undefined) await unpinNamespace(usernsPath);
+    if (userNamespace || isPinned(pod)) await ensureDirectory(directories.podState(id), 0o700);
+    if (!isPinned(pod)) {
+      // A sandbox controller finds the user namespace through the network namespace, and binds it to this path itself.
+      const user = userNamespace && !hasController(pod) ? { user: directories.podNamespace(id, 'user') } : {};
+      await pinNamespaces({ paths: { net: netnsPath, ...user }, userNamespace });
+      return;
+    }
+    const paths = pinnedNamespaces(directories, pod);
+    await pinNamespaces({ paths, userNamespace, hostname: config.hostname });
+    // Each such pod has at least this one, since a reboot must show.
+    if (paths.uts === undefined) await pinOwnNamespace('uts', directories.podNamespace(id, 'uts'));
   },
   async remove({ id, netnsPath }) {
-    await Promise.all([removeNetns(netnsPath), unpinNamespace(directories.podUserns(id))]);
+    await Promise.all([...(netnsPath === '' ? [] : [removeNetns(netnsPath)]), unpinAll(directories.podNamespaces(id))]);
+    for (const directory of [directories.podNamespaces(id), directories.podState(id)]) await removeEmpty(directory);
   },
 });

@@ -3,7 +3,7 @@ import type { PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { allEnded } from '../base/all-ended.js';
 import { translated } from '../host/syscall/errno.js';
 import { isMountPoint, mountTmpfs, unmount } from '../host/mount/mount-calls.js';
-import { unpinNamespace } from '../host/namespace/user-netns.js';
+import { unpinAll } from '../host/namespace/pin-namespaces.js';
 import { hostIds } from '../spec/user/user-namespace.js';
 import { ensureDirectory, removeTree } from '../host/files/files.js';
 import type { Directories } from '../state/directories.js';
@@ -36,11 +36,11 @@ async function mountShm(path: string, config: PodSandboxConfig): Promise<void> {
   await mountTmpfs(path, { sizeBytes: SHM_BYTES, mode: 0o1777, owner });
 }
 
-/** Unmounts /dev/shm and the user namespace; the files stay for the pod's status until it is removed. */
+/** Unmounts /dev/shm and the pinned namespaces; the files stay for the pod's status until it is removed. */
 export async function unmountPodFiles(directories: Directories, id: string): Promise<void> {
   const path = directories.podShm(id);
   if (await isMountPoint(path)) await unmount(path, { detach: false });
-  await unpinNamespace(directories.podUserns(id));
+  await unpinAll(directories.podNamespaces(id));
 }
 
 export async function removePodFiles(directories: Directories, id: string, signal?: AbortSignal): Promise<void> {

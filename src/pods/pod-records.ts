@@ -1,9 +1,13 @@
 import type { SandboxRecord } from '../containerd/containerd.js';
 import { SANDBOXER_LABEL } from '../state/labels.js';
+import { hasController } from '../state/pod-view.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata, type SandboxMetadata } from '../state/stored.js';
 
-/** The name that containerd's own CRI plugin gives to the sandboxer of a pod with a pause container. */
+/**
+ * The name that containerd's own CRI plugin gives to the sandboxer of a pod with a pause container. Of a pod without a
+ * process it then says that the pod is not ready; for a name that it does not know, it would not list the pod.
+ */
 const PAUSE_SANDBOXER = 'podsandbox';
 
 export function metadataOf(pod: Pod): SandboxMetadata {
@@ -25,7 +29,8 @@ export function metadataOf(pod: Pod): SandboxMetadata {
 export const sandboxRecord = (pod: Pod, labels: Readonly<Record<string, string>>): SandboxRecord => ({
   id: pod.id,
   runtime: pod.runtime,
+  spec: pod.sandboxSpec,
   labels: { name: pod.name, ...(pod.sandboxer && { [SANDBOXER_LABEL]: pod.sandboxer }), ...labels },
   extensions: { metadata: encodeSandboxMetadata(metadataOf(pod)) },
-  sandboxer: pod.sandboxer ?? PAUSE_SANDBOXER,
+  sandboxer: hasController(pod) ? pod.sandboxer! : PAUSE_SANDBOXER,
 });

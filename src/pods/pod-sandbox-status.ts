@@ -6,32 +6,30 @@ import type {
 import { PodSandboxState } from '../../generated/runtime/v1/api.js';
 import { parseSpec } from '../spec/spec-json.js';
 import { isCode } from '../base/errors.js';
-import { nowNs } from '../host/syscall/clock.js';
 import { stringifyGoJson, toGoJson } from '../state/go-json.js';
 import type { Pod } from '../state/records.js';
 import { decodeRuntimeOptions } from '../containerd/runtime-options.js';
-import type { ImageCache } from '../state/image-cache.js';
 import { netnsIsOpen } from '../host/namespace/netns.js';
 import { usesHostNetwork } from '../state/pod-view.js';
 import { goSandboxMetadata } from '../state/stored.js';
 import { metadataOf } from './pod-records.js';
 import type { PodDeps } from './pod-deps.js';
-import { containerStatusesOf } from '../state/cri-view.js';
 
 /**
  * Returns a pod's status from memory (CRI PodSandboxStatus); only `verbose` asks containerd. NOT_FOUND: no such pod.
  */
 export const podSandboxStatus =
-  (deps: Pick<PodDeps, 'state' | 'containerd' | 'operations'> & { readonly images: Pick<ImageCache, 'get'> }) =>
+  (deps: Pick<PodDeps, 'state' | 'containerd' | 'operations'>) =>
   async (request: PodSandboxStatusRequest): Promise<PodSandboxStatusResponse> => {
     const pod = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
     const info = request.verbose ? { info: await verboseInfo(deps, pod) } : {};
-    // All fields are of one moment: a kubelet that follows events drops a status that is older than the last event.
     return {
       status: podStatusOf(deps.state.pods.find(pod.id, 'pod_sandbox_id') ?? pod),
       info,
-      containers_statuses: containerStatusesOf(deps.state.containersOf(pod.id), deps.images),
-      timestamp: nowNs(),
+      // Unset, as in containerd's CRI plugin. From a response with a `timestamp`, the kubelet 1.37 with EventedPLEG
+      // takes `containers_statuses` without the list of active containers, and starts init containers again for ever.
+      containers_statuses: [],
+      timestamp: 0n,
     };
   };
 
@@ -64,6 +62,7 @@ async function verboseInfo(deps: Pick<PodDeps, 'containerd' | 'operations'>, pod
     throw thrown;
   });
   const ready = pod.state.phase === 'ready';
+  const spec = record?.spec ?? pod.sandboxSpec;
   return stringifyGoJson({
     pid: pod.state.phase === 'ready' ? pod.state.pid : 0,
     processStatus: ready ? 'running' : 'deleted',
@@ -75,7 +74,7 @@ async function verboseInfo(deps: Pick<PodDeps, 'containerd' | 'operations'>, pod
     runtimeType: pod.runtime.name,
     runtimeOptions: pod.runtime.options ? decodeRuntimeOptions(pod.runtime.options) : null,
     config: toGoJson(pod.config),
-    runtimeSpec: record?.spec ? parseSpec(record.spec) : null,
+    runtimeSpec: spec ? parseSpec(spec) : null,
     cniResult: pod.network?.result ?? null,
     sandboxer: pod.sandboxer ?? 'pause',
     overhead: toGoJson(pod.updatedResources?.overhead ?? pod.config.linux?.overhead ?? {}),

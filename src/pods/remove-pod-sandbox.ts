@@ -31,7 +31,11 @@ export const removePodSandbox =
     return {};
   };
 
-async function remove(deps: PodDeps, steps: Steps, id: string): Promise<void> {
+async function remove(
+  deps: Pick<PodDeps, 'containerd' | 'directories' | 'handlers' | 'imageVolumes' | 'nri' | 'removeContainer' | 'state'>,
+  steps: Steps,
+  id: string,
+): Promise<void> {
   const pod = deps.state.pods.find(id, 'pod_sandbox_id');
   if (!pod) return;
   await steps.step('remove containers', async (signal) => {
@@ -40,8 +44,9 @@ async function remove(deps: PodDeps, steps: Steps, id: string): Promise<void> {
   // A container that was being made while the pod stopped may have mounted an image since.
   await steps.step('unmount images', (signal) => deps.imageVolumes.removeAll(id, pod.snapshotter, signal));
   await steps.step('remove pod files', (signal) => removePodFiles(deps.directories, id, signal));
+  await deps.nri?.removed(steps, pod);
   const { sandboxer } = deps.handlers.of(pod);
-  await steps.step('remove pause container', (signal) => sandboxer.remove(id, pod.snapshotter, signal));
+  await sandboxer.remove(steps, id, pod.snapshotter);
   await steps.step('delete sandbox record', async (signal) => {
     await Promise.all([
       deps.containerd.sandboxes.delete(id, { signal }),

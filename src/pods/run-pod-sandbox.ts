@@ -7,13 +7,12 @@ import type { Attachment } from '../network/network.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
-import { PAUSE } from '../sandboxer/pause-sandboxer.js';
 import { checkCgroupDriver } from '../spec/cgroup-path.js';
 import { hasNetworkSysctls } from '../spec/sysctls.js';
 import { validateSandboxConfig } from '../spec/validate/validate.js';
 import { checkConfigSize } from '../state/config-size.js';
 import { canonicalJson, toGoJson } from '../state/go-json.js';
-import { podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
+import { isPinned, namesController, PAUSE, PINNED, podUserNamespace, usesHostNetwork } from '../state/pod-view.js';
 import { CREATING_LABEL, LEASE_LABEL } from '../state/labels.js';
 import type { Pod } from '../state/records.js';
 import { encodeSandboxMetadata, sandboxName, SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
@@ -41,7 +40,7 @@ export const runPodSandbox =
     if (!config) throw invalidArgument('config', 'must be given');
     validateSandboxConfig(config);
     const metadata = config.metadata!;
-    const handler = deps.handlers.get(request.runtime_handler);
+    const handler = deps.handlers.forPod(request.runtime_handler, config);
     checkUserNamespace(config, handler);
     checkCgroupDriver(config.linux?.cgroup_parent ?? '', handler.name, handler.spec.cgroupDriver);
     const name = sandboxName(metadata);
@@ -63,19 +62,23 @@ export const runPodSandbox =
         if (unreadable) throw takenByUnreadable(name, unreadable.id);
         const pod = newPod(deps, name, config, request.runtime_handler, handler);
         failed.pod = pod;
+        deps.state.starting.add(pod.id);
         const ready = await run(deps, steps, pod, handler);
         deps.state.pods.put(ready);
+        deps.state.starting.delete(pod.id);
         watchSandbox(deps, ready);
         return ready.id;
       },
       // A pod that could not be undone stays listed as not ready, so that the kubelet can remove it.
       onFailed: (_error, failedUndo) => {
-        if (failed.pod && failedUndo.length > 0)
+        if (!failed.pod) return;
+        if (failedUndo.length > 0)
           deps.state.pods.put({
             ...failed.pod,
             halfMade: true,
             state: { phase: 'not-ready', released: false, failedDetaches: 0 },
           });
+        deps.state.starting.delete(failed.pod.id);
       },
     });
     return { pod_sandbox_id: id };
@@ -83,7 +86,7 @@ export const runPodSandbox =
 
 /** Throws FAILED_PRECONDITION when the handler cannot do user namespaces. A sandbox controller checks that itself. */
 function checkUserNamespace(config: PodSandboxConfig, handler: Handler): void {
-  if (handler.userNamespaces || handler.sandboxer.name !== PAUSE || !podUserNamespace(config)) return;
+  if (handler.userNamespaces || namesController(handler.sandboxer.name) || !podUserNamespace(config)) return;
   throw new CriError(
     'FAILED_PRECONDITION',
     `config.linux.security_context.namespace_options.userns_options: runtime handler "${handler.name}" or its snapshotter "${handler.snapshotter}" cannot do user namespaces on this host`,
@@ -119,18 +122,18 @@ function newPod(
     network: undefined,
     processLabel: '',
     cgroupsPath: '',
-    image: deps.pauseImage,
+    image: handler.sandboxer.name === PINNED ? '' : deps.pauseImage,
     sandboxer: handler.sandboxer.name === PAUSE ? undefined : handler.sandboxer.name,
     state: { phase: 'not-ready', released: false, failedDetaches: 0 },
   };
 }
 
 /** Runs all steps of one run; returns the ready pod. */
-async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler): Promise<Pod> {
-  await record(deps, steps, planned);
-  if (planned.netnsPath !== '') {
+async function run(deps: PodDeps, steps: Steps, given: Pod, handler: Handler): Promise<Pod> {
+  const planned = { ...given, createdAtNs: await record(deps, steps, given) };
+  if (planned.netnsPath !== '' || isPinned(planned)) {
     await steps.step(
-      'create network namespace',
+      'create namespaces',
       () => deps.namespaces.create(planned),
       () => deps.namespaces.remove(planned),
     );
@@ -140,34 +143,42 @@ async function run(deps: PodDeps, steps: Steps, planned: Pod, handler: Handler):
   const [network, created] = await Promise.all([adding, createSandbox(deps, steps, planned, handler, createAfter)]);
   const pod: Pod = {
     ...planned,
-    createdAtNs: created.createdAtNs,
+    createdAtNs: created.createdAtNs ?? planned.createdAtNs,
     network: network && { ips: network.ips, result: network.result },
     processLabel: created.processLabel,
     cgroupsPath: created.cgroupsPath,
   };
-  const start = handler.sandboxer.start(steps, pod.id, created);
-  // Only a pod with a pause container can be completed during its start; other pods are completed after it.
-  const [{ pid, endpoint }] = await (planned.sandboxer === undefined
+  const start = handler.sandboxer.start(steps, pod.id, created).then(async (started) => {
+    await deps.nri?.run(steps, { ...pod, sandboxSpec: started.spec }, started.pid);
+    return started;
+  });
+  // Only a pod with a pause container, which no plugin may refuse, can be completed during its start.
+  const [{ pid, endpoint, spec }] = await (planned.sandboxer === undefined && !deps.nri?.wantsRun()
     ? Promise.all([start, complete(deps, steps, pod)])
-    : start.then(async (started) => [started, await complete(deps, steps, pod)] as const));
-  return { ...pod, endpoint, state: { phase: 'ready', pid } };
+    : start.then(async (started) => {
+        await complete(deps, steps, { ...pod, sandboxSpec: started.spec });
+        return [started] as const;
+      }));
+  return { ...pod, endpoint, sandboxSpec: spec, state: { phase: 'ready', pid } };
 }
 
 /**
- * Whether the network must be complete before the sandbox is created. runc sets sysctls in create. The sysctls of an
+ * Whether the network must be complete before the sandbox is created, which sets the sysctls. The sysctls of an
  * interface need the interface, and the pod's value must win over that of a CNI plugin for the same sysctl. A runtime
  * that is not of runc's kind, such as a virtual machine, reads the interfaces of the namespace in create.
  */
-const createNeedsNetwork = ({ config }: Pod, { sandboxer, ociRuntime }: Handler): boolean =>
-  sandboxer.name !== PAUSE || ociRuntime === undefined || hasNetworkSysctls(config.linux?.sysctls ?? {});
+const createNeedsNetwork = ({ config }: Pod, handler: Handler): boolean =>
+  namesController(handler.sandboxer.name) ||
+  handler.ociRuntime === undefined ||
+  hasNetworkSysctls(config.linux?.sysctls ?? {});
 
 /**
  * Runs before all other steps: a restart finds whatever follows by the record. The lease keeps resources that nothing
- * refers to yet.
+ * refers to yet. Returns the time of the record, which a restarted crid shows too.
  */
-async function record(deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Pod): Promise<void> {
+async function record(deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Pod): Promise<bigint> {
   const { sandboxes, leases } = deps.containerd;
-  await Promise.all([
+  const [{ createdAtNs = pod.createdAtNs }] = await Promise.all([
     steps.step(
       'record sandbox',
       (signal) => sandboxes.create(sandboxRecord(pod, { [CREATING_LABEL]: 'true' }), { signal }),
@@ -179,6 +190,7 @@ async function record(deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Pod)
       () => leases.delete(pod.id),
     ),
   ]);
+  return createdAtNs;
 }
 
 const addNetwork = (steps: Steps, pod: Pod, { network }: Handler): Promise<Attachment> =>
@@ -194,7 +206,15 @@ const addNetwork = (steps: Steps, pod: Pod, { network }: Handler): Promise<Attac
  * between must not leave a ready pod without its address.
  */
 async function complete(deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Pod): Promise<void> {
-  await steps.step('record network', async (signal) => {
+  if (!isPinned(pod)) await recordInContainer(deps, steps, pod);
+  const fields = ['labels', 'extensions.metadata', ...(pod.sandboxSpec ? ['spec'] : [])];
+  await steps.step('record completion', (signal) =>
+    deps.containerd.sandboxes.update(sandboxRecord(pod, {}), fields, { signal }),
+  );
+}
+
+const recordInContainer = (deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Pod): Promise<void> =>
+  steps.step('record network', async (signal) => {
     const extensions = { [SANDBOX_METADATA_EXTENSION]: encodeSandboxMetadata(metadataOf(pod)) };
     await deps.containerd.containers
       .update({ id: pod.id, extensions }, [`extensions.${SANDBOX_METADATA_EXTENSION}`], { signal })
@@ -203,7 +223,3 @@ async function complete(deps: Pick<PodDeps, 'containerd'>, steps: Steps, pod: Po
         if (pod.sandboxer === undefined || !isCode(thrown, 'NOT_FOUND')) throw thrown;
       });
   });
-  await steps.step('record completion', (signal) =>
-    deps.containerd.sandboxes.update(sandboxRecord(pod, {}), ['labels', 'extensions.metadata'], { signal }),
-  );
-}

@@ -53,6 +53,7 @@ export async function stopPod(deps: PodDeps, steps: Steps, id: string): Promise<
     // No container starts meanwhile.
     await Promise.all(containers.map((container) => deps.exits.takeAway(container.id)));
   });
+  await deps.nri?.stopped(steps, pod);
   // In parallel: the network namespace outlives its last process, so neither has to wait for the other.
   await Promise.all([stopSandbox(deps, steps, pod), releaseNetwork(deps, steps, pod)]);
   await Promise.all([

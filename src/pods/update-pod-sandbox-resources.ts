@@ -23,7 +23,7 @@ const LIMIT_MS = 60_000;
  * INVALID_ARGUMENT names the field.
  */
 export const updatePodSandboxResources =
-  (deps: Pick<PodDeps, 'containerd' | 'handlers' | 'operations' | 'state'>) =>
+  (deps: Pick<PodDeps, 'containerd' | 'handlers' | 'nri' | 'operations' | 'state'>) =>
   async (request: UpdatePodSandboxResourcesRequest, caller: Caller): Promise<UpdatePodSandboxResourcesResponse> => {
     const { id } = deps.state.pods.get(request.pod_sandbox_id, 'pod_sandbox_id');
     const { overhead, resources } = request;
@@ -41,7 +41,7 @@ export const updatePodSandboxResources =
   };
 
 async function update(
-  deps: Pick<PodDeps, 'containerd' | 'handlers' | 'state'>,
+  deps: Pick<PodDeps, 'containerd' | 'handlers' | 'nri' | 'state'>,
   steps: Steps,
   id: string,
   updated: UpdatedResources,
@@ -54,9 +54,11 @@ async function update(
     extensions: { ...known.extensions, [UPDATED_RESOURCES_EXTENSION]: encodeUpdatedResources(updated) },
   };
   checkRecordSize('pod sandbox', record);
+  await deps.nri?.update(steps, pod, updated);
   await steps.step('record resources', (signal) => deps.containerd.sandboxes.update(record, [field], { signal }));
   const { sandboxer } = deps.handlers.of(pod);
   await steps.step('tell sandboxer', (signal) => sandboxer.update(record, [field], signal));
   const current = deps.state.pods.find(id, 'pod_sandbox_id');
   if (current) deps.state.pods.put({ ...current, updatedResources: updated });
+  await deps.nri?.updated(steps, pod);
 }

@@ -1,6 +1,6 @@
 import { basename, dirname } from 'node:path';
 import type { Containerd, ContainerRecord } from '../containerd/containerd.js';
-import { killTask } from '../sandboxer/kill-task.js';
+import { killAndDeleteTask } from '../sandboxer/kill-task.js';
 import type { Leftovers } from './leftovers.js';
 
 type Tasks = Pick<Containerd, 'tasks' | 'containers'>;
@@ -24,8 +24,7 @@ export async function lostTasks(
 export async function removeLostTask({ tasks, containers }: Tasks, id: string): Promise<void> {
   await containers.create({ ...NOTHING_KNOWN, id });
   try {
-    await killTask({ tasks }, id);
-    await tasks.delete(id);
+    await killAndDeleteTask({ tasks }, id);
   } finally {
     await containers.delete(id);
   }

@@ -53,7 +53,11 @@ export async function recoverContainer(
   });
 }
 
-async function takeBackCheckpoint(deps: ContainerDeps, steps: Steps, container: Container): Promise<void> {
+async function takeBackCheckpoint(
+  deps: Pick<ContainerDeps, 'containerd' | 'directories' | 'log'>,
+  steps: Steps,
+  container: Container,
+): Promise<void> {
   deps.log.warn({ container: container.id }, 'taking back a checkpoint that was not finished');
   await steps.step('take back checkpoint', () =>
     clearCheckpoint(deps, container).catch((thrown: unknown) =>
@@ -99,7 +103,7 @@ async function taskOf(
 }
 
 /** Records the start: it may have been cut off after the process ran and before that was recorded. */
-async function recordStart(deps: ContainerDeps, id: string, task: Task): Promise<void> {
+async function recordStart(deps: Pick<ContainerDeps, 'log' | 'state'>, id: string, task: Task): Promise<void> {
   await recordFact(deps, id, (container) => {
     const revived: Container['state'] = container.state.phase === 'exited' ? { phase: 'created' } : container.state;
     const state = transition(revived, { kind: 'started', pid: task.pid, startedAtNs: nowNs() });
@@ -107,7 +111,11 @@ async function recordStart(deps: ContainerDeps, id: string, task: Task): Promise
   });
 }
 
-async function reattach(deps: ContainerDeps, container: Container, task: Task): Promise<void> {
+async function reattach(
+  deps: Pick<ContainerDeps, 'config' | 'stdio'>,
+  container: Container,
+  task: Task,
+): Promise<void> {
   if (task.stdin === '' && task.stdout === '' && task.stderr === '') return;
   await deps.stdio.reattach(
     {

@@ -20,14 +20,14 @@ export const assumedPod = (read: Pod): Pod =>
 
 /** Queries the sandboxer for the state of a pod and publishes it; returns the phase, `running` without an answer. */
 export async function recoverPod(
-  deps: PodDeps,
+  deps: Pick<PodDeps, 'exits' | 'handlers' | 'log' | 'state'>,
   steps: Steps,
   read: Pod,
   closing: AbortSignal,
 ): Promise<SandboxState['phase']> {
   const { sandboxer } = deps.handlers.of(read);
   const found = await steps.step('ask sandbox', () =>
-    unlessSilent(askWithin(TASK_TIMEOUT_MS, closing, (signal) => sandboxer.state(read.id, signal))),
+    unlessSilent(askWithin(TASK_TIMEOUT_MS, closing, (signal) => sandboxer.state(read, signal))),
   );
   if (!found) return awaitShim(deps, read);
   const pod = deps.state.pods.byId(read.id);
@@ -45,19 +45,19 @@ export async function recoverPod(
 }
 
 /** Publishes a running sandbox as a ready pod; returns whether it runs. */
-function markReady({ state }: PodDeps, pod: Pod, found: SandboxState): boolean {
+function markReady({ state }: Pick<PodDeps, 'state'>, pod: Pod, found: SandboxState): boolean {
   if (found.phase !== 'running') return false;
   state.pods.put({ ...pod, endpoint: found.endpoint, state: { phase: 'ready', pid: found.pid } });
   return true;
 }
 
 /** Leaves the pod as it was assumed to be; a watch waits for the sandboxer's answer. */
-function awaitShim(deps: PodDeps, read: Pod): 'running' {
+function awaitShim(deps: Pick<PodDeps, 'exits' | 'handlers' | 'log' | 'state'>, read: Pod): 'running' {
   const { exits, handlers, log, state } = deps;
   log.warn({ pod: read.id }, 'the shim of a pod does not respond, asking again');
   const { sandboxer } = handlers.of(read);
   exits.watch(read.id, async (signal) => {
-    const found = await sandboxer.state(read.id, signal);
+    const found = await sandboxer.state(read, signal);
     const pod = state.pods.get(read.id, 'pod_sandbox_id');
     if (!markReady(deps, pod, found)) state.pods.put({ ...pod, state: read.state });
     return sandboxer.wait(read.id, signal);

@@ -32,6 +32,8 @@ export type { RecoverDeps } from './recovery-deps.js';
 export interface Recovery {
   /** Begins to undo and to sweep; to be called once calls are being served. */
   begin(): void;
+  /** Resolves when all operations of the start have ended, also those that others have begun. */
+  ended(): Promise<void>;
   /** Cancels the work that has not begun; the next start does it. */
   close(): void;
 }
@@ -91,10 +93,10 @@ export async function recover(deps: RecoverDeps, { found, leftovers, reading, ta
     },
     'state rebuilt',
   );
-  return { begin: beside.begin, close: beside.close };
+  return { begin: beside.begin, ended: start.ended, close: beside.close };
 }
 
-function createBeside(): Beside & Recovery {
+function createBeside(): Beside & Pick<Recovery, 'begin' | 'close'> {
   const closing = new AbortController();
   setMaxListeners(0, closing.signal);
   let begin = (): void => undefined;
@@ -148,12 +150,20 @@ function createRunner({ containers: { operations, log } }: RecoverDeps, beside: 
   const asks = new PQueue({ concurrency: ASKED_AT_ONCE });
   const cleanUps = new PQueue({ concurrency: CLEANED_AT_ONCE });
 
-  const run = (kind: string, subject: string, key: string, work: (steps: Steps) => Promise<void>): Promise<void> =>
-    operations
+  const running = new Set<Promise<void>>();
+  const run = (kind: string, subject: string, key: string, work: (steps: Steps) => Promise<void>): Promise<void> => {
+    const operation = operations
       .run({ kind, subject, key, caller: {}, limitMs: RECOVERY_LIMIT_MS, work })
-      .catch((thrown: unknown) => log.error({ kind, subject, err: CriError.from(thrown).message }, 'not recovered'));
+      .catch((thrown: unknown) => log.error({ kind, subject, err: CriError.from(thrown).message }, 'not recovered'))
+      .then(() => void running.delete(operation));
+    running.add(operation);
+    return operation;
+  };
   return {
     run,
+    async ended(): Promise<void> {
+      while (running.size > 0) await Promise.all(running);
+    },
     start: (...operation: Parameters<typeof run>): void => inBackground(log, operation[0], run(...operation)),
     /** Returns what the first call waits for: the operation, unless it can wait until calls are being served. */
     recoverOne(
@@ -176,7 +186,7 @@ function createRunner({ containers: { operations, log } }: RecoverDeps, beside: 
 function createStart(deps: RecoverDeps, beside: Beside, mayHaveTask: (id: string) => boolean) {
   const { containerd } = deps.containers;
   const undos = new PQueue({ concurrency: UNDONE_AT_ONCE });
-  const { run, start, recoverOne } = createRunner(deps, beside);
+  const { run, start, recoverOne, ended } = createRunner(deps, beside);
   const undo = (pod: Pod): void => {
     const { namespace: podNamespace = '', name = '' } = pod.config.metadata ?? {};
     start(UNDO_POD, `${podNamespace}/${name}`, `pod-name:${pod.name}`, async (steps) => {
@@ -186,6 +196,7 @@ function createStart(deps: RecoverDeps, beside: Beside, mayHaveTask: (id: string
   };
 
   return {
+    ended,
     readImages: ({ records, remaining, done }: Reading): Promise<void> =>
       run('read images', `${records} records`, 'images', async (steps) => {
         await steps.step('read records', () => done, undefined, {

@@ -3,6 +3,7 @@ import { CriError } from '../base/errors.js';
 import type { ContainerDeps } from '../containers/container-deps.js';
 import { removeTree } from '../host/files/files.js';
 import { unmount } from '../host/mount/mount-calls.js';
+import { unpinAll } from '../host/namespace/pin-namespaces.js';
 import type { Steps } from '../operation/steps.js';
 import { ID, type Leftovers } from './leftovers.js';
 import { lostTasks, removeLostTask } from './lost-tasks.js';
@@ -17,12 +18,12 @@ export interface SweepOptions {
 }
 
 /**
- * Removes the tasks, directories, snapshots and leases that no record claims: left by a kill between two steps, or by
- * another client. Removes only names of the form of crid's ids that existed before the first call and that nothing made
- * since has. Failures are logged and left for the next start.
+ * Removes the tasks, directories, snapshots and leases that no record claims, and the mounts that crid has activated:
+ * left by a kill between two steps, or by another client. Removes only names of the form of crid's ids that existed
+ * before the first call and that nothing made since has. Failures are logged and left for the next start.
  */
 export async function sweep(
-  deps: ContainerDeps,
+  deps: Pick<ContainerDeps, 'config' | 'containerd' | 'directories' | 'imageVolumes' | 'log' | 'state'>,
   steps: Steps,
   leftovers: Leftovers,
   options: SweepOptions,
@@ -59,6 +60,11 @@ export async function sweep(
       );
     }
   });
+  await step('sweep activated mounts', async () => {
+    for (const name of leftovers.activations) {
+      await attempt.take(`activated mounts ${name}`, () => deps.containerd.mounts.deactivate(name));
+    }
+  });
   await step('sweep leases', async () => {
     for (const lease of leftovers.podLeases) await sweepLease(deps, lease, isClaimed, attempt.take);
   });
@@ -67,7 +73,7 @@ export async function sweep(
 
 async function removeDirectory(path: string): Promise<void> {
   await unmount(join(path, 'shm'), { detach: true });
-  await unmount(join(path, 'pinned-namespaces', 'user'), { detach: true });
+  await unpinAll(join(path, 'pinned-namespaces'));
   await removeTree(path);
 }
 
@@ -75,7 +81,7 @@ async function removeDirectory(path: string): Promise<void> {
 type Take = (what: string, work: () => Promise<void>) => Promise<boolean>;
 
 async function sweepLease(
-  { containerd }: ContainerDeps,
+  { containerd }: Pick<ContainerDeps, 'containerd'>,
   lease: string,
   isClaimed: (id: string) => boolean,
   take: Take,
@@ -89,7 +95,7 @@ async function sweepLease(
   if (!isClaimed(lease)) await take(`lease ${lease}`, () => containerd.leases.delete(lease));
 }
 
-function createAttempt({ log }: ContainerDeps, { closing, onSwept }: SweepOptions) {
+function createAttempt({ log }: Pick<ContainerDeps, 'log'>, { closing, onSwept }: SweepOptions) {
   let current: string | undefined;
   const take: Take = async (what, work) => {
     closing.throwIfAborted();

@@ -36,7 +36,11 @@ async function undo(deps: PodDeps, steps: Steps, pod: Pod): Promise<void> {
   );
 }
 
-async function markUnfinished({ containerd }: PodDeps, pod: Pod, signal: AbortSignal): Promise<void> {
+async function markUnfinished(
+  { containerd }: Pick<PodDeps, 'containerd'>,
+  pod: Pod,
+  signal: AbortSignal,
+): Promise<void> {
   const record = sandboxRecord(pod, { [CREATING_LABEL]: 'true' });
   try {
     await containerd.sandboxes.update(record, [`labels.${CREATING_LABEL}`], { signal });

@@ -8,7 +8,12 @@ export async function askVersion(
   address: string,
 ): Promise<{ readonly version: string; readonly problem: string | undefined }> {
   const { version } = await introspection.version();
-  const isOld = !(Number.parseInt(version.replace(/^v/, ''), 10) >= OLDEST_MAJOR);
   const problem = `containerd at ${address} is ${version}; crid needs ${OLDEST_MAJOR}.0 or newer`;
-  return { version, problem: isOld ? problem : undefined };
+  return { version, problem: isAtLeast(version, OLDEST_MAJOR, 0) ? undefined : problem };
+}
+
+/** Compares the first two numbers of a version of containerd, such as `v2.3.7`. False if it begins with no number. */
+export function isAtLeast(version: string, major: number, minor: number): boolean {
+  const [, first = '', second = '0'] = /^v?(\d+)(?:\.(\d+))?/.exec(version) ?? [];
+  return Number(first) > major || (Number(first) === major && Number(second) >= minor);
 }

@@ -1,5 +1,5 @@
 import type { Config, RuntimeHandler } from '../config/schema.js';
-import { PAUSE } from '../sandboxer/pause-sandboxer.js';
+import { PAUSE } from '../state/pod-view.js';
 
 /**
  * Returns the configuration in force as containerd's CRI plugin shows it in its verbose Status (`internal/cri/config`
@@ -45,6 +45,7 @@ const pluginRuntime = (name: string, handler: RuntimeHandler): Record<string, un
   cniMaxConfNum: handler.cni_max_conf_num,
   snapshotter: handler.snapshotter,
   sandboxer: handler.sandboxer === PAUSE ? PODSANDBOX : handler.sandboxer,
+  disablePauseImagePull: handler.disable_pause_image_pull,
   io_type: handler.io_type,
 });
 
@@ -99,4 +100,5 @@ const pluginOptions = (runtime: Config['runtime']): Record<string, unknown> => (
   statsCollectPeriod: runtime.stats_collect_period,
   statsRetentionPeriod: runtime.stats_retention_period,
   enableCRIU: runtime.enable_criu,
+  enableExperimentalRestoreViaCreate: runtime.enable_experimental_restore_via_create,
 });

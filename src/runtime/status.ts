@@ -5,6 +5,8 @@ import type { Config } from '../config/schema.js';
 import type { Containerd } from '../containerd/containerd.js';
 import type { Network } from '../network/network.js';
 import type { Operations } from '../operation/operation.js';
+import { delegatesCgroups } from '../spec/cgroup-view.js';
+import type { HostFacts } from '../spec/types.js';
 import type { HandlerFeatures } from './features.js';
 import type { Claim } from '../state/claims.js';
 import type { Directories } from '../state/directories.js';
@@ -22,18 +24,23 @@ export interface StatusDeps {
   readonly config: Config;
   readonly directories: Pick<Directories, 'root' | 'state'>;
   readonly containerd: Containerd;
-  readonly network: Network;
+  /** Returns the network of the default handler. */
+  readonly network: () => Network;
   readonly operations: Operations;
   /** The records of containerd that cannot be read. */
   readonly unreadable: () => readonly Claim[];
-  readonly features: ReadonlyMap<string, HandlerFeatures>;
+  /** The names of the registered NRI plugins; undefined while NRI is off. */
+  readonly nriPlugins: (() => readonly string[]) | undefined;
+  readonly features: () => ReadonlyMap<string, HandlerFeatures>;
+  readonly host: Pick<HostFacts, 'cgroupVersion' | 'cgroupMountOptions'>;
   /** Warnings of crid itself, such as a second CRI server in its namespace. */
   readonly warnings: readonly string[];
 }
 
 /**
  * CRI Status: whether containerd and the network are ready. `info` has the configuration in force as containerd's CRI
- * plugin shows it (`config`) and as crid has it, without credentials (`cridConfig`), and every running operation.
+ * plugin shows it (`config`) and as crid has it, without credentials (`cridConfig`), every running operation, and the
+ * NRI plugins.
  */
 export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<StatusResponse>) => {
   const runtimeNow = whileWell(
@@ -41,13 +48,13 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
     ({ status }) => status,
   );
   const networkNow = whileWell(
-    () => deps.network.status(),
+    () => deps.network().status(),
     ({ ready }) => ready,
   );
   return async (request) => {
     const [runtime, network] = await Promise.all([
       runtimeNow(),
-      request.verbose ? deps.network.status() : networkNow(),
+      request.verbose ? deps.network().status() : networkNow(),
     ]);
     const conditions = [
       runtime,
@@ -67,14 +74,21 @@ export const status = (deps: StatusDeps): ((request: StatusRequest) => Promise<S
           lastCNILoadStatus: network.lastLoadError || 'OK',
           // An object, since crictl prints any other JSON as a string full of backslashes.
           operations: stringifyGoJson({ running: deps.operations.list() }),
+          ...(deps.nriPlugins && { nri: stringifyGoJson({ plugins: deps.nriPlugins() }) }),
           unreadableRecords: stringifyGoJson({ records: deps.unreadable() }),
         }
       : {};
     return {
       status: { conditions },
       info,
-      runtime_handlers: runtimeHandlers(deps.config, deps.features),
-      features: { supplemental_groups_policy: true, user_namespaces_host_network: true },
+      runtime_handlers: runtimeHandlers(deps.config, deps.features()),
+      features: {
+        supplemental_groups_policy: true,
+        user_namespaces_host_network: true,
+        mount_options: true,
+        cgroup_mount_mode: delegatesCgroups(deps.host),
+        seccomp_profile_oci: true,
+      },
     };
   };
 };
@@ -118,6 +132,7 @@ function runtimeHandlers(
       features: {
         recursive_read_only_mounts: known?.recursiveReadOnlyMounts ?? false,
         user_namespaces: known?.userNamespaces ?? false,
+        cgroup_namespaces: known?.cgroupNamespaces ?? false,
       },
     };
   });

@@ -19,18 +19,18 @@ const FILE_NAME = '10-containerd-net.conflist';
  * it.
  */
 export const updateRuntimeConfig =
-  (deps: { readonly config: Config; readonly network: Pick<Network, 'status'>; readonly log: Logger }) =>
+  (deps: { readonly config: Config; readonly network: () => Pick<Network, 'status'>; readonly log: Logger }) =>
   async (request: UpdateRuntimeConfigRequest): Promise<UpdateRuntimeConfigResponse> => {
     const { conf_template: template, conf_dir: directory } = deps.config.runtime.cni;
     const cidrs = podCidrs(request.runtime_config?.network_config?.pod_cidr ?? '');
-    if (cidrs.length === 0 || template === '' || (await deps.network.status()).ready) return {};
+    if (cidrs.length === 0 || template === '' || (await deps.network().status()).ready) return {};
     await doing(`cni template ${template}`, async () => {
       const text = await translated(template, () => readFile(template, 'utf8'));
       const routes = [...new Set(cidrs.map((cidr) => (isIPv4(addressOf(cidr)) ? '0.0.0.0/0' : '::/0')))].sort();
       const made = renderGoTemplate(text, { PodCIDR: cidrs[0]!, PodCIDRRanges: cidrs, Routes: routes });
       checkJson(made);
       await translated(directory, () => mkdir(directory, { recursive: true, mode: 0o755 }));
-      await writeFileAtomic(join(directory, FILE_NAME), made, 0o644);
+      await writeFileAtomic(join(directory, FILE_NAME), made, { mode: 0o644 });
     });
     logOf(deps.log).info({ file: join(directory, FILE_NAME), cidrs }, 'cni configuration made from the template');
     return {};

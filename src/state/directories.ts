@@ -12,14 +12,17 @@ export interface Directories {
   /** Holds shm. */
   podState(podId: string): string;
   podShm(podId: string): string;
-  /** The bind mount of the pod's user namespace. */
-  podUserns(podId: string): string;
+  /** Holds the bind mounts of the pod's namespaces, except the network namespace. */
+  podNamespaces(podId: string): string;
+  podNamespace(podId: string, type: 'ipc' | 'user' | 'uts'): string;
   /** Holds a directory for each image that the pod's containers mount, named by the hex of its manifest's digest. */
   imageVolumes(podId: string): string;
   /** Holds the image's volumes. */
   containerRoot(containerId: string): string;
   /** Holds the FIFOs, in io/…. */
   containerState(containerId: string): string;
+  /** Holds, for a moment, mounts of root file systems on kernels without detached mounts. */
+  readonly scratch: string;
   /** Holds the bind mounts of network namespaces. */
   readonly netns: string;
 }
@@ -46,10 +49,12 @@ export function createDirectories(options: {
     podRoot: (id) => join(root, 'sandboxes', id),
     podState: (id) => join(state, 'sandboxes', id),
     podShm: (id) => join(state, 'sandboxes', id, 'shm'),
-    podUserns: (id) => join(state, 'sandboxes', id, 'pinned-namespaces', 'user'),
+    podNamespaces: (id) => join(state, 'sandboxes', id, 'pinned-namespaces'),
+    podNamespace: (id, type) => join(state, 'sandboxes', id, 'pinned-namespaces', type),
     imageVolumes: (id) => join(state, 'image-volumes', id),
     containerRoot: (id) => join(root, 'containers', id),
     containerState: (id) => join(state, 'containers', id),
+    scratch: join(state, 'scratch'),
     netns: options.netnsUnderState ? join(state, 'netns') : '/var/run/netns',
   };
 }

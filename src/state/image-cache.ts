@@ -48,10 +48,20 @@ export interface ImageCache extends Readings {
   list(): readonly LocalImage[];
   /** Returns the record `name` as it was last read, with the content of its target. */
   entry(name: string): ImageEntry | undefined;
-  /** Reads one image record again after it was changed or removed; adopts a record that another client made. */
-  refresh(name: string): Promise<void>;
-  /** Drops a removed record unless it was created again; `before`: the result of `entry` before the removal. */
-  forget(name: string, before: ImageEntry | undefined): Promise<void>;
+  /**
+   * Reads one image record again after it was changed or removed; adopts a record that another client made. Does not
+   * read it if the entry, when the reads under way have ended, `isCurrent`.
+   */
+  refresh(name: string, isCurrent?: (entry: ImageEntry) => boolean): Promise<void>;
+  /** Takes a record as containerd returned it when crid wrote it. The content of its target must be known. */
+  take(record: ImageRecord): Promise<void>;
+  /**
+   * Drops a record after `remove` has removed it. Other reads of the record wait, so that containerd's event about the
+   * removal finds nothing to read again.
+   */
+  remove(name: string, remove: () => Promise<void>): Promise<void>;
+  /** Reads a record again that another client has removed, if it is known: it may have been created again. */
+  forget(name: string): Promise<void>;
   /** As `readImage`; RESOURCE_EXHAUSTED also when the configs of all images together would exceed their limit. */
   read(target: Descriptor): Promise<ImageContent>;
   /** As `begin`, and waits until all images have been read. */
@@ -61,30 +71,16 @@ export interface ImageCache extends Readings {
 export function createImageCache(options: {
   containerd: Pick<Containerd, 'images' | 'content'>;
   /** Names the pinned images. Without it only the images whose records have the label are pinned. */
-  config?: Pick<ImagesConfig, 'pinned_images'>;
+  config?: { readonly images: Pick<ImagesConfig, 'pinned_images'> };
   log: Logger;
   /** The limit on the kept parts of all configs together. */
   maxKeptBytes?: number;
 }): ImageCache {
-  const { containerd, config = { pinned_images: {} }, log, maxKeptBytes = MAX_KEPT_BYTES } = options;
-  const entries = new Map<string, ImageEntry>();
-  const images = new Map<string, LocalImage>();
+  const { containerd, config = NONE_PINNED, log, maxKeptBytes = MAX_KEPT_BYTES } = options;
+  const { entries, images, replace } = createEntries();
   const contentOf = createContents(containerd, entries);
   /** Keeps an older result from replacing a newer one. */
   const inTurn = createKeyedQueue();
-
-  const publish = (id: string): void => {
-    const image = toImage([...entries.values()].filter((entry) => entry.content.id === id));
-    if (image) images.set(id, image);
-    else images.delete(id);
-  };
-  const replace = (name: string, entry: ImageEntry | undefined): void => {
-    const before = entries.get(name);
-    if (entry) entries.set(name, entry);
-    else entries.delete(name);
-    if (entry) publish(entry.content.id);
-    if (before && before.content.id !== entry?.content.id) publish(before.content.id);
-  };
 
   const readContent = async (target: Descriptor): Promise<ImageContent> => {
     const content = await contentOf(target);
@@ -95,7 +91,7 @@ export function createImageCache(options: {
     try {
       const record = await containerd.images.get(name);
       const content = await readContent(record.target);
-      const adopted = await adoptRecord({ images: containerd.images, config, log }, record, content.id);
+      const adopted = await adoptRecord({ images: containerd.images, config: config.images, log }, record, content.id);
       if (adopted !== record && name !== content.id) await refresh(content.id);
       return { record: adopted, content };
     } catch (thrown) {
@@ -108,10 +104,22 @@ export function createImageCache(options: {
       return undefined;
     }
   };
-  const refresh = (name: string): Promise<void> => inTurn(name, async () => replace(name, await read(name)));
-  const forget = (name: string, before: ImageEntry | undefined): Promise<void> =>
-    // An entry that was read since then may be newer than the removal.
-    inTurn(name, async () => replace(name, entries.get(name) === before ? undefined : await read(name)));
+  const refresh: ImageCache['refresh'] = (name, isCurrent) =>
+    inTurn(name, async () => {
+      const entry = entries.get(name);
+      if (!entry || isCurrent?.(entry) !== true) replace(name, await read(name));
+    });
+  const take = (record: ImageRecord): Promise<void> =>
+    inTurn(record.name, async () => replace(record.name, { record, content: await readContent(record.target) }));
+  const remove: ImageCache['remove'] = (name, removed) =>
+    inTurn(name, async () => {
+      await removed();
+      replace(name, undefined);
+    });
+  const forget = (name: string): Promise<void> =>
+    inTurn(name, async () => {
+      if (entries.has(name)) replace(name, await read(name));
+    });
 
   const readings = createReadings({ containerd, log, refresh, known: () => entries.keys() });
 
@@ -127,6 +135,8 @@ export function createImageCache(options: {
     list: () => [...images.values()],
     entry: (name) => entries.get(name),
     refresh,
+    take,
+    remove,
     forget,
     read: readContent,
     ...readings,
@@ -134,6 +144,26 @@ export function createImageCache(options: {
   };
 }
 
+/** The records by name, and the images that they make up by id. */
+function createEntries() {
+  const entries = new Map<string, ImageEntry>();
+  const images = new Map<string, LocalImage>();
+  const publish = (id: string): void => {
+    const image = toImage([...entries.values()].filter((entry) => entry.content.id === id));
+    if (image) images.set(id, image);
+    else images.delete(id);
+  };
+  const replace = (name: string, entry: ImageEntry | undefined): void => {
+    const before = entries.get(name);
+    if (entry) entries.set(name, entry);
+    else entries.delete(name);
+    if (entry) publish(entry.content.id);
+    if (before && before.content.id !== entry?.content.id) publish(before.content.id);
+  };
+  return { entries, images, replace };
+}
+
+const NONE_PINNED = { images: { pinned_images: {} } };
 const DIGITS_OF_ID = /^[a-f0-9]{64}$/;
 /**
  * crictl shows 13 digits of an id. A shorter text of hex digits, such as `beef` or a short commit hash, may be an image

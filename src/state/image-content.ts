@@ -2,7 +2,7 @@ import { CriError, doing, isCode } from '../base/errors.js';
 import type { Content, Descriptor } from '../containerd/containerd.js';
 import { hostPlatform, platformRank, type SpelledPlatform } from '../containerd/platform.js';
 import type { ImageConfig } from '../spec/image-config.js';
-import { BLOB_TIMEOUT_MS, chainIdsOf, MANIFEST_BOUNDS, sizeOf } from './image-layers.js';
+import { atMostDescriptors, BLOB_TIMEOUT_MS, chainIdsOf, MANIFEST_BOUNDS, sizeOf } from './image-layers.js';
 import { pickJson, type JsonBounds, type Picked } from './json-shape.js';
 
 /** An image's content for this host's platform, read from its blobs. */
@@ -157,7 +157,7 @@ async function find(
     throw new CriError('DATA_LOSS', `${digest} is an index nested more than ${MAX_INDEX_DEPTH} levels deep`);
   }
   const index = (await blobs.read(digest, 'index', INDEX_SHAPE, MANIFEST_BOUNDS)).value as Index;
-  for (const entry of candidates(index.manifests ?? [])) {
+  for (const entry of candidates(atMostDescriptors(index.manifests ?? [], `index ${digest}`))) {
     const found = await unlessMissing(find(blobs, entry, { depth: depth + 1, isEntry: !entry.platform }));
     if (!found) continue;
     const annotations = { ...index.annotations, ...found.annotations };
@@ -169,6 +169,7 @@ async function find(
 async function findManifest(blobs: Blobs, at: BlobDescriptor, isEntry: boolean): Promise<Found | undefined> {
   const { digest = '' } = at;
   const manifest = (await blobs.read(digest, 'manifest', MANIFEST_SHAPE, MANIFEST_BOUNDS)).value as Manifest;
+  atMostDescriptors(manifest.layers ?? [], `manifest ${digest}`);
   if (!manifest.config?.digest) throw new CriError('DATA_LOSS', `manifest ${digest} names no config`);
   const config = await blobs.read(manifest.config.digest, 'config', CONFIG_SHAPE, CONFIG_BOUNDS);
   if (isEntry && platformRank(config.value) === undefined) return undefined;

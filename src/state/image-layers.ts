@@ -42,6 +42,18 @@ export const BLOB_TIMEOUT_MS = 60_000;
 const LAYER =
   /^application\/vnd\.(?:oci\.image\.layer\.|docker\.image\.rootfs\.(?:foreign\.)?diff\.tar|erofs\.layer\.v1)/;
 
+/** The entries of one index or the layers of one manifest; containerd 2.4 refuses to pull more. */
+const MAX_DESCRIPTORS = 10_000;
+
+/** Returns the descriptors; RESOURCE_EXHAUSTED: there are more than an image may have. */
+export function atMostDescriptors<T>(descriptors: readonly T[], what: string): readonly T[] {
+  if (descriptors.length <= MAX_DESCRIPTORS) return descriptors;
+  throw new CriError(
+    'RESOURCE_EXHAUSTED',
+    `${what} has ${descriptors.length} entries, and at most ${MAX_DESCRIPTORS} are read`,
+  );
+}
+
 /**
  * Returns the layers of a manifest, lowest first. NOT_FOUND: containerd does not have the manifest; DATA_LOSS: the
  * number of layers differs from that of the config's diff ids.
@@ -55,7 +67,9 @@ export async function readLayers(
   const chunks = content.stream(manifest, { signal, timeoutMs: BLOB_TIMEOUT_MS });
   const { value } = await pickJson(chunks, MANIFEST_SHAPE, MANIFEST_BOUNDS);
   const { layers = [] } = value as { layers?: readonly ManifestLayer[] };
-  const blobs = layers.filter(({ mediaType = '' }) => LAYER.test(mediaType)).map(descriptorOf);
+  const blobs = atMostDescriptors(layers, `manifest ${manifest}`)
+    .filter(({ mediaType = '' }) => LAYER.test(mediaType))
+    .map(descriptorOf);
   if (blobs.length !== diffIds.length) {
     const problem = `manifest ${manifest} has ${blobs.length} layers, its config ${diffIds.length} diff ids`;
     throw new CriError('DATA_LOSS', problem);

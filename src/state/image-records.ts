@@ -32,23 +32,26 @@ export async function findRecord(
   }
 }
 
-/** Creates the record, or updates the target and labels of an existing one; its other labels stay. */
-export async function putRecord(images: Images, record: ImageRecord, options?: CallOptions): Promise<void> {
+/** Creates the record, or updates target and labels of an existing one; its other labels stay. Returns the record. */
+export async function putRecord(images: Images, record: ImageRecord, options?: CallOptions): Promise<ImageRecord> {
   try {
-    await images.create(record, options);
+    return await images.create(record, options);
   } catch (thrown) {
     if (!isCode(thrown, 'ALREADY_EXISTS')) throw thrown;
     const before = await images.get(record.name, options);
     const fields = Object.keys(record.labels).filter((key) => before.labels[key] !== record.labels[key]);
-    if (before.target.digest === record.target.digest && fields.length === 0) return;
-    await images.update(record, ['target', ...fields.map((key) => `labels.${key}`)], options);
+    if (before.target.digest === record.target.digest && fields.length === 0) return before;
+    return images.update(record, ['target', ...fields.map((key) => `labels.${key}`)], options);
   }
 }
 
-/** Restores the record `name` to `before`; deletes it when `before` is undefined. */
+/**
+ * Restores the record `name` to `before`; deletes it when `before` is undefined. A record that is gone was removed by
+ * another operation or client: it stays gone, since its content may be collected.
+ */
 export async function restoreRecord(images: Images, name: string, before: ImageRecord | undefined): Promise<void> {
   if (!before) return images.delete(name, false);
   const now = await findRecord(images, name);
-  if (now && now.target.digest === before.target.digest) return;
+  if (!now || now.target.digest === before.target.digest) return;
   await putRecord(images, before);
 }

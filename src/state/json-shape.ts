@@ -23,7 +23,7 @@ export interface JsonBounds {
 }
 
 /** About the memory that a value takes beside its text. */
-export const VALUE_BYTES = 32;
+const VALUE_BYTES = 32;
 /** pickJson yields to the event loop between pieces of this size: about every millisecond. */
 const PIECE_BYTES = 256 << 10;
 /** The longest name of a kept field, and the longest number. */

@@ -8,8 +8,8 @@ export const KIND_LABEL = 'io.cri-containerd.kind';
 export const CREATING_LABEL = 'io.crid.creating';
 
 /**
- * Names the sandbox controller that runs a pod. The record's own `sandboxer` field cannot: for a pod with a pause
- * container it is `podsandbox`, which containerd's CRI plugin reads.
+ * Names the sandbox controller that runs a pod, or `pinned`. The record's own `sandboxer` field cannot: for a pod with
+ * a pause container it is `podsandbox`, which containerd's CRI plugin reads.
  */
 export const SANDBOXER_LABEL = 'io.crid.sandboxer';
 

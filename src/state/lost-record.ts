@@ -17,7 +17,13 @@ export async function putBackRecord(
   const container = state.containers.byId(id);
   const pod = container && state.pods.byId(container.podId);
   if (!pod || !(await isMissing(containerd, id, options))) return false;
-  const record = containerRecord(container, pod.runtime, container.config.image?.image ?? '', knownSpec(container));
+  const record = containerRecord(
+    container,
+    pod,
+    pod.runtime,
+    container.config.image?.image ?? '',
+    knownSpec(container),
+  );
   await containerd.containers.create(record, options).catch((thrown: unknown) => {
     if (!isCode(thrown, 'ALREADY_EXISTS')) throw thrown;
   });

@@ -1,12 +1,13 @@
 import { CriError } from '../base/errors.js';
-import { signalNumber } from '../base/signals.js';
 import { nowNs } from '../host/syscall/clock.js';
 import type { Containerd, ContainerRecord, SandboxRecord } from '../containerd/containerd.js';
 import { parseSpec } from '../spec/spec-json.js';
+import { stopSignalNamed } from '../spec/stop-signal.js';
 import { listInPieces } from '../containerd/list-in-pieces.js';
 import type { Directories } from './directories.js';
 import type { Claim } from './claims.js';
 import { CREATING_LABEL, KIND_LABEL, RELEASED_LABEL, SANDBOXER_LABEL } from './labels.js';
+import { PINNED } from './pod-view.js';
 import type { Container, Pod } from './records.js';
 import { fromStoredStatus } from './status-conversion.js';
 import { laterStatus, readStatusFile } from './status-file.js';
@@ -82,6 +83,7 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
   if (!extension) throw new CriError('INTERNAL', `pod sandbox "${id}" has no metadata extension`);
   const metadata = decodeSandboxMetadata(extension, id);
   const runtime = container?.runtime ?? sandbox?.runtime ?? { name: '' };
+  const pinned = sandbox?.labels[SANDBOXER_LABEL] === PINNED ? sandbox : undefined;
   const updated = sandbox?.extensions[UPDATED_RESOURCES_EXTENSION];
   return {
     id,
@@ -97,9 +99,11 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
       result: metadata.cniResult,
     },
     processLabel: metadata.processLabel,
-    cgroupsPath: recordedCgroupsPath(container),
+    cgroupsPath: recordedCgroupsPath(container ?? pinned),
     image: container?.image ?? '',
     sandboxer: sandbox?.labels[SANDBOXER_LABEL],
+    // The plugin also records the spec of a pause container.
+    sandboxSpec: sandbox?.labels[SANDBOXER_LABEL] === undefined ? undefined : sandbox.spec,
     updatedResources: updated && decodeUpdatedResources(updated, id),
     halfMade: sandbox?.labels[CREATING_LABEL] !== undefined,
     state: { phase: 'not-ready', released: sandbox?.labels[RELEASED_LABEL] !== undefined, failedDetaches: 0 },
@@ -107,9 +111,9 @@ function toPod(id: string, container: ContainerRecord | undefined, sandbox: Sand
 }
 
 /** Returns "" for a spec that cannot be read: the pod only loses its statistics. */
-function recordedCgroupsPath(container: ContainerRecord | undefined): string {
+function recordedCgroupsPath(record: Pick<ContainerRecord, 'spec'> | undefined): string {
   try {
-    return (container?.spec && parseSpec(container.spec).linux?.cgroupsPath) ?? '';
+    return (record?.spec && parseSpec(record.spec).linux?.cgroupsPath) ?? '';
   } catch {
     return '';
   }
@@ -127,8 +131,10 @@ async function toContainer(record: ContainerRecord, directories: Directories): P
     podId: metadata.sandboxId,
     config: metadata.config,
     imageId: metadata.imageRef,
+    imageDigest: metadata.imageDigest,
+    imageName: metadata.imageName,
     logPath: metadata.logPath,
-    stopSignal: signalNumber(metadata.stopSignal) === undefined ? 'SIGTERM' : metadata.stopSignal,
+    stopSignal: stopSignalNamed(metadata.stopSignal),
     processLabel: metadata.processLabel,
     snapshotter: record.snapshotter,
     cgroupsPath: spec?.linux?.cgroupsPath ?? '',

@@ -21,14 +21,16 @@ export interface Pod {
   /** The result of CNI ADD, which DEL must undo. `ips` is empty when the pod no longer reports an address. */
   readonly network: { readonly ips: readonly string[]; readonly result: CniResult } | undefined;
   readonly processLabel: string;
-  /** The cgroup path in the pause container's spec; "" when there is no spec. */
+  /** The cgroup path in the sandbox's spec; "" when there is no spec. */
   readonly cgroupsPath: string;
-  /** The resolved reference of the pause image. */
+  /** The resolved reference of the pause image; "" for a pod without one. */
   readonly image: string;
-  /** The sandbox controller that runs the pod; undefined for a pause container. */
+  /** `pinned` for a pod without a sandbox process, else the sandbox controller's name; undefined: a pause container. */
   readonly sandboxer?: string | undefined;
   /** Where the sandbox controller serves the pod's tasks, if it reports an address. */
   readonly endpoint?: { readonly address: string; readonly version: number } | undefined;
+  /** The spec that the sandboxer returned for the pod's containers; see `controllerSpec`. */
+  readonly sandboxSpec?: Any | undefined;
   /** The resources of the last UpdatePodSandboxResources. */
   readonly updatedResources?: UpdatedResources | undefined;
   /** RunPodSandbox did not complete: the pod is to be undone, and may own more than its record names. */
@@ -42,6 +44,7 @@ export interface Pod {
 }
 
 export type PodState =
+  /** `pid` is 0 for a sandbox without a process, and while crid does not know it yet. */
   | { readonly phase: 'ready'; readonly pid: number }
   /**
    * `released`: the network has been deleted and its namespace removed. `failedDetaches` counts the stops that failed
@@ -57,6 +60,9 @@ export interface Container {
   readonly config: ContainerConfig;
   /** The digest of the image's config: the CRI image id. */
   readonly imageId: string;
+  /** The target and the name of the image's record at the creation; "" when the container's record is older. */
+  readonly imageDigest: string;
+  readonly imageName: string;
   /** An absolute path; "" when the container has no log. */
   readonly logPath: string;
   /** The signal that stops the container, such as `SIGTERM`. */
@@ -100,7 +106,7 @@ export const endOf = (exit: Exit | undefined, nowNs: bigint, oomKilled = false):
     : { kind: 'lost', atNs: nowNs };
 
 /** The exit codes of a container that could not be started, and of one whose exit status is unknown. */
-export const START_ERROR_EXIT_CODE = 128;
+const START_ERROR_EXIT_CODE = 128;
 export const UNKNOWN_EXIT_CODE = 255;
 
 /**

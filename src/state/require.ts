@@ -1,5 +1,6 @@
 import { CriError } from '../base/errors.js';
 import type { Container, ContainerState, Pod, PodState } from './records.js';
+import type { State } from './state.js';
 
 export type ReadyPod = Pod & { readonly state: Extract<PodState, { phase: 'ready' }> };
 export type RunningContainer = Container & { readonly state: Extract<ContainerState, { phase: 'running' }> };
@@ -7,6 +8,12 @@ export type RunningContainer = Container & { readonly state: Extract<ContainerSt
 export const isReady = (pod: Pod): pod is ReadyPod => pod.state.phase === 'ready';
 
 export const isRunning = (container: Container): container is RunningContainer => container.state.phase === 'running';
+
+/** Returns the container with this full id, if it runs. */
+export function findRunning({ containers }: Pick<State, 'containers'>, id: string): RunningContainer | undefined {
+  const container = containers.byId(id);
+  return container && isRunning(container) ? container : undefined;
+}
 
 export const podNotReady = (id: string): CriError =>
   new CriError('FAILED_PRECONDITION', `pod sandbox "${id}" is not ready`);

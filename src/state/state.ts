@@ -1,3 +1,4 @@
+import { allEnded } from '../base/all-ended.js';
 import { createKeyedQueue } from '../base/async.js';
 import { isCode, notFound } from '../base/errors.js';
 import { isAnswerTooLarge } from '../containerd/answers.js';
@@ -17,6 +18,8 @@ export interface State {
   /** The records in containerd that cannot be read. */
   readonly claims: Claims;
   readonly newIds: NewIds;
+  /** The ids of the pods that are being started or undone, and are not in `pods` yet. */
+  readonly starting: Set<string>;
   containersOf(podId: string): readonly Container[];
   /**
    * Updates one container and returns the new record. `change` receives the newest record and returns the new one, or
@@ -29,8 +32,11 @@ export interface State {
    * not it can be persisted. Call `persistContainer` afterwards. NOT_FOUND when there is no such container.
    */
   publishContainer(id: string, change: (container: Container) => Container): Container;
-  /** Persists the newest status after the updates under way. Does nothing when there is no such container any more. */
-  persistContainer(id: string): Promise<void>;
+  /**
+   * Persists the newest status after the updates under way. Does nothing when there is no such container any more.
+   * `onceSafe` runs when a start would find the status after a kill, which is the case before containerd has stored it.
+   */
+  persistContainer(id: string, onceSafe?: () => Promise<void>): Promise<void>;
 }
 
 export function createState(containerd: Pick<Containerd, 'containers'>, statusFiles?: StatusFiles): State {
@@ -39,17 +45,24 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
   const ofPod = indexByPod(containers);
   const inTurn = createKeyedQueue();
 
-  const persist = async (container: Container): Promise<void> => {
+  const update = async (container: Container): Promise<void> => {
     const { id } = container;
     const extensions = { [STATUS_EXTENSION]: encodeStatus(toStoredStatus(container)) };
-    await Promise.all([
-      containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]).catch((thrown: unknown) => {
-        // Another client has removed the record, or made it so large that containerd cannot send it back. The change
-        // must still be published, or the container would run for ever.
-        if (!isCode(thrown, 'NOT_FOUND') && !isAnswerTooLarge(thrown)) throw thrown;
-      }),
-      statusFiles?.write(container),
-    ]);
+    try {
+      await containerd.containers.update({ id, extensions }, [`extensions.${STATUS_EXTENSION}`]);
+    } catch (thrown) {
+      // Another client has removed the record, or made it so large that containerd cannot send it back. The change
+      // must still be published, or the container would run for ever.
+      if (!isCode(thrown, 'NOT_FOUND') && !isAnswerTooLarge(thrown)) throw thrown;
+    }
+  };
+  const persist = async (container: Container, onceSafe?: () => Promise<void>): Promise<void> => {
+    const updated = update(container);
+    updated.catch(() => undefined);
+    // A start takes the later one of the two statuses. The file is not synced: no task outlives a power failure.
+    const isInFile = (await statusFiles?.write(container)) ?? false;
+    if (!isInFile) await updated;
+    await allEnded([updated, ...(onceSafe ? [onceSafe()] : [])]);
   };
 
   const changed = (id: string, change: (container: Container) => Container) => {
@@ -69,6 +82,7 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
     containers,
     claims: createClaims(),
     newIds: createNewIds(),
+    starting: new Set(),
     containersOf: (podId) => [...(ofPod.get(podId) ?? [])].flatMap((id) => containers.byId(id) ?? []),
     updateContainer: (id, change) =>
       inTurn(id, async () => {
@@ -79,10 +93,10 @@ export function createState(containerd: Pick<Containerd, 'containers'>, statusFi
         return publishContainer(id, change);
       }),
     publishContainer,
-    persistContainer: (id) =>
+    persistContainer: (id, onceSafe) =>
       inTurn(id, async () => {
         const container = containers.byId(id);
-        if (container) await persist(container);
+        if (container) await persist(container, onceSafe);
       }),
   };
 }

@@ -1,7 +1,8 @@
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
+import { writeFileAtomic } from '../host/files/files.js';
 import type { Directories } from './directories.js';
 import type { Container } from './records.js';
 import { toStoredStatus } from './status-conversion.js';
@@ -9,8 +10,8 @@ import { decodePluginStatus, encodePluginStatus, type StoredStatus } from './sto
 
 /** The status file of containerd's own CRI plugin, which lets the plugin take over crid's containers. */
 export interface StatusFiles {
-  /** Logs a failure: crid itself does not depend on the file. */
-  write(container: Container): Promise<void>;
+  /** Returns whether the file has the status. Logs a failure: crid itself does not depend on the file. */
+  write(container: Container): Promise<boolean>;
   /** Succeeds when there is no file. */
   remove(id: string): Promise<void>;
 }
@@ -18,14 +19,14 @@ export interface StatusFiles {
 export function createStatusFiles(directories: Directories, log: Logger): StatusFiles {
   return {
     async write(container) {
-      const path = pathOf(directories, container.id);
-      const temporary = `${path}.crid`;
+      const status = encodePluginStatus(toStoredStatus(container));
       try {
         // Not synced: after a power failure no container runs, whatever the file says.
-        await writeFile(temporary, encodePluginStatus(toStoredStatus(container)), { mode: 0o600 });
-        await rename(temporary, path);
+        await writeFileAtomic(pathOf(directories, container.id), status, { sync: false });
+        return true;
       } catch (thrown) {
         log.warn({ container: container.id, err: CriError.from(thrown).message }, 'status file not written');
+        return false;
       }
     },
     remove: (id) => rm(pathOf(directories, id), { force: true }),

@@ -6,7 +6,7 @@ import { textOf, toAny } from './stored-json.js';
 
 /** Extension of the sandbox record: the resources of the last UpdatePodSandboxResources. Its JSON has no version. */
 export const UPDATED_RESOURCES_EXTENSION = 'updated-resources';
-export const UPDATED_RESOURCES_TYPE_URL = 'io.containerd.cri.v1/UpdatedResources';
+const UPDATED_RESOURCES_TYPE_URL = 'io.containerd.cri.v1/UpdatedResources';
 
 export interface UpdatedResources {
   readonly overhead: LinuxContainerResources | undefined;

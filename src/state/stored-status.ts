@@ -6,7 +6,7 @@ import { decode, int, nanoseconds, object, text, textOf, VERSION } from './store
 
 /** crid's own extension; containerd's CRI plugin keeps the same data in a file, outside containerd's database. */
 export const STATUS_EXTENSION = 'io.crid.container.status';
-export const STATUS_TYPE_URL = 'io.crid/container/Status';
+const STATUS_TYPE_URL = 'io.crid/container/Status';
 
 /** Times are nanoseconds since the epoch; 0n means that the event has not happened. */
 export interface StoredStatus {

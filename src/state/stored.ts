@@ -51,6 +51,10 @@ export interface ContainerMetadata {
   readonly config: ContainerConfig;
   /** The id (config digest) of the container's image. */
   readonly imageRef: string;
+  /** The digest that the image's record points at; "" in a record older than containerd 2.4. */
+  readonly imageDigest: string;
+  /** The name of the image's record, a tag if it has one; "" in a record older than containerd 2.4. */
+  readonly imageName: string;
   readonly logPath: string;
   readonly stopSignal: string;
   readonly processLabel: string;
@@ -106,6 +110,8 @@ export const encodeContainerMetadata = (m: ContainerMetadata): Any =>
       SandboxID: m.sandboxId,
       Config: toGoJson(m.config),
       ImageRef: m.imageRef,
+      ImageDigest: m.imageDigest,
+      ImageName: m.imageName,
       LogPath: m.logPath,
       StopSignal: m.stopSignal,
       ProcessLabel: m.processLabel,
@@ -122,6 +128,8 @@ export function decodeContainerMetadata(any: Any, id?: string): ContainerMetadat
     sandboxId: m.SandboxID,
     config: m.Config,
     imageRef: m.ImageRef,
+    imageDigest: m.ImageDigest,
+    imageName: m.ImageName,
     logPath: m.LogPath,
     stopSignal: m.StopSignal,
     processLabel: m.ProcessLabel,
@@ -151,6 +159,8 @@ const containerEnvelope = z.object({
     SandboxID: text,
     Config: object.transform(containerConfigFromGoJson),
     ImageRef: text,
+    ImageDigest: text,
+    ImageName: text,
     LogPath: text,
     StopSignal: text,
     ProcessLabel: text,

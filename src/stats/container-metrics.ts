@@ -28,7 +28,12 @@ export interface MetricInput {
   };
 }
 
-type Add = (name: MetricName, value: bigint | number | undefined, ...more: string[]) => void;
+/** A time, which becomes a metric in seconds. */
+interface Seconds {
+  readonly ns: bigint;
+}
+
+type Add = (name: MetricName, value: bigint | number | Seconds | undefined, ...more: string[]) => void;
 
 /** Returns one container's metrics under cAdvisor's names. */
 export function containerMetrics(input: MetricInput): Metric[] {
@@ -56,10 +61,19 @@ export function adder(metrics: Metric[], labels: readonly string[], atNs: bigint
       timestamp: atNs,
       metric_type: METRICS[name].type,
       label_values: [...labels, ...more],
-      value: { value: BigInt(value) },
+      ...(typeof value === 'object' ? secondsOf(value) : { value: { value: BigInt(value) }, double_value: undefined }),
     });
   };
 }
+
+/**
+ * Since CRI v0.38 (beta), `double_value` has the fraction. A kubelet before that reads only `value`, which is rounded
+ * down: a counter must not be ahead of the time.
+ */
+const secondsOf = ({ ns }: Seconds): Pick<Metric, 'value' | 'double_value'> => ({
+  value: { value: ns / 1_000_000_000n },
+  double_value: { value: Number(ns) / 1e9 },
+});
 
 function addCpu(add: Add, cpu: CgroupUsage['cpu']): void {
   if (!cpu) return;
@@ -129,4 +143,4 @@ function addSpec(add: Add, { resources }: Container): void {
 
 const noneIsZero = (limit: bigint): bigint => (limit > 0n ? limit : 0n);
 
-const seconds = (ns: bigint): bigint => ns / 1_000_000_000n;
+const seconds = (ns: bigint): Seconds => ({ ns });

@@ -50,7 +50,10 @@ async function statsOf(deps: StatsDeps, container: Container): Promise<Container
 
 const NOT_RUNNING: CriUsage = { cpu: undefined, memory: undefined, swap: undefined, io: undefined };
 
-async function runningUsage(deps: StatsDeps, container: Container): Promise<CriUsage> {
+async function runningUsage(
+  deps: Pick<StatsDeps, 'cgroups' | 'containerd' | 'rates' | 'state'>,
+  container: Container,
+): Promise<CriUsage> {
   const usage = await containerUsage(deps, container, deps.state.pods.find(container.podId, 'pod_sandbox_id'));
   const atNs = nowNs();
   const startedAtNs = container.state.phase === 'running' ? container.state.startedAtNs : undefined;
@@ -59,7 +62,10 @@ async function runningUsage(deps: StatsDeps, container: Container): Promise<CriU
   return criUsage(usage, atNs, nanoCores);
 }
 
-function wantedContainers(deps: StatsDeps, filter: ContainerStatsFilter | undefined): readonly Container[] {
+function wantedContainers(
+  deps: Pick<StatsDeps, 'state'>,
+  filter: ContainerStatsFilter | undefined,
+): readonly Container[] {
   const { id = '', pod_sandbox_id: podId = '', label_selector: labels = {} } = filter ?? {};
   const among = podId.length === 64 ? deps.state.containersOf(podId) : deps.state.containers.list();
   return among.filter(

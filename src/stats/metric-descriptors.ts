@@ -18,10 +18,7 @@ interface Known {
 const counter = (help: string, labels: readonly string[] = BASE): Known => ({ type: MetricType.COUNTER, help, labels });
 const gauge = (help: string, labels: readonly string[] = BASE): Known => ({ type: MetricType.GAUGE, help, labels });
 
-/**
- * Metrics under cAdvisor's names, which dashboards use. CRI carries only whole numbers (Metric.value is a UInt64Value),
- * so seconds are rounded down.
- */
+/** Metrics under cAdvisor's names, which dashboards use. */
 export const METRICS = {
   container_cpu_user_seconds_total: counter('CPU time in user mode, in seconds'),
   container_cpu_system_seconds_total: counter('CPU time in the kernel, in seconds'),

@@ -34,10 +34,11 @@ export const listPodSandboxMetrics = async (deps: StatsDeps): Promise<PodSandbox
   );
 };
 
-const runningOf = ({ state }: StatsDeps, pod: Pod): Container[] => state.containersOf(pod.id).filter(isRunning);
+const runningOf = ({ state }: Pick<StatsDeps, 'state'>, pod: Pod): Container[] =>
+  state.containersOf(pod.id).filter(isRunning);
 
 async function metricsOf(
-  deps: StatsDeps,
+  deps: Pick<StatsDeps, 'cgroups' | 'containerd' | 'layers'>,
   pod: Pod,
   container: Container,
   filesystemOf: (snapshotter: string) => Promise<MetricInput['filesystem']>,
@@ -59,7 +60,7 @@ async function metricsOf(
 }
 
 /** Metrics of every interface of a pod. They belong to the pod, not to a container. */
-function networkMetrics(deps: StatsDeps, pod: Pod): Metric[] {
+function networkMetrics(deps: Pick<StatsDeps, 'state'>, pod: Pod): Metric[] {
   const metrics: Metric[] = [];
   const add = adder(metrics, labelsOf(pod, '', pod.id, ''), nowNs());
   for (const one of podInterfaces(deps, pod) ?? []) {
@@ -86,7 +87,11 @@ const labelsOf = (pod: Pod, container: string, id: string, image: string): strin
 const imageOf = ({ config, imageId }: Container): string =>
   config.image?.user_specified_image || config.image?.image || imageId;
 
-function processesOf(deps: StatsDeps, pod: Pod, { cgroupsPath, state }: Container): MetricInput['processes'] {
+function processesOf(
+  deps: Pick<StatsDeps, 'cgroups'>,
+  pod: Pod,
+  { cgroupsPath, state }: Container,
+): MetricInput['processes'] {
   const directory = cgroupDirectory(cgroupsPath);
   const pids = isOnHost(pod) && directory !== '' ? deps.cgroups.pids(directory) : undefined;
   if (!pids || state.phase !== 'running') return undefined;
@@ -94,7 +99,9 @@ function processesOf(deps: StatsDeps, pod: Pod, { cgroupsPath, state }: Containe
 }
 
 /** Returns a function that finds the filesystem of a snapshotter's layers. It calls statfs once per snapshotter. */
-function filesystems({ mountpoint }: StatsDeps): (snapshotter: string) => Promise<MetricInput['filesystem']> {
+function filesystems({
+  mountpoint,
+}: Pick<StatsDeps, 'mountpoint'>): (snapshotter: string) => Promise<MetricInput['filesystem']> {
   const known = new Map<string, Promise<MetricInput['filesystem']>>();
   const look = async (snapshotter: string): Promise<MetricInput['filesystem']> => {
     const device = await mountpoint(snapshotter);

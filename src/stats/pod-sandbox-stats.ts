@@ -57,7 +57,11 @@ async function containersByPod(deps: StatsDeps, pods: readonly Pod[]): Promise<M
   return byPod;
 }
 
-async function statsOf(deps: StatsDeps, pod: Pod, containers: ContainerStats[]): Promise<PodSandboxStats> {
+async function statsOf(
+  deps: Pick<StatsDeps, 'cgroups' | 'containerd' | 'log' | 'rates' | 'state'>,
+  pod: Pod,
+  containers: ContainerStats[],
+): Promise<PodSandboxStats> {
   const usage = await podUsage(deps, pod);
   const atNs = nowNs();
   if (usage.cpu) deps.rates.observe(pod.id, usage.cpu.usageNs);
@@ -82,7 +86,7 @@ async function statsOf(deps: StatsDeps, pod: Pod, containers: ContainerStats[]):
 }
 
 /** Returns the usage of the pod's own cgroup, or without one the sum of its sandbox's and its containers' usage. */
-async function podUsage(deps: StatsDeps, pod: Pod): Promise<CgroupUsage> {
+async function podUsage(deps: Pick<StatsDeps, 'cgroups' | 'containerd' | 'state'>, pod: Pod): Promise<CgroupUsage> {
   const own = isOnHost(pod) ? podCgroup(pod) : undefined;
   const usage = own === undefined ? undefined : deps.cgroups.usage(own);
   if (usage) return usage;
@@ -96,13 +100,19 @@ async function podUsage(deps: StatsDeps, pod: Pod): Promise<CgroupUsage> {
 }
 
 /** The sandbox's own task and every running container. */
-const membersOf = (deps: StatsDeps, pod: Pod): { readonly id: string; readonly cgroupsPath: string }[] => [
+const membersOf = (
+  deps: Pick<StatsDeps, 'state'>,
+  pod: Pod,
+): { readonly id: string; readonly cgroupsPath: string }[] => [
   { id: pod.id, cgroupsPath: '' },
   ...deps.state.containersOf(pod.id).filter(isRunning),
 ];
 
 /** Counts the processes of running containers, from their cgroup or else their runtime, without the pause process. */
-async function processCount(deps: StatsDeps, pod: Pod): Promise<number> {
+async function processCount(
+  deps: Pick<StatsDeps, 'cgroups' | 'containerd' | 'log' | 'state'>,
+  pod: Pod,
+): Promise<number> {
   const running = deps.state.containersOf(pod.id).filter(isRunning);
   const counts = await eachAlone(
     running,

@@ -4,6 +4,7 @@ import { CriError } from '../base/errors.js';
 import { decodeCgroupMetrics } from '../containerd/cgroup-metrics.js';
 import { cgroupDriverOf } from '../containerd/runtime-cgroup-driver.js';
 import { cgroupDirectory } from '../spec/cgroup-path.js';
+import { hasController } from '../state/pod-view.js';
 import type { Container, Pod } from '../state/records.js';
 import type { StatsDeps } from './stats-deps.js';
 
@@ -26,8 +27,8 @@ export async function containerUsage(
   return usage ?? taskUsage(deps, id);
 }
 
-/** Whether the pod's processes are in the host's cgroups. For a pod of a sandboxer, only the runtime has the usage. */
-export const isOnHost = (pod: Pod | undefined): boolean => pod?.sandboxer === undefined;
+/** Whether the pod's processes are in the host's cgroups. Only the runtime has the usage of a controller's pod. */
+export const isOnHost = (pod: Pod | undefined): boolean => pod === undefined || !hasController(pod);
 
 /**
  * Returns the directory of the pod's own cgroup, which contains those of its containers, by the path in its sandbox's

@@ -4,14 +4,15 @@ import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_thread
 import { CriError } from '../base/errors.js';
 import { makeWayForOtherThreads } from '../host/process/threads.js';
 import type { Command, CopyWorkerData, Report } from './shared/copy-messages.js';
+import { createLogCounter } from './shared/log-counter.js';
 import { createPulse } from './shared/pulse.js';
 import { createCopies } from './worker/copies.js';
 import { createReadiness } from './worker/readiness.js';
 
 makeWayForOtherThreads();
-const { epoll, bell, stopped, pulse } = workerData as CopyWorkerData;
+const { epoll, bell, stopped, pulse, logCells } = workerData as CopyWorkerData;
 const readiness = createReadiness(epoll, createPulse(pulse));
-const copies = createCopies(readiness, report);
+const copies = createCopies(readiness, createLogCounter(logCells), report);
 
 // The thread waits in epoll, not in libuv. The bell signals a message, or that the thread must stop.
 readiness.watch(bell, () => readSync(bell, new BigUint64Array(1)));

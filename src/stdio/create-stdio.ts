@@ -8,6 +8,7 @@ import { createCopier } from './server/copier.js';
 import { createExecCapture } from './server/exec-capture.js';
 import { checkFifoSet, makeFifoSet, outputsOf, removeFifoSet } from './server/fifo-set.js';
 import { createLogCopiers } from './server/log-copiers.js';
+import { createLogCounters } from './server/log-counters.js';
 import { keepPipes, releasePipes, type PipeStore } from './server/pipe-store.js';
 import { createStreamRegistry } from './server/stream-registry.js';
 import type { NewCommand } from './shared/copy-messages.js';
@@ -28,9 +29,11 @@ export function createStdio(options: {
   workerUrl?: URL;
 }): Stdio {
   const { log, pipeStore, onUnhandled, workerUrl = WORKER_URL } = options;
+  const counters = createLogCounters();
+  const shared = { log, onUnhandled, counters, workerUrl };
   // A thread of its own, so that the output of commands never waits for a log.
-  const captures = createCopier({ name: 'capture', log, onUnhandled, workerUrl });
-  const logs = createLogCopiers(log, (onIdle) => createCopier({ name: 'log', log, onUnhandled, workerUrl, onIdle }));
+  const captures = createCopier({ name: 'capture', ...shared });
+  const logs = createLogCopiers(log, (onIdle) => createCopier({ name: 'log', ...shared, onIdle }));
   const { add, ...registered } = createStreamRegistry(log);
   let lastIo = 0;
 
@@ -100,6 +103,7 @@ export function createStdio(options: {
       return entry.capture;
     },
     stalledLogs: logs.stalled,
+    logCounts: counters.counts,
     async close() {
       await Promise.all([captures.thread.close(), logs.close()]);
     },

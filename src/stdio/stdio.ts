@@ -75,6 +75,14 @@ export interface ContainerIo {
   remove(): Promise<void>;
 }
 
+export interface LogCounts {
+  /** Bytes since crid started. */
+  readonly written: bigint;
+  readonly dropped: bigint;
+  /** The number of logs that cannot be written now. */
+  readonly failing: bigint;
+}
+
 export interface Stdio {
   /**
    * Makes the FIFOs (0600, pipes of 1 MiB), opens the log and starts to copy. An abort of `signal` ends the wait for a
@@ -99,6 +107,7 @@ export interface Stdio {
   capture(request: { fifoDir: string; name: string; maxBytes: number }): Promise<ExecCapture>;
   /** The number of logs on file systems that do not respond. */
   stalledLogs(): number;
+  logCounts(): LogCounts;
   /** Flushes and ends the threads, except a thread that a file system blocks; the FIFOs stay. */
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { CriError, doing } from '../base/errors.js';
 import type { LastResort } from '../base/last-resort.js';
 import type { Logger } from '../base/log.js';
 import { durationMs } from '../config/duration.js';
-import type { StreamingConfig } from '../config/schema.js';
+import type { Config, StreamingConfig } from '../config/schema.js';
 import { createClientSessions, type ClientSessions } from './server/client-sessions.js';
 import type { FromWorker, StreamWorkerData, ToWorker } from './shared/session-messages.js';
 import type { CommandRequest, ForwardRequest, Streaming } from './streaming.js';
@@ -16,7 +16,8 @@ import { createTokens } from './server/tokens.js';
 
 /** Starts the streaming thread. Resolves when it listens. */
 export async function createStreaming(options: {
-  config: StreamingConfig;
+  /** The idle timeout is read for each connection, all other options once. */
+  config: Pick<Config, 'streaming'>;
   log: Logger;
   /** Hears of errors that no code of the thread handled. */
   onUnhandled?: LastResort['onUnhandled'];
@@ -28,18 +29,21 @@ export async function createStreaming(options: {
   const { config, log, callsUnderWay = new Int32Array(1) } = options;
   const onUnhandled =
     options.onUnhandled ?? ((err, origin) => log.error({ err: CriError.from(err).message, origin }, 'unhandled error'));
-  const address = config.stream_server_address || hostAddress();
-  const tls = await keyPair(config);
+  const { stream_server_address, stream_server_port } = config.streaming;
+  const address = stream_server_address || hostAddress();
+  const tls = await keyPair(config.streaming);
   const tokens = createTokens<CommandRequest | ForwardRequest>({ limit: MAX_TOKENS, lifetimeMs: TOKEN_LIFETIME_MS });
-  let port = Number(config.stream_server_port);
+  let port = Number(stream_server_port);
   /** Threads that have not exited, including those that are still starting. */
   const threads = new Set<RunningThread>();
   let running: RunningThread | undefined;
   let closing = false;
 
   const start = async (): Promise<void> => {
-    const data = { address, port, idleTimeoutMs: durationMs(config.stream_idle_timeout), tls, callsUnderWay };
-    const thread = startThread(options.workerUrl ?? WORKER_URL, data, { log, onUnhandled }, (route, token) => {
+    const data = { address, port, tls, callsUnderWay };
+    const idleTimeoutMs = (): number => durationMs(config.streaming.stream_idle_timeout);
+    const hooks = { log, onUnhandled, idleTimeoutMs };
+    const thread = startThread(options.workerUrl ?? WORKER_URL, data, hooks, (route, token) => {
       const request = tokens.redeem(token);
       return request?.route === route ? request : undefined;
     });
@@ -107,14 +111,15 @@ const SETTLE_MS = 10_000;
 function startThread(
   url: URL,
   workerData: StreamWorkerData,
-  { log, onUnhandled }: { log: Logger; onUnhandled: LastResort['onUnhandled'] },
+  hooks: { log: Logger; onUnhandled: LastResort['onUnhandled']; idleTimeoutMs: () => number },
   redeem: (route: string, token: string) => CommandRequest | ForwardRequest | undefined,
 ): RunningThread {
+  const { log, onUnhandled } = hooks;
   // A Socket made from a descriptor closes it. With tracking on, Node would close the same number again when the thread
   // exits.
   const worker = new Worker(url, { workerData, trackUnmanagedFds: false });
   const post = (message: ToWorker): void => worker.postMessage(message);
-  const sessions: ClientSessions = createClientSessions(log, post);
+  const sessions: ClientSessions = createClientSessions({ log, post, idleTimeoutMs: hooks.idleTimeoutMs });
   let onListening: (port: number) => void;
   let onFailed: (error: unknown) => void;
   const listening = new Promise<number>((resolve, reject) => {

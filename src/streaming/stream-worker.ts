@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { AddressInfo, Socket } from 'node:net';
 import { routeUnhandled } from '../base/last-resort.js';
 import { makeWayForOtherThreads } from '../host/process/threads.js';
-import type { FromWorker, Grant, StreamWorkerData, ToWorker } from './shared/session-messages.js';
+import type { FromWorker, StreamWorkerData, ToWorker } from './shared/session-messages.js';
 import { createClientConnection } from './worker/client-connection.js';
 import { accept, createHttpServer, refuse, type Candidate } from './worker/http-server.js';
 import type { Session } from './worker/session.js';
@@ -47,7 +47,7 @@ server.listen({ host: data.address, port: data.port }, () => {
 
 parentPort?.on('message', (message: ToWorker) => {
   if (message.kind === 'stop') return stop();
-  if (message.kind === 'granted') return begin(message.session, message.grant);
+  if (message.kind === 'granted') return begin(message);
   if (message.kind === 'refused') return refuseCandidate(message.session);
   sessions.get(message.session)?.obey(message);
 });
@@ -58,7 +58,7 @@ function refuseCandidate(session: number): void {
   if (candidate) refuse(candidate.socket, { status: 404, message: 'no such stream' });
 }
 
-function begin(session: number, grant: Grant): void {
+function begin({ session, grant, idleTimeoutMs }: Extract<ToWorker, { kind: 'granted' }>): void {
   const candidate = candidates.get(session);
   candidates.delete(session);
   if (!candidate || candidate.socket.destroyed) {
@@ -69,7 +69,7 @@ function begin(session: number, grant: Grant): void {
   accept(socket, upgrade);
   const link = createClientConnection(
     socket,
-    { idleTimeoutMs: data.idleTimeoutMs, throttle },
+    { idleTimeoutMs, throttle },
     {
       onBytes: (bytes) => sessions.get(session)?.receive(bytes),
       probe: () => sessions.get(session)?.probe(),

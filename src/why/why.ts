@@ -6,8 +6,9 @@ import {
   type PodSandbox,
   type RuntimeServiceClient,
 } from '../../generated/runtime/v1/api.js';
-import { CriError, invalidArgument } from '../base/errors.js';
+import { CriError } from '../base/errors.js';
 import { wallMs } from '../base/time.js';
+import { findPod, podName } from '../client/find-pod.js';
 import type { RunningOperation } from '../operation/operation.js';
 
 const CALL_LIMIT_MS = 10_000;
@@ -33,7 +34,7 @@ export async function why(runtime: RuntimeServiceClient, pod: string | undefined
     { filter: { id: '', state: undefined, pod_sandbox_id: found.id, label_selector: {} } },
     { signal },
   );
-  const ids = new Set([found.id, nameOf(found), ...containers.map(({ id }) => id)]);
+  const ids = new Set([found.id, podName(found), ...containers.map(({ id }) => id)]);
   const own = operations.filter(({ subject }) => ids.has(subject) || mentions(subject, found));
   const statuses = await Promise.all(containers.map((container) => containerLine(runtime, container, signal)));
   return lines([...conditions, podLine(found), ...statuses, ...describeOperations(own, wallMs())]);
@@ -56,34 +57,12 @@ function operationsOf(json: string | undefined): RunningOperation[] {
   return (JSON.parse(json) as { running: RunningOperation[] }).running;
 }
 
-/** Finds a pod by its id or a prefix of it, by `namespace/name`, or by a unique name. */
-async function findPod(
-  runtime: RuntimeServiceClient,
-  wanted: string,
-  signal: AbortSignal,
-): Promise<PodSandbox | undefined> {
-  const { items } = await runtime.listPodSandbox({ filter: undefined }, { signal });
-  const matches = items.filter(
-    (pod) => (wanted !== '' && pod.id.startsWith(wanted)) || nameOf(pod) === wanted || pod.metadata?.name === wanted,
-  );
-  const ready = matches.filter(({ state }) => state === PodSandboxState.SANDBOX_READY);
-  const [only, ...more] = ready.length > 0 ? ready : matches;
-  if (only && more.length > 0)
-    throw invalidArgument(
-      'pod',
-      `"${wanted}" matches ${more.length + 1} pods: ${[only, ...more].map(nameOf).join(', ')}`,
-    );
-  return only;
-}
-
-const nameOf = ({ metadata }: PodSandbox): string => `${metadata?.namespace}/${metadata?.name}`;
-
 /** The name of a container contains its pod's: `container_pod_namespace_uid_attempt`. */
 const mentions = (subject: string, { metadata }: PodSandbox): boolean =>
   subject.includes(`_${metadata?.name}_${metadata?.namespace}_${metadata?.uid}_`);
 
 const podLine = (pod: PodSandbox): string =>
-  `pod ${nameOf(pod)} ${pod.id.slice(0, 13)}: ${pod.state === PodSandboxState.SANDBOX_READY ? 'ready' : 'not ready'}`;
+  `pod ${podName(pod)} ${pod.id.slice(0, 13)}: ${pod.state === PodSandboxState.SANDBOX_READY ? 'ready' : 'not ready'}`;
 
 async function containerLine(
   runtime: RuntimeServiceClient,

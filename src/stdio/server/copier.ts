@@ -3,6 +3,7 @@ import type { Logger } from '../../base/log.js';
 import type { LastResort } from '../../base/last-resort.js';
 import type { OpenIo } from './container-io.js';
 import { createCopyThread, type CopyThread } from './copy-thread.js';
+import type { LogCounters } from './log-counters.js';
 import type { NewCommand } from '../shared/copy-messages.js';
 
 export interface CopierOptions {
@@ -10,6 +11,7 @@ export interface CopierOptions {
   readonly name: string;
   readonly log: Logger;
   readonly onUnhandled: LastResort['onUnhandled'] | undefined;
+  readonly counters: LogCounters;
   /** The script that the thread runs. */
   readonly workerUrl: URL;
   /** Called when the copier has no streams left. */
@@ -26,7 +28,7 @@ export interface Copier {
   forget(io: number): void;
 }
 
-export function createCopier({ name, log, onUnhandled, workerUrl, onIdle }: CopierOptions): Copier {
+export function createCopier({ name, log, onUnhandled, counters, workerUrl, onIdle }: CopierOptions): Copier {
   const ios = new Map<number, OpenIo>();
   // Only streams whose open command has succeeded: a restart resends an open command that has no reply yet.
   const opened = new Set<number>();
@@ -38,6 +40,7 @@ export function createCopier({ name, log, onUnhandled, workerUrl, onIdle }: Copi
       onUnhandled ?? ((err, origin) => log.error({ err: CriError.from(err).message, origin }, 'unhandled error')),
     onReport: (report) => ios.get(report.io)?.onReport(report),
     onRestart: () => [...opened].map((io) => ios.get(io)?.reopenCommand()).filter((command) => command !== undefined),
+    counters,
     workerUrl,
   });
 

@@ -4,6 +4,7 @@ import { withLimit } from '../../base/time.js';
 import { exitAtOnce } from '../../host/process/processes.js';
 import type { Command, NewCommand, Notice, Report } from '../shared/copy-messages.js';
 import { startWorker, type RunningWorker } from './copy-worker-handle.js';
+import type { LogCounters } from './log-counters.js';
 
 /** The server's handle of one copying thread. The thread starts with the first command, and again when it dies. */
 export interface CopyThread {
@@ -35,6 +36,7 @@ export interface CopyThreadOptions {
    * others.
    */
   readonly onRestart: () => readonly NewCommand[];
+  readonly counters: LogCounters;
   /** The script that the thread runs. */
   readonly workerUrl: URL;
 }
@@ -70,7 +72,7 @@ export function createCopyThread(options: CopyThreadOptions): CopyThread {
   };
 
   const running = (): RunningWorker =>
-    (worker ??= startWorker(options.workerUrl, {
+    (worker ??= startWorker(options.workerUrl, options.counters, {
       onMessage,
       onError: (error) => options.onError(error, `the ${title}, which is replaced`),
       onExit(exitCode, livedMs) {

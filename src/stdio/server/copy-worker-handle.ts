@@ -2,8 +2,8 @@ import { closeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { createEpoll, createEventFd, signalEventFd } from '../../host/pipe/epoll.js';
 import type { Command, CopyWorkerData, Report } from '../shared/copy-messages.js';
-import { dropFailingCell, logCounterBuffer, newFailingCell } from '../shared/log-counters.js';
 import { busyMs, newPulseCell } from '../shared/pulse.js';
+import type { LogCounters } from './log-counters.js';
 
 export interface RunningWorker {
   post(command: Command): void;
@@ -21,15 +21,14 @@ export interface WorkerEvents {
 /**
  * Starts one copying thread. The server's thread makes its epoll and its bell, and closes them even when it crashes.
  */
-export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
+export function startWorker(url: URL, counters: LogCounters, events: WorkerEvents): RunningWorker {
   const startedMs = performance.now();
   const stopped = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   const workerData: CopyWorkerData = {
     epoll: createEpoll(),
     bell: createEventFd(),
     stopped,
-    logCounters: logCounterBuffer,
-    failingLogs: newFailingCell(),
+    logCells: counters.cellsOfThread(),
     pulse: newPulseCell(),
   };
   const worker = new Worker(url, { workerData });
@@ -48,7 +47,7 @@ export function startWorker(url: URL, events: WorkerEvents): RunningWorker {
       process.removeListener('exit', stopNow);
       closeSync(workerData.epoll);
       closeSync(workerData.bell);
-      dropFailingCell(workerData.failingLogs);
+      counters.forget(workerData.logCells);
       events.onExit(exitCode, performance.now() - startedMs);
       resolve();
     });

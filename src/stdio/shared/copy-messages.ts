@@ -1,5 +1,6 @@
 import type { CodeName } from '../../base/errors.js';
 import type { PathBeneath } from '../../host/files/open-beneath.js';
+import type { LogCells } from './log-counter.js';
 
 /** A command from the server's thread to a copying thread. `io` numbers the streams of one container or one capture. */
 export type Command =
@@ -82,8 +83,6 @@ export interface CopyWorkerData {
   readonly bell: number;
   /** Shared stop flag: the thread exits at its next loop turn once it is non-zero. */
   readonly stopped: Int32Array;
-  /** The counters of log bytes, and the number of logs that cannot be written (log-counters.ts). */
-  readonly logCounters: SharedArrayBuffer;
-  readonly failingLogs: Int32Array;
+  readonly logCells: LogCells;
   readonly pulse: BigInt64Array;
 }

@@ -18,7 +18,7 @@ export interface CaptureShare {
 /** Memory that a stream may use without `take`: a probe never waits for the output of other commands. */
 export const OWN_BYTES = 64 * 1024;
 /** The maximum output of one command. */
-export const RESERVED_BYTES = 32 * 1024 * 1024;
+const RESERVED_BYTES = 32 * 1024 * 1024;
 export const TOTAL_BYTES = 256 * 1024 * 1024;
 
 /**

@@ -1,5 +1,6 @@
 import { assertNever, CriError, notFound } from '../../base/errors.js';
 import type { Command, Notice, StreamName } from '../shared/copy-messages.js';
+import type { LogCounter } from '../shared/log-counter.js';
 import { createCaptureBudget, TOTAL_BYTES, type CaptureBudget } from './capture-budget.js';
 import { startCaptureCopy, type CaptureCopy } from './capture-copy.js';
 import { createFanOut } from './fan-out.js';
@@ -18,7 +19,12 @@ export interface Copies {
   close(): void;
 }
 
-export function createCopies(readiness: Readiness, tell: Tell, budget = createCaptureBudget()): Copies {
+export function createCopies(
+  readiness: Readiness,
+  counter: LogCounter,
+  tell: Tell,
+  budget = createCaptureBudget(),
+): Copies {
   const ios = new Map<number, Io>();
 
   const close = (id: number): void => {
@@ -31,7 +37,7 @@ export function createCopies(readiness: Readiness, tell: Tell, budget = createCa
     obey(command) {
       switch (command.kind) {
         case 'open':
-          ios.set(command.io, openLogs(command, readiness, tell));
+          ios.set(command.io, openLogs(command, { readiness, counter, tell }));
           return;
         case 'capture':
           ios.set(command.io, openCapture(command, { readiness, tell, budget }));
@@ -75,8 +81,7 @@ interface Io {
 
 function openLogs(
   { io, streams, log: file, logMustOpen, maxLineBytes }: Extract<Command, { kind: 'open' }>,
-  readiness: Readiness,
-  tell: Tell,
+  { readiness, counter, tell }: { readiness: Readiness; counter: LogCounter; tell: Tell },
 ): Io {
   const log =
     file === undefined
@@ -84,6 +89,7 @@ function openLogs(
       : openLogFile({
           file,
           mustOpen: logMustOpen,
+          counter,
           onTrouble: (error, droppedBytes) => tell({ kind: 'log-trouble', io, error, droppedBytes }),
           onRecovered: (droppedBytes) => tell({ kind: 'log-recovered', io, droppedBytes }),
         });

@@ -1,11 +1,9 @@
-import { readClock } from '../../host/syscall/clock.js';
-import { spoolPath, type StreamSource } from '../shared/copy-messages.js';
-import { openFifoReader } from './fifo-reader.js';
-import { createLogLines } from './log-lines.js';
-import { openSpool } from './spool.js';
+import type { StreamSource } from '../shared/copy-messages.js';
 import type { FanOut } from './fan-out.js';
+import { openFifoReader } from './fifo-reader.js';
 import type { LogFile } from './log-file.js';
 import type { Readiness } from './readiness.js';
+import { openSpooledLog } from './spooled-log.js';
 
 /** A stream that is being copied. */
 export interface Copy {
@@ -28,12 +26,12 @@ export interface LogCopyOptions {
 /** Starts to copy a FIFO into the log, after the bytes that an earlier crid took from the FIFO and did not write. */
 export function startLogCopy({ source, readiness, log, maxLineBytes, fanOut, onEnd }: LogCopyOptions): Copy {
   const fifo = openFifoReader(source.path, readiness, () => guarded(onReadable));
-  const lines = log && startLines(source, log, maxLineBytes);
+  const spooled = log && openSpooledLog(source, log, maxLineBytes);
 
   const close = (): void => {
     fanOut.end();
     fifo.close();
-    lines?.close();
+    spooled?.close();
   };
 
   const guarded = (work: () => void): void => {
@@ -46,14 +44,14 @@ export function startLogCopy({ source, readiness, log, maxLineBytes, fanOut, onE
   };
 
   const onReadable = (): void => {
-    const bytes = lines ? lines.spool.fill(fifo) : fifo.read();
+    const bytes = spooled ? spooled.take(fifo) : fifo.read();
     if (bytes === undefined) return;
     if (bytes.length === 0) {
       close();
       return onEnd();
     }
     show(bytes);
-    lines?.push(bytes);
+    spooled?.append(bytes);
   };
 
   const show = (bytes: Buffer): void => {
@@ -64,29 +62,4 @@ export function startLogCopy({ source, readiness, log, maxLineBytes, fanOut, onE
 
   fifo.resume();
   return { close };
-}
-
-function startLines(source: StreamSource, log: LogFile, maxLineBytes: number) {
-  const spool = openSpool({ path: spoolPath(source.path), wasWritten: log.wasWritten, onTrouble: log.tell });
-  const lines = createLogLines(source.name, maxLineBytes, readClock, (bytes, said) => {
-    log.write(bytes, (place) => spool.intend(said, bytes.length, place));
-    spool.wrote(said);
-  });
-  for (let bytes = spool.pending(); bytes; bytes = spool.pending()) lines.push(bytes);
-  spool.settle(lines.heldBytes);
-  let closed = false;
-  return {
-    spool,
-    push(bytes: Buffer) {
-      lines.push(bytes);
-      spool.settle(lines.heldBytes);
-    },
-    close() {
-      if (closed) return;
-      closed = true;
-      lines.end();
-      spool.settle(0);
-      spool.close();
-    },
-  };
 }

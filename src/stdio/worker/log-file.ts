@@ -8,7 +8,7 @@ import {
   type PathBeneath,
 } from '../../host/files/open-beneath.js';
 import { fsError } from '../../host/syscall/errno.js';
-import { countDropped, countFailing, countWritten } from '../shared/log-counters.js';
+import type { LogCounter } from '../shared/log-counter.js';
 
 /** A log's file and its length. */
 export interface LogPlace {
@@ -43,13 +43,14 @@ export interface LogFileOptions {
   readonly file: PathBeneath;
   /** Throws when the file cannot be opened; otherwise each write tries to open it again. */
   readonly mustOpen: boolean;
+  readonly counter: LogCounter;
   readonly onTrouble: (error: string, droppedBytes: number) => void;
   /** Called at the first write that succeeds after failed ones. */
   readonly onRecovered: (droppedBytes: number) => void;
 }
 
 /** Opens the log for appending; creates the file (0640) and its directory (0755). */
-export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileOptions): LogFile {
+export function openLogFile({ file, mustOpen, counter, onTrouble, onRecovered }: LogFileOptions): LogFile {
   const path = `${file.directory}/${file.path}`;
   let fd: number | undefined;
   let place: LogPlace = NOWHERE;
@@ -70,7 +71,7 @@ export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileO
   };
 
   const setFailing = (now: boolean): void => {
-    if (failing !== now) countFailing(now ? 1 : -1);
+    if (failing !== now) counter.failing(now ? 1 : -1);
     failing = now;
   };
 
@@ -93,7 +94,7 @@ export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileO
   const onFailure = (thrown: unknown, bytes: number): void => {
     setFailing(true);
     droppedBytes += bytes;
-    countDropped(bytes);
+    counter.dropped(bytes);
     const nowMs = performance.now();
     if (nowMs - lastTroubleMs < TROUBLE_INTERVAL_MS) return;
     lastTroubleMs = nowMs;
@@ -111,7 +112,7 @@ export function openLogFile({ file, mustOpen, onTrouble, onRecovered }: LogFileO
     write(bytes, before) {
       try {
         write(bytes, before);
-        countWritten(bytes.length);
+        counter.written(bytes.length);
         if (failing) onRecovered(droppedBytes);
         setFailing(false);
       } catch (thrown) {

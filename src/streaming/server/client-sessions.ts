@@ -18,7 +18,13 @@ export interface ClientSessions {
   settled(timeoutMs: number): Promise<void>;
 }
 
-export function createClientSessions(log: Logger, post: (message: ToWorker) => void): ClientSessions {
+export function createClientSessions(options: {
+  readonly log: Logger;
+  readonly post: (message: ToWorker) => void;
+  /** Returns the idle timeout of a connection that begins now. */
+  readonly idleTimeoutMs: () => number;
+}): ClientSessions {
+  const { log, post } = options;
   const open = new Map<number, { onMessage(message: SessionMessage): void }>();
   const served = new Set<Promise<void>>();
 
@@ -29,7 +35,7 @@ export function createClientSessions(log: Logger, post: (message: ToWorker) => v
 
   return {
     begin(session, request) {
-      post({ kind: 'granted', session, grant: grantOf(request) });
+      post({ kind: 'granted', session, grant: grantOf(request), idleTimeoutMs: options.idleTimeoutMs() });
       const begun = createClientSession(log, session, request, post);
       open.set(session, begun);
       const done = begun.done.finally(() => served.delete(done));

@@ -25,7 +25,6 @@ export interface StreamWorkerData {
   readonly address: string;
   /** 0 lets the kernel choose. */
   readonly port: number;
-  readonly idleTimeoutMs: number;
   /** PEM. Undefined means plain HTTP. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   /** The number of CRI calls in progress, in shared memory. */
@@ -34,7 +33,7 @@ export interface StreamWorkerData {
 
 /** Messages from the main thread to the streaming thread. `session` is the number of one client's connection. */
 export type ToWorker =
-  | { readonly kind: 'granted'; readonly session: number; readonly grant: Grant }
+  | { readonly kind: 'granted'; readonly session: number; readonly grant: Grant; readonly idleTimeoutMs: number }
   | { readonly kind: 'refused'; readonly session: number }
   /** Paths of FIFOs whose bytes go to the client. The thread replies with `opened` or `open-failed`. */
   | {

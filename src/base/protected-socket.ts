@@ -1,8 +1,8 @@
 import { chmod, chown, lstat, mkdir, mkdtemp, rename, rm, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
-import { CriError } from '../base/errors.js';
-import { withoutScheme } from '../base/unix-socket.js';
+import { CriError } from './errors.js';
+import { withoutScheme } from './unix-socket.js';
 
 /** sun_path of unix(7) holds 107 bytes and a NUL. */
 const MAX_PATH_BYTES = 107;
@@ -10,37 +10,40 @@ const PROBE_MS = 1_000;
 const SOCKET_MODE = 0o660;
 
 /**
- * Returns the path of `unix:///path`, `unix:/path` or `/path`. Throws INVALID_ARGUMENT for other forms and for paths
- * that are too long for the kernel.
+ * Returns the path of `unix:///path`, `unix:/path` or `/path`. Throws INVALID_ARGUMENT, with the name of the option, for
+ * other forms and for paths that are too long for the kernel.
  */
-export function socketPath(address: string): string {
+export function socketPath(address: string, option = 'listen'): string {
   const path = withoutScheme(address);
   if (!path.startsWith('/')) {
-    throw new CriError('INVALID_ARGUMENT', `listen: expected unix:///PATH or an absolute path, received "${address}"`);
+    throw new CriError(
+      'INVALID_ARGUMENT',
+      `${option}: expected unix:///PATH or an absolute path, received "${address}"`,
+    );
   }
   const longest = Math.max(Buffer.byteLength(path), Buffer.byteLength(dirname(path)) + HIDDEN_BYTES);
   if (longest > MAX_PATH_BYTES) {
     throw new CriError(
       'INVALID_ARGUMENT',
-      `listen: "${path}" is longer than the ${MAX_PATH_BYTES} bytes of a socket's path`,
+      `${option}: "${path}" is longer than the ${MAX_PATH_BYTES} bytes of a socket's path`,
     );
   }
   return path;
 }
 
 /**
- * Creates the socket's directory and removes a stale socket. Throws ALREADY_EXISTS if a server listens on it or it is
- * another kind of file.
+ * Creates the socket's directory and removes a stale socket. Throws ALREADY_EXISTS, with the name of the option, if a
+ * server listens on it or it is another kind of file.
  */
-export async function clearSocket(path: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o755 });
+export async function clearSocket(path: string, option = 'listen', directoryMode = 0o755): Promise<void> {
+  await mkdir(dirname(path), { recursive: true, mode: directoryMode });
   const there = await lstat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined;
     throw error;
   });
   if (!there) return;
-  if (!there.isSocket()) throw new CriError('ALREADY_EXISTS', `listen: "${path}" exists and is not a socket`);
-  if (await answers(path)) throw new CriError('ALREADY_EXISTS', `listen: another server answers on "${path}"`);
+  if (!there.isSocket()) throw new CriError('ALREADY_EXISTS', `${option}: "${path}" exists and is not a socket`);
+  if (await answers(path)) throw new CriError('ALREADY_EXISTS', `${option}: another server answers on "${path}"`);
   await unlink(path);
 }
 
