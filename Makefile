@@ -15,10 +15,10 @@ endif
 export PATH := $(OTHER_NODE):$(PATH)
 endif
 
-.PHONY: help build check check-fast watch test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm bench bench-scale bench-logs bench-streaming bench-hostile bench-start soak soak-logs run generate format clean
+.PHONY: help build check check-fast watch test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm matrix bench bench-scale bench-logs bench-streaming bench-hostile bench-start bench-restart soak soak-logs run dist test-dist test-arm64 generate format clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
 
 # npm writes this file last, so it is newer than the lock when node_modules is whole.
 node_modules/.package-lock.json: package.json package-lock.json
@@ -62,10 +62,13 @@ conformance: build ## critest against crid and against containerd's own CRI plug
 kubelet-test: build ## tests with a real kubelet and static pods
 	@$(NODE) build/test/run.js kubelet
 
+matrix: build ## suites on each version of containerd and the kubelet; WORDS='critest+2.3' chooses
+	@$(NODE) build/test/matrix/main.js $(WORDS)
+
 test-vm: build ## tests in a VM with systemd, cgroup v2 and AppArmor; CRID_VM=DIR uses a running VM
 	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js test $(WORDS)
 
-conformance-vm: build ## critest in that VM, on runc and on crun
+conformance-vm: build ## critest in that VM against crid and the CRI plugin, on runc and on crun
 	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js conformance
 
 kubelet-test-vm: build ## the kubelet's tests in that VM, with its own cgroup settings
@@ -74,8 +77,8 @@ kubelet-test-vm: build ## the kubelet's tests in that VM, with its own cgroup se
 vm: build ## start that VM for a look inside; stays up until Ctrl-C
 	@$(NODE) build/tools/vm.js
 
-bench: build ## each RPC against containerd's own CRI plugin
-	@$(NODE) build/test/bench/main.js
+bench: build ## each RPC against containerd's own CRI plugin; OPTIONS='--sandboxer NAME'
+	@$(NODE) build/test/bench/main.js $(OPTIONS)
 
 bench-logs: build ## throughput and CPU time of logs, against containerd's own CRI plugin
 	@$(NODE) build/test/bench/logs.js
@@ -92,14 +95,26 @@ bench-hostile: build ## memory and event loop stalls with hostile images: trees,
 bench-start: build ## time from a start to the first response, against a restart of containerd with its plugin
 	@$(NODE) build/test/bench/start/main.js
 
+bench-restart: build ## gap of the socket at restarts of crid, with CPU time and memory
+	@$(NODE) build/test/bench/start/restart.js
+
 soak: build ## thousands of ExecSync, attach and exec; fails if memory, descriptors or files grow
 	@$(NODE) build/test/soak/main.js
 
-bench-scale: build ## lists and statistics of 1,000 containers, against containerd's own CRI plugin
-	@$(NODE) build/test/bench/scale/main.js
+bench-scale: build ## the same calls with 10 to 1,000 containers, against containerd's own CRI plugin
+	@$(NODE) build/test/bench/main.js --only growth $(OPTIONS)
 
 run: build ## start crid and a first pod; stays up until Ctrl-C
 	@$(NODE) build/tools/run.js
+
+dist: build ## packages for nodes without Node.js, in build/dist/: tar.gz and Debian, for amd64 and arm64
+	@$(NODE) build/tools/dist.js
+
+test-dist: build ## build the packages twice and compare; run what they contain; lintian
+	@$(NODE) --test build/test/dist/packages.test.js
+
+test-arm64: build ## run the package for arm64 and its native calls in QEMU's emulation of a process; needs root and Debian
+	@$(NODE) --test build/test/dist/arm64.test.js
 
 generate: node_modules/.package-lock.json ## generate generated/ from protos/
 	tools/generate.sh

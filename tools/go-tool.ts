@@ -1,4 +1,5 @@
-import { ensureGoTool, goTools, type GoTool } from './stack/gotools.js';
+import { goTools, type GoTool } from './stack/go-modules.js';
+import { ensureGoTool } from './stack/gotools.js';
 import { stackLayout } from './stack/layout.js';
 
 /** Builds a Go program that tests use, so that they need not wait for it: `node build/tools/go-tool.js kubelet`. */

@@ -3,6 +3,9 @@
 set -eu
 
 version=$1
+# The major version of the packages' Node.js stands for exactly that one, so that the tests run on it.
+packaged=$(sed -n 's/.*"version": "\(.*\)".*/\1/p' "$(dirname "$0")/../packaging/node.json")
+[ "$version" != "${packaged%%.*}" ] || version=$packaged
 case $(uname -m) in
 x86_64) arch=x64 ;;
 aarch64) arch=arm64 ;;

@@ -1,6 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SYSTEMD_CGROUPS } from './cgroup-driver.js';
+import { goModule, usesPackagedContainerd } from './go-modules.js';
 import type { Layout } from './layout.js';
 
 /** Options of a private containerd. */
@@ -25,6 +26,8 @@ export interface ContainerdPaths {
   readonly config: string;
   readonly log: string;
   readonly certsDir: string;
+  /** The socket for NRI plugins: of the CRI plugin if it is on, and else of a crid that reads this configuration. */
+  readonly nriSocket: string;
 }
 
 /** The registries of the images that pods pull; the loopback registry replaces them. */
@@ -43,6 +46,7 @@ export function containerdPaths(dir: string): ContainerdPaths {
     config: join(dir, 'config.toml'),
     log: join(dir, 'containerd.log'),
     certsDir: join(dir, 'certs.d'),
+    nriSocket: join(dir, 'nri', 'nri.sock'),
   };
 }
 
@@ -64,6 +68,13 @@ export async function writeCerts(certsDir: string, url: string): Promise<void> {
   }
 }
 
+/** The plugin of containerd 2.0 has no `bin_dirs`, and that of 2.4 no `bin_dir`. */
+function cniFolder(folder: string): string {
+  const text = JSON.stringify(folder);
+  const isOldest = !usesPackagedContainerd() && goModule('containerd').version.startsWith('v2.0.');
+  return isOldest ? `bin_dir = ${text}` : `bin_dirs = [${text}]`;
+}
+
 function containerdConfig(
   layout: Layout,
   paths: ContainerdPaths,
@@ -83,7 +94,7 @@ function containerdConfig(
   return `version = 3
 root = ${text(paths.root)}
 state = ${text(paths.state)}
-disabled_plugins = ${text([...off, 'io.containerd.nri.v1.nri'])}
+disabled_plugins = ${text(off)}
 
 [grpc]
 address = ${text(paths.socket)}
@@ -91,13 +102,19 @@ address = ${text(paths.socket)}
 [plugins."io.containerd.internal.v1.opt"]
 path = ${text(join(paths.dir, 'opt'))}
 
+[plugins."io.containerd.nri.v1.nri"]
+disable = false
+socket_path = ${text(paths.nriSocket)}
+plugin_path = ${text(join(paths.dir, 'nri', 'plugins'))}
+plugin_config_path = ${text(join(paths.dir, 'nri', 'conf.d'))}
+
 [plugins."io.containerd.cri.v1.runtime"]
 restrict_oom_score_adj = true
 ${Object.entries(runtime)
   .map(([key, value]) => `${key} = ${text(value)}\n`)
   .join('')}
 [plugins."io.containerd.cri.v1.runtime".cni]
-bin_dirs = [${text(layout.cniBin)}]
+${cniFolder(layout.cniBin)}
 conf_dir = ${text(confDir)}
 
 [plugins."io.containerd.cri.v1.runtime".containerd]

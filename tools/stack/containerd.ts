@@ -42,9 +42,16 @@ export async function createContainerd(
   }
   await writeCerts(paths.certsDir, registryUrl);
   await writeContainerdConfig(layout, paths, confDir, options);
-  const path = [layout.bin, ...(options.criu ? [layout.criuBin] : []), process.env['PATH'] ?? '', '/usr/sbin', '/sbin'];
+  const path = [
+    layout.containerdBin,
+    layout.bin,
+    ...(options.criu ? [layout.criuBin] : []),
+    process.env['PATH'] ?? '',
+    '/usr/sbin',
+    '/sbin',
+  ];
   const env = { ...process.env, PATH: path.join(delimiter) };
-  const ctr = (...args: string[]): Promise<string> => run(`${layout.bin}/ctr`, ['-a', paths.socket, ...args]);
+  const ctr = (...args: string[]): Promise<string> => run(`${layout.containerdBin}/ctr`, ['-a', paths.socket, ...args]);
   let daemon: Daemon | undefined;
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     const ending = daemon;
@@ -56,7 +63,7 @@ export async function createContainerd(
     pid: () => daemon?.pid ?? 0,
     async start() {
       if (daemon && !daemon.hasEnded()) return;
-      const started = await startDaemon(`${layout.bin}/containerd`, ['-c', paths.config], {
+      const started = await startDaemon(`${layout.containerdBin}/containerd`, ['-c', paths.config], {
         logFile: paths.log,
         env,
       });

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { goModule, usesPackagedContainerd } from './go-modules.js';
 import { PACKAGES, SUITE } from './package-list.js';
 
 /** The multiarch names of Debian's architectures. */
@@ -14,8 +15,10 @@ export interface Layout {
   readonly dir: string;
   /** The root of the unpacked packages. */
   readonly root: string;
-  /** Programs that run on this host: containerd, ctr, containerd-shim-runc-v2, runc, crun, docker-registry. */
+  /** The packages' programs that run on this host: runc, crun, docker-registry, containerd, its shim and ctr. */
   readonly bin: string;
+  /** The folder of containerd, ctr and containerd-shim-runc-v2 in the version of CRID_CONTAINERD. */
+  readonly containerdBin: string;
   /** The folder of criu, separate because a node has criu only if its operator installed it. */
   readonly criuBin: string;
   /** The suite's C library and the other libraries of runc, crun and the images. */
@@ -48,16 +51,19 @@ export function stackLayout(env: NodeJS.ProcessEnv = process.env): Layout {
   const packages = join(dir, 'packages');
   const root = join(packages, 'root');
   const lib = join(root, 'usr', 'lib', arch.triplet);
+  const bin = join(packages, 'bin');
+  // The Go tools do not depend on the packages.
+  const goTools = join(env['CRID_STACK_DIR'] || cache, 'go');
   return {
     dir,
     root,
-    bin: join(packages, 'bin'),
+    bin,
+    containerdBin: usesPackagedContainerd(env) ? bin : join(goTools, goModule('containerd', env).version),
     criuBin: join(packages, 'criu'),
     lib,
     loader: join(lib, arch.loader),
     cniBin: join(root, 'usr', 'lib', 'cni'),
     registry: join(dir, 'registry'),
-    // The Go tools do not depend on the packages.
-    goTools: join(env['CRID_STACK_DIR'] || cache, 'go'),
+    goTools,
   };
 }

@@ -1,8 +1,11 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IMAGE_NEEDS, installHostPackages, missingPackages, STACK_NEEDS } from './host-packages.js';
 import { haveImages, makeImages } from './images.js';
+import { goModule, usesPackagedContainerd } from './go-modules.js';
+import { ensureGoTool } from './gotools.js';
 import type { Layout } from './layout.js';
 import { withLock } from './lock.js';
 import { havePackages, makePackages } from './packages.js';
@@ -13,6 +16,10 @@ import { silentSteps, type Step } from './steps.js';
 export async function prepareStack(layout: Layout, step: Step = silentSteps): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new Error('a private containerd needs root: it makes containers, mounts, network namespaces and a bridge');
+  }
+  if (!usesPackagedContainerd() && !existsSync(join(layout.containerdBin, 'containerd'))) {
+    const name = `containerd ${goModule('containerd').version}`;
+    await step(`build ${name} from its Go module (a few minutes)`, () => ensureGoTool(layout, 'containerd'));
   }
   const needs = (await haveImages(layout)) ? STACK_NEEDS : [...STACK_NEEDS, ...IMAGE_NEEDS];
   const missing = await missingPackages(needs);

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { logTail, startDaemon, type Daemon } from '../stack/daemon.js';
@@ -25,6 +25,11 @@ export interface Machine {
   dispose(): Promise<void>;
 }
 
+/** The guest's kernel panicked; its message is the report on the console. */
+export class GuestPanicError extends Error {
+  override readonly name = 'GuestPanicError';
+}
+
 export interface MachineOptions {
   readonly step: Step;
   /** Folders of the host that the guest mounts writable at the same paths. */
@@ -42,6 +47,8 @@ const RUN_LIMIT_MS = 120_000;
 /** The size of QEMU's cache of translated code. QEMU drops all of it when it is full, and accepts at most 2 GiB. */
 const TRANSLATED_MIB = 2047;
 const SHOWN_CHARS = 3000;
+/** The first words of a report of the guest's kernel that it cannot go on. */
+const PANIC = /(Oops|Kernel panic)[^]*/;
 /** ssh's own exit code for a failed connection. Scripts must not use it. */
 const SSH_FAILED = 255;
 
@@ -96,9 +103,10 @@ export const sshCommand = ({ dir, port, key }: MachineFile): string =>
 function machineAt(target: SshTarget, dispose: () => Promise<void>): Machine {
   const answer = async (script: string, options: GuestRun): Promise<GuestAnswer> => {
     const given = await runInGuest(target, script, options);
-    if (given.code === SSH_FAILED)
-      throw new Error(`the node or the way to it is gone; its console ends with: ${logTail(consoleOf(target.dir))}`);
-    return given;
+    if (given.code !== SSH_FAILED) return given;
+    const panic = PANIC.exec(await readFile(consoleOf(target.dir), 'utf8'));
+    if (panic) throw new GuestPanicError(`the guest's kernel panicked: ${panic[0].slice(0, SHOWN_CHARS)}`);
+    throw new Error(`the node or the way to it is gone; its console ends with: ${logTail(consoleOf(target.dir))}`);
   };
   return {
     dir: target.dir,
@@ -134,11 +142,11 @@ async function startShare(dir: string, index: number, share: string): Promise<Da
 function qemuArguments(layout: VmLayout, { dir, port }: SshTarget, options: MachineOptions): string[] {
   const { memoryMiB = 4096, cpus = 2, shares } = options;
   // Without address randomization a program is loaded at the same address each time, so QEMU translates its code once,
-  // not again for each process.
+  // not again for each process. After a panic QEMU ends, because it must not reboot, and ssh fails at once.
   const kernel =
-    'norandmaps root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off init_on_alloc=0 apparmor=1 security=apparmor';
+    'panic=-1 norandmaps root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off init_on_alloc=0 apparmor=1 security=apparmor';
   return [
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-serial', 'stdio'],
+    ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
     // Always use software emulation, so that every host behaves alike. Shares need memory that virtiofsd can map.
     ...[
       '-machine',

@@ -85,6 +85,7 @@ export const guestFiles = (publicKey: string): Readonly<Record<string, GuestFile
       'getty@tty1.service',
     ].map((name) => [`${units}/${name}`, MASKED]),
   ),
+  ...quota(),
   'etc/containerd/config.toml': containerdConfig(),
   'etc/cni/net.d/10-node.conflist': `${JSON.stringify(CONFLIST, undefined, 2)}\n`,
   ...Object.fromEntries(
@@ -114,6 +115,17 @@ function network(): Record<string, GuestFile> {
 }
 
 /**
+ * An empty slice that always has a CPU quota. The kernel patches its scheduler's code when the first group gets a quota
+ * and when the last one loses it. QEMU before 8.1 can execute half-patched code, after which the guest's kernel panics
+ * with `Oops: int3` (https://github.com/multipath-tcp/mptcp_net-next/issues/471): after 30 s of a loop that sets and
+ * removes a quota. With this slice the loop runs to its end.
+ */
+const quota = (): Record<string, GuestFile> => ({
+  [`${units}/quota.slice`]: '[Slice]\nCPUQuota=100%\n',
+  [`${units}/multi-user.target.wants/quota.slice`]: { link: `/${units}/quota.slice` },
+});
+
+/**
  * The path in the image, below its root, of the containerd package's config.toml. The tests use another configuration.
  */
 export const PACKAGED_CONFIG = 'usr/local/share/containerd/config.toml';
@@ -133,6 +145,16 @@ sandbox = "registry.k8s.io/pause:3.10"
 
 [plugins."io.containerd.cri.v1.images".registry]
 config_path = "/etc/containerd/certs.d"
+`;
+
+/**
+ * Returns a drop-in by which the package's containerd.service runs the containerd of another folder. containerd looks
+ * for its shim in PATH before its own folder.
+ */
+export const containerdDropIn = (bin: string): string => `[Service]
+Environment=PATH=${bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+ExecStart=
+ExecStart=${bin}/containerd
 `;
 
 const handler = (name: string, program: string): string => `
