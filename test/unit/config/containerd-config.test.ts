@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { defaultConfig, defaultRuntimeHandler } from '../../../src/config/defaults.js';
+import { defaultTransferSettings } from '../../../src/config/transfer-settings.js';
 import { loadConfig } from '../../../src/config/load.js';
 import { folderOf, refusal } from './files.js';
 
@@ -9,6 +10,8 @@ version = 2
 root = "/data/containerd"
 [grpc]
   address = "/run/two.sock"
+[plugins."io.containerd.service.v1.tasks-service"]
+  blockio_config_file = "/etc/blockio.yaml"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "registry.example/pause:1"
   enable_selinux = true
@@ -44,6 +47,8 @@ state = ''
 [plugins]
   [plugins.'io.containerd.gc.v1.scheduler']
     pause_threshold = 0.02
+  [plugins.'io.containerd.service.v1.tasks-service']
+    blockio_config_file = '/etc/blockio.yaml'
   [plugins.'io.containerd.cri.v1.images']
     snapshotter = 'native'
     discard_unpacked_layers = true
@@ -78,6 +83,7 @@ function expected(address: string) {
   config.root = '/data/containerd';
   config.grpc.address = address;
   config.runtime.enable_selinux = true;
+  config.runtime.blockio_config_file = '/etc/blockio.yaml';
   config.runtime.cni.bin_dirs = ['/usr/libexec/cni'];
   config.runtime.cni.conf_dir = '/etc/cni/two';
   config.runtime.containerd.default_runtime_name = 'kata';
@@ -126,6 +132,7 @@ test('without any file the defaults apply', async () => {
     warnings: [],
     criPluginDisabled: false,
     criPluginRequired: false,
+    transfer: defaultTransferSettings(),
   });
   assert.deepEqual(new Set(origins.values()), new Set(['default']));
 });
@@ -268,6 +275,17 @@ test('versions that cannot be read are refused', async (t) => {
     ],
   );
   assert.match((await of('syntax.toml')).lines[0] ?? '', /^syntax\.toml: line 2, column \d+: \S/);
+});
+
+test('a containerd that disables its NRI plugin disables NRI, unless the own file of crid enables it', async (t) => {
+  const folder = await folderOf(t, {
+    'config.toml': 'version = 3\nimports = ["off.toml"]\n',
+    'off.toml': 'version = 3\ndisabled_plugins = ["io.containerd.nri.v1.nri"]\n',
+    'crid.toml': '[nri]\ndisable = false\n',
+  });
+  const isDisabled = async (config: string): Promise<boolean> =>
+    (await loadConfig({ containerdConfig: `${folder}/config.toml`, config })).config.nri.disable;
+  assert.deepEqual([await isDisabled(''), await isDisabled(`${folder}/crid.toml`)], [true, false]);
 });
 
 test('a file without a version and without plugins is accepted, and may disable CRI', async (t) => {

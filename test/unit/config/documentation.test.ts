@@ -1,24 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { defaultConfig, entryDefaults } from '../../../src/config/defaults.js';
 import { configSchema } from '../../../src/config/schema.js';
+import { isReloadable } from '../../../src/config/reload.js';
 import { ANY, optionPaths } from '../../../src/config/schema-walk.js';
 import { get, isTree, type Path } from '../../../src/config/tree.js';
-
-/** Returns the folder of the package, regardless of the folder of the compiled tests. */
-function packageFolder(folder = dirname(fileURLToPath(import.meta.url))): string {
-  return existsSync(join(folder, 'package.json')) ? folder : packageFolder(dirname(folder));
-}
-
-/** Returns `[key, default]` from every option's row. */
-function documented(): string[][] {
-  const text = readFileSync(join(packageFolder(), 'docs/configuration.md'), 'utf8');
-  const rows = text.slice(text.indexOf('## Every option')).matchAll(/^\| `([^`]+)` *\| `([^`]+)` *\| \S.* \|$/gm);
-  return [...rows].map(([, key = '', value = '']) => [key, value]);
-}
+import { optionRows } from '../../../tools/dist/option-table.js';
+import { projectRoot } from '../../../tools/stack/project.js';
 
 function defaultOf(path: Path): unknown {
   const at = path.indexOf(ANY);
@@ -33,12 +23,14 @@ function inToml(value: unknown): string {
   return entries.length > 0 ? `{ ${entries.join(', ')} }` : '{}';
 }
 
-test('docs/configuration.md has every option of the schema with its default, and no other', () => {
+test('docs/configuration.md has every option of the schema with its default and whether a reload takes it, and no other', () => {
   const options = optionPaths(configSchema).map((path) => [
     path.map((name) => (name === ANY ? 'NAME' : name)).join('.'),
     inToml(defaultOf(path)),
+    isReloadable(path),
   ]);
-  assert.deepEqual(documented().sort(), options.sort());
+  const documented = optionRows(readFileSync(join(projectRoot, 'docs/configuration.md'), 'utf8'));
+  assert.deepEqual(documented.map(({ key, value, isReloadable }) => [key, value, isReloadable]).sort(), options.sort());
 });
 
 test('the defaults are valid, except the type of a runtime', () => {

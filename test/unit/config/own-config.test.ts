@@ -266,3 +266,23 @@ stream_idle_timeout = ""
     ['1s', '0s', '4h0m0s'],
   );
 });
+
+test('a mirror that is no host, and an endpoint that is no URL, are refused with their names', async (t) => {
+  const folder = await folderOf(t, {
+    'own.toml': `
+[images.registry.mirrors]
+"*" = { endpoint = ["https://m.example:5000/path", "m.example", "localhost:5000"] }
+"../up" = { endpoint = [] }
+"a.example" = { endpoint = ["https://m.example", "ftp://m.example", "https://"] }
+`,
+  });
+  const url = 'expected a URL of a registry: http://HOST or https://HOST, with its port and path if it has any';
+  assert.deepEqual(await refusal(folder, own(folder)), {
+    code: 'INVALID_ARGUMENT',
+    lines: [
+      'own.toml: images.registry.mirrors."../up": expected the host of a registry, with its port, or *',
+      `own.toml: images.registry.mirrors."a.example".endpoint[1]: ${url}`,
+      `own.toml: images.registry.mirrors."a.example".endpoint[2]: ${url}`,
+    ],
+  });
+});

@@ -31,7 +31,7 @@ test('the printed configuration has the source of each value, and no credentials
       after('[runtime.containerd.runtimes."a.b"]', 4),
       after('[runtime.containerd.runtimes."a.b".options]', 5),
       after('[images.registry]', 15),
-      after('[crid]', 6),
+      after('[crid]', 7),
       shown.join('\n').includes('hush'),
     ],
     [
@@ -72,6 +72,7 @@ test('the printed configuration has the source of each value, and no credentials
         'socket_gid = 0 # default',
         'log_level = "info" # default',
         'metrics_address = "" # default',
+        'traced_calls = 200 # default',
         'namespace = "k8s.io" # default',
       ],
       false,

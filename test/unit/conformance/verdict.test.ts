@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Report, Spec } from '../../conformance/report.js';
-import { describeComparison, excusesOf, withAtLeast, withoutExcuse } from '../../conformance/verdict.js';
+import { behind, describeComparison, excusesOf, withAtLeast, withoutExcuse } from '../../conformance/verdict.js';
 
 const spec = (name: string, reason = ''): Spec => ({ name, reason, durationMs: 1 });
 const report = (lists: Partial<Report>): Report => ({ passed: [], failed: [], skipped: [], leftOut: [], ...lists });
@@ -12,15 +12,26 @@ const skipping = report({
 });
 
 test('a spec that skips itself has failed, unless the machine lacks what it tests', () => {
-  assert.deepEqual(withoutExcuse(skipping, excusesOf({ hasAppArmor: false })), {
+  assert.deepEqual(withoutExcuse(skipping, excusesOf({ hasAppArmor: false, hasNri: true })), {
     ...skipping,
     skipped: [spec('[k8s.io] AppArmor should enforce', 'no AppArmor')],
     failed: [spec('b', 'skipped itself: image_id is empty')],
   });
   assert.deepEqual(
-    withoutExcuse(skipping, excusesOf({ hasAppArmor: true })).failed.map(({ name }) => name),
+    withoutExcuse(skipping, excusesOf({ hasAppArmor: true, hasNri: true })).failed.map(({ name }) => name),
     ['[k8s.io] AppArmor should enforce', 'b'],
   );
+});
+
+test('the specs of NRI may be skipped only where NRI is off', () => {
+  const nri = report({ skipped: [spec('[k8s.io] NRI should fail RunPodSandbox', 'NRI socket not configured')] });
+  assert.deepEqual(withoutExcuse(nri, excusesOf({ hasAppArmor: true, hasNri: false })), nri);
+  assert.equal(withoutExcuse(nri, excusesOf({ hasAppArmor: true, hasNri: true })).failed.length, 1);
+});
+
+test('a spec that only the other server passes is named, even if crid passes more', () => {
+  const crid = report({ passed: [spec('a'), spec('b'), spec('c')], skipped: [spec('d')] });
+  assert.deepEqual(behind(crid, report({ passed: [spec('a'), spec('d')], failed: [spec('b')] })), ['d']);
 });
 
 test('a suite that ran too little has failed, though none of its specs has', () => {

@@ -36,13 +36,43 @@ test('the code of a pull error follows from its text, but not from the reference
       code('pull access denied, insufficient_scope: authorization failed'),
       code('dial tcp 127.0.0.1:443: connect: connection refused'),
       code('write /x: no space left on device'),
-      code('401 Unauthorized', 'DEADLINE_EXCEEDED'),
+      code('401 Unauthorized', 'ABORTED'),
+      // Go counts a timeout of a connection as an exceeded deadline.
+      code('Head "https://host/v2/": dial tcp 10.0.0.1:443: i/o timeout', 'DEADLINE_EXCEEDED'),
+      code('surprise', 'DEADLINE_EXCEEDED'),
+      code('failed to extract layer (application/x sha256:1) to overlayfs as "extract-1": unexpected EOF'),
     ],
-    ['UNKNOWN', 'UNAUTHENTICATED', 'PERMISSION_DENIED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'DEADLINE_EXCEEDED'],
+    [
+      ...['UNKNOWN', 'UNAUTHENTICATED', 'PERMISSION_DENIED', 'UNAVAILABLE', 'RESOURCE_EXHAUSTED', 'ABORTED'],
+      ...['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'DATA_LOSS'],
+    ],
   );
   assert.equal(
     pullError(new CriError('UNKNOWN', 'transfer.pull: boom'), 'host/a', []).message,
     'transfer.pull: "host/a": boom',
+  );
+});
+
+test('an error that a kubelet knows has its reason as the first word, whatever is put before it', () => {
+  const message = (text: string): string =>
+    pullError(new CriError('UNKNOWN', `transfer.pull: ${text}`), 'host/a', []).prefixed('fetch').message;
+  assert.deepEqual(
+    [
+      message('host/a: dial tcp 127.0.0.1:443: connect: connection refused'),
+      message('host/a: unexpected status from HEAD request to https://host/v2/a: 521 Down'),
+      message('image verifier bindir blocked pull of host/a with digest x for reason: 401 unauthorized'),
+      message('blocking pull of host/a with digest x: image verifier bindir returned error: exit status 2'),
+      message('host/a: dial unix /run/snapshotter.sock: connect: connection refused'),
+      message('host/a: write layer of 512 bytes: surprise'),
+    ].map((text) => text.replace(/: host.*/, '')),
+    [
+      'RegistryUnavailable: fetch: transfer.pull',
+      'RegistryUnavailable: fetch: transfer.pull',
+      'SignatureValidationFailed: fetch: transfer.pull: image verifier bindir blocked pull of host/a with digest x for reason: 401 unauthorized',
+      'SignatureValidationFailed: fetch: transfer.pull: blocking pull of host/a with digest x: image verifier bindir returned error: exit status 2',
+      'fetch: transfer.pull',
+      'fetch: transfer.pull',
+    ],
   );
 });
 

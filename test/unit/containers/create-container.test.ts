@@ -50,6 +50,17 @@ test('at the end of every step of CreateContainer, something protects each snaps
   assert.deepEqual(unprotected, []);
 });
 
+test("a container's record has the digest and the name of its image, as containerd's plugin stores them", async () => {
+  const id = await create();
+  const { containers, images } = (await node.dump()).containerd;
+  const { extensions } = containers?.[id] as { extensions: Record<string, string> };
+  const { Metadata } = JSON.parse(extensions['io.cri-containerd.container.metadata'] ?? '') as {
+    Metadata: { ImageDigest: string; ImageName: string };
+  };
+  const { target } = images?.[APP_IMAGE] as { target: { digest: string } };
+  assert.deepEqual([Metadata.ImageDigest, Metadata.ImageName], [target.digest, APP_IMAGE]);
+});
+
 for (const moment of momentsOf(KIND, STEPS)) {
   test(`CreateContainer that fails ${nameOf(moment)} leaves the node as it was`, async () => {
     const before = await node.dump();

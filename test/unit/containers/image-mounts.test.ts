@@ -14,7 +14,7 @@ const config = ContainerConfig.fromPartial({ mounts: [{ container_path: '/image'
 async function undone(phase: string | undefined): Promise<string[]> {
   const calls: string[] = [];
   const deps = {
-    images: { get: () => ({ target: 'sha256:00', chainId: 'sha256:11' }) },
+    images: { get: () => ({ id: 'sha256:22', target: 'sha256:00', chainId: 'sha256:11' }) },
     unpackImage: () => Promise.resolve(),
     state: { pods: { find: () => phase && { state: { phase } } } },
     imageVolumes: {
@@ -23,7 +23,7 @@ async function undone(phase: string | undefined): Promise<string[]> {
     },
   } as unknown as ContainerDeps;
   const steps = createSteps({ kind: 'create container', limitMs: 10_000, log: createLogger('error') });
-  assert.deepEqual([...(await mountImages(deps, steps, pod, config))], [[0, '/mounted']]);
+  assert.deepEqual([...(await mountImages(deps, steps, pod, config))], [[0, { id: 'sha256:22', path: '/mounted' }]]);
   assert.deepEqual(await steps.undo(), []);
   steps.end();
   return calls;
@@ -34,4 +34,18 @@ test('a failed create unmounts its images only if the pod has been stopped or re
     [await undone('ready'), await undone('not ready'), await undone(undefined)],
     [[], ['pod overlayfs'], ['pod overlayfs']],
   );
+});
+
+test('a mount that fails has the word that a kubelet knows first in its message', async () => {
+  const deps = {
+    images: { get: () => ({ target: 'sha256:00', chainId: 'sha256:11' }) },
+    unpackImage: () => Promise.resolve(),
+    state: { pods: { find: () => undefined } },
+    imageVolumes: { mount: () => Promise.reject(new Error('no space')), removeAll: () => Promise.resolve() },
+  } as unknown as ContainerDeps;
+  const steps = createSteps({ kind: 'create container', limitMs: 10_000, log: createLogger('error') });
+  await assert.rejects(mountImages(deps, steps, pod, config), {
+    message: 'ImageVolumeMountFailed: mount images: no space',
+  });
+  steps.end();
 });

@@ -6,7 +6,7 @@ import { CALLER, createApp, runPod } from '../../harness/memory-node/requests.js
 import { faultAt, momentsOf, nameOf, stepsOf } from '../../harness/memory-node/steps.js';
 
 const KIND = 'start container';
-const STEPS = ['open streams', 'mount snapshot', 'create task', 'start task', 'record start'];
+const STEPS = ['open streams', 'create task', 'start task', 'record start'];
 
 let node: MemoryNode;
 let crid: MemoryCrid;
@@ -25,8 +25,7 @@ test('StartContainer runs its steps in this order, and the container runs', asyn
   const calls = crid.calls.length;
   await start();
   assert.deepEqual(stepsOf(crid, KIND), STEPS);
-  assert.deepEqual(crid.calls.slice(calls, calls + 4), [
-    `snapshots.mounts ${app}`,
+  assert.deepEqual(crid.calls.slice(calls, calls + 3), [
     `tasks.create ${app}`,
     `tasks.start ${app}`,
     `containers.update ${app}`,
@@ -34,6 +33,13 @@ test('StartContainer runs its steps in this order, and the container runs', asyn
   assert.equal(state()?.phase, 'running');
   const { containerd } = await node.dump();
   assert.equal((containerd['tasks']?.[app] as { status: string }).status, 'running');
+});
+
+test('StartContainer asks for the mounts of a snapshot that an earlier crid has prepared', async () => {
+  await crid.close();
+  crid = await node.start();
+  await start();
+  assert.deepEqual(stepsOf(crid, KIND), ['open streams', 'mount snapshot', ...STEPS.slice(1)]);
 });
 
 for (const moment of momentsOf(KIND, STEPS)) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import { createLogger } from '../../../src/base/log.js';
-import { watchPull, type PullWatch } from '../../../src/images/pull-watch.js';
+import { createPullWatch, type PullWatch } from '../../../src/images/pull-watch.js';
 
 const log = createLogger('error');
 const SECOND = 1000;
@@ -13,7 +13,7 @@ function mockClock(t: TestContext): void {
 }
 
 /** Creates a watch with a mocked clock. `tell` sends it one message of the transfer service. */
-function watching(t: TestContext, timeoutMs = 10 * SECOND, to = log) {
+function watching(t: TestContext, timeoutMs = 10 * SECOND, { to = log, watchPull = createPullWatch() } = {}) {
   const watch = watchPull({ reference: 'a.io/app:v1', timeoutMs, log: to });
   const signal = watch.begin();
   t.after(() => watch.end());
@@ -40,7 +40,7 @@ test('a pull with progress may take any time; one without is stopped, and the bl
   assert.equal(watch.stalled()?.code, 'UNAVAILABLE');
   assert.equal(
     problem(watch),
-    'image "a.io/app:v1": no progress for 10 s (image_pull_progress_timeout), waiting for layer-1 (19 of 100 bytes)',
+    'RegistryUnavailable: image "a.io/app:v1": no progress for 10 s (image_pull_progress_timeout), waiting for layer-1 (19 of 100 bytes)',
   );
 });
 
@@ -63,7 +63,9 @@ test('unpacking has no time limit', (t) => {
 
 test('a pull that waits behind another does not fail', (t) => {
   mockClock(t);
-  const [first, second] = [watching(t), watching(t)];
+  const watchPull = createPullWatch();
+  const watchingBoth = () => watching(t, 10 * SECOND, { watchPull });
+  const [first, second] = [watchingBoth(), watchingBoth()];
   second.tell('waiting', 'layer-2');
   first.tell('waiting', 'layer-1');
   for (let done = 1; done < 20; done++) {
@@ -83,7 +85,7 @@ test('a slow pull is logged: the layer, its progress, and the time without progr
   mockClock(t);
   const lines: unknown[] = [];
   const to = { info: (line: object) => lines.push(line), debug: () => undefined } as unknown as typeof log;
-  const { tell } = watching(t, 0, to);
+  const { tell } = watching(t, 0, { to });
   tell('already exists', 'layer-1', 100);
   tell('downloading', 'layer-2', 40, 300);
   t.mock.timers.tick(20 * SECOND);

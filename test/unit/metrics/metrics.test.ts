@@ -5,6 +5,8 @@ import { createLogger } from '../../../src/base/log.js';
 import { methodName } from '../../../src/containerd/method-names.js';
 import { createMetrics } from '../../../src/metrics/metrics.js';
 import { serveMetrics } from '../../../src/metrics/serve-metrics.js';
+import { metricSources } from '../../../src/metrics/sources.js';
+import { NO_SOURCES } from './registered.js';
 
 const log = createLogger('error');
 
@@ -39,6 +41,26 @@ test('calls that wait for an event or a registry are not measured', async () => 
     metrics.containerdCall({ method: methodName(path), code: 'OK', durationMs: 3_600_000 });
   }
   assert.doesNotMatch(await metrics.registry.metrics(), /^crid_containerd_call_duration_seconds_count\{/m);
+});
+
+test('the age of operations is that of the oldest of each kind, and is never negative', async () => {
+  const metrics = createMetrics();
+  const ago = (kind: string, seconds: number) => ({ kind, startedAtMs: Date.now() - seconds * 1000 });
+  const running = [ago('run pod sandbox', 5), ago('run pod sandbox', 90), ago('stop container', -60)];
+  const modules = { operations: { list: () => running }, events: {}, stdio: {} } as unknown as Parameters<
+    typeof metricSources
+  >[0];
+  const { oldestOperations } = metricSources(modules);
+  metrics.watch({ ...NO_SOURCES, oldestOperations });
+  const lines = (await metrics.registry.metrics()).split('\n');
+  const ages = lines.filter((line) => line.startsWith('crid_operation_oldest_seconds{'));
+  assert.deepEqual(
+    ages.map((line) => line.replace(/\.\d+$/, '')),
+    [
+      'crid_operation_oldest_seconds{operation="run pod sandbox"} 90',
+      'crid_operation_oldest_seconds{operation="stop container"} 0',
+    ],
+  );
 });
 
 test('only /metrics is served, and an address in use is named', async () => {

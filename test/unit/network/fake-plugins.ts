@@ -11,6 +11,7 @@ export interface Behaviour {
   readonly add?: string;
   readonly del?: string;
   readonly status?: string;
+  readonly gc?: string;
 }
 
 export interface Lab {
@@ -108,7 +109,7 @@ export const never = (): AbortSignal => new AbortController().signal;
 const script = (
   dir: string,
   type: string,
-  { add = oneAddress, del = ':', status = ':' }: Behaviour,
+  { add = oneAddress, del = ':', status = ':', gc = ':' }: Behaviour,
 ): string => `#!/bin/sh
 seen=${dir}/seen/${type}.$CNI_COMMAND
 cat > $seen.stdin
@@ -118,5 +119,6 @@ case $CNI_COMMAND in
 ADD) ${add} ;;
 DEL) ${del} ;;
 STATUS) ${status} ;;
+GC) ${gc} ;;
 esac
 `;

@@ -71,6 +71,9 @@ test('plugins get the environment without secrets, and always a PATH', () => {
       aws_secret_access_key: 'x',
       OTEL_EXPORTER_OTLP_HEADERS: 'x',
       NODE_OPTIONS: 'x',
+      NODE_COMPILE_CACHE: 'x',
+      CACHE_DIRECTORY: 'x',
+      STATE_DIRECTORY: 'x',
       NOTIFY_SOCKET: 'x',
     }),
     {

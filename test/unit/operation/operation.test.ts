@@ -75,6 +75,37 @@ test('a caller whose deadline passes gets the name of the step; the operation co
   assert.equal(await retry, 'id');
 });
 
+test('a step learns when the last of its callers must have its answer', async () => {
+  const ops = operations();
+  const release = deferred();
+  let due: (() => number | undefined) | undefined;
+  const call = (deadlineMs?: number): Promise<string> =>
+    ops.run(
+      request(
+        async (steps) => {
+          due = () => steps.answerDueInMs();
+          await steps.step('add network', () => release.promise);
+          return 'id';
+        },
+        { caller: { deadlineMs } },
+      ),
+    );
+  const within = (low: number, high: number): boolean => {
+    const ms = due?.() ?? -1;
+    return ms > low && ms <= high;
+  };
+  const calls = [call(performance.now() + 50_000)];
+  await new Promise((resolve) => setImmediate(resolve));
+  assert.ok(within(40_000, 49_500), 'the time of its answer is a little before its deadline');
+  calls.push(call(performance.now() + 100_000));
+  assert.ok(within(90_000, 99_500));
+  calls.push(call());
+  assert.equal(due?.(), undefined);
+  release.resolve();
+  await Promise.all(calls);
+  assert.equal(due?.(), undefined);
+});
+
 test('a failed step undoes every begun step, last first and itself included, and frees the key', async () => {
   const ops = operations();
   const order: string[] = [];
@@ -154,6 +185,23 @@ test('a failed undo is retried; steps that cannot be undone are passed to onFail
     ),
   );
   assert.deepEqual({ flaky, told }, { flaky: 2, told: ['stuck'] });
+});
+
+test('an attempt to undo a step has the limit of the step', async () => {
+  let attempts = 0;
+  const startedMs = performance.now();
+  await assert.rejects(
+    operations().run(
+      request(async (steps) => {
+        const undo = (): Promise<void> => (++attempts === 1 ? new Promise<void>(() => undefined) : Promise.resolve());
+        await steps.step('hangs once', () => Promise.resolve(), undo, { undoTimeoutMs: 10 });
+        throw new CriError('INTERNAL', 'no');
+      }),
+    ),
+    refused('INTERNAL', /^no$/),
+  );
+  assert.equal(attempts, 2);
+  assert.ok(performance.now() - startedMs < 30_000);
 });
 
 test('another kind on the same key waits; another key does not', async () => {

@@ -9,7 +9,7 @@ const KIND = 'run pod sandbox';
 const STEPS = [
   'record sandbox',
   'create lease',
-  'create network namespace',
+  'create namespaces',
   'add network',
   'ensure pause image',
   'make pod files',
@@ -59,13 +59,22 @@ test('at the end of every step of RunPodSandbox, something protects each snapsho
   assert.deepEqual(unprotected, []);
 });
 
+test('a pod counts as starting from before its network is added until it is listed', async () => {
+  const starting: [string, string[]][] = [];
+  crid.steps.onStep((step) => starting.push([step, [...crid.state.starting]]));
+  const id = await runPod(crid);
+  const during = starting.filter(([step]) => /network|namespaces|completion/.test(step)).map(([, ids]) => ids);
+  assert.deepEqual(during, [[id], [id], [id], [id]]);
+  assert.deepEqual([...crid.state.starting], []);
+});
+
 for (const moment of momentsOf(KIND, STEPS)) {
   test(`RunPodSandbox that fails ${nameOf(moment)} leaves the node as it was`, async () => {
     const before = await node.dump();
     crid.steps.setFault(faultAt(moment));
     await assert.rejects(runPod(crid), { message: new RegExp(`fault injected at ${KIND}: ${moment.step}$`) });
     assert.deepEqual(await node.dump(), before);
-    assert.deepEqual(crid.state.pods.list(), []);
+    assert.deepEqual([crid.state.pods.list(), [...crid.state.starting]], [[], []]);
     crid.steps.setFault('');
     assert.ok(await runPod(crid));
   });

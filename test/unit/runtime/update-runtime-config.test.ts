@@ -24,7 +24,7 @@ async function update(cidr: string, { ready = false, template = join(folder, 'te
   config.runtime.cni.conf_template = template;
   config.runtime.cni.conf_dir = join(folder, 'net.d');
   const network = { status: () => Promise.resolve({ ready, message: '', config: undefined, lastLoadError: '' }) };
-  await updateRuntimeConfig({ config, network, log: createLogger('error') })(
+  await updateRuntimeConfig({ config, network: () => network, log: createLogger('error') })(
     UpdateRuntimeConfigRequest.fromPartial({ runtime_config: { network_config: { pod_cidr: cidr } } }),
   );
   return readdir(join(folder, 'net.d')).catch(() => []);

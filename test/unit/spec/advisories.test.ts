@@ -121,6 +121,9 @@ test('CVE-2022-0811: a sysctl is one namespaced name with one value, and cannot 
       refused({ 'net.core.x+kernel.core_pattern': '1' }),
       refused({ 'net.core.x=1': '1' }),
       refused({ 'net/../kernel/core_pattern': '1' }),
+      refused({ 'net.//.kernel.core_pattern': '1' }),
+      refused({ 'fs.mqueue.//.//.kernel.core_pattern': '1' }),
+      refused({ 'net.': '1' }),
       Object.keys(spec.linux.sysctl ?? {}).sort(),
     ],
     [
@@ -131,6 +134,9 @@ test('CVE-2022-0811: a sysctl is one namespaced name with one value, and cannot 
       'INVALID_ARGUMENT config.linux.sysctls["net.core.x+kernel.core_pattern"]: is not the name of a sysctl',
       'INVALID_ARGUMENT config.linux.sysctls["net.core.x=1"]: is not the name of a sysctl',
       'INVALID_ARGUMENT config.linux.sysctls["net/../kernel/core_pattern"]: is not the name of a sysctl',
+      'INVALID_ARGUMENT config.linux.sysctls["net.//.kernel.core_pattern"]: is not the name of a sysctl',
+      'INVALID_ARGUMENT config.linux.sysctls["fs.mqueue.//.//.kernel.core_pattern"]: is not the name of a sysctl',
+      'INVALID_ARGUMENT config.linux.sysctls["net."]: is not the name of a sysctl',
       ['net.core.somaxconn', 'net.ipv4.ip_unprivileged_port_start', 'net.ipv4.ping_group_range'],
     ],
   );

@@ -179,7 +179,7 @@ test('a confined container: user, read-only root, hidden paths, labels, own pid 
       user: { uid: 1000, gid: 2000, additionalGids: [2000, 5], username: '' },
       devices: [device()],
       mounts: [mount({ containerPath: '/data', readonly: true, recursiveReadonly: true })],
-      seccompProfile: { defaultAction: 'SCMP_ACT_ALLOW' },
+      seccompProfiles: { localhost: { defaultAction: 'SCMP_ACT_ALLOW' } },
       selinux: { processLabel: 'u:r:container_t:s0', mountLabel: 'u:o:container_file_t:s0' },
       host: { ...HOST, apparmor: true },
     }),
@@ -340,7 +340,7 @@ test('proc mounts disabled: the default lists, whatever the request contains', (
   const { linux } = buildContainerSpec(containerInput({ config, options: { ...OPTIONS, disableProcMount: true } }));
   assert.deepEqual(
     [linux.maskedPaths?.length, linux.readonlyPaths?.length, linux.maskedPaths?.includes('/x')],
-    [11, 5, false],
+    [12, 5, false],
   );
 });
 

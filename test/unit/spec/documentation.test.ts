@@ -28,7 +28,13 @@ function references(): string[] {
 test('docs/spec.md: its last column names tests that exist', () => {
   // A rule in a table counts as a test.
   const title = /(?:^ *test\(|\bname: )(['"`])(.*?)\1,/gm;
-  const titles = ['test/unit/spec', 'test/integration/spec', 'test/integration/rpc', 'test/vm'].flatMap((folder) =>
+  const titles = [
+    'test/unit/spec',
+    'test/integration/spec',
+    'test/integration/rpc',
+    'test/integration/pinned',
+    'test/vm',
+  ].flatMap((folder) =>
     readdirSync(join(packageFolder(), folder), { recursive: true, encoding: 'utf8' })
       .filter((name) => name.endsWith('.test.ts'))
       .flatMap((name) =>

@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { ContainerConfig, PodSandboxConfig } from '../../../generated/runtime/v1/api.js';
 import { CriError } from '../../../src/base/errors.js';
-import type {
-  ContainerSpecInput,
-  HostFacts,
-  ResolvedDevice,
-  ResolvedMount,
-  SandboxSpecInput,
-  SpecHandlerOptions,
-  SpecOptions,
+import {
+  NO_FEATURES,
+  type ContainerSpecInput,
+  type HostFacts,
+  type ResolvedDevice,
+  type ResolvedMount,
+  type SandboxSpecInput,
+  type SpecHandlerOptions,
+  type SpecOptions,
 } from '../../../src/spec/types.js';
 
 /** A message of which only some fields are given. */
@@ -36,8 +37,10 @@ export const HANDLER: SpecHandlerOptions = {
   privilegedWithoutHostDevices: false,
   privilegedWithoutHostDevicesAllDevicesAllowed: false,
   cgroupWritable: false,
+  cgroupNamespaces: true,
   cgroupDriver: 'cgroupfs',
   recursiveReadOnlyMounts: true,
+  runtimeFeatures: NO_FEATURES,
 };
 
 export const OPTIONS: SpecOptions = {
@@ -111,9 +114,11 @@ export const mount = (input: Partial<ResolvedMount> = {}): ResolvedMount => ({
   readonly: false,
   recursiveReadonly: false,
   propagation: 'rprivate',
+  options: [],
   uidMappings: [],
   gidMappings: [],
   kind: 'bind',
+  imageId: undefined,
   ...input,
 });
 

@@ -138,7 +138,7 @@ test("namespaces of a container: the pause process's, its own, or another contai
         options: namespaceOption(option),
         podPid: 7,
         userNamespace: false,
-        privateCgroup: false,
+        cgroup: 'base' as const,
         ...more,
       }).map(({ type, path = 'new' }) => [type, path]),
     );
@@ -146,7 +146,9 @@ test("namespaces of a container: the pause process's, its own, or another contai
   assert.deepEqual(
     [
       paths({}),
-      paths({ pid: NamespaceMode.CONTAINER }, { privateCgroup: true, userNamespace: true }),
+      paths({ pid: NamespaceMode.CONTAINER }, { cgroup: 'private', userNamespace: true }),
+      paths({}, { cgroup: 'base', base: [{ type: 'cgroup' }] }),
+      paths({}, { cgroup: 'node', base: [{ type: 'cgroup' }] }),
       paths({ pid: NamespaceMode.TARGET, target_id: 'x' }, { targetPid: 9 }),
       paths({ pid: NamespaceMode.NODE, network: NamespaceMode.NODE }),
       refusal(() => paths({ pid: NamespaceMode.TARGET })),
@@ -155,6 +157,8 @@ test("namespaces of a container: the pause process's, its own, or another contai
     [
       { pid: '/proc/7/ns/pid', mount: 'new', ...shared },
       { pid: 'new', mount: 'new', ...shared, cgroup: 'new', user: '/proc/7/ns/user' },
+      { pid: '/proc/7/ns/pid', ...shared, cgroup: 'new' },
+      { pid: '/proc/7/ns/pid', ...shared },
       { pid: '/proc/9/ns/pid', mount: 'new', ...shared },
       { pid: '/proc/7/ns/pid', mount: 'new', ...shared },
       'INVALID_ARGUMENT config.linux.security_context.namespace_options.target_id: names no running container',

@@ -33,6 +33,7 @@ test('annotations: a passed annotation cannot replace one of the CRI', () => {
     'io.kubernetes.cri.container-type': 'container',
     'io.kubernetes.cri.sandbox-cpu-quota': '1000000',
     'io.kubernetes.cri.sandbox-memory': '1',
+    'io.containerd.runc.v2.group': 'other',
     mine: '1',
   };
   assert.deepEqual(sandboxAnnotations({ podId: 'p1', pod: podConfig(), imageName: 'pause', passed }), {
@@ -81,14 +82,14 @@ test('stop signal: the request, else the image, else SIGTERM', () => {
     stopSignalOf({ stop_signal }, { config: { StopSignal } });
   assert.deepEqual(
     [
-      of(Signal.RUNTIME_DEFAULT),
-      of(Signal.RUNTIME_DEFAULT, 'quit'),
-      of(Signal.RUNTIME_DEFAULT, '3'),
-      of(Signal.RUNTIME_DEFAULT, 'SIGFOO'),
-      of(Signal.RUNTIME_DEFAULT, '99'),
-      of(Signal.SIGUSR1, 'SIGQUIT'),
-      of(Signal.SIGRTMINPLUS3),
-      of(Signal.SIGRTMAXMINUS2),
+      of(Signal.SIGNAL_RUNTIME_DEFAULT),
+      of(Signal.SIGNAL_RUNTIME_DEFAULT, 'quit'),
+      of(Signal.SIGNAL_RUNTIME_DEFAULT, '3'),
+      of(Signal.SIGNAL_RUNTIME_DEFAULT, 'SIGFOO'),
+      of(Signal.SIGNAL_RUNTIME_DEFAULT, '99'),
+      of(Signal.SIGNAL_SIGUSR1, 'SIGQUIT'),
+      of(Signal.SIGNAL_SIGRTMINPLUS3),
+      of(Signal.SIGNAL_SIGRTMAXMINUS2),
     ],
     ['SIGTERM', 'SIGQUIT', '3', 'SIGTERM', 'SIGTERM', 'SIGUSR1', 'SIGRTMIN+3', 'SIGRTMAX-2'],
   );

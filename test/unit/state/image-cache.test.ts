@@ -6,6 +6,7 @@ import { createLogger } from '../../../src/base/log.js';
 import type { Containerd, Descriptor, ImageRecord } from '../../../src/containerd/containerd.js';
 import { hostPlatform } from '../../../src/containerd/platform.js';
 import { readImage } from '../../../src/state/image-content.js';
+import { readLayers } from '../../../src/state/image-layers.js';
 import { onceRead } from '../../../src/state/image-readings.js';
 import { createImageCache, userOf } from '../../../src/state/image-cache.js';
 
@@ -19,12 +20,16 @@ function fakeContainerd() {
   const records = new Map<string, ImageRecord>();
   const blobs = new Map<string, string>();
   const reads: string[] = [];
+  const gets: string[] = [];
   const config = { chunkBytes: 7 };
   const missing = (name: string): never => {
     throw new CriError('NOT_FOUND', `${name} not found`);
   };
   const images: Containerd['images'] = {
-    get: async (name) => records.get(name) ?? missing(name),
+    get: async (name) => {
+      gets.push(name);
+      return records.get(name) ?? missing(name);
+    },
     list: async () => [...records.values()],
     create: async (record) => {
       if (records.has(record.name)) throw new CriError('ALREADY_EXISTS', record.name);
@@ -58,7 +63,7 @@ function fakeContainerd() {
     blobs.set(sha256(text), text);
     return { media_type: mediaType, digest: sha256(text), size: BigInt(text.length), annotations: {} };
   };
-  return { config, records, blobs, reads, put, images, content };
+  return { config, records, blobs, reads, gets, put, images, content };
 }
 
 type Fake = ReturnType<typeof fakeContainerd>;
@@ -86,7 +91,7 @@ const name = (fake: Fake, reference: string, target: Descriptor, labels: Record<
 const cacheOf = (fake: Fake, pinned: Record<string, string> = {}, maxKeptBytes?: number) =>
   createImageCache({
     containerd: fake,
-    config: { pinned_images: pinned },
+    config: { images: { pinned_images: pinned } },
     log: createLogger('error'),
     ...(maxKeptBytes === undefined ? {} : { maxKeptBytes }),
   });
@@ -171,21 +176,32 @@ test('the name of a changed or deleted record moves with it', async () => {
   assert.deepEqual(cache.list(), []);
 });
 
-test('a removed record is forgotten without a read, unless it was read again since', async () => {
+test('an image that is removed is dropped without a read, also when the event comes before the response', async () => {
   const fake = fakeContainerd();
   const [old, young] = [putImage(fake, { user: 'old' }), putImage(fake, { user: 'young' })];
   const cache = cacheOf(fake);
-  name(fake, 'a.io/app:v1', old.manifest);
+  const reference = 'a.io/app:v1';
+  name(fake, reference, old.manifest);
   await cache.rebuild();
-  const before = cache.entry('a.io/app:v1');
-  // A pull of the same name, between the deletion of the image and the refresh of the cache.
-  name(fake, 'a.io/app:v1', young.manifest);
-  await cache.refresh('a.io/app:v1');
-  await cache.forget('a.io/app:v1', before);
-  await cache.forget('a.io/app:v1', undefined);
-  assert.equal(cache.get('a.io/app:v1')?.id, young.id);
-  await cache.forget('a.io/app:v1', cache.entry('a.io/app:v1'));
-  assert.deepEqual(cache.list(), []);
+  let event: Promise<void> | undefined;
+  const reads = fake.gets.length;
+  await cache.remove(reference, () => {
+    fake.records.delete(reference);
+    event = cache.forget(reference);
+    return Promise.resolve();
+  });
+  await event;
+  assert.deepEqual([cache.get(reference), fake.gets.length], [undefined, reads]);
+
+  // A pull of the same name, between the removal and its event.
+  name(fake, reference, young.manifest);
+  await cache.refresh(reference);
+  await cache.forget(reference);
+  assert.equal(cache.get(reference)?.id, young.id);
+  // A removal by another client.
+  fake.records.delete(reference);
+  await cache.forget(reference);
+  assert.equal(cache.get(reference), undefined);
 });
 
 test('images of other clients are adopted: labelled, pinned, and kept under their id', async () => {
@@ -258,6 +274,29 @@ test('an index with too many entries is refused', async () => {
   // The index and two blobs per entry; the limit is 64.
   assert.equal((await readImage(fake.content, many(30))).id, own.id);
   await assert.rejects(readImage(fake.content, many(31)), /more than 64 blobs/);
+});
+
+test('an index or a manifest with more than 10,000 descriptors is refused', async () => {
+  const fake = fakeContainerd();
+  fake.config.chunkBytes = 1 << 20;
+  const own = putImage(fake);
+  const other = { digest: 'sha256:1', platform: { os, architecture: 'mips' } };
+  const index = (count: number) =>
+    fake.put(`${OCI}.index.v1+json`, { manifests: [...Array<object>(count - 1).fill(other), wire(own.manifest)] });
+  const layers = Array<object>(10_001).fill({ digest: 'sha256:1' });
+  const config = { digest: own.id };
+  const manifest = fake.put(`${OCI}.manifest.v1+json`, { config, layers });
+  assert.equal((await readImage(fake.content, index(10_000))).id, own.id);
+  for (const target of [index(10_001), manifest]) {
+    await assert.rejects(readImage(fake.content, target), {
+      code: 'RESOURCE_EXHAUSTED',
+      message: /(index|manifest) sha256:\S+ has 10001 entries, and at most 10000 are read$/,
+    });
+  }
+  const request = { manifest: manifest.digest, diffIds: [] };
+  await assert.rejects(readLayers(fake.content, request, new AbortController().signal), {
+    code: 'RESOURCE_EXHAUSTED',
+  });
 });
 
 test('nested indexes are followed three levels deep', async () => {

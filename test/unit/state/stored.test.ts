@@ -21,6 +21,8 @@ import { CONTAINER_METADATA, CONTAINER_STATUS, SANDBOX_METADATA, withoutHtmlEsca
 
 const any = (type_url: string, text: string): Any => ({ type_url, value: Buffer.from(text) });
 const text = (extension: Any): string => Buffer.from(extension.value).toString();
+const withImage = (digest: string, name: string): string =>
+  CONTAINER_METADATA.replace('"LogPath"', `"ImageDigest":"${digest}","ImageName":"${name}","LogPath"`);
 const internal = (message: string) => ({ code: 'INTERNAL', message });
 
 test("a sandbox of containerd's plugin is read, and written again as it was", () => {
@@ -52,6 +54,8 @@ test("a container of containerd's plugin is read, and written again as it was", 
     name: 'box_rich_wire-lab_5f0c-rich_2',
     sandboxId: 'aaaa',
     imageRef: 'sha256:6a1c',
+    imageDigest: '',
+    imageName: '',
     logPath: '/var/log/pods/rich/box/2.log',
     stopSignal: '',
     processLabel: '',
@@ -66,7 +70,17 @@ test("a container of containerd's plugin is read, and written again as it was", 
       ['UTF8', 'grüße <&> \n'],
     ],
   );
-  assert.equal(text(encodeContainerMetadata(metadata)), withoutHtmlEscapes(CONTAINER_METADATA));
+  assert.equal(text(encodeContainerMetadata(metadata)), withoutHtmlEscapes(withImage('', '')));
+});
+
+test("the digest and the name of a container's image, which containerd's plugin stores since 2.4, are kept", () => {
+  const stored = withImage('sha256:7b2d', 'docker.io/library/busybox:latest');
+  const metadata = decodeContainerMetadata(any(CONTAINER_METADATA_TYPE_URL, stored));
+  assert.deepEqual(
+    [metadata.imageRef, metadata.imageDigest, metadata.imageName],
+    ['sha256:6a1c', 'sha256:7b2d', 'docker.io/library/busybox:latest'],
+  );
+  assert.equal(text(encodeContainerMetadata(metadata)), withoutHtmlEscapes(stored));
 });
 
 test('a sandbox on the network of the host has no result, and several addresses are kept in order', () => {

@@ -29,6 +29,8 @@ export const container = (id: string, podId: string, change: Partial<Container> 
   podId,
   config: ContainerConfig.fromPartial({ metadata: { name: `container-${id}`, attempt: 0 }, labels: { app: podId } }),
   imageId: 'sha256:1',
+  imageDigest: '',
+  imageName: '',
   logPath: '',
   stopSignal: 'SIGTERM',
   processLabel: '',

@@ -139,13 +139,15 @@ test('a broken pod of 200 is missing from statistics, metrics and their streams'
   );
 });
 
+const isSeconds = (name: string): boolean => name.includes('seconds') || name === 'container_last_seen';
+
 async function decoded<T>(messages: AsyncIterable<Uint8Array>, decode: (bytes: Uint8Array) => T): Promise<T[]> {
   const all: T[] = [];
   for await (const message of messages) all.push(decode(message));
   return all;
 }
 
-test('every metric has a descriptor with as many labels, and start times are seconds', async () => {
+test('every metric has a descriptor with as many labels, and metrics in seconds have their fraction', async () => {
   const startedAtNs = 1_700_000_000_500_000_000n;
   const running = container('c', 'p1', { state: { phase: 'running', pid: process.pid, startedAtNs } });
   const [told] = await listPodSandboxMetrics(
@@ -160,7 +162,13 @@ test('every metric has a descriptor with as many labels, and start times are sec
     all.map(({ name }) => [name, described.get(name)]),
   );
   const start = all.find(({ name }) => name === 'container_start_time_seconds');
-  assert.equal(start?.value?.value, 1_700_000_000n);
+  assert.deepEqual([start?.value, start?.double_value], [{ value: 1_700_000_000n }, { value: 1_700_000_000.5 }]);
+  const fractional = all.filter(({ double_value: double }) => double !== undefined);
+  assert.deepEqual(
+    fractional.map(({ value, double_value: double }) => BigInt(Math.floor(double!.value)) - (value?.value ?? -1n)),
+    fractional.map(() => 0n),
+  );
+  assert.deepEqual(new Set(fractional.map(({ name }) => name)), new Set(all.map(({ name }) => name).filter(isSeconds)));
 });
 
 test('a container that does not run has only its layer, and a pod that is not ready is UNAVAILABLE', async () => {

@@ -6,10 +6,15 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { createLogger } from '../../../src/base/log.js';
 import { createStdio } from '../../../src/stdio/create-stdio.js';
+import { createLogCounters } from '../../../src/stdio/server/log-counters.js';
+import { createLogCounter, type LogCounter } from '../../../src/stdio/shared/log-counter.js';
 import type { ContainerIoRequest, Stdio } from '../../../src/stdio/stdio.js';
 
 export const quiet = createLogger('error');
 quiet.level = 'silent';
+
+/** Counts of a copying thread that no server reads. */
+export const uncounted = (): LogCounter => createLogCounter(createLogCounters().cellsOfThread());
 
 /** Creates a folder and a Stdio. Both are removed after the test. */
 export function setUp(t: TestContext, workerUrl?: URL): { folder: string; stdio: Stdio } {

@@ -51,7 +51,7 @@ async function startStubborn(behaviour: number) {
   const cells = new Int32Array(new SharedArrayBuffer(8));
   cells[CELL.behaviour] = behaviour;
   const workerUrl = new URL('./stubborn-worker.js', import.meta.url);
-  const streaming = await createStreaming({ config: defaultConfig().streaming, log, callsUnderWay: cells, workerUrl });
+  const streaming = await createStreaming({ config: defaultConfig(), log, callsUnderWay: cells, workerUrl });
   const beats = (): number => Atomics.load(cells, CELL.beats);
   return { streaming, beats, behaviour: () => Atomics.load(cells, CELL.behaviour) };
 }

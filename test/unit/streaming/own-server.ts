@@ -15,7 +15,7 @@ export const STREAMS = { stdin: true, stdout: true, stderr: true, tty: false };
 export async function setUp(t: TestContext, config: Partial<StreamingConfig> = {}) {
   const log = createLogger('error');
   log.level = 'silent';
-  const streaming = await createStreaming({ config: { ...defaultConfig().streaming, ...config }, log });
+  const streaming = await createStreaming({ config: { streaming: { ...defaultConfig().streaming, ...config } }, log });
   const folder = mkdtempSync(join(tmpdir(), 'crid-streaming-'));
   t.after(async () => {
     await streaming.close();

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { test } from 'node:test';
 import { vmLayout } from '../../../tools/vm/layout.js';
-import { containerdConfig, guestFiles } from '../../../tools/vm/recipe.js';
+import { containerdConfig, containerdDropIn, guestFiles } from '../../../tools/vm/recipe.js';
 import { quote } from '../../../tools/vm/ssh.js';
 import { parseOptions } from '../../vm/options.js';
 
@@ -16,11 +16,12 @@ test('the options of the runner', () => {
     tests: { kinds: ['vm', 'integration'], words: ['spec/kernel'], runtime: 'crun' },
   });
   assert.deepEqual(parseOptions(['conformance', '--server', 'reference', '--focus', 'OOM']).conformance, {
-    server: 'reference',
+    servers: ['reference'],
     handlers: ['runc', 'crun'],
     focus: ['OOM'],
     skip: [],
   });
+  assert.deepEqual(parseOptions(['conformance']).conformance?.servers, ['crid', 'reference']);
   const ci = parseOptions(['--ci']);
   assert.ok(ci.tests && ci.conformance && ci.conformance.focus.length > 0);
   assert.equal(ci.conformance.least, 49);
@@ -46,4 +47,12 @@ test('the files of the guest: paths below the root; containerd with and without 
   );
   assert.match(containerdConfig(), /^disabled_plugins = \["io\.containerd\.grpc\.v1\.cri",/m);
   assert.doesNotMatch(containerdConfig({ cri: true }), /grpc\.v1\.cri/);
+});
+
+test('the drop-in replaces the containerd of the package, and its shim', () => {
+  assert.deepEqual(containerdDropIn('/go/v2.3.7').split('\n').slice(1, 4), [
+    'Environment=PATH=/go/v2.3.7:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+    'ExecStart=',
+    'ExecStart=/go/v2.3.7/containerd',
+  ]);
 });

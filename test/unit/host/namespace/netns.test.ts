@@ -5,7 +5,8 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { isCode } from '../../../../src/base/errors.js';
 import { bindMount, unmount } from '../../../../src/host/mount/mount-calls.js';
-import { createNetns, inNetns, netnsInode, netnsIsOpen, removeNetns } from '../../../../src/host/namespace/netns.js';
+import { inNetns, netnsInode, netnsIsOpen, removeNetns } from '../../../../src/host/namespace/netns.js';
+import { pinNamespaces } from '../../../../src/host/namespace/pin-namespaces.js';
 import { countFds, folderFor } from '../helpers.js';
 
 const here = (): string => readlinkSync('/proc/thread-self/ns/net');
@@ -14,7 +15,7 @@ test('a namespace is made, entered, left and removed', async (t) => {
   const path = join(folderFor(t), 'netns', 'cni-1');
   const home = here();
   const fds = countFds();
-  await createNetns(path);
+  await pinNamespaces({ paths: { net: path } });
   const inode = await netnsInode(path);
   const inside = inNetns(path, () => ({ netns: here(), up: Object.keys(networkInterfaces()) }));
   assert.throws(
@@ -38,7 +39,7 @@ test('a namespace is made, entered, left and removed', async (t) => {
 test('an existing path is ALREADY_EXISTS and stays; a plain file is not a namespace', async (t) => {
   const path = join(folderFor(t), 'file');
   writeFileSync(path, 'mine');
-  await assert.rejects(createNetns(path), (thrown) => isCode(thrown, 'ALREADY_EXISTS'));
+  await assert.rejects(pinNamespaces({ paths: { net: path } }), (thrown) => isCode(thrown, 'ALREADY_EXISTS'));
   assert.equal(await netnsIsOpen(path), false);
   assert.throws(
     () => inNetns(path, () => 1),
@@ -61,9 +62,9 @@ test('a namespace below a directory that was bound onto itself is removed', asyn
   const directory = join(folderFor(t), 'netns');
   mkdirSync(directory);
   const [older, younger] = [join(directory, 'cni-1'), join(directory, 'cni-2')];
-  await createNetns(older);
+  await pinNamespaces({ paths: { net: older } });
   await bindMount(directory, directory, { recursive: true });
-  await createNetns(younger);
+  await pinNamespaces({ paths: { net: younger } });
   for (const path of [older, younger]) await removeNetns(path);
   assert.deepEqual([await netnsIsOpen(older), await netnsIsOpen(younger), existsSync(younger)], [false, false, false]);
   await unmount(directory, { detach: true });

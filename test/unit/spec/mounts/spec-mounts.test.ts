@@ -128,6 +128,26 @@ test('mounts: recursively read-only needs ro, private propagation and a runtime 
   );
 });
 
+test('mounts: their own options come last', () => {
+  const options = (input: Parameters<typeof mount>[0]): unknown =>
+    mountsOf({
+      requested: [mount({ options: ['noexec', 'nosuid'], ...input })],
+      recursiveReadOnlySupported: true,
+    }).mounts.find(({ destination }) => destination === '/data')?.options;
+  assert.deepEqual(
+    [
+      options({}),
+      options({ readonly: true, propagation: 'rslave' }),
+      options({ readonly: true, recursiveReadonly: true }),
+    ],
+    [
+      ['rbind', 'rprivate', 'rw', 'noexec', 'nosuid'],
+      ['rbind', 'rslave', 'ro', 'noexec', 'nosuid'],
+      ['rbind', 'rprivate', 'rro', 'noexec', 'nosuid'],
+    ],
+  );
+});
+
 test('mounts: the root has the propagation that the most far-reaching mount needs', () => {
   const of = (...modes: ('rprivate' | 'rshared' | 'rslave')[]): unknown =>
     mountsOf({ requested: modes.map((propagation) => mount({ propagation })) }).rootfsPropagation;

@@ -4,7 +4,7 @@ import { Capability, SecurityProfile } from '../../../../generated/runtime/v1/ap
 import { appArmorNeed } from '../../../../src/spec/security/apparmor-need.js';
 import { containerCapabilities, parsePermittedCapabilities } from '../../../../src/spec/security/capabilities.js';
 import { DEFAULT_CAPABILITIES, KNOWN_CAPABILITIES } from '../../../../src/spec/security/known-capabilities.js';
-import { containerSeccomp, localhostSeccompPath, type SeccompRequest } from '../../../../src/spec/security/seccomp.js';
+import { containerSeccomp, seccompSources, type SeccompRequest } from '../../../../src/spec/security/seccomp.js';
 import { defaultSeccompProfile } from '../../../../src/spec/security/seccomp-default.js';
 import { checkSelinuxOptions } from '../../../../src/spec/validate/validate-security.js';
 import { refusal } from '../inputs.js';
@@ -80,7 +80,7 @@ const chosen = (input: Partial<SeccompRequest>, localhost?: unknown): string | u
   containerSeccomp(seccompRequest(input), {
     capabilities: [],
     machine: 'x64',
-    localhost,
+    profiles: { localhost },
     base: { defaultAction: 'BASE' },
   })?.defaultAction;
 
@@ -103,9 +103,9 @@ test('seccomp: the request, else the older field, else the configuration, else t
 test('seccomp: the file of a localhost profile is read, and refused by name if it is invalid', () => {
   assert.deepEqual(
     [
-      localhostSeccompPath(seccompRequest({ profile: profileOf(2, 'localhost//p.json') })),
-      localhostSeccompPath(seccompRequest({ legacy: 'localhost//q.json' })),
-      localhostSeccompPath(seccompRequest({ profile: profileOf(2, '/p.json'), privileged: true })),
+      seccompSources(seccompRequest({ profile: profileOf(2, 'localhost//p.json') })).file?.path,
+      seccompSources(seccompRequest({ legacy: 'localhost//q.json' })).file?.path,
+      seccompSources(seccompRequest({ profile: profileOf(2, '/p.json'), privileged: true })).file?.path,
       refusal(() => chosen({ profile: profileOf(2, '/p.json') }, [])),
       refusal(() => chosen({ profile: profileOf(2, '/p.json') }, { syscalls: [] })),
       refusal(() => chosen({ profile: profileOf(2) })),

@@ -8,7 +8,7 @@ import type { Notice } from '../../../../src/stdio/shared/copy-messages.js';
 import { createCaptureBudget, OWN_BYTES } from '../../../../src/stdio/worker/capture-budget.js';
 import { createCopies } from '../../../../src/stdio/worker/copies.js';
 import type { Readiness } from '../../../../src/stdio/worker/readiness.js';
-import { exited, shell } from '../helpers.js';
+import { exited, shell, uncounted } from '../helpers.js';
 
 const MAX_BYTES = 2 * OWN_BYTES;
 
@@ -47,7 +47,7 @@ function lab(t: TestContext, count: number) {
   const notices: Notice[] = [];
   // Enough for two captures besides the one that may always proceed.
   const budget = createCaptureBudget(3 * OWN_BYTES, OWN_BYTES);
-  const copies = createCopies(readiness, (notice) => notices.push(notice), budget);
+  const copies = createCopies(readiness, uncounted(), (notice) => notices.push(notice), budget);
   t.after(() => copies.close());
   const open = async (io: number): Promise<void> => {
     const path = join(folder, `out-${io}`);

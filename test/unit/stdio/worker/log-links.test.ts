@@ -6,7 +6,7 @@ import { CriError } from '../../../../src/base/errors.js';
 import { writeCheckpointFiles } from '../../../../src/containers/checkpoint-files.js';
 import { makeFifo } from '../../../../src/host/pipe/fifo.js';
 import { openLogFile } from '../../../../src/stdio/worker/log-file.js';
-import { exited, readLog, requestIn, setUp, shell } from '../helpers.js';
+import { exited, readLog, requestIn, setUp, shell, uncounted } from '../helpers.js';
 
 /** Symbolic links and other files at paths where crid writes or reads a log. */
 
@@ -98,6 +98,7 @@ test('a link beside the log is not mistaken for the rotated log, and its target 
   const log = openLogFile({
     file: { directory: logs, path: '0.log' },
     mustOpen: true,
+    counter: uncounted(),
     onTrouble: (error) => told.push(error),
     onRecovered: () => undefined,
   });
@@ -117,6 +118,7 @@ test('the inode of a noted log counts with its device', (t) => {
   const log = openLogFile({
     file: { directory: logs, path: '0.log' },
     mustOpen: true,
+    counter: uncounted(),
     onTrouble: () => undefined,
     onRecovered: () => undefined,
   });

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
-import { clearSocket, listenProtected, socketPath } from '../../../src/cri/socket.js';
+import { clearSocket, listenProtected, socketPath } from '../../../src/base/protected-socket.js';
 
 let dir = '';
 before(async () => {
@@ -18,7 +18,7 @@ const code = (thrown: unknown) => thrown instanceof CriError && thrown.code;
 
 test('addresses are unix paths that the kernel accepts', () => {
   assert.deepEqual(
-    ['unix:///run/a.sock', 'unix:/run/a.sock', '/run/a.sock'].map(socketPath),
+    ['unix:///run/a.sock', 'unix:/run/a.sock', '/run/a.sock'].map((each) => socketPath(each)),
     Array(3).fill('/run/a.sock'),
   );
   assert.throws(() => socketPath('tcp://127.0.0.1:1'), { message: /^listen: expected unix/ });

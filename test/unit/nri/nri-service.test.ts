@@ -1,0 +1,85 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { defaultConfig } from '../../../src/config/defaults.js';
+import type { NriConfig } from '../../../src/config/schema.js';
+import { startNri, type NriOptions, type NriService } from '../../../src/nri/nri-service.js';
+import { createRegistry } from '../../../src/nri/registry.js';
+import { until } from '../../harness/memory-node/memory-crid.js';
+
+/** Starts NRI without plugins, with its socket below a new folder. Returns the warnings that it logs, too. */
+async function start(
+  socket: string,
+  { launchesPlugins = true, ...more }: Partial<NriConfig & NriOptions> = {},
+): Promise<{ service: NriService; warnings: unknown[] }> {
+  const warnings: unknown[] = [];
+  const ignore = (): void => undefined;
+  const log = { warn: (fields: unknown) => void warnings.push(fields), info: ignore, debug: ignore };
+  const folder = dirname(dirname(socket));
+  const config = {
+    ...defaultConfig().nri,
+    ...{ socket_path: socket, plugin_path: join(folder, 'plugins'), plugin_config_path: join(folder, 'conf.d') },
+    ...more,
+  };
+  const parts = { log, config, known: () => [] } as unknown as Parameters<typeof createRegistry>[0];
+  const options = { ...parts, version: '1.2.3', registry: createRegistry(parts), onCall: ignore, launchesPlugins };
+  const service = await startNri(options as unknown as NriOptions);
+  return { service, warnings };
+}
+
+async function socketIn(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'crid-nri-'));
+  t.after(() => rm(folder, { recursive: true }));
+  return join(folder, 'nri', 'nri.sock');
+}
+
+test('the socket is for root only, and goes when crid stops', async (t) => {
+  const socket = await socketIn(t);
+  const { service, warnings } = await start(socket);
+  const mode = async (path: string): Promise<string> => ((await stat(path)).mode & 0o777).toString(8);
+  assert.deepEqual([await mode(socket), await mode(dirname(socket)), warnings], ['660', '700', []]);
+  await service.close();
+  assert.equal(existsSync(socket), false);
+});
+
+test('a socket that another runtime serves is left to it, also when crid stops', async (t) => {
+  const socket = await socketIn(t);
+  await mkdir(dirname(socket));
+  // crid's question whether a server answers ends with a reset.
+  const other = createServer((connection) => connection.on('error', () => undefined).end('other')).listen(socket);
+  t.after(() => void other.close());
+  await once(other, 'listening');
+  const { service, warnings } = await start(socket);
+  assert.deepEqual(warnings, [{ err: `nri.socket_path: another server answers on "${socket}"` }]);
+  await service.close();
+  const [answer] = (await once(connect(socket), 'data')) as [Buffer];
+  assert.equal(answer.toString(), 'other');
+});
+
+test('a launched plugin that does not register is ended', async (t) => {
+  const socket = await socketIn(t);
+  const folder = dirname(dirname(socket));
+  await mkdir(join(folder, 'plugins'));
+  const script = `#!/bin/sh\necho $$ >${folder}/pid\nexec sleep 1000\n`;
+  await writeFile(join(folder, 'plugins', '10-silent'), script, { mode: 0o755 });
+  const { service, warnings } = await start(socket, { plugin_registration_timeout: '500ms' });
+  t.after(() => service.close());
+  assert.match(JSON.stringify(warnings), /10-silent.*not registered within 0\.5 s/);
+  const pid = Number(await readFile(join(folder, 'pid'), 'utf8'));
+  await until('the plugin has ended', () => !existsSync(`/proc/${pid}`));
+});
+
+test('no plugin is launched if crid is not to launch them', async (t) => {
+  const socket = await socketIn(t);
+  const folder = dirname(dirname(socket));
+  await mkdir(join(folder, 'plugins'));
+  await writeFile(join(folder, 'plugins', '10-a'), `#!/bin/sh\n: >${folder}/ran\n`, { mode: 0o755 });
+  const { service, warnings } = await start(socket, { launchesPlugins: false });
+  await service.close();
+  assert.deepEqual([warnings, existsSync(join(folder, 'ran'))], [[], false]);
+});
