@@ -19,13 +19,14 @@ const CALL_LIMIT_MS = 180_000;
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
 /** Connects at the first call. A call without its own signal is cancelled after 3 min; streams are not. */
-export function criClient(socket: string): CriClient {
+export function criClient(socket: string, middleware?: ClientMiddleware): CriClient {
   const channel = openChannel(socket);
   const clients = createClientFactory().use(limited);
+  const used = middleware ? clients.use(middleware) : clients;
   return {
     socket,
-    runtime: clients.create(RuntimeServiceDefinition, channel),
-    images: clients.create(ImageServiceDefinition, channel),
+    runtime: used.create(RuntimeServiceDefinition, channel),
+    images: used.create(ImageServiceDefinition, channel),
     close: () => channel.close(),
   };
 }

@@ -7,6 +7,7 @@ import { projectRoot } from '../../tools/stack/project.js';
 import { until } from '../../tools/stack/wait.js';
 import { criClient, type CriClient } from './cri-client.js';
 import { runningOperations } from './operations.js';
+import { withSandboxer } from './sandboxer.js';
 import type { TestStack } from './test-stack.js';
 
 export interface CridOptions {
@@ -23,6 +24,8 @@ export interface CridOptions {
 export interface Crid extends CriClient {
   readonly dir: string;
   readonly logFile: string;
+  /** The socket for NRI plugins, unless the options name another one. */
+  readonly nriSocket: string;
   pid(): number;
   /** Returns everything that crid has logged since its first start. */
   log(): Promise<string>;
@@ -48,7 +51,12 @@ const STOP_LIMIT_MS = 60_000;
 export async function startCrid(stack: TestStack, options: CridOptions = {}): Promise<Crid> {
   const dir = await mkdtemp(join(stack.dir, 'crid-'));
   const [socket, logFile, config] = [join(dir, 'crid.sock'), join(dir, 'crid.log'), join(dir, 'crid.toml')];
-  await writeFile(config, stringify({ ...options.config, crid: { log_level: 'debug', ...options.config?.['crid'] } }));
+  const own = withSandboxer(options.config);
+  const nri = nriPaths(dir);
+  await writeFile(
+    config,
+    stringify({ ...own, crid: { log_level: 'debug', ...own['crid'] }, nri: { ...nri, ...own['nri'] } }),
+  );
   const client = criClient(socket);
   let daemon: Daemon | undefined;
 
@@ -85,6 +93,7 @@ export async function startCrid(stack: TestStack, options: CridOptions = {}): Pr
     ...client,
     dir,
     logFile,
+    nriSocket: nri.socket_path,
     pid: () => daemon?.pid ?? 0,
     log,
     logLines: async () => (await log()).split('\n').filter(Boolean).map(parseLine),
@@ -100,6 +109,13 @@ export async function startCrid(stack: TestStack, options: CridOptions = {}): Pr
     close: () => void dispose(),
   };
 }
+
+/** Each crid of a stack has its own NRI, because only one of them gets the socket of containerd's configuration. */
+const nriPaths = (dir: string) => ({
+  socket_path: join(dir, 'nri', 'nri.sock'),
+  plugin_path: join(dir, 'nri', 'plugins'),
+  plugin_config_path: join(dir, 'nri', 'conf.d'),
+});
 
 const ready = (daemon: Daemon, { runtime, socket }: CriClient, logFile: string): Promise<true> =>
   until(`crid answers on ${socket}`, READY_LIMIT_MS, async () => {

@@ -7,6 +7,7 @@ import { onDispose } from '../../tools/stack/disposers.js';
 import { removeTree } from '../../tools/stack/leftovers.js';
 import { freePort } from '../../tools/stack/ports.js';
 import { until } from '../../tools/stack/wait.js';
+import { cadvisorSocket } from './cadvisor-socket.js';
 import { kubeletGet } from './kubelet-api.js';
 import { kubeletTraces } from './kubelet-traces.js';
 import { limitMs } from './slowness.js';
@@ -57,22 +58,21 @@ export async function startKubelet(stack: TestStack, options: KubeletOptions): P
   const [logFile, configFile, port] = [`${dir}.log`, join(dir, 'config.yaml'), await freePort()];
   const url = `https://127.0.0.1:${port}`;
   const fixed = { port, resolvConf, staticPodPath: manifests, podLogsDir: podLogs };
+  const cadvisor = await cadvisorSocket(stack.containerd.socket);
   let daemon: Daemon | undefined;
 
   const start = async (more: Readonly<Record<string, unknown>> = {}): Promise<void> => {
     await writeFile(configFile, stringify({ ...configuration(options), ...fixed, ...more }));
     const flags = ['--config', configFile, '--root-dir', root, '--cert-dir', join(dir, 'pki')];
     const named = ['--hostname-override', NODE, '--v', String(VERBOSITY)];
-    // cadvisor asks containerd which container a cgroup belongs to. Without this flag it uses containerd's default
-    // socket.
-    const cadvisor = ['--containerd', stack.containerd.socket];
-    daemon = await startDaemon(options.program, [...flags, ...named, ...cadvisor], { logFile });
+    daemon = await startDaemon(options.program, [...flags, ...named, ...cadvisor.flags], { logFile });
     await ready(daemon, url, logFile);
   };
   const stop = async (): Promise<void> => daemon?.stop('SIGTERM', STOP_LIMIT_MS);
   const removeTraces = kubeletTraces(podLogs);
   const dispose = onDispose(`kubelet ${dir}`, async () => {
     await stop();
+    await cadvisor.remove();
     await removeTraces();
     // On a host with private mounts, the kubelet has bind-mounted its root onto itself.
     await removeTree(dir);
@@ -99,8 +99,14 @@ const configuration = ({ socket, config, featureGates }: KubeletOptions): Record
   imageGCHighThresholdPercent: 100,
   ...CGROUPS,
   ...config,
-  featureGates: featureGates ?? {},
+  featureGates: { ...chosenGates(process.env['CRID_KUBELET_GATES']), ...featureGates },
 });
+
+/** Parses the gates that the whole run of tests has, as in the kubelet's flag: `EventedPLEG=true,OtherGate=false`. */
+function chosenGates(text = ''): Record<string, boolean> {
+  const gates = text.split(',').filter(Boolean);
+  return Object.fromEntries(gates.map((gate) => [gate.replace(/=.*/, ''), gate.endsWith('=true')]));
+}
 
 /**
  * On a node with systemd: the kubelet's defaults and the driver that crid reports. Elsewhere the kubelet must not

@@ -8,6 +8,7 @@ import {
 } from '../../generated/runtime/v1/api.js';
 import { until } from '../../tools/stack/wait.js';
 import type { CriClient } from './cri-client.js';
+import { withOwnPids } from './sandboxer.js';
 import { limitMs } from './slowness.js';
 import type { TestStack } from './test-stack.js';
 
@@ -28,7 +29,7 @@ export async function podConfig(stack: TestStack, { name = unique('pod'), ...mor
     ...more,
     metadata: { name, namespace: 'test', uid: randomUUID(), attempt: 0, ...more.metadata },
     log_directory: more.log_directory ?? (await mkdtemp(join(stack.dir, 'logs-'))),
-    linux: more.linux ?? {},
+    linux: withOwnPids(more.linux),
   });
 }
 
@@ -40,7 +41,7 @@ export function containerConfig({ name = unique('container'), ...more }: Contain
     image: more.image ?? { image: BUSYBOX },
     command: more.command ?? SLEEP,
     log_path: more.log_path ?? `${name}.log`,
-    linux: more.linux ?? {},
+    linux: withOwnPids(more.linux),
   });
 }
 

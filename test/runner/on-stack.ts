@@ -60,7 +60,7 @@ function exportStack(stack: Stack): void {
   Object.assign(process.env, {
     CRID_TEST_CONTAINERD: stack.containerd.socket,
     CRID_TEST_CONTAINERD_CONFIG: stack.containerd.config,
-    CRID_TEST_CONTAINERD_BINARY: `${stack.layout.bin}/containerd`,
+    CRID_TEST_CONTAINERD_BINARY: `${stack.layout.containerdBin}/containerd`,
     CRID_TEST_CNI_BIN: stack.cniBinDir,
     CRID_TEST_REGISTRY: stack.registry.host,
     CRID_TEST_STACK: JSON.stringify(stack),

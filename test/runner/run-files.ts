@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { Transform } from 'node:stream';
@@ -52,6 +53,8 @@ export async function runFiles(options: {
   outcome: Outcome;
 }): Promise<void> {
   const { files, concurrency, timeoutMs, signal, write, outcome } = options;
+  // `run` listens to the signal once for each file.
+  setMaxListeners(0, signal);
   const tests = run({ files: [...files], concurrency, timeout: timeoutMs, signal });
   const counted = tests.pipe(
     new Transform({

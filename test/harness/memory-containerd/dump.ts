@@ -9,7 +9,7 @@ export type Dump = Readonly<Record<string, Readonly<Record<string, unknown>>>>;
  * A lease keeps the names of snapshots that have been removed, as in containerd; the dump has only those that exist.
  */
 export function dump(store: Store): Dump {
-  const { containers, sandboxes, images, blobs, leases, tasks, snapshotters } = store;
+  const { containers, sandboxes, images, blobs, leases, tasks, running, activations, snapshotters } = store;
   const exists = (text: string): boolean => {
     const { id, type } = resourceOf(text);
     return snapshotters.get(type.replace(/^snapshots\//, ''))?.has(id) ?? false;
@@ -29,7 +29,9 @@ export function dump(store: Store): Dump {
     images: each(images, (image) => image),
     blobs: each(blobs, ({ labels }) => labels),
     leases: each(leases, ({ labels, resources }) => ({ labels, resources: [...resources].filter(exists).sort() })),
-    tasks: each(tasks, ({ pid, io, status, exit }) => ({ pid, io, status, exit })),
+    activations: each(activations, (activation) => activation),
+    running: each(running, ({ isReady, exit }) => ({ isReady, exit })),
+    tasks: each(tasks, ({ pid, io, endpoint, status, exit }) => ({ pid, io, endpoint, status, exit })),
     ...Object.fromEntries([...snapshotters].map(([name, all]) => [`snapshots of ${name}`, each(all, (one) => one)])),
   };
 }

@@ -1,4 +1,6 @@
 import type {
+  Activation,
+  Any,
   ContainerRecord,
   ContainerdEvent,
   Exit,
@@ -21,6 +23,7 @@ export interface MemorySnapshot {
 export interface MemoryTask {
   readonly pid: number;
   readonly io: TaskIo;
+  readonly endpoint: { readonly address: string; readonly version: number } | undefined;
   readonly program: Program;
   status: TaskStatus;
   exit: Exit | undefined;
@@ -38,6 +41,21 @@ export interface MemoryLease extends Lease {
   readonly resources: Set<string>;
 }
 
+/** A sandbox of a sandbox controller. */
+export interface MemorySandbox {
+  isReady: boolean;
+  exit: Exit | undefined;
+  readonly waits: Set<(exit: Exit) => void>;
+}
+
+/** The result of a start by a sandbox controller. */
+export interface StartedSandbox {
+  readonly pid: number;
+  readonly address: string;
+  readonly version: number;
+  readonly spec?: Any | undefined;
+}
+
 /** The data of the in-memory containerd. It outlives the clients, as containerd's own outlives a crid. */
 export interface Store {
   readonly containers: Map<string, ContainerRecord>;
@@ -46,6 +64,11 @@ export interface Store {
   readonly blobs: Map<string, MemoryBlob>;
   readonly leases: Map<string, MemoryLease>;
   readonly tasks: Map<string, MemoryTask>;
+  /** The activations of the mount manager. */
+  readonly activations: Map<string, Activation>;
+  /** The sandboxes of sandbox controllers. */
+  readonly running: Map<string, MemorySandbox>;
+  started: StartedSandbox;
   readonly subscribers: Set<(event: ContainerdEvent) => void>;
   snapshotsOf(snapshotter: string): Map<string, MemorySnapshot>;
   readonly snapshotters: ReadonlyMap<string, Map<string, MemorySnapshot>>;
@@ -68,6 +91,9 @@ export function createStore(): Store {
     blobs: new Map(),
     leases: new Map(),
     tasks: new Map(),
+    activations: new Map(),
+    running: new Map(),
+    started: { pid: FIRST_PID - 1, address: '', version: 0 },
     subscribers: new Set(),
     snapshotters,
     snapshotsOf(snapshotter) {

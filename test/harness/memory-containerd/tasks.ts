@@ -32,14 +32,14 @@ type Lifecycle = Pick<Tasks, 'create' | 'start' | 'delete' | 'get' | 'kill' | 'w
 function lifecycle(store: Store, call: Call): Lifecycle {
   const { tasks, containers } = store;
   return {
-    create: ({ containerId, io }, options) =>
+    create: ({ containerId, io, endpoint }, options) =>
       call('tasks.create', containerId, options, () => {
         const container = containers.get(containerId);
         if (!container) throw notFound('container', containerId);
         if (tasks.has(containerId)) throw new CriError('ALREADY_EXISTS', `task ${containerId}: already exists`);
         const pid = store.nextPid();
         const program = programOf(container.spec);
-        tasks.set(containerId, { pid, io, program, status: 'created', exit: undefined, waits: new Set() });
+        tasks.set(containerId, { pid, io, endpoint, program, status: 'created', exit: undefined, waits: new Set() });
         return { pid };
       }),
 

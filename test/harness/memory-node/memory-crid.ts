@@ -1,27 +1,40 @@
+import { access, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { defaultConfig, type Config } from '../../../src/config/schema.js';
+import { createAppArmor } from '../../../src/containers/apparmor.js';
 import type { ContainerDeps } from '../../../src/containers/container-deps.js';
+import { createAccountCache } from '../../../src/containers/read-user.js';
 import { createContainer } from '../../../src/containers/create-container.js';
 import { removeContainer } from '../../../src/containers/remove-container.js';
 import { startContainer } from '../../../src/containers/start-container.js';
 import { createStop, stopContainer } from '../../../src/containers/stop-container.js';
+import { updateByPlugin, updateContainerResources } from '../../../src/containers/update-container-resources.js';
 import { createExits } from '../../../src/events/exits.js';
 import { createExitHandler } from '../../../src/events/handle-exit.js';
 import { ensureImage } from '../../../src/images/ensure-image.js';
+import { createProfileStore } from '../../../src/images/profiles/profile-store.js';
+import { readPulledProfile } from '../../../src/images/profiles/read-pulled-profile.js';
+import { createPullWatch } from '../../../src/images/pull-watch.js';
 import { createUnpacking } from '../../../src/images/unpacking.js';
+import { createNriHooks } from '../../../src/nri/create-hooks.js';
+import type { Plugins } from '../../../src/nri/port.js';
 import { createOperations } from '../../../src/operation/operation.js';
 import type { Namespaces } from '../../../src/pods/namespaces.js';
 import type { PodDeps } from '../../../src/pods/pod-deps.js';
 import { removePodSandbox } from '../../../src/pods/remove-pod-sandbox.js';
 import { runPodSandbox } from '../../../src/pods/run-pod-sandbox.js';
+import { updatePodSandboxResources } from '../../../src/pods/update-pod-sandbox-resources.js';
 import { stopPodSandbox } from '../../../src/pods/stop-pod-sandbox.js';
 import { readStored, recover, type Recovery } from '../../../src/recovery/recover.js';
 import type { Handler, Handlers } from '../../../src/sandboxer/handler.js';
+import { createControllerSandboxer } from '../../../src/sandboxer/controller-sandboxer.js';
 import { createImageVolumes } from '../../../src/sandboxer/image-volumes.js';
 import { createPauseSandboxer } from '../../../src/sandboxer/pause-sandboxer.js';
-import { createDirectories } from '../../../src/state/directories.js';
+import { createPinnedSandboxer, type Bindings } from '../../../src/sandboxer/pinned-sandboxer.js';
+import { createDirectories, type Directories } from '../../../src/state/directories.js';
 import { createImageCache } from '../../../src/state/image-cache.js';
+import { isPinned, PINNED } from '../../../src/state/pod-view.js';
 import { createState, type State } from '../../../src/state/state.js';
 import { createStatusFiles } from '../../../src/state/status-file.js';
 import { silent } from '../../unit/containerd/fake-containerd.js';
@@ -32,6 +45,8 @@ import type { MemoryNetwork } from './network.js';
 import { memoryStdio } from './stdio.js';
 
 export const SNAPSHOTTER = 'overlayfs';
+/** The runtime handler of pods that a sandbox controller runs. */
+export const CONTROLLED = 'vm';
 
 /** The operations of a crid on an in-memory node, with what a test sees of it and does to it. */
 export interface MemoryCrid {
@@ -42,6 +57,8 @@ export interface MemoryCrid {
   readonly startContainer: ReturnType<typeof startContainer>;
   readonly stopContainer: ReturnType<typeof stopContainer>;
   readonly removeContainer: ReturnType<typeof removeContainer>;
+  readonly updateContainerResources: ReturnType<typeof updateContainerResources>;
+  readonly updatePodSandboxResources: ReturnType<typeof updatePodSandboxResources>;
   readonly state: State;
   /** The phases of pods and containers, by id, from when the recovery lets the first call through. */
   readonly firstPhases: ReadonlyMap<string, string>;
@@ -60,7 +77,9 @@ export interface NodeParts {
   readonly directory: string;
   readonly pauseImage: string;
   readonly network: MemoryNetwork;
-  readonly namespaces: Namespaces;
+  readonly namespaces: (directories: Directories) => Namespaces;
+  /** The plugins of NRI; undefined when it is off. */
+  readonly plugins?: Plugins | undefined;
 }
 
 /** Starts a crid on the in-memory containerd and runs its recovery, which `killAt` may cut off. */
@@ -102,6 +121,8 @@ export async function startMemoryCrid(
     startContainer: startContainer(containers),
     stopContainer: stopContainer(containers, stop),
     removeContainer: remove,
+    updateContainerResources: updateContainerResources(containers),
+    updatePodSandboxResources: updatePodSandboxResources(pods),
     state,
     firstPhases,
     steps,
@@ -131,9 +152,10 @@ function wire(containerd: MemoryClient, node: NodeParts, { hook }: StepControl) 
   const operations = createOperations({ log, hook });
   const statusFiles = createStatusFiles(directories, log);
   const state = createState(containerd, statusFiles);
-  const images = createImageCache({ containerd, config: config.images, log });
+  const images = createImageCache({ containerd, config, log });
   const stdio = memoryStdio(log);
   const unpacking = createUnpacking({ containerd, config, operations, log });
+  const profiles = createProfileStore(containerd);
   const shared = {
     log,
     containerd,
@@ -143,19 +165,43 @@ function wire(containerd: MemoryClient, node: NodeParts, { hook }: StepControl) 
     exits: createExits({ containerd, log, ...createExitHandler({ log, containerd, state, stdio }) }),
     host: HOST,
     specOptions: OPTIONS,
-    handlers: handlersOf(containerd, node),
+    handlers: handlersOf(containerd, node, directories),
     describeShim: () => 'shim',
     imageVolumes: createImageVolumes({ containerd, directories }),
+    readPulledProfile: readPulledProfile(profiles),
     selinux: undefined,
   };
-  const containers: ContainerDeps = { ...shared, stdio, config, images, statusFiles, unpackImage: unpacking.step };
+  const nri =
+    node.plugins &&
+    createNriHooks({
+      ...shared,
+      plugins: node.plugins,
+      others: {
+        update: (id, resources) => updateByPlugin(containers)(id, resources, {}),
+        evict: (id) => stop(id, 0, {}),
+      },
+    });
+  const containers: ContainerDeps = {
+    ...shared,
+    nri: nri?.containers,
+    stdio,
+    config,
+    images,
+    statusFiles,
+    unpackImage: unpacking.step,
+    appArmor: createAppArmor(),
+    accounts: createAccountCache(),
+    processes: new WeakMap(),
+    preparedRootfs: new WeakMap(),
+  };
   const stop = createStop(containers);
   const remove = removeContainer(containers);
   const pods: PodDeps = {
     ...shared,
-    namespaces: node.namespaces,
+    nri: nri?.pods,
+    namespaces: node.namespaces(directories),
     pauseImage: node.pauseImage,
-    ensureImage: ensureImage({ ...shared, config, images, unpacking }),
+    ensureImage: ensureImage({ ...shared, config, images, unpacking, profiles, watchPull: createPullWatch() }),
     killContainer: (id, caller) => stop(id, 0, caller),
     removeContainer: async (id, caller) => void (await remove({ container_id: id }, caller)),
   };
@@ -180,18 +226,41 @@ async function fileSystemCallsEnd(): Promise<void> {
 
 const QUIET_TURNS = 5;
 
-function handlersOf(containerd: MemoryClient, { directory, network }: NodeParts): Handlers {
+/** Files in the place of the bindings of namespaces. */
+const plainBindings: Bindings = {
+  isOpen: (path) =>
+    access(path).then(
+      () => true,
+      () => false,
+    ),
+  removeAll: (directory) => rm(directory, { recursive: true, force: true }),
+  writeSysctls: () => Promise.resolve(),
+};
+
+function handlersOf(containerd: MemoryClient, { directory, network }: NodeParts, directories: Directories): Handlers {
   const handler: Handler = {
     name: 'runc',
     runtime: { name: 'io.containerd.runc.v2' },
     runtimePath: '',
     snapshotter: SNAPSHOTTER,
     sandboxer: createPauseSandboxer(containerd),
+    pullsPauseImage: true,
     network,
     userNamespaces: false,
     spec: HANDLER,
     // A directory that does not exist: the runtime has no container.
     ociRuntime: { program: 'runc', root: join(directory, 'runc') },
   };
-  return { get: () => handler, of: () => handler };
+  const controlled: Handler = {
+    ...handler,
+    ociRuntime: undefined,
+    sandboxer: createControllerSandboxer('vm', containerd),
+  };
+  const pinned: Handler = { ...handler, sandboxer: createPinnedSandboxer(directories, plainBindings) };
+  const get = (name: string): Handler => ({ [CONTROLLED]: controlled, [PINNED]: pinned })[name] ?? handler;
+  return {
+    get,
+    forPod: get,
+    of: ({ sandboxer }) => (sandboxer === undefined ? handler : isPinned({ sandboxer }) ? pinned : controlled),
+  };
 }

@@ -1,7 +1,11 @@
 import { mkdtemp, mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
+import { removeEmpty } from '../../../src/host/files/files.js';
+import type { Plugins } from '../../../src/nri/port.js';
 import type { Namespaces } from '../../../src/pods/namespaces.js';
+import type { Directories } from '../../../src/state/directories.js';
+import { isPinned, pinnedNamespaces } from '../../../src/state/pod-view.js';
 import type { Dump } from '../memory-containerd/dump.js';
 import { createMemoryContainerd, type MemoryContainerd } from '../memory-containerd/memory-containerd.js';
 import type { Moment } from './hooks.js';
@@ -21,8 +25,10 @@ export interface NodeDump {
  */
 export interface MemoryNode {
   readonly containerd: MemoryContainerd;
+  /** Holds the files of `dump`. */
+  readonly directory: string;
   /** Starts a crid on what is there, and waits until its recovery has ended, or has come to the moment of `killAt`. */
-  start(options?: { killAt?: Moment }): Promise<MemoryCrid>;
+  start(options?: { killAt?: Moment; plugins?: Plugins }): Promise<MemoryCrid>;
   dump(): Promise<NodeDump>;
   /** Ends every crid and removes the files. */
   remove(): Promise<void>;
@@ -44,8 +50,9 @@ export async function createMemoryNode(): Promise<MemoryNode> {
   containerd.seedImage({ name: APP_IMAGE, snapshotter: SNAPSHOTTER });
   return {
     containerd,
-    async start({ killAt } = {}) {
-      const parts = { directory, pauseImage: pause.name, network, namespaces: plainFiles };
+    directory,
+    async start({ killAt, plugins } = {}) {
+      const parts = { directory, pauseImage: pause.name, network, namespaces: plainFiles, plugins };
       const crid = await startMemoryCrid(containerd.connect(), parts, killAt);
       crids.push(crid);
       return crid;
@@ -62,14 +69,21 @@ export async function createMemoryNode(): Promise<MemoryNode> {
   };
 }
 
-/** A file in the place of each network namespace. */
-const plainFiles: Namespaces = {
-  async create({ netnsPath }) {
-    await mkdir(dirname(netnsPath), { recursive: true });
-    await writeFile(netnsPath, '', { flag: 'wx' });
+/** A file in the place of each namespace. */
+const plainFiles = (directories: Directories): Namespaces => ({
+  async create(pod) {
+    const paths = isPinned(pod) ? Object.values(pinnedNamespaces(directories, pod)) : [pod.netnsPath];
+    for (const path of paths) {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, '', { flag: 'wx' });
+    }
   },
-  remove: ({ netnsPath }) => rm(netnsPath, { force: true }),
-};
+  async remove({ id, netnsPath }) {
+    await rm(netnsPath, { force: true });
+    await rm(directories.podNamespaces(id), { recursive: true, force: true });
+    await removeEmpty(directories.podState(id));
+  },
+});
 
 /** Returns the files, and the directories of pods and containers. */
 async function filesBelow(directory: string, name: string): Promise<string[]> {

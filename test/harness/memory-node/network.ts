@@ -18,6 +18,7 @@ export function createMemoryNetwork(): MemoryNetwork {
     },
     detach: async ({ id }) => void attached.delete(id),
     status: async () => ({ ready: true, message: '', lastLoadError: '', config: {} }),
+    collectGarbage: async () => true,
     waitingOn: () => undefined,
     close: () => undefined,
   };

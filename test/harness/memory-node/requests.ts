@@ -6,19 +6,20 @@ import {
   type CreateContainerRequest,
   type RunPodSandboxRequest,
 } from '../../../generated/runtime/v1/api.js';
-import type { MemoryCrid } from './memory-crid.js';
+import { PINNED } from '../../../src/state/pod-view.js';
+import { CONTROLLED, type MemoryCrid } from './memory-crid.js';
 
 /** A caller without a deadline. */
 export const CALLER = {};
 
 /** A pod with a network of its own. It uses the host's /dev/shm, because only root can mount one. */
-export const podRequest = (name = 'web'): RunPodSandboxRequest => ({
+export const podRequest = (name = 'web', handler = ''): RunPodSandboxRequest => ({
   config: PodSandboxConfig.fromPartial({
     metadata: { name, namespace: 'shop', uid: `uid-of-${name}`, attempt: 0 },
     hostname: name,
     linux: { security_context: { namespace_options: { ipc: NamespaceMode.NODE } } },
   }),
-  runtime_handler: '',
+  runtime_handler: handler,
 });
 
 /** The user is given in numbers and with its groups, because only root can mount the rootfs to look them up. */
@@ -44,3 +45,11 @@ export const runPod = async (crid: MemoryCrid): Promise<string> =>
 
 export const createApp = async (crid: MemoryCrid, podId: string, image: string, script?: string): Promise<string> =>
   (await crid.createContainer(containerRequest(podId, image, script), CALLER)).container_id;
+
+/** Runs a pod without a sandbox process. */
+export const runPinnedPod = async (crid: MemoryCrid): Promise<string> =>
+  (await crid.runPodSandbox(podRequest('web', PINNED), CALLER)).pod_sandbox_id;
+
+/** Runs a pod of a sandbox controller. */
+export const runControlledPod = async (crid: MemoryCrid): Promise<string> =>
+  (await crid.runPodSandbox(podRequest('web', CONTROLLED), CALLER)).pod_sandbox_id;

@@ -29,6 +29,7 @@ export function memoryStdio(log: Logger): Stdio {
     },
     capture: notInMemory('capture of streams'),
     stalledLogs: () => 0,
+    logCounts: () => ({ written: 0n, dropped: 0n, failing: 0n }),
     close: async () => undefined,
   };
 }

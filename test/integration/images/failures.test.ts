@@ -30,7 +30,8 @@ test('an invalid reference is refused with its field', async () => {
 
 test('an image or a registry that does not exist', async () => {
   assert.match(await failure(images.pull(app('none'))), /^NOT_FOUND .*team\/app:none/);
-  assert.match(await failure(images.pull('127.0.0.1:1/team/app:latest')), /^UNAVAILABLE .*127\.0\.0\.1:1\/team\/app/);
+  const answer = await failure(images.pull('127.0.0.1:1/team/app:latest'));
+  assert.match(answer, /^UNKNOWN RegistryUnavailable: .*127\.0\.0\.1:1\/team\/app/);
   await images.assertOnly([]);
 });
 
@@ -123,7 +124,7 @@ test('a registry that stops in the middle of a layer fails the pull, which names
   tiny.put('stalling', image);
   tiny.guard = stallAt(image.layer);
   const answer = await failure(images.pull(app('stalling')));
-  assert.match(answer, /^UNAVAILABLE .*team\/app:stalling": no progress for 1 s/);
+  assert.match(answer, /^UNKNOWN RegistryUnavailable: .*team\/app:stalling": no progress for 1 s/);
   assert.match(answer, new RegExp(`layer-${image.layer.digest} \\(\\d+ of ${image.layer.bytes.length} bytes\\)`));
   await images.assertOnly([]);
   tiny.guard = () => false;
@@ -134,7 +135,7 @@ test('a registry that never responds fails the pull', async () => {
   tiny.guard = () => true;
   assert.match(
     await failure(images.pull(app('silent'))),
-    /^UNAVAILABLE .*no progress for 1 s.*waiting for the registry$/,
+    /^UNKNOWN RegistryUnavailable: .*no progress for 1 s.*waiting for the registry$/,
   );
   await images.assertOnly([]);
 });

@@ -11,6 +11,8 @@ import type { ImageDeps } from '../../../src/images/image-deps.js';
 import { imageStatus } from '../../../src/images/image-status.js';
 import { pullImage } from '../../../src/images/pull-image.js';
 import { removeImage } from '../../../src/images/remove-image.js';
+import { createProfileStore } from '../../../src/images/profiles/profile-store.js';
+import { createPullWatch } from '../../../src/images/pull-watch.js';
 import { createUnpacking } from '../../../src/images/unpacking.js';
 import { createOperations } from '../../../src/operation/operation.js';
 import type { Handler } from '../../../src/sandboxer/handler.js';
@@ -42,13 +44,26 @@ export function startImages(namespace: string, configure: (config: Config) => vo
   config.images.registry.config_path = '';
   configure(config);
   const containerd = connect(namespace);
-  const images = createImageCache({ containerd, config: config.images, log });
+  const images = createImageCache({ containerd, config, log });
   const handler = (name: string): Handler => ({ snapshotter: name || config.images.snapshotter }) as Handler;
   const handlers = { get: handler, of: () => handler('') };
   const operations = createOperations({ log });
   const unpacking = createUnpacking({ containerd, config, operations, log });
   const state = createState(containerd);
-  const deps: ImageDeps = { log, config, containerd, images, handlers, operations, state, unpacking };
+  const profiles = createProfileStore(containerd);
+  const watchPull = createPullWatch();
+  const deps: ImageDeps = {
+    log,
+    config,
+    containerd,
+    images,
+    handlers,
+    operations,
+    state,
+    unpacking,
+    profiles,
+    watchPull,
+  };
   const request = (image: string, handlerName = '') => ImageSpec.fromPartial({ image, runtime_handler: handlerName });
   return {
     deps,

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { before, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { pino } from 'pino';
-import { createNetns, removeNetns } from '../../../src/host/namespace/netns.js';
+import { removeNetns } from '../../../src/host/namespace/netns.js';
+import { pinNamespaces } from '../../../src/host/namespace/pin-namespaces.js';
 import { createNetwork } from '../../../src/network/create-network.js';
 import type { Network, NetworkPod } from '../../../src/network/network.js';
 
@@ -37,12 +38,12 @@ interface Lab {
   leases(): Promise<string[]>;
 }
 
-async function createLab(t: TestContext, options: { ipMasq: boolean }): Promise<Lab> {
+async function createLab(t: TestContext, options: { ipMasq: boolean; cniVersion?: string }): Promise<Lab> {
   const dir = await mkdtemp(join(tmpdir(), 'crid-net-test-'));
   const [confDir, cacheDir, dataDir] = [join(dir, 'net.d'), join(dir, 'cache'), join(dir, 'ipam')];
   const confFile = join(confDir, '10-test.conflist');
   await mkdir(confDir);
-  await writeFile(confFile, JSON.stringify(conflist(dataDir, options.ipMasq)));
+  await writeFile(confFile, JSON.stringify(conflist(dataDir, options.ipMasq, options.cniVersion)));
   const network = createNetwork({
     binDirs: [binDir],
     confDir,
@@ -70,7 +71,7 @@ async function createLab(t: TestContext, options: { ipMasq: boolean }): Promise<
     async pod(number) {
       const name = `${BRIDGE}-${process.pid}-${number}`;
       const made = pod(name, number);
-      await createNetns(made.netnsPath);
+      await pinNamespaces({ paths: { net: made.netnsPath } });
       pods.push(made);
       return made;
     },
@@ -81,8 +82,8 @@ async function createLab(t: TestContext, options: { ipMasq: boolean }): Promise<
   };
 }
 
-const conflist = (dataDir: string, ipMasq: boolean): unknown => ({
-  cniVersion: '1.0.0',
+const conflist = (dataDir: string, ipMasq: boolean, cniVersion = '1.0.0'): unknown => ({
+  cniVersion,
   name: BRIDGE,
   plugins: [
     {
@@ -232,4 +233,25 @@ test('pods of one network are attached side by side', async (t) => {
   assert.equal(new Set(attached.map(({ ips }) => ips[0])).size, pods.length);
   await Promise.all(pods.map((each) => lab.network.detach(each, forever())));
   assert.deepEqual(await lab.leases(), []);
+});
+
+test('garbage: an address that no pod has any more is released, those of live pods stay', async (t) => {
+  const lab = await createLab(t, { ipMasq: false, cniVersion: '1.1.0' });
+  const [mine, stopped, others, leaked] = await Promise.all([1, 2, 3, 4].map((number) => lab.pod(number)));
+  assert.ok(mine && stopped && others && leaked);
+  for (const each of [mine, stopped, others, leaked]) await lab.network.attach(each, forever());
+  // As a reboot leaves a pod that the kubelet has not stopped yet, and one that no server knows any more.
+  for (const { netnsPath } of [stopped, leaked]) await removeNetns(netnsPath);
+  const before = (await lab.leases()).length;
+  const anHourAgo = Date.now() / 1000 - 3600;
+  await utimes(join(lab.cacheDir, 'results', `${BRIDGE}-${leaked.id}-eth0`), anHourAgo, anHourAgo);
+  const ids = [mine.id, stopped.id];
+  const attached = () => ids.map((id) => ({ id, interfaces: ['eth0'] }));
+  const pods = { attached, mayBeAttached: (id: string) => ids.includes(id) };
+  assert.equal(await lab.network.collectGarbage(pods, forever()), true);
+  assert.deepEqual(
+    (await readdir(join(lab.cacheDir, 'results'))).filter((name) => name.endsWith('-eth0')).sort(),
+    [mine, stopped, others].map(({ id }) => `${BRIDGE}-${id}-eth0`).sort(),
+  );
+  assert.equal((await lab.leases()).length, (before / 4) * 3);
 });

@@ -24,13 +24,15 @@ interface Module {
 /** Go modules with the protos that `protos/` declares again. */
 export interface Release {
   readonly name: string;
+  /** The release that `protos/` follows. An older one may lack declarations, but must have none differently. */
+  readonly isOwn: boolean;
   readonly modules: readonly Module[];
 }
 
-const cri: Module = {
-  ...{ name: 'k8s.io/cri-api', version: 'v0.36.3' },
+const cri = (version: string): Module => ({
+  ...{ name: 'k8s.io/cri-api', version },
   ...{ root: 'k8s.io/cri-api', paths: ['pkg/apis/runtime/v1'] },
-};
+});
 const cgroups: Module = {
   ...{ name: 'github.com/containerd/cgroups/v3', version: 'v3.1.3' },
   ...{ root: 'github.com/containerd/cgroups', paths: ['cgroup1/stats', 'cgroup2/stats'] },
@@ -40,6 +42,14 @@ const googleapis: Module = {
   ...{ name: 'github.com/gogo/googleapis', version: 'v1.4.1' },
   ...{ root: '', paths: ['google/rpc/status.proto'] },
 };
+const nri: Module = {
+  ...{ name: 'github.com/containerd/nri', version: 'v0.12.5' },
+  ...{ root: 'github.com/containerd/nri', paths: ['pkg/api/api.proto'] },
+};
+const ttrpc: Module = {
+  ...{ name: 'github.com/containerd/ttrpc', version: 'v1.2.10' },
+  ...{ root: 'github.com/containerd/ttrpc', paths: ['request.proto'] },
+};
 const containerdApi = (version: string, root: string): Module => ({
   ...{ name: 'github.com/containerd/containerd/api', version, root },
   paths: ['events', 'services', 'types'],
@@ -47,12 +57,19 @@ const containerdApi = (version: string, root: string): Module => ({
 
 export const RELEASES: readonly Release[] = [
   {
-    name: 'CRI v0.36 and containerd 2.1 (API 1.9)',
-    modules: [cri, cgroups, googleapis, containerdApi('v1.9.0', 'github.com/containerd/containerd/api')],
+    name: 'CRI v0.38 beta and containerd 2.4 (API 1.12)',
+    isOwn: true,
+    modules: [cri('v0.38.0-beta.0'), cgroups, googleapis, nri, ttrpc, containerdApi('v1.12.0', '')],
   },
   {
-    name: 'CRI v0.36 and containerd 2.3 (API 1.11)',
-    modules: [cri, cgroups, googleapis, containerdApi('v1.11.1', '')],
+    name: 'CRI v0.37 and containerd 2.3 (API 1.11)',
+    isOwn: false,
+    modules: [cri('v0.37.2'), cgroups, googleapis, containerdApi('v1.11.1', '')],
+  },
+  {
+    name: 'CRI v0.36 and containerd 2.1 (API 1.9)',
+    isOwn: false,
+    modules: [cri('v0.36.3'), cgroups, googleapis, containerdApi('v1.9.0', 'github.com/containerd/containerd/api')],
   },
 ];
 
@@ -102,7 +119,8 @@ async function layOut(modules: readonly Module[], folder: string): Promise<void>
 
 /** Returns the module's folder in Go's module cache. */
 async function download(name: string, version: string, cwd: string): Promise<string> {
-  const env = { ...process.env, GOFLAGS: '-mod=mod' };
+  // A module may need a newer Go than the host's, which Go then downloads from the same proxy.
+  const env = { ...process.env, GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'auto' };
   const options = { cwd, env, timeout: LIMIT_MS };
   const { stdout } = await run('go', ['mod', 'download', '-json', `${name}@${version}`], options).catch(
     (cause: NodeJS.ErrnoException) => {

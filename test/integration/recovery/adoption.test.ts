@@ -49,7 +49,11 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
   const pluginAnswers = (): Promise<unknown> =>
     until("containerd's CRI plugin is ready", LIMIT_MS, async () => {
       const { status } = await plugin.runtime.status({});
-      return status?.conditions.every((condition) => condition.status) ? true : undefined;
+      // The condition ContainerdHasNoDeprecationWarnings may be false on a node that works.
+      const ready = status?.conditions.filter(
+        ({ type, status: isTrue }) => /^(Runtime|Network)Ready$/.test(type) && isTrue,
+      );
+      return ready?.length === 2 ? true : undefined;
     });
   const restartContainerd = async (cri: boolean): Promise<void> => {
     await stack.containerd.stop();
@@ -125,7 +129,7 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     const end = await exited(plugin, failing);
     assert.deepEqual([end.exit_code, end.reason], [7, 'Error']);
     await plugin.runtime.stopContainer({ container_id: writer, timeout: 0n });
-    await assertGapless(pod.logPath('writer'));
+    await assertGapless(pod.logPath('writer'), { splits: 1 });
     const ended = await viewOf(plugin);
 
     // Back to crid, which last saw the two as running.
@@ -149,7 +153,8 @@ describe("pods of containerd's own CRI plugin", { timeout: 200_000 }, () => {
     const warnings = (await crid.logLines()).filter(
       ({ level, msg }) => level === 'warn' && /CRI plugin/.test(String(msg)),
     );
-    assert.equal(warnings.length, 1);
+    // The plugin shares both the namespace and the plugins of NRI.
+    assert.deepEqual(warnings.map(({ msg }) => /NRI/.test(String(msg))).sort(), [false, true]);
 
     const pod = await runPod(crid, stack);
     assert.equal(

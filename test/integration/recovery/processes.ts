@@ -23,7 +23,7 @@ export async function signalUntilGone(pid: number, signal: NodeJS.Signals): Prom
 
 /** Runs ctr, containerd's command line client, in the namespace of Kubernetes. */
 export const ctr = ({ layout, containerd }: TestStack, ...args: string[]): Promise<string> =>
-  run(join(layout.bin, 'ctr'), ['--address', containerd.socket, '--namespace', NAMESPACE, ...args]);
+  run(join(layout.containerdBin, 'ctr'), ['--address', containerd.socket, '--namespace', NAMESPACE, ...args]);
 
 /** A client of containerd in the namespace of Kubernetes, for operations that `ctr` refuses. */
 export const foreignClient = ({ containerd }: TestStack): Containerd =>

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/api.js';
+import { mountsBelow } from '../../../tools/stack/leftovers.js';
 import { recordsIn } from '../../harness/containerd-records.js';
 import type { CriClient } from '../../harness/cri-client.js';
 import { NAMESPACE } from '../../harness/leaks.js';
@@ -26,6 +27,10 @@ async function assertTruthNow({ runtime }: CriClient, { containerd }: TestStack)
   const { items: pods } = await runtime.listPodSandbox({});
   const { containers } = await runtime.listContainers({});
   const records = await recordsIn(containerd.socket, NAMESPACE);
+  // A pod without a pause container is ready while its namespaces are bound.
+  const bound = (await mountsBelow(containerd.state)).flatMap(
+    (path) => /(\w+)\/pinned-namespaces\/uts$/.exec(path)?.[1] ?? [],
+  );
   const alive = [
     ...pods.filter(({ state }) => state === PodSandboxState.SANDBOX_READY),
     ...containers.filter(({ state }) => state === ContainerState.CONTAINER_RUNNING),
@@ -39,7 +44,7 @@ async function assertTruthNow({ runtime }: CriClient, { containerd }: TestStack)
     {
       pods: sorted(records.sandbox),
       containers: sorted(records.container.filter((id) => !records.sandbox.includes(id))),
-      alive: sorted(records.task),
+      alive: sorted([...records.task, ...bound]),
     },
   );
 }

@@ -147,10 +147,13 @@ test("the stop signal is the request's, else the image's", async () => {
   const script =
     'trap "exit 1" TERM; trap "exit 2" USR1; trap "exit 3" INT; trap "exit 4" 37; echo ready; while :; do sleep 0.05; done';
   const ofImage = await suite.pod.runReady('of-image', script, { image: { image } });
-  const ofRequest = await suite.pod.runReady('of-request', script, { image: { image }, stop_signal: Signal.SIGINT });
+  const ofRequest = await suite.pod.runReady('of-request', script, {
+    image: { image },
+    stop_signal: Signal.SIGNAL_SIGINT,
+  });
   const realTime = await suite.pod.runReady('real-time', script, {
     image: { image },
-    stop_signal: Signal.SIGRTMINPLUS3,
+    stop_signal: Signal.SIGNAL_SIGRTMINPLUS3,
   });
   const all = [ofImage, ofRequest, realTime];
   await Promise.all(all.map((id) => stop(id, 20n)));
@@ -158,9 +161,9 @@ test("the stop signal is the request's, else the image's", async () => {
   assert.deepEqual(
     statuses.map(({ exit_code: code, stop_signal: signal }) => [code, signal]),
     [
-      [2, Signal.SIGUSR1],
-      [3, Signal.SIGINT],
-      [4, Signal.SIGRTMINPLUS3],
+      [2, Signal.SIGNAL_SIGUSR1],
+      [3, Signal.SIGNAL_SIGINT],
+      [4, Signal.SIGNAL_SIGRTMINPLUS3],
     ],
   );
   await Promise.all(all.map(remove));

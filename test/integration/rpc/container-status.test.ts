@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { cgroupParent, SYSTEMD_CGROUPS } from '../../../tools/stack/cgroup-driver.js';
 import { until } from '../../../tools/stack/wait.js';
 import { ContainerState, type ContainerFilter, type ContainerStatus } from '../../../generated/runtime/v1/api.js';
-import { BUSYBOX, pullImage, runPod } from '../../harness/pod.js';
+import { BUSYBOX, pullImage, runPod, type Container } from '../../harness/pod.js';
 import { limitMs } from '../../harness/slowness.js';
 import { assertFails, startSuite } from './suite.js';
 
@@ -73,6 +73,7 @@ test('ContainerStatus: the facts of its creation', async () => {
     recursive_read_only: false,
     image: undefined,
     image_sub_path: '',
+    mount_options: ['nodev'],
   };
   const labels = { app: 'x' };
   const annotations = { 'io.example/note': 'y' };
@@ -118,6 +119,19 @@ test('ContainerStatus: the facts of its creation', async () => {
       stop_signal: status.stop_signal,
     },
   );
+  await remove(id);
+});
+
+test('a mount of an image names the image that is mounted; a retry finds the same container', async () => {
+  const imageId = await pullImage(suite.crid);
+  const mounted = (image_ref: string): Container => ({
+    name: 'with-image',
+    mounts: [{ container_path: '/image', image: { image: BUSYBOX, image_ref }, readonly: true }],
+  });
+  const id = await suite.pod.create(mounted(''));
+  assert.deepEqual([await suite.pod.create(mounted('')), await suite.pod.create(mounted('ignored'))], [id, id]);
+  const [mount] = (await statusOf(id)).mounts;
+  assert.deepEqual([mount?.image?.image, mount?.image?.image_ref], [BUSYBOX, imageId]);
   await remove(id);
 });
 

@@ -51,6 +51,17 @@ test('a working node has no fault', async () => {
     );
 });
 
+test('what containerd lacks for a snapshotter is a warning', async () => {
+  const native = { runtime_type: 'io.containerd.runc.v2', snapshotter: 'native' };
+  const { code, lines } = await doctor({
+    crid: { listen: suite.crid.socket },
+    runtime: { containerd: { runtimes: { native } } },
+  });
+  const warnings = lines.filter((line) => line.startsWith('warning snapshotter'));
+  assert.deepEqual([code, faultsIn(lines), warnings.length], [0, [], 1], lines.join('\n'));
+  assert.match(warnings[0] ?? '', /^warning snapshotter native unpack_config .* snapshotter = "native"$/);
+});
+
 test('each problem that keeps pods from running is a fault, and the other checks still run', async () => {
   const missing = join(suite.crid.dir, 'nothing');
   const { code, lines } = await doctor({

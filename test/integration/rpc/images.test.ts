@@ -34,7 +34,7 @@ test('errors of bad requests have the right code and name the image', async (t) 
     ['pull of what is no reference', () => pull('Not A Reference'), 'INVALID_ARGUMENT', 'Not A Reference'],
     ['pull of an unknown image', () => pull(unknown), 'NOT_FOUND', unknown],
     ['pull of an unknown tag', () => pull('docker.io/library/busybox:no-tag'), 'NOT_FOUND', 'busybox:no-tag'],
-    ['pull from a registry that is down', () => pull(down), 'UNAVAILABLE', `127.0.0.1:${port}`],
+    ['pull from a registry that is down', () => pull(down), 'UNKNOWN', 'RegistryUnavailable: ', `127.0.0.1:${port}`],
     [
       'pull for an unknown handler',
       () => images.pullImage({ image: { image: LAYERS, runtime_handler: 'kata' } }),

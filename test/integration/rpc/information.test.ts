@@ -55,7 +55,7 @@ test('Status verbose has the effective configuration, the network and the runnin
       namesNetwork: info['cniconfig']?.includes(bridge.name),
     },
     {
-      keys: ['cniconfig', 'config', 'cridConfig', 'lastCNILoadStatus', 'operations', 'unreadableRecords'],
+      keys: ['cniconfig', 'config', 'cridConfig', 'lastCNILoadStatus', 'nri', 'operations', 'unreadableRecords'],
       grpc: { address: containerd.socket },
       operations: '{"running":[]}',
       load: 'OK',
@@ -78,6 +78,12 @@ test('an unknown RPC is UNIMPLEMENTED, by its name', async (t) => {
     client.makeUnaryRequest(path, asIs, asIs, Buffer.alloc(0), (failure) => resolve(failure));
   });
   assert.deepEqual([error?.code, error?.details.includes(path)], [GrpcStatus.UNIMPLEMENTED, true], error?.details);
+});
+
+test('checkpoints of pods are UNIMPLEMENTED, by the name of the RPC', async () => {
+  const { runtime } = suite.crid;
+  await assertFails(runtime.checkpointPod({ pod_sandbox_id: 'x' }), 'UNIMPLEMENTED', 'CheckpointPod');
+  await assertFails(runtime.restorePod({ checkpoint_path: '/x' }), 'UNIMPLEMENTED', 'RestorePod is not implemented');
 });
 
 test('CheckpointContainer refuses a missing container', async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import type { Signal } from '../../../generated/runtime/v1/api.js';
 import {
+  CgroupMountMode,
   MountPropagation,
   NamespaceMode,
   SecurityProfile_ProfileType as Profile,
@@ -53,6 +54,19 @@ const containers: [name: string, config: ContainerPart, field: string][] = [
     mount({ host_path: '', image: testImage('volumes'), readonly: true, image_sub_path: '/etc' }),
     'image_sub_path',
   ],
+  [
+    'a writable image',
+    mount({ host_path: '', image: testImage('volumes') }),
+    'config.mounts[0].readonly: must be true for a mount of an image',
+  ],
+  ['an unknown option of a mount', mount({ mount_options: ['noexec', 'suid'] }), 'mounts[0].mount_options[1]'],
+  ['an option of a mount twice', mount({ mount_options: ['nodev', 'nodev'] }), 'mounts[0].mount_options[1]'],
+  ['two options of a mount in one', mount({ mount_options: ['nodev,nosuid'] }), 'mounts[0].mount_options[0]'],
+  [
+    'options of an image',
+    mount({ host_path: '', image: testImage('volumes'), readonly: true, mount_options: ['noexec'] }),
+    'mounts[0].mount_options',
+  ],
   ['an image and a source at once', mount({ image: testImage('volumes'), readonly: true }), 'mounts[0].host_path'],
   ['.. in the log path', { log_path: '../../escaped.log' }, 'log_path'],
   [
@@ -87,6 +101,39 @@ const containers: [name: string, config: ContainerPart, field: string][] = [
   ['a gid without a user', context({ run_as_group: value(1) }), 'run_as_group'],
   ['a supplemental group of 4294967295', context({ supplemental_groups: [4_294_967_295n] }), 'supplemental_groups[0]'],
   ['an unknown policy of groups', context({ supplemental_groups_policy: UNKNOWN_ENUM }), 'supplemental_groups_policy'],
+  [
+    'the cgroup namespace of the pod',
+    context({ namespace_options: { cgroupns_options: { mode: NamespaceMode.POD } } }),
+    'namespace_options.cgroupns_options.mode: expected CONTAINER or NODE',
+  ],
+  [
+    'the cgroup namespace of a target',
+    context({ namespace_options: { cgroupns_options: { mode: NamespaceMode.TARGET } } }),
+    'namespace_options.cgroupns_options.mode: expected CONTAINER or NODE',
+  ],
+  [
+    'an unknown cgroup namespace',
+    context({ namespace_options: { cgroupns_options: { mode: UNKNOWN_ENUM as NamespaceMode } } }),
+    'namespace_options.cgroupns_options.mode: unknown value',
+  ],
+  [
+    'an unknown mode of the cgroup mount',
+    context({ cgroup_mount_mode: UNKNOWN_ENUM }),
+    'security_context.cgroup_mount_mode: unknown value',
+  ],
+  [
+    'read-only cgroups of a privileged container',
+    context({ privileged: true, cgroup_mount_mode: CgroupMountMode.CGROUP_MOUNT_MODE_READ_ONLY }),
+    'security_context.cgroup_mount_mode: READ_ONLY',
+  ],
+  [
+    'writable cgroups of the node',
+    context({
+      cgroup_mount_mode: CgroupMountMode.CGROUP_MOUNT_MODE_READ_WRITE,
+      namespace_options: { cgroupns_options: { mode: NamespaceMode.NODE } },
+    }),
+    'security_context.cgroup_mount_mode: READ_WRITE',
+  ],
   ['a user’s name with a colon', context({ run_as_username: 'a:0:0' }), 'run_as_username'],
   ['a user’s name with a line break', context({ run_as_username: 'a\nroot' }), 'run_as_username'],
   [
@@ -179,6 +226,11 @@ const pods: [name: string, config: PodPart, field: string][] = [
     'a host address that is none',
     { port_mappings: [{ container_port: 80, host_port: 80, host_ip: 'localhost; reboot' }] },
     'host_ip',
+  ],
+  [
+    'a cgroup namespace of a pod',
+    ofPod({ namespace_options: { cgroupns_options: { mode: NamespaceMode.CONTAINER } } }),
+    'namespace_options.cgroupns_options: is for containers only',
   ],
   [
     'root of the pod not mapped',

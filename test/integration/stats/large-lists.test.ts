@@ -58,7 +58,14 @@ async function writeRecords(): Promise<void> {
       metadata: { name, attempt: 0 },
       annotations: { heavy: 'x'.repeat(ANNOTATION_BYTES) },
     });
-    const common = { imageRef: 'sha256:1', logPath: '', stopSignal: '', processLabel: '' };
+    const common = {
+      imageRef: 'sha256:1',
+      imageDigest: '',
+      imageName: '',
+      logPath: '',
+      stopSignal: '',
+      processLabel: '',
+    };
     return containerd.containers.create({
       id,
       labels: { [KIND_LABEL]: 'container' },
