@@ -1,33 +1,34 @@
 import { readdir, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import PQueue from 'p-queue';
 import { leaks, type Inventory } from '../harness/leaks.js';
 import type { Stack } from '../harness/test-stack.js';
 import { removePod } from './bench.js';
 import { BENCH_LABEL, CGROUP_PARENT } from './requests.js';
-import type { Both, Side } from './side.js';
+import type { Side } from './side.js';
 
 const ATTEMPTS = 5;
 const PAUSE_MS = 500;
+const REMOVALS_AT_ONCE = 10;
 /** Shims and the mounts of their containers disappear a moment after the call that ends them. */
 const GRACE_MS = 10_000;
 
 /**
- * Removes every pod of the benchmark from both sides. Reads the lists again until they stay empty, because an
+ * Removes every pod that the benchmark has made on this side. Reads the list again until it stays empty, because an
  * interrupted call may still create a pod.
  */
-export async function removeAllPods(sides: Both<Side>): Promise<void> {
-  for (const side of [sides.reference, sides.candidate]) {
-    for (let attempt = 1; ; attempt++) {
-      const { items } = await side.runtime.listPodSandbox({ filter: { label_selector: { [BENCH_LABEL]: side.key } } });
-      if (items.length === 0 && attempt > 1) break;
-      const outcomes = await Promise.allSettled(items.map(({ id }) => removePod(side, id)));
-      if (attempt === ATTEMPTS) {
-        const first = outcomes.find((outcome) => outcome.status === 'rejected');
-        throw new Error(`${side.name}: ${items.length} pods cannot be removed`, { cause: first?.reason });
-      }
-      await sleep(PAUSE_MS);
+export async function removePodsOf(side: Side): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const { items } = await side.runtime.listPodSandbox({ filter: { label_selector: { [BENCH_LABEL]: side.key } } });
+    if (items.length === 0 && attempt > 1) return;
+    const queue = new PQueue({ concurrency: REMOVALS_AT_ONCE });
+    const outcomes = await Promise.allSettled(items.map(({ id }) => queue.add(() => removePod(side, id))));
+    if (attempt === ATTEMPTS) {
+      const first = outcomes.find((outcome) => outcome.status === 'rejected');
+      throw new Error(`${side.name}: ${items.length} pods cannot be removed`, { cause: first?.reason });
     }
+    await sleep(PAUSE_MS);
   }
 }
 

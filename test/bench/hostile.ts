@@ -67,7 +67,7 @@ async function copyVolume(root: string): Promise<void> {
   mkdirSync(target);
   const rootfs = await openRootfs([{ type: 'bind', source: root, target: '', options: ['rbind'] }]);
   await rootfs.copyTree('/', target);
-  rootfs.close();
+  await rootfs.close();
 }
 
 /** Writes both account files of an image's /etc, filled with the same text. */
@@ -81,7 +81,7 @@ function accounts(folder: string, text: string, head = ''): string {
 async function lookUp(folder: string): Promise<void> {
   const rootfs = await openRootfs([{ type: 'bind', source: folder, target: '', options: ['rbind'] }]);
   await readUser(rootfs, userRequest(undefined, '12345'));
-  rootfs.close();
+  await rootfs.close();
 }
 
 /** An image config with an unknown field that is a list of empty objects. */

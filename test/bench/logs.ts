@@ -12,7 +12,7 @@ import { cpuMs } from './processes.js';
 import { BENCH_LABEL, createRequests } from './requests.js';
 import { startServers, type Servers } from './servers.js';
 import { median, percentile } from './statistics.js';
-import type { Side } from './side.js';
+import { of, type Side } from './side.js';
 
 /**
  * Measures containers that write their logs as fast as they can, on crid and on the CRI plugin of the same containerd.
@@ -65,7 +65,7 @@ const options = new Command('bench-logs')
 const step = spokenSteps((text) => void process.stderr.write(text));
 
 async function main(): Promise<void> {
-  const servers = await startServers({ rounds: options.rounds, only: [], self: false }, step);
+  const servers = await startServers({}, step);
   const { reference, candidate } = servers.sides;
   const { date, kernel, cpus, load, node, containerd, commit } = await environment(servers.sides);
   const samples = new Map(LOADS.map(({ name }) => [name, { reference: [] as Sample[], candidate: [] as Sample[] }]));
@@ -74,7 +74,7 @@ async function main(): Promise<void> {
     await step(one.name, async () => {
       for (let round = 0; round < options.rounds; round += 1) {
         for (const side of round % 2 === 0 ? [reference, candidate] : [candidate, reference]) {
-          samples.get(one.name)?.[side.key].push(await measure(servers, side, one, round));
+          of(samples.get(one.name)!, side).push(await measure(servers, side, one, round));
         }
       }
     });
@@ -186,7 +186,8 @@ const timesOf = (lines: Lines, names: readonly string[]): Promise<Times[]> =>
   });
 
 /** The CPU time of both servers, because containerd also works for crid. */
-const cpuOf = ({ pids }: Servers): number => cpuMs(pids.containerd) + (pids.crid === undefined ? 0 : cpuMs(pids.crid));
+const cpuOf = ({ containerdPid, sides: { candidate } }: Servers): number =>
+  cpuMs(containerdPid) + cpuMs(candidate.pid!);
 
 function table(samples: ReadonlyMap<string, { reference: Sample[]; candidate: Sample[] }>): string {
   const rows = [...samples].flatMap(([name, { reference, candidate }]) =>

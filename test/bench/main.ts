@@ -1,21 +1,39 @@
 import { writeFile } from 'node:fs/promises';
-import type { Bench, Part } from './bench.js';
+import { createBench, type Part } from './bench.js';
 import { rewriteResults } from './document.js';
 import { environment } from './environment.js';
 import { lifecycle, podStart } from './lifecycle.js';
+import { floor } from './floor/floor.js';
+import { growth } from './growth/growth.js';
+import { growthReport } from './growth/report.js';
+import { baselineCpus } from './machine.js';
+import { nri } from './nri.js';
 import { parseOptions, type Options } from './options.js';
-import { cpuMs, memory } from './processes.js';
+import { processesOf } from './processes.js';
 import { pulls } from './pulls.js';
-import { lists, reads } from './reads.js';
-import { createRecorder } from './recorder.js';
+import { reads } from './reads.js';
 import { report } from './report.js';
-import { createRequests } from './requests.js';
-import { cpuInCalls, operationResults, type Results } from './results.js';
+import { operationResults, type Results } from './results.js';
+import { disposeAll } from '../../tools/stack/disposers.js';
 import { spokenSteps } from '../../tools/stack/steps.js';
 import { startServers, type Servers } from './servers.js';
+import { mapEach, onEach } from './side.js';
 import { together } from './together.js';
+import { traced } from './traced.js';
 
-const PARTS: readonly Part[] = [reads, lifecycle, podStart, together, pulls, lists];
+const QUICK: readonly Part[] = [
+  reads,
+  lifecycle,
+  podStart,
+  together(10, 5),
+  together(50, 8),
+  pulls,
+  floor,
+  traced,
+  nri,
+];
+/** Long enough for a mean of the timers that run on an idle machine. */
+const BASELINE_MS = 5_000;
 
 const step = spokenSteps((text) => void process.stderr.write(text));
 
@@ -32,80 +50,97 @@ try {
   await main(
     parseOptions(
       process.argv.slice(2),
-      PARTS.map(({ name }) => name),
+      [...QUICK, growth([])].map(({ name }) => name),
     ),
   );
 } catch (thrown) {
-  const { message, cause } = thrown as Error;
-  const why = cause instanceof Error && !message.includes(cause.message) ? `: ${cause.message}` : '';
-  process.stderr.write(`bench: ${message}${why}\n`);
+  tell(thrown);
   process.exitCode = 1;
 }
 
+function tell(thrown: unknown): void {
+  const { message, cause } = thrown as Error;
+  const why = cause instanceof Error && !message.includes(cause.message) ? `: ${cause.message}` : '';
+  process.stderr.write(`bench: ${message}${why}\n`);
+}
+
 async function main(options: Options): Promise<void> {
-  const operations = chosen(options.only);
-  const servers = await startServers(options, step);
+  const parts = [...QUICK, growth(options.sizes)];
+  const operations = chosen(parts, options);
+  const { signal } = interrupted;
+  const servers = await startServers({ ...options, signal }, step);
   let results: Results;
   try {
-    interrupted.signal.throwIfAborted();
-    results = await measure(options, servers, operations);
-  } finally {
-    // After a signal, the disposers do this in their own order.
-    if (!interrupted.signal.aborted) {
-      await step('remove the pods, look for what they left, stop the servers', () => servers.stop());
-    }
+    signal.throwIfAborted();
+    results = await measure(options, servers, parts, operations);
+  } catch (thrown) {
+    // The disposers remove the rest at the end of the process; after a signal they have begun already.
+    if (signal.aborted) throw thrown;
+    tell(thrown);
+    process.exitCode = 1;
+    return disposeAll();
   }
-  const text = report(results);
-  process.stdout.write(`${text}\n`);
+  await step('remove the pods, look for what they left, stop the servers', () => servers.stop());
+  const grown = growthReport(results);
+  const quick = QUICK.some((part) => part.operations.some((operation) => operations.has(operation)));
+  const texts = { 'make bench': quick ? report(results) : undefined, 'make bench-scale': grown };
+  for (const [command, text] of Object.entries(texts)) {
+    if (text === undefined) continue;
+    process.stdout.write(`${text}\n\n`);
+    if (options.write !== undefined) await rewriteResults(options.write, text, command);
+  }
   if (options.json !== undefined) await writeFile(options.json, `${JSON.stringify(results, undefined, 2)}\n`);
-  if (options.write !== undefined) await rewriteResults(options.write, text);
 }
 
 /**
  * Returns the operations to run. They are chosen by name, by name without the part in brackets, or by the part's name.
  */
-function chosen(only: readonly string[]): ReadonlySet<string> {
+function chosen(parts: readonly Part[], { only, all: withSlow }: Options): ReadonlySet<string> {
   const wanted = new Set(only.map((name) => name.toLowerCase()));
-  const all = PARTS.flatMap(({ name, operations }) => operations.map((operation) => ({ name, operation })));
-  const names = ({ name, operation }: { name: string; operation: string }): string[] =>
-    [name, operation, operation.replace(/ \(.*/, '')].map((one) => one.toLowerCase());
+  const every = parts.flatMap((part) => part.operations.map((operation) => ({ part, operation })));
+  const names = ({ part, operation }: { part: Part; operation: string }): string[] =>
+    [part.name, ...(part.isSlow ? [] : [operation, operation.replace(/ \(.*/, '')])].map((one) => one.toLowerCase());
   for (const one of wanted) {
-    if (!all.some((entry) => names(entry).includes(one))) throw new Error(`--only: there is no "${one}"`);
+    if (!every.some((entry) => names(entry).includes(one))) throw new Error(`--only: there is no "${one}"`);
   }
-  const fitting = all.filter((entry) => wanted.size === 0 || names(entry).some((one) => wanted.has(one)));
-  return new Set(fitting.map(({ operation }) => operation));
+  const isWanted = (entry: { part: Part; operation: string }): boolean =>
+    wanted.size === 0 ? withSlow || !entry.part.isSlow : names(entry).some((one) => wanted.has(one));
+  return new Set(every.filter(isWanted).map(({ operation }) => operation));
 }
 
-async function measure(options: Options, servers: Servers, operations: ReadonlySet<string>): Promise<Results> {
-  const { sides, pids } = servers;
-  const recorder = createRecorder({ sides, pids, signal: interrupted.signal });
-  const requests = (server: string) =>
-    createRequests({ image: servers.images.warm, logRoot: `${servers.folder}/${server}-logs`, server });
-  const bench: Bench = {
-    sides,
-    recorder,
-    rounds: options.rounds,
-    images: servers.images,
-    requests: { reference: requests('reference'), candidate: requests('candidate') },
-  };
-  for (const side of [sides.reference, sides.candidate]) {
-    await side.images.pullImage({ image: { image: servers.images.warm } });
-  }
+async function measure(
+  options: Options,
+  servers: Servers,
+  parts: readonly Part[],
+  operations: ReadonlySet<string>,
+): Promise<Results> {
+  const { sides } = servers;
+  const { signal } = interrupted;
+  await onEach(sides, (side) => side.images.pullImage({ image: { image: servers.images.warm } }));
   const before = await environment(sides);
+  const baseline = await step('look how busy the machine is', () => baselineCpus(BASELINE_MS));
+  const bench = createBench(servers, { rounds: options.rounds, signal, step, baseline });
   const startedMs = performance.now();
-  for (const part of PARTS) {
-    if (!part.operations.some((operation) => operations.has(operation))) continue;
-    await step(`${part.name}: ${part.operations.join(', ')}`, () => part.run(bench));
-  }
+  const run = async (isSlow: boolean): Promise<void> => {
+    for (const part of parts.filter((one) => (one.isSlow ?? false) === isSlow)) {
+      if (!part.operations.some((operation) => operations.has(operation))) continue;
+      await step(`part ${part.name}`, () => part.run(bench));
+    }
+  };
+  await run(false);
+  // A full node has more to remember, so the memory is read before.
+  const processes = processesOf(servers);
+  await run(true);
   return {
     environment: before,
-    names: { reference: sides.reference.name, candidate: sides.candidate.name },
+    names: mapEach(sides, ({ name }) => name),
     rounds: options.rounds,
+    sizes: options.sizes,
     durationS: Math.round((performance.now() - startedMs) / 1000),
-    operations: operationResults(recorder, [...operations]),
-    processes: Object.entries(pids).flatMap(([name, pid]) =>
-      pid === undefined ? [] : [{ name, ...memory(pid), cpuS: cpuMs(pid) / 1000 }],
-    ),
-    cpuInCalls: cpuInCalls(recorder),
+    baseline,
+    operations: operationResults(bench.recorder.measured, operations),
+    processes,
+    cpuInCalls: bench.recorder.cpu(),
+    findings: bench.findings,
   };
 }

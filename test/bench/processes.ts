@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
+import type { Servers } from './servers.js';
+import { mapEach, type Each } from './side.js';
 
 /** The unit of CPU times in /proc: `USER_HZ` is 100 on all of Node's architectures. */
-const TICK_MS = 10;
+export const TICK_MS = 10;
 
 /** The CPU time in milliseconds that a process and its threads have used, in steps of 10 (proc(5), stat). */
 export function cpuMs(pid: number): number {
@@ -11,7 +13,7 @@ export function cpuMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
-export interface Memory {
+interface Memory {
   readonly rssMiB: number;
   /** The highest resident size so far. */
   readonly peakMiB: number;
@@ -23,3 +25,12 @@ export function memory(pid: number): Memory {
     Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1]) / 1024;
   return { rssMiB: mebibytes('VmRSS'), peakMiB: mebibytes('VmHWM') };
 }
+
+export interface ProcessResult extends Memory {
+  readonly name: string;
+  readonly cpuS: number;
+}
+
+/** The process of each side; for containerd's plugin that of containerd. */
+export const processesOf = ({ containerdPid, sides }: Pick<Servers, 'containerdPid' | 'sides'>): Each<ProcessResult> =>
+  mapEach(sides, ({ name, pid = containerdPid }) => ({ name, ...memory(pid), cpuS: cpuMs(pid) / 1000 }));

@@ -1,5 +1,5 @@
 import type { Bench, Part } from './bench.js';
-import { onBoth } from './side.js';
+import { onEach } from './side.js';
 
 const PULL = 'PullImage (cold)';
 const REMOVE = 'RemoveImage';
@@ -14,7 +14,7 @@ export const pulls: Part = {
     for (let round = -2; round < rounds; round++) {
       await recorder.pair('PullImage (warm)', (side) => side.images.pullImage(warm), { kept: round >= 0 });
     }
-    await onBoth(sides, (side) => side.images.removeImage({ image: { image: images.cold } }));
+    await onEach(sides, (side) => side.images.removeImage({ image: { image: images.cold } }));
     for (let round = -1; round < rounds; round++) await coldRound(bench, round >= 0);
   },
 };

@@ -1,57 +1,47 @@
 import { createContainer, removePod, runPod, type Bench, type Part } from './bench.js';
-import { onBoth, type Both, type Side } from './side.js';
+import { all, of, onEach, type Each, type Side } from './side.js';
 
 /** A read takes about a millisecond, so it is repeated more often than other calls. */
 const READS_PER_ROUND = 10;
 /** Both servers become faster during some hundred calls: Node compiles, Go's heap grows. */
 const WARM_UP_READS = 150;
 const FEW = 5;
-const MANY = 100;
+
+export const READS = [
+  'Version',
+  'Status',
+  'PodSandboxStatus',
+  'ListPodSandbox',
+  'ContainerStatus',
+  `ListContainers (${FEW})`,
+  'ImageStatus',
+  'ListImages',
+  'ImageFsInfo',
+];
 
 type Read = (side: Side) => Promise<unknown>;
 
 /** Calls that change nothing, with one pod of five running containers on each side. */
 export const reads: Part = {
   name: 'reads',
-  operations: [
-    'Version',
-    'Status',
-    'PodSandboxStatus',
-    'ListPodSandbox',
-    'ContainerStatus',
-    `ListContainers (${FEW})`,
-    'ImageStatus',
-    'ListImages',
-    'ImageFsInfo',
-  ],
+  operations: READS,
   async run(bench) {
     await withContainers(bench, FEW, async (made) => {
-      for (const side of [bench.sides.reference, bench.sides.candidate]) {
-        for (const id of made[side.key].containers) await side.runtime.startContainer({ container_id: id });
+      for (const side of all(bench.sides)) {
+        for (const id of of(made, side).containers) await side.runtime.startContainer({ container_id: id });
       }
       const image = { image: { image: bench.images.warm } };
       await repeat(bench, {
         Version: ({ runtime }) => runtime.version({}),
         Status: ({ runtime }) => runtime.status({}),
-        PodSandboxStatus: ({ key, runtime }) => runtime.podSandboxStatus({ pod_sandbox_id: made[key].pod }),
+        PodSandboxStatus: (side) => side.runtime.podSandboxStatus({ pod_sandbox_id: of(made, side).pod }),
         ListPodSandbox: ({ runtime }) => runtime.listPodSandbox({}),
-        ContainerStatus: ({ key, runtime }) => runtime.containerStatus({ container_id: made[key].containers[0]! }),
+        ContainerStatus: (side) => side.runtime.containerStatus({ container_id: of(made, side).containers[0]! }),
         [`ListContainers (${FEW})`]: ({ runtime }) => runtime.listContainers({}),
         ImageStatus: ({ images }) => images.imageStatus(image),
         ListImages: ({ images }) => images.listImages({}),
         ImageFsInfo: ({ images }) => images.imageFsInfo({}),
       });
-    });
-  },
-};
-
-/** The lists of a full node. */
-export const lists: Part = {
-  name: 'lists',
-  operations: [`ListContainers (${MANY})`],
-  async run(bench) {
-    await withContainers(bench, MANY, async () => {
-      await repeat(bench, { [`ListContainers (${MANY})`]: ({ runtime }) => runtime.listContainers({}) });
     });
   },
 };
@@ -71,8 +61,8 @@ interface Made {
 }
 
 /** Runs `work` with a pod of `count` created containers on each side. */
-async function withContainers(bench: Bench, count: number, work: (made: Both<Made>) => Promise<void>): Promise<void> {
-  const made = await onBoth(bench.sides, async (side): Promise<Made> => {
+async function withContainers(bench: Bench, count: number, work: (made: Each<Made>) => Promise<void>): Promise<void> {
+  const made = await onEach(bench.sides, async (side): Promise<Made> => {
     const pod = await runPod(bench, side);
     const containers: string[] = [];
     for (let index = 0; index < count; index++) {
@@ -81,5 +71,5 @@ async function withContainers(bench: Bench, count: number, work: (made: Both<Mad
     return { pod: pod.id, containers };
   });
   await work(made);
-  await onBoth(bench.sides, (side) => removePod(side, made[side.key].pod));
+  await onEach(bench.sides, (side) => removePod(side, of(made, side).pod));
 }

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { cpuMs } from './processes.js';
-import { onBoth, type Both, type Side } from './side.js';
+import { mapEach, of, onEach, type Each, type Side } from './side.js';
 import { median } from './statistics.js';
 
 /** A call takes longer only if something hangs. */
@@ -10,23 +10,29 @@ const SETTLE_MS = 15;
 
 /** The CPU time during one side's calls, in milliseconds. */
 export interface Cpu {
-  containerdMs: number;
-  cridMs: number;
+  readonly containerdMs: number;
+  /** That side's crid; 0 for containerd's plugin. */
+  readonly cridMs: number;
 }
 
 export interface Measured {
   readonly operation: string;
   /** Milliseconds of each call. */
-  readonly samples: Both<number[]>;
+  readonly samples: Each<number[]>;
   /** The median of each side in one round. */
-  readonly pairs: Both<number>[];
-  readonly cpu: Both<Cpu>;
+  readonly pairs: Each<number>[];
+  /** The sum over all calls. Of the operations of one round, only the one with the round's name has it. */
+  cpu: Each<Cpu>;
 }
 
 export interface Recorder {
   readonly measured: ReadonlyMap<string, Measured>;
+  /** The sums over all kept calls. */
+  cpu(): Each<Cpu>;
+  /** Takes over the operations of another recorder. */
+  adopt(other: Recorder): void;
   /** Times one call on each side. */
-  pair<T>(operation: string, call: (side: Side) => Promise<T>, options?: RoundOptions): Promise<Both<T>>;
+  pair<T>(operation: string, call: (side: Side) => Promise<T>, options?: RoundOptions): Promise<Each<T>>;
   /** The same for work that measures itself: it returns milliseconds by the name of each operation. */
   round(
     name: string,
@@ -42,81 +48,93 @@ export interface RoundOptions {
   readonly settleMs?: number;
 }
 
-/** Runs every round on both sides, one directly after the other. The order changes with every round. */
-export function createRecorder(options: {
-  sides: Both<Side>;
-  pids: { containerd: number; crid: number | undefined };
-  signal: AbortSignal;
-}): Recorder {
-  const { sides, pids, signal } = options;
+/** Runs every round on all sides, one directly after the other. The order changes with every round. */
+export function createRecorder(options: { sides: Each<Side>; containerdPid: number; signal: AbortSignal }): Recorder {
+  const { sides, containerdPid, signal } = options;
   const measured = new Map<string, Measured>();
-  const rounds = new Map<string, number>();
+  const turns = new Map<string, number>();
+
+  const cpuOf = ({ pid }: Side): Cpu => ({
+    containerdMs: cpuMs(containerdPid),
+    cridMs: pid === undefined ? 0 : cpuMs(pid),
+  });
 
   const inCall = async <T>(what: string, side: Side, call: (side: Side) => Promise<T>, settleMs: number) => {
     if (settleMs > 0) await sleep(settleMs);
     signal.throwIfAborted();
-    const before = cpuOf(pids);
+    const before = cpuOf(side);
     const startedMs = performance.now();
     const value = await within(call(side), `${what} of ${side.name}`, signal);
     const ms = performance.now() - startedMs;
-    const after = cpuOf(pids);
-    return {
-      value,
-      ms,
-      cpu: { containerdMs: after.containerdMs - before.containerdMs, cridMs: after.cridMs - before.cridMs },
+    return { value, ms, cpu: sumOf(cpuOf(side), before, -1) };
+  };
+
+  const turnOf = (what: string): number => {
+    const turn = turns.get(what) ?? 0;
+    turns.set(what, turn + 1);
+    return turn;
+  };
+
+  const noCpu = (): Each<Cpu> => mapEach(sides, () => ({ containerdMs: 0, cridMs: 0 }));
+  const plus = (sum: Each<Cpu>, more: Each<Cpu>): Each<Cpu> =>
+    mapEach(sides, (side) => sumOf(of(sum, side), of(more, side), 1));
+
+  const entryOf = (operation: string): Measured => {
+    const entry = measured.get(operation) ?? {
+      ...{ operation, samples: mapEach(sides, () => []), pairs: [], cpu: noCpu() },
     };
-  };
-
-  const alternate = (what: string): boolean => {
-    const round = rounds.get(what) ?? 0;
-    rounds.set(what, round + 1);
-    return round % 2 === 1;
-  };
-
-  const add = (operation: string, times: Both<readonly number[]>, cpu: Both<Cpu>): void => {
-    const entry = measured.get(operation) ?? emptyEntry(operation);
     measured.set(operation, entry);
-    for (const key of ['reference', 'candidate'] as const) {
-      entry.samples[key].push(...times[key]);
-      entry.cpu[key].containerdMs += cpu[key].containerdMs;
-      entry.cpu[key].cridMs += cpu[key].cridMs;
-    }
-    entry.pairs.push({ reference: median(times.reference), candidate: median(times.candidate) });
+    return entry;
+  };
+
+  const add = (operation: string, times: Each<readonly number[]>): void => {
+    const entry = entryOf(operation);
+    mapEach(sides, (side) => of(entry.samples, side).push(...of(times, side)));
+    entry.pairs.push(mapEach(times, median));
+  };
+
+  const addCpu = (operation: string, outcomes: Each<{ cpu: Cpu }>): void => {
+    const entry = entryOf(operation);
+    entry.cpu = plus(
+      entry.cpu,
+      mapEach(outcomes, ({ cpu }) => cpu),
+    );
   };
 
   return {
     measured,
+    cpu: () => [...measured.values()].map(({ cpu }) => cpu).reduce(plus, noCpu()),
+    adopt: (other) => {
+      for (const [name, entry] of other.measured) measured.set(name, entry);
+    },
     async pair(operation, call, { kept = true, settleMs = SETTLE_MS } = {}) {
-      const swapped = alternate(operation);
-      const { reference, candidate } = await onBoth(sides, (side) => inCall(operation, side, call, settleMs), swapped);
+      const outcomes = await onEach(sides, (side) => inCall(operation, side, call, settleMs), turnOf(operation));
       if (kept) {
-        const cpu = { reference: reference.cpu, candidate: candidate.cpu };
-        add(operation, { reference: [reference.ms], candidate: [candidate.ms] }, cpu);
+        add(
+          operation,
+          mapEach(outcomes, ({ ms }) => [ms]),
+        );
+        addCpu(operation, outcomes);
       }
-      return { reference: reference.value, candidate: candidate.value };
+      return mapEach(outcomes, ({ value }) => value);
     },
     async round(name, work, { kept = true, settleMs = SETTLE_MS } = {}) {
-      const swapped = alternate(name);
-      const { reference, candidate } = await onBoth(sides, (side) => inCall(name, side, work, settleMs), swapped);
+      const outcomes = await onEach(sides, (side) => inCall(name, side, work, settleMs), turnOf(name));
       if (!kept) return;
-      const cpu = { reference: reference.cpu, candidate: candidate.cpu };
-      for (const [operation, times] of reference.value) {
-        add(operation, { reference: times, candidate: candidate.value.get(operation) ?? [] }, cpu);
+      for (const operation of outcomes.reference.value.keys()) {
+        add(
+          operation,
+          mapEach(outcomes, ({ value }) => value.get(operation) ?? []),
+        );
       }
+      addCpu(name, outcomes);
     },
   };
 }
 
-const emptyEntry = (operation: string): Measured => ({
-  operation,
-  samples: { reference: [], candidate: [] },
-  pairs: [],
-  cpu: { reference: { containerdMs: 0, cridMs: 0 }, candidate: { containerdMs: 0, cridMs: 0 } },
-});
-
-const cpuOf = (pids: { containerd: number; crid: number | undefined }): Cpu => ({
-  containerdMs: cpuMs(pids.containerd),
-  cridMs: pids.crid === undefined ? 0 : cpuMs(pids.crid),
+const sumOf = (a: Cpu, b: Cpu, sign: 1 | -1): Cpu => ({
+  containerdMs: a.containerdMs + sign * b.containerdMs,
+  cridMs: a.cridMs + sign * b.cridMs,
 });
 
 /** Returns the result of `work`. Throws if it hangs or if the benchmark is interrupted. */

@@ -5,8 +5,8 @@ export type ContainerRequest = Parameters<typeof ContainerConfig.fromPartial>[0]
 
 /** The label of every pod of the benchmark. */
 export const BENCH_LABEL = 'crid-bench';
-/** The parent cgroup of every pod of the benchmark. */
-export const CGROUP_PARENT = '/crid-bench';
+/** The parent cgroup of every pod of this benchmark. Another one may run at the same time. */
+export const CGROUP_PARENT = `/crid-bench-${process.pid}`;
 
 const MEBIBYTE = 1024n * 1024n;
 

@@ -1,79 +1,70 @@
 import type { Environment } from './environment.js';
-import type { Memory } from './processes.js';
-import type { Cpu, Measured, Recorder } from './recorder.js';
-import type { Both } from './side.js';
-import { median, percentile, sum } from './statistics.js';
+import type { Findings } from './findings.js';
+import type { ProcessResult } from './processes.js';
+import type { Cpu, Measured } from './recorder.js';
+import { mapEach, type Each } from './side.js';
+import { median, percentile } from './statistics.js';
 
 /** The results of one run, as `--json` writes them. */
 export interface Results {
   readonly environment: Environment;
-  readonly names: Both<string>;
+  readonly names: Each<string>;
   readonly rounds: number;
+  /** The numbers of containers of the part `growth`. */
+  readonly sizes: readonly number[];
   readonly durationS: number;
+  /** The number of processors that were busy before the first call. */
+  readonly baseline: number;
   readonly operations: readonly OperationResult[];
-  readonly processes: readonly ProcessResult[];
-  /** CPU seconds during each side's calls, by process. */
-  readonly cpuInCalls: Both<{ containerdS: number; cridS: number }>;
+  /** The servers after the parts that are not slow. */
+  readonly processes: Each<ProcessResult>;
+  /** CPU time during each side's calls. */
+  readonly cpuInCalls: Each<Cpu>;
+  readonly findings: Findings;
 }
 
 export interface OperationResult {
   readonly operation: string;
-  readonly reference: SideResult;
-  readonly candidate: SideResult;
-  /** The candidate's median divided by the reference's. */
-  readonly ratio: number;
-  /** The median of the ratios of all rounds. */
-  readonly pairedRatio: number;
+  readonly sides: Each<SideResult>;
 }
 
 export interface SideResult {
   readonly n: number;
   readonly medianMs: number;
   readonly p95Ms: number;
-  /** CPU milliseconds per call. */
-  readonly cpu: Cpu;
+  /** The median divided by the reference's. */
+  readonly ratio: number;
+  /** The median of the ratios of all rounds. */
+  readonly pairedRatio: number;
 }
 
-export interface ProcessResult extends Memory {
-  readonly name: string;
-  readonly cpuS: number;
-}
-
-export function operationResults(recorder: Recorder, operations: readonly string[]): OperationResult[] {
-  return operations.flatMap((operation) => {
-    const entry = recorder.measured.get(operation);
+export function operationResults(
+  measured: ReadonlyMap<string, Measured>,
+  operations: Iterable<string>,
+): OperationResult[] {
+  return [...operations].flatMap((operation) => {
+    const entry = measured.get(operation);
     return entry ? [operationResult(entry)] : [];
   });
 }
 
-export function cpuInCalls(recorder: Recorder): Results['cpuInCalls'] {
-  const entries = [...recorder.measured.values()];
-  const seconds = (key: keyof Both<unknown>) => ({
-    containerdS: sum(entries.map(({ cpu }) => cpu[key].containerdMs)) / 1000,
-    cridS: sum(entries.map(({ cpu }) => cpu[key].cridMs)) / 1000,
-  });
-  return { reference: seconds('reference'), candidate: seconds('candidate') };
-}
-
-function operationResult(entry: Measured): OperationResult {
-  const reference = sideResult(entry, 'reference');
-  const candidate = sideResult(entry, 'candidate');
-  return {
-    operation: entry.operation,
-    reference,
-    candidate,
-    ratio: candidate.medianMs / reference.medianMs,
-    pairedRatio: median(entry.pairs.map((pair) => pair.candidate / pair.reference)),
+function operationResult({ operation, samples, pairs }: Measured): OperationResult {
+  const referenceMs = median(samples.reference);
+  const keyed: Each<keyof Each<unknown>> = {
+    ...{ reference: 'reference', candidate: 'candidate' },
+    ...(samples.variant && { variant: 'variant' }),
   };
-}
-
-function sideResult({ samples, cpu }: Measured, key: keyof Both<unknown>): SideResult {
-  const times = samples[key];
-  const perCall = (totalMs: number): number => totalMs / times.length;
   return {
-    n: times.length,
-    medianMs: median(times),
-    p95Ms: percentile(times, 0.95),
-    cpu: { containerdMs: perCall(cpu[key].containerdMs), cridMs: perCall(cpu[key].cridMs) },
+    operation,
+    sides: mapEach(keyed, (key): SideResult => {
+      const times = samples[key] ?? [];
+      return {
+        n: times.length,
+        medianMs: median(times),
+        p95Ms: percentile(times, 0.95),
+        ratio: median(times) / referenceMs,
+        pairedRatio: median(pairs.map((pair) => (pair[key] ?? Number.NaN) / pair.reference)),
+      };
+    }),
   };
 }

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { appArmorEnabled } from '../../src/host/security/host-apparmor.js';
-import { ensureGoTool, CRI_TOOLS } from '../../tools/stack/gotools.js';
+import { goModule, usesPackagedContainerd } from '../../tools/stack/go-modules.js';
+import { ensureGoTool } from '../../tools/stack/gotools.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { startStack, type Stack } from '../../tools/stack/stack.js';
 import { spokenSteps } from '../../tools/stack/steps.js';
@@ -8,7 +9,7 @@ import { startCrid } from '../harness/crid.js';
 import { parseOptions, type Options, type ServerName } from './options.js';
 import { describeReport, type Report } from './report.js';
 import { runSuite } from './suite.js';
-import { describeComparison, excusesOf, withoutExcuse } from './verdict.js';
+import { behind, describeComparison, excusesOf, withoutExcuse } from './verdict.js';
 
 const TITLE = { crid: 'crid', reference: "containerd's own CRI plugin" };
 
@@ -25,7 +26,7 @@ try {
 /** Prints each server's report, crid's last. Returns whether crid (or else the server that ran) is conformant. */
 async function main(options: Options): Promise<boolean> {
   if (process.getuid?.() !== 0) throw new Error('needs root: it starts a containerd, and pods with networks');
-  const excuses = excusesOf({ hasAppArmor: appArmorEnabled() });
+  const excuses = excusesOf({ hasAppArmor: appArmorEnabled(), hasNri: true });
   const reports = new Map<ServerName, Report>();
   for (const server of [...options.servers].sort().reverse()) {
     const found = await conformance(server, options);
@@ -38,7 +39,8 @@ async function main(options: Options): Promise<boolean> {
   for (const { spec, reason } of excuses) process.stdout.write(`may be skipped, since ${reason}: ${spec.source}\n`);
   if (crid && reference) {
     process.stdout.write(`${describeComparison({ crid, "containerd's": reference })}\n`);
-    if (crid.passed.length < reference.passed.length) throw new Error('fewer specs passed than with the plugin');
+    const missing = behind(crid, reference);
+    if (missing.length > 0) throw new Error(`only the plugin passed ${missing.join('; ')}`);
   }
   const report = crid ?? reference;
   if (!report) return false;
@@ -49,18 +51,19 @@ async function main(options: Options): Promise<boolean> {
 }
 
 async function conformance(server: ServerName, options: Options): Promise<Report> {
-  say(`critest ${CRI_TOOLS.version} against ${TITLE[server]}\n`);
+  const containerd = usesPackagedContainerd() ? 'packaged' : goModule('containerd').version;
+  say(`critest ${goModule('critest').version} against ${TITLE[server]}, containerd ${containerd}\n`);
   // The plugin sometimes leaves a namespace behind that it could not remove. Below `state` it is removed with the
   // stack.
   const plugin = { cri: true, runtime: { netns_mounts_under_state_dir: true } };
   const stack = await startStack({ ...(server === 'reference' && plugin), step });
   try {
     const critest = await step('build critest', () => ensureGoTool(stack.layout, 'critest'));
-    const { socket, stop } = await serve(server, stack);
+    const { socket, nriSocket, stop } = await serve(server, stack);
     try {
-      const folder = join(projectRoot, 'build', 'conformance', server);
+      const folder = join(projectRoot, 'build', 'conformance', containerd, server);
       const { report, log } = await step('run critest (a minute or two)', () =>
-        runSuite({ ...options, critest, socket, folder }),
+        runSuite({ ...options, critest, socket, nriSocket, folder }),
       );
       say(`  its log: ${log}\n\n`);
       return report;
@@ -74,10 +77,13 @@ async function conformance(server: ServerName, options: Options): Promise<Report
 
 interface Server {
   readonly socket: string;
+  readonly nriSocket: string;
   stop(): Promise<unknown>;
 }
 
 async function serve(server: ServerName, stack: Stack): Promise<Server> {
-  if (server === 'crid') return step('start crid', () => startCrid(stack, { config: { crid: { log_level: 'info' } } }));
-  return { socket: stack.containerd.socket, stop: () => Promise.resolve() };
+  const { socket, nriSocket } = stack.containerd;
+  if (server === 'reference') return { socket, nriSocket, stop: () => Promise.resolve() };
+  const crid = await step('start crid', () => startCrid(stack, { config: { crid: { log_level: 'info' } } }));
+  return { socket: crid.socket, nriSocket: crid.nriSocket, stop: crid.stop };
 }

@@ -10,6 +10,8 @@ export interface SuiteOptions extends Selection {
   readonly critest: string;
   /** The CRI socket under test. */
   readonly socket: string;
+  /** The socket for NRI plugins; without it, the specs of NRI skip themselves. */
+  readonly nriSocket?: string;
   /** The folder for the log and the reports. */
   readonly folder: string;
   /** The runtime handler of the pods; "" for the default. */
@@ -27,7 +29,7 @@ const SUITE_LIMIT_MS = 1_800_000;
 
 /** Runs critest once and reads its report. A failed spec is not an error; a suite without a report is. */
 export async function runSuite(options: SuiteOptions): Promise<{ report: Report; log: string }> {
-  const { critest, socket, folder, focus, handler, execute = run, limitMs = SUITE_LIMIT_MS } = options;
+  const { critest, socket, nriSocket, folder, focus, handler, execute = run, limitMs = SUITE_LIMIT_MS } = options;
   await mkdir(folder, { recursive: true });
   const [log, json, config] = ['log', 'report.json', 'crictl.yaml'].map((name) => join(folder, name)) as Three;
   await rm(json, { force: true });
@@ -35,6 +37,7 @@ export async function runSuite(options: SuiteOptions): Promise<{ report: Report;
   await writeFile(config, `runtime-endpoint: unix://${socket}\nimage-endpoint: unix://${socket}\n`);
   const code = await execute(critest, log, [
     ...['-config', config, '-runtime-endpoint', `unix://${socket}`, '-image-endpoint', `unix://${socket}`],
+    ...(nriSocket === undefined ? [] : ['-nri-socket', nriSocket]),
     ...(handler ? ['-runtime-handler', handler] : []),
     ...['-ginkgo.no-color', '-ginkgo.v', '-ginkgo.json-report', json, '-ginkgo.timeout', `${limitMs}ms`],
     ...focus.flatMap((pattern) => ['-ginkgo.focus', pattern]),

@@ -1,14 +1,16 @@
 import type { Report, Spec } from './report.js';
 
-/** A spec that may be skipped because the machine, not the server, lacks something. */
+/** A spec that may be skipped because the machine lacks something, or the server as a whole. */
 export interface Excuse {
   readonly spec: RegExp;
   readonly reason: string;
 }
 
-/** Returns the excuses for this machine. */
-export const excusesOf = ({ hasAppArmor }: { hasAppArmor: boolean }): readonly Excuse[] =>
-  hasAppArmor ? [] : [{ spec: /\bAppArmor\b/, reason: 'this machine has no AppArmor' }];
+/** Returns the excuses for this machine. `hasNri`: whether critest gets the socket of NRI. */
+export const excusesOf = ({ hasAppArmor, hasNri }: { hasAppArmor: boolean; hasNri: boolean }): readonly Excuse[] => [
+  ...(hasNri ? [] : [{ spec: /\bNRI\b/, reason: 'NRI is off on this machine' }]),
+  ...(hasAppArmor ? [] : [{ spec: /\bAppArmor\b/, reason: 'this machine has no AppArmor' }]),
+];
 
 /**
  * Turns a skip without an excuse into a failure: otherwise a server could pass the suite by having its specs skipped.
@@ -21,6 +23,12 @@ export function withoutExcuse(report: Report, excuses: readonly Excuse[]): Repor
     skipped: report.skipped.filter(excused),
     failed: [...report.failed, ...failed.map((spec) => ({ ...spec, reason: `skipped itself: ${spec.reason}` }))],
   };
+}
+
+/** Returns the names of the specs that pass on the other server and not on this one. */
+export function behind(report: Report, other: Report): string[] {
+  const passed = new Set(report.passed.map(({ name }) => name));
+  return other.passed.map(({ name }) => name).filter((name) => !passed.has(name));
 }
 
 /** Adds a failure if fewer specs ran than required or none passed, because a focus may match nothing. */

@@ -3,6 +3,16 @@ import type { Expected } from '../harness/kubelet-log.js';
 const NO_API_SERVER = 'this kubelet has no API server';
 const TEST_HOST = 'a test host is no node: its process may lack rights, and its cgroups are not left to the kubelet';
 
+/** Failures of an exec in a container that ends: they differ by how far runc has come when the init goes. */
+const EXEC_WHILE_ENDING = [
+  'is exited, not running',
+  'init process is not running',
+  'cannot exec in a stopped (state|container)',
+  '(read|write) init-p: (broken pipe|connection reset by peer)',
+  'error executing setns process',
+  'procReady not received',
+];
+
 /** Errors that a kubelet logs in every run regardless of the runtime, with the reason. */
 export const alwaysExpected: readonly Expected[] = [
   { pattern: /^"failed to check if node is newer; using informer node"/, reason: NO_API_SERVER },
@@ -36,6 +46,24 @@ export const alwaysExpected: readonly Expected[] = [
     pattern:
       /^"Partial failure issuing cadvisor\.ContainerInfoV2" err="partial failures: .*unable to find data in memory cache/,
     reason: 'cadvisor has not looked yet at a container that has just begun, or not lately at one that ends',
+  },
+  {
+    pattern: /^"PodSandbox from runtime service failed" .* code = InvalidArgument .* podSandboxID=""$/,
+    reason: 'a kubelet 1.37 asks for the statistics of no pod, to learn whether the runtime has that call',
+  },
+  {
+    pattern: new RegExp(
+      `^"(ExecSync cmd from runtime service failed|Probe errored|Event occurred)" .*(${EXEC_WHILE_ENDING.join('|')})`,
+    ),
+    reason: 'a kubelet 1.37 also probes the containers that it is stopping, until they have ended',
+  },
+  {
+    pattern: /^"(Probe failed|Event occurred)" .*error reading from server: .*connection reset by peer"$/,
+    reason: 'a gRPC probe was under way when the kubelet stopped the server',
+  },
+  {
+    pattern: /^Failed to (process watch event|create existing container:) .*\b(task|container) .*not found$/,
+    reason: 'cadvisor looks at the container of a cgroup, which may have ended already',
   },
   {
     pattern: /^exiting analyzeLines\. OOM events will not be reported\.$/,

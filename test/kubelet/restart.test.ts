@@ -51,10 +51,6 @@ describe('restarts under a kubelet', { timeout: limitMs(900_000) }, () => {
         pattern: /^"Skipping pod synchronization" err="container runtime not ready: .* reason:ContainerdNotReachable /,
         reason: 'containerd is away for a while',
       },
-      {
-        pattern: /^Failed to create existing container: \S+ task \S+ not found$/,
-        reason: 'cadvisor looks at a cgroup whose task is just being removed',
-      },
     ],
   });
   const pods: PodHandle[] = [];

@@ -6,6 +6,7 @@ import { PodSandboxState } from '../../generated/runtime/v1/api.js';
 import { image } from '../../tools/stack/image-parts.js';
 import { layer, pushImage } from '../../tools/stack/image-push.js';
 import { mountsBelow } from '../../tools/stack/leftovers.js';
+import { goModule } from '../../tools/stack/go-modules.js';
 import { ensureGoTool } from '../../tools/stack/gotools.js';
 import { ensureProgram } from '../../tools/stack/programs.js';
 import { startRegistry, type Registry } from '../../tools/stack/registry.js';
@@ -38,6 +39,8 @@ export interface KubeletSuite {
   expect(pattern: RegExp, reason: string): void;
   /** The image of a server for gRPC health checks. */
   readonly grpcImage: string;
+  /** Whether the kubelet takes the states of containers from events. */
+  readonly takesEvents: boolean;
 }
 
 export interface KubeletSuiteOptions extends Pick<KubeletOptions, 'config' | 'featureGates'> {
@@ -54,6 +57,9 @@ export const AT_ONCE = { concurrency: limitCount(50), timeout: limitMs(600_000) 
 
 /** For tests in which the kubelet misbehaves if an event is late: as many as a node with two CPUs can handle. */
 export const SOME_AT_ONCE = { ...AT_ONCE, concurrency: limitCount(8) };
+
+/** The minor version of the kubelet under test. */
+export const KUBELET_MINOR = Number(/^v1\.(\d+)/.exec(goModule('kubelet').version)?.[1]);
 
 const GONE_LIMIT_MS = 120_000;
 const FRESH_MS = 250;
@@ -84,6 +90,7 @@ export function kubeletSuite(options: KubeletSuiteOptions = {}): KubeletSuite {
     get registry() {
       return parts().registry;
     },
+    takesEvents: options.featureGates?.['EventedPLEG'] ?? false,
     get grpcImage() {
       return `${parts().registry.host}/${GRPC_REPOSITORY}:latest`;
     },

@@ -1,11 +1,11 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { run } from '../../tools/stack/exec.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { unpackInGuest } from '../../tools/vm/checkout.js';
 import type { Machine } from '../../tools/vm/machine.js';
-import { containerdConfig } from '../../tools/vm/recipe.js';
+import { containerdConfig, containerdDropIn } from '../../tools/vm/recipe.js';
 import { quote } from '../../tools/vm/ssh.js';
 import type { ServerName } from '../conformance/options.js';
 
@@ -37,6 +37,27 @@ export async function installCrid(machine: Machine): Promise<void> {
   }
   const unit = await readFile(join(projectRoot, 'packaging', 'crid.service'), 'utf8');
   await machine.run(`printf %s ${quote(unit)} >/etc/systemd/system/crid.service && systemctl daemon-reload`);
+}
+
+/**
+ * Makes the guest's containerd service run the programs of another folder, with the shim there. The returned function
+ * gives the service back to the package.
+ */
+export async function replaceContainerd(machine: Machine, bin: string): Promise<() => Promise<void>> {
+  const file = '/run/systemd/system/containerd.service.d/version.conf';
+  await machine.run(
+    `mkdir -p ${dirname(file)} && printf %s ${quote(containerdDropIn(bin))} >${file} && systemctl daemon-reload`,
+  );
+  return async () => {
+    const restart = 'systemctl daemon-reload && systemctl stop crid && systemctl restart containerd';
+    await machine.run(`rm ${file} && ${restart}`, { timeoutMs: START_LIMIT_MS });
+  };
+}
+
+/** Returns the version of the containerd that serves, which may be another one than that of the package. */
+export async function runningContainerd(machine: Machine): Promise<string> {
+  const version = await machine.run(`/proc/$(systemctl show --property MainPID --value containerd)/exe --version`);
+  return version.trim().split(' ')[2] ?? '';
 }
 
 /** Starts crid with a containerd without its CRI plugin, or a containerd that serves the CRI itself. */

@@ -15,6 +15,7 @@ import { testStack } from '../harness/test-stack.js';
 import { podManifest } from '../kubelet/manifest.js';
 import { CONTAINERD_SOCKET, CRID_SOCKET } from './installed.js';
 import { cgroupOf, pidOf } from './scopes.js';
+import { systemctl } from './unit.js';
 
 /**
  * The node as packaged: Debian's containerd with its config.toml, crid from its package without configuration, and a
@@ -59,8 +60,6 @@ const PODS: readonly QosPod[] = [
 ];
 
 let kubelet: Kubelet;
-
-const systemctl = (...args: string[]): Promise<string> => run('systemctl', args, { timeoutMs: LIMIT_MS });
 
 before(async () => {
   const stack = await testStack();

@@ -11,21 +11,19 @@ import { until } from '../../tools/stack/wait.js';
 import { criClient } from '../harness/cri-client.js';
 import { pullImage, removeAllPods, runPod, type RunningPod } from '../harness/pod.js';
 import { testStack } from '../harness/test-stack.js';
+import { assertCountsOn, runCounting } from './counting.js';
 import { CRID_SOCKET } from './installed.js';
 import { cgroupOf, pidOf } from './scopes.js';
+import { property, systemctl } from './unit.js';
 
 /** crid as a node runs it: installed from its npm package, started by its unit, with the packaged containerd. */
 const crid = criClient(CRID_SOCKET);
 const LIMIT_MS = 300_000;
-const COUNTING = ['sh', '-c', 'i=0; while :; do echo $i; i=$((i+1)); sleep 0.1; done'];
 const LAST = 2000;
 
 let pod: RunningPod;
 let id = '';
 
-const systemctl = (...args: string[]): Promise<string> => run('systemctl', args, { timeoutMs: LIMIT_MS });
-const property = async (name: string, unit = 'crid'): Promise<string> =>
-  (await systemctl('show', '-P', name, unit)).trim();
 const answers = (): Promise<unknown> =>
   until('crid answers', LIMIT_MS, () => crid.runtime.containerStatus({ container_id: id }));
 
@@ -35,7 +33,7 @@ before(async () => {
   await systemctl('start', 'crid');
   await pullImage(crid);
   pod = await runPod(crid, stack, { linux: { cgroup_parent: '/kubepods.slice/kubepods-podservice.slice' } });
-  id = await pod.run({ name: 'counting', command: COUNTING });
+  id = await runCounting(pod);
 });
 
 after(async () => {
@@ -69,7 +67,7 @@ test('kill -9: systemd starts it again, the container goes on, and no line of it
   });
   await answers();
   assert.deepEqual([await pidOf(crid, id), await pidOf(crid, pod.id)], before);
-  await assertCountsOn();
+  await assertCountsOn(pod);
 });
 
 test('containerd restarts: crid stays, and so do the containers', async () => {
@@ -79,7 +77,7 @@ test('containerd restarts: crid stays, and so do the containers', async () => {
   const { exitCode } = await until('exec works again', LIMIT_MS, () => pod.exec(id, ['true']));
   assert.equal(exitCode, 0);
   assert.deepEqual([await property('MainPID'), await pidOf(crid, id), await pidOf(crid, pod.id)], before);
-  await assertCountsOn();
+  await assertCountsOn(pod);
 });
 
 test('stopped and started: the same', async () => {
@@ -89,7 +87,7 @@ test('stopped and started: the same', async () => {
   await systemctl('start', 'crid');
   await answers();
   assert.equal(await pidOf(crid, id), before);
-  await assertCountsOn();
+  await assertCountsOn(pod);
 });
 
 const ABSENCES: readonly [name: string, leave: () => Promise<unknown>, comeBack: () => Promise<unknown>][] = [
@@ -136,21 +134,3 @@ for (const [name, leave, comeBack] of ABSENCES) {
 test('crid doctor finds nothing wrong with the node', async () => {
   await run('/usr/local/bin/crid', ['doctor'], { timeoutMs: LIMIT_MS });
 });
-
-/** Asserts that the container still writes, and that the log contains every number once, in order. */
-async function assertCountsOn(): Promise<void> {
-  const numbers = async (): Promise<number[]> =>
-    (await readFile(join(pod.config.log_directory, 'counting.log'), 'utf8'))
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => Number(line.split(' ')[3]));
-  const so = (await numbers()).length;
-  const all = await until('it writes on', LIMIT_MS, async () => {
-    const found = await numbers();
-    return found.length > so + 3 ? found : undefined;
-  });
-  assert.deepEqual(
-    all,
-    all.map((_, index) => index),
-  );
-}

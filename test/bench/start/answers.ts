@@ -57,7 +57,8 @@ async function untilDone(startedMs: number, attempt: () => Promise<boolean>): Pr
   return performance.now() - startedMs;
 }
 
-const connects = (path: string): Promise<boolean> =>
+/** Whether the socket accepts a connection now. */
+export const connects = (path: string): Promise<boolean> =>
   new Promise((resolve) => {
     const socket = connect(path);
     const finish = (connected: boolean): void => {

@@ -1,5 +1,5 @@
 import type { Environment } from '../environment.js';
-import { table } from '../report.js';
+import { table } from '../table.js';
 import { median } from '../statistics.js';
 import type { FirstAnswers } from './answers.js';
 

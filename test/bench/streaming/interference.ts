@@ -1,7 +1,7 @@
 import { truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createContainer, removePod, runPod } from '../bench.js';
-import type { Both, Side } from '../side.js';
+import { of, type Both, type Side } from '../side.js';
 import type { StreamingBench } from './streaming-bench.js';
 
 /** Milliseconds of each call, on an idle server and under load. */
@@ -27,8 +27,8 @@ export async function interference(all: StreamingBench): Promise<Interference[]>
     loaded: { reference: [] as number[], candidate: [] as number[] },
   }));
   for (const side of [all.bench.sides.reference, all.bench.sides.candidate]) {
-    await measure(all, side, (index, ms) => void results[index]?.idle[side.key].push(ms));
-    await underLoad(all, side, () => measure(all, side, (index, ms) => void results[index]?.loaded[side.key].push(ms)));
+    await measure(all, side, (index, ms) => void of(results[index]!.idle, side).push(ms));
+    await underLoad(all, side, () => measure(all, side, (index, ms) => void of(results[index]!.loaded, side).push(ms)));
   }
   return results;
 }
@@ -52,13 +52,13 @@ async function measure({ bench }: StreamingBench, side: Side, add: (index: numbe
 
 async function underLoad(all: StreamingBench, side: Side, work: () => Promise<void>): Promise<void> {
   const { bench, pods, crictl, containers, folder } = all;
-  const pod = pods[side.key];
+  const pod = of(pods, side);
   const id = await createContainer(bench, side, pod, 'writer', { command: ['yes', 'a line of the container'] });
   await side.runtime.startContainer({ container_id: id });
   const log = join(pod.config.log_directory ?? folder, 'writer', '0.log');
   // Without truncation this log would fill the disk.
   const truncating = setInterval(() => void truncate(log).catch(() => undefined), TRUNCATE_EVERY_MS);
-  const child = crictl[side.key].start(['exec', containers[side.key], 'cat', '/dev/zero'], 'ignore');
+  const child = of(crictl, side).start(['exec', of(containers, side), 'cat', '/dev/zero'], 'ignore');
   try {
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     await work();

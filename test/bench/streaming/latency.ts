@@ -1,5 +1,5 @@
 import { openCommandClient, type Transport } from '../../harness/streaming/command-client.js';
-import type { Side } from '../side.js';
+import { of, type Side } from '../side.js';
 import type { StreamingBench } from './streaming-bench.js';
 
 export const EXEC_OVER_SPDY = 'exec over SPDY';
@@ -14,7 +14,7 @@ const ROUNDS_EACH = 4;
 export async function latency({ bench, containers }: StreamingBench): Promise<number[]> {
   const overWebSocket: number[] = [];
   for (let round = -WARM_UP_ROUNDS; round < bench.rounds * ROUNDS_EACH; round++) {
-    await bench.recorder.pair(EXEC_OVER_SPDY, (side) => execTrue(side, containers[side.key], 'spdy'), {
+    await bench.recorder.pair(EXEC_OVER_SPDY, (side) => execTrue(side, of(containers, side), 'spdy'), {
       kept: round >= 0,
     });
     // containerd's own CRI refuses crictl's WebSocket, so there is nothing to compare with.

@@ -1,12 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { spokenSteps } from '../../../tools/stack/steps.js';
 import { crictl } from '../../harness/crictl.js';
-import { createContainer, runPod, type Bench } from '../bench.js';
+import { createBench, createContainer, runPod } from '../bench.js';
 import { environment } from '../environment.js';
-import { createRecorder } from '../recorder.js';
-import { createRequests } from '../requests.js';
 import { startServers, type Servers } from '../servers.js';
-import { onBoth } from '../side.js';
+import { of, onEach } from '../side.js';
 import { interference } from './interference.js';
 import { latency } from './latency.js';
 import { streamingReport, type StreamingResults } from './report.js';
@@ -31,39 +29,34 @@ const options = new Command('bench-streaming')
   .opts<Options>();
 
 const step = spokenSteps((text) => void process.stderr.write(text));
-const servers = await startServers({ rounds: options.rounds, only: [], self: false }, step);
+const servers = await startServers({}, step);
 try {
   process.stdout.write(`${streamingReport(await measure(servers))}\n`);
 } finally {
   await servers.stop();
 }
 
-async function measure({ sides, pids, images, folder, stack }: Servers): Promise<StreamingResults> {
-  const recorder = createRecorder({ sides, pids, signal: new AbortController().signal });
-  const requests = (server: string) =>
-    createRequests({ image: images.warm, logRoot: `${folder}/${server}-logs`, server });
-  const bench: Bench = {
-    ...{ sides, recorder, images, rounds: options.rounds },
-    requests: { reference: requests('reference'), candidate: requests('candidate') },
-  };
-  await onBoth(sides, (side) => side.images.pullImage({ image: { image: images.warm } }));
-  const pods = await onBoth(sides, (side) => runPod(bench, side));
-  const containers = await onBoth(sides, async (side) => {
-    const container_id = await createContainer(bench, side, pods[side.key], 'idle');
+async function measure(started: Servers): Promise<StreamingResults> {
+  const { sides, images, folder, stack } = started;
+  const bench = createBench(started, { rounds: options.rounds });
+  await onEach(sides, (side) => side.images.pullImage({ image: { image: images.warm } }));
+  const pods = await onEach(sides, (side) => runPod(bench, side));
+  const containers = await onEach(sides, async (side) => {
+    const container_id = await createContainer(bench, side, of(pods, side), 'idle');
     await side.runtime.startContainer({ container_id });
     return container_id;
   });
   const all: StreamingBench = {
     ...{ bench, pods, containers, folder, sizeMiB: options.sizeMib },
-    crictl: await onBoth(sides, (side) => crictl(stack, side.socket)),
+    crictl: await onEach(sides, (side) => crictl(stack, side.socket)),
   };
   const before = await environment(sides);
   const wanted = <T>(name: string, work: () => Promise<T>): Promise<T | undefined> =>
     options.only.includes(name) ? step(name, work) : Promise.resolve(undefined);
   return {
-    ...{ environment: before, recorder, sizeMiB: options.sizeMib },
+    ...{ environment: before, recorder: bench.recorder, sizeMiB: options.sizeMib },
     latencyOverWebSocket: (await wanted('latency', () => latency(all))) ?? [],
-    overWebSocket: await wanted('throughput', () => throughput(all, pids.crid)),
+    overWebSocket: await wanted('throughput', () => throughput(all, sides.candidate.pid)),
     interference: (await wanted('interference', () => interference(all))) ?? [],
   };
 }

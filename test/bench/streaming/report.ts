@@ -1,6 +1,6 @@
 import type { Environment } from '../environment.js';
 import type { Measured, Recorder } from '../recorder.js';
-import { table } from '../report.js';
+import { table } from '../table.js';
 import { median, percentile } from '../statistics.js';
 import { EXEC_OVER_SPDY, EXEC_OVER_WEBSOCKET } from './latency.js';
 import type { Interference } from './interference.js';

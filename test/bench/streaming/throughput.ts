@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { forwardedPort } from '../../harness/crictl.js';
 import { startPodServer } from '../../harness/streaming/pod-server.js';
 import { room, type Transport } from '../../harness/streaming/command-client.js';
-import type { Side } from '../side.js';
+import { of, type Side } from '../side.js';
 import { cpuMs } from '../processes.js';
 import type { StreamingBench } from './streaming-bench.js';
 
@@ -54,7 +54,7 @@ async function transfer(
   zeros: string,
 ): Promise<void> {
   const bytes = all.sizeMiB * 1024 * 1024;
-  const [container, flags] = [all.containers[side.key], ['--transport', transport]];
+  const [container, flags] = [of(all.containers, side), ['--transport', transport]];
   switch (operation) {
     case 'exec, out':
       await exec(all, side, [...flags, container, 'head', '-c', String(bytes), '/dev/zero'], '/dev/null');
@@ -75,7 +75,7 @@ async function transfer(
 
 /** Returns what the command wrote to stderr. */
 async function exec({ crictl }: StreamingBench, side: Side, args: readonly string[], stdin: string): Promise<string> {
-  const { code, stderr } = await crictl[side.key].run(['exec', ...args], { stdin, stdout: '/dev/null' });
+  const { code, stderr } = await of(crictl, side).run(['exec', ...args], { stdin, stdout: '/dev/null' });
   if (code !== 0) throw new Error(`crictl exec: ${stderr}`);
   return stderr;
 }
@@ -87,7 +87,7 @@ async function forwarded(
   port: number,
   use: (socket: Socket) => Promise<void>,
 ): Promise<void> {
-  const child = crictl[side.key].start(['port-forward', ...flags, pods[side.key].id, `:${port}`]);
+  const child = of(crictl, side).start(['port-forward', ...flags, of(pods, side).id, `:${port}`]);
   try {
     const socket = connect(await forwardedPort(child), '127.0.0.1');
     await use(socket);
@@ -115,7 +115,7 @@ async function fill(socket: Socket, bytes: number): Promise<void> {
 const serve = ({ pods, sizeMiB }: StreamingBench, side: Side) =>
   startPodServer(
     side,
-    pods[side.key].id,
+    of(pods, side).id,
     `
       const bytes = ${sizeMiB * 1024 * 1024};
       const chunk = Buffer.alloc(${CHUNK_BYTES});

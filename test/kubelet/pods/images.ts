@@ -40,4 +40,15 @@ export function imageTests(suite: KubeletSuite): void {
     await odd.container('main', 'waits', reason('InvalidImageName'));
     suite.expect(/ErrImageNeverPull|InvalidImageName|Not\/A:Name/, 'these images are there to fail');
   });
+
+  it('names a registry that does not answer', async () => {
+    const pod = await suite.pod('registry-down', {
+      containers: [{ name: 'main', image: '127.0.0.1:1/crid-test/absent:1', imagePullPolicy: 'Always' }],
+    });
+    const message = await pod.container('main', 'backs off', ({ state }) =>
+      state?.waiting?.reason === 'ImagePullBackOff' ? (state.waiting.message ?? '') : undefined,
+    );
+    assert.match(message, /RegistryUnavailable: image pull failed for \S+ because the registry is unavailable: /);
+    suite.expect(/registry is unavailable|RegistryUnavailable|127\.0\.0\.1:1\//, 'nothing listens there');
+  });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { STAY, type Container } from '../manifest.js';
-import type { KubeletSuite } from '../suite.js';
+import { KUBELET_MINOR, type KubeletSuite } from '../suite.js';
 
 const shared = { volumes: [{ name: 'shared', emptyDir: {} }] };
 const volumeMounts = [{ name: 'shared', mountPath: '/shared' }];
@@ -43,7 +43,9 @@ export function initTests(suite: KubeletSuite): void {
     await pod.ready();
   });
 
-  it('keeps a sidecar running beside the others, and starts it again when it ends', async () => {
+  // GeneratePodStatus of kubelet 1.34 leaves out the active containers, so with events this pod stays Pending.
+  const skip = suite.takesEvents && KUBELET_MINOR < 35 && 'kubelet 1.34 takes no active containers from events';
+  it('keeps a sidecar running beside the others, and starts it again when it ends', { skip }, async () => {
     const pod = await suite.pod('sidecar', {
       ...shared,
       initContainers: [

@@ -1,9 +1,15 @@
 import { ClientError, Status } from 'nice-grpc';
+import type { Filled } from '../fill.js';
 import type { Side } from '../side.js';
 
 export type Call = (side: Side) => Promise<unknown>;
 export type Calls = Readonly<Record<string, Call>>;
 
+/** Calls about one pod or one container. */
+export const READS: Readonly<Record<string, (side: Side, filled: Filled) => Promise<unknown>>> = {
+  PodSandboxStatus: ({ runtime }, { pods }) => runtime.podSandboxStatus({ pod_sandbox_id: pods[0]!.id }),
+  ContainerStatus: ({ runtime }, { containers }) => runtime.containerStatus({ container_id: containers[0]! }),
+};
 export const LISTS: Calls = {
   ListPodSandbox: ({ runtime }) => runtime.listPodSandbox({}),
   ListContainers: ({ runtime }) => runtime.listContainers({}),

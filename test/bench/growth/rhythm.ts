@@ -20,15 +20,18 @@ export const STATS_EVERY_MS = 10_000;
 
 /** The CPU time of all processes during `work`, converted to one minute. */
 export async function cpuOf(
-  { pids, stack }: Servers,
+  { containerdPid, sides, stack }: Servers,
+  side: Side,
   seconds: number,
   work: (signal: AbortSignal) => Promise<void> = () => Promise.resolve(),
 ): Promise<PerMinute> {
   const shims = (await shimsOf(stack.containerd.socket)).map(({ pid }) => pid);
+  // The plugin's calls also reach crid, as events of containerd.
+  const cridPid = side.pid ?? sides.candidate.pid;
   const cpu = (): PerMinute => ({
-    containerdS: cpuMs(pids.containerd) / 1_000,
+    containerdS: cpuMs(containerdPid) / 1_000,
     shimsS: sum(shims.map(cpuMs)) / 1_000,
-    cridS: cpuMs(pids.crid!) / 1_000,
+    cridS: cridPid === undefined ? 0 : cpuMs(cridPid) / 1_000,
   });
   const [before, startedMs] = [cpu(), performance.now()];
   const ending = new AbortController();
