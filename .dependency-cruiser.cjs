@@ -5,16 +5,16 @@
  */
 const LAYERS = [
   ['cri'],
-  ['runtime', 'recovery', 'metrics', 'tracing', 'why', 'doctor'],
+  ['runtime', 'recovery', 'metrics', 'tracing', 'why', 'trace', 'doctor', 'migrate', 'client'],
   ['pods', 'containers', 'images', 'stats'],
-  ['operation', 'sandboxer', 'spec', 'network', 'stdio', 'state', 'events', 'streaming'],
-  ['containerd', 'host', 'config'],
+  ['operation', 'sandboxer', 'spec', 'network', 'stdio', 'state', 'events', 'streaming', 'nri', 'nri-plugin'],
+  ['containerd', 'host', 'config', 'ttrpc'],
   ['base'],
 ];
 /** Modules of one layer that never import each other. */
 const SEPARATE = [
   ['pods', 'containers', 'images', 'stats'],
-  ['containerd', 'host', 'config'],
+  ['containerd', 'host', 'config', 'ttrpc'],
 ];
 
 const modules = (names) => `^src/(${names.join('|')})/`;
@@ -45,6 +45,7 @@ const owned = [
   ['composition-root', '^src/app\\.ts$', '^src/command-line\\.ts$'],
   ['command-line', '^src/(main|command-line)\\.ts$', '^src/main\\.ts$'],
   ['containerd-wire', '(^|/)generated/containerd/', '^src/containerd/'],
+  ['ttrpc-wire', '(^|/)generated/ttrpc/', '^src/ttrpc/'],
   ['system-calls', '(^|/)node_modules/koffi/', '^src/host/'],
 ].map(([name, what, owner]) => ({
   name: `only-its-owner-imports-${name}`,
@@ -89,6 +90,13 @@ module.exports = {
     ...sideways,
     ...threads,
     ...owned,
+    {
+      name: 'no-plugins-in-crid',
+      severity: 'error',
+      comment: 'src/nri-plugin/ is the library of processes that are plugins',
+      from: { path: '^src/', pathNot: '^src/nri-plugin/' },
+      to: { path: '^src/nri-plugin/' },
+    },
     { name: 'no-cycles', severity: 'error', from: { path: '^src/' }, to: { circular: true } },
     {
       name: 'no-cycles-of-modules',
