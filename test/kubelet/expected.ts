@@ -11,6 +11,7 @@ const EXEC_WHILE_ENDING = [
   '(read|write) init-p: (broken pipe|connection reset by peer)',
   'error executing setns process',
   'procReady not received',
+  'namespace path: lstat /proc/\\d+/ns/\\w+: no such file or directory',
 ];
 
 /** Errors that a kubelet logs in every run regardless of the runtime, with the reason. */
