@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
-import { after, before, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/api.js';
 import type { PluginCall } from '../../../src/nri/port.js';
-import { startCrid, type Crid } from '../../harness/crid.js';
-import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
-import { containerConfig, podConfig, pullImage, removeAllPods, runPod, SLEEP } from '../../harness/pod.js';
-import { testStack, type TestStack } from '../../harness/test-stack.js';
+import { containerConfig, podConfig, removeAllPods, runPod, SLEEP } from '../../harness/pod.js';
 import { assertTruth } from '../recovery/truth.js';
+import { startSuite } from '../rpc/suite.js';
 import { joinWirePlugin, type PluginHandlers } from './wire-plugin.js';
 
 const LIMIT_MS = 20_000;
@@ -22,108 +19,88 @@ interface Attempt {
 }
 
 describe('kill -9 of crid while it waits for a plugin', { timeout: 600_000 }, () => {
-  let stack: TestStack;
-  let crid: Crid;
-  let socket = '';
-  let nothing: Inventory;
-
-  before(async () => {
-    stack = await testStack();
-    socket = join(stack.dir, 'nri-kill', 'nri.sock');
-    const nri = { enabled: true, socket_path: socket, plugin_path: join(stack.dir, 'no-plugins') };
-    crid = await startCrid(stack, { config: { nri } });
-    await pullImage(crid);
-    // The first pod pulls the pause image, which stays.
-    await (await runPod(crid, stack)).remove();
-    nothing = await leaks(stack);
-  });
-  after(async () => {
-    await removeAllPods(crid);
-    await assertLeavesNothing(stack, nothing);
-    await crid.stop();
-    crid.close();
-  });
+  const suite = startSuite();
 
   const stateOf = async (id: string): Promise<ContainerState | undefined> =>
-    (await crid.runtime.listContainers({ filter: { id } })).containers[0]?.state;
+    (await suite.crid.runtime.listContainers({ filter: { id } })).containers[0]?.state;
   const podState = async (id: string): Promise<PodSandboxState | undefined> =>
-    (await crid.runtime.listPodSandbox({ filter: { id } })).items[0]?.state;
+    (await suite.crid.runtime.listPodSandbox({ filter: { id } })).items[0]?.state;
 
   const runAttempt = async (): Promise<Attempt> => {
-    const config = await podConfig(stack);
+    const config = await podConfig(suite.stack);
     let id = '';
     return {
-      call: async () => (id = (await crid.runtime.runPodSandbox({ config })).pod_sandbox_id),
+      call: async () => (id = (await suite.crid.runtime.runPodSandbox({ config })).pod_sandbox_id),
       holds: async () => id !== '' && (await podState(id)) === PodSandboxState.SANDBOX_READY,
     };
   };
   const createAttempt = async (): Promise<Attempt> => {
-    const pod = await runPod(crid, stack);
+    const pod = await runPod(suite.crid, suite.stack);
     const request = { pod_sandbox_id: pod.id, config: containerConfig(), sandbox_config: pod.config };
     let id = '';
     return {
-      call: async () => (id = (await crid.runtime.createContainer(request)).container_id),
+      call: async () => (id = (await suite.crid.runtime.createContainer(request)).container_id),
       holds: async () => id !== '' && (await stateOf(id)) === ContainerState.CONTAINER_CREATED,
     };
   };
   const startAttempt = async (): Promise<Attempt> => {
-    const pod = await runPod(crid, stack);
+    const pod = await runPod(suite.crid, suite.stack);
     const id = await pod.create({ command: SLEEP });
     return {
-      call: () => crid.runtime.startContainer({ container_id: id }),
+      call: () => suite.crid.runtime.startContainer({ container_id: id }),
       holds: async () => (await stateOf(id)) === ContainerState.CONTAINER_RUNNING,
     };
   };
   const updateAttempt = async (): Promise<Attempt> => {
-    const id = await (await runPod(crid, stack)).run();
+    const id = await (await runPod(suite.crid, suite.stack)).run();
     let isDone = false;
     return {
       async call() {
-        await crid.runtime.updateContainerResources({ container_id: id, linux: { cpu_shares: 300n } });
+        await suite.crid.runtime.updateContainerResources({ container_id: id, linux: { cpu_shares: 300n } });
         isDone = true;
       },
       holds: async () => isDone,
     };
   };
   const updatePodAttempt = async (): Promise<Attempt> => {
-    const { id } = await runPod(crid, stack);
+    const { id } = await runPod(suite.crid, suite.stack);
     let isDone = false;
     return {
       async call() {
-        await crid.runtime.updatePodSandboxResources({ pod_sandbox_id: id, resources: { cpu_shares: 300n } });
+        await suite.crid.runtime.updatePodSandboxResources({ pod_sandbox_id: id, resources: { cpu_shares: 300n } });
         isDone = true;
       },
       holds: async () => isDone,
     };
   };
   const stopAttempt = async (): Promise<Attempt> => {
-    const id = await (await runPod(crid, stack)).run();
+    const id = await (await runPod(suite.crid, suite.stack)).run();
     return {
-      call: () => crid.runtime.stopContainer({ container_id: id, timeout: 2n }),
+      call: () => suite.crid.runtime.stopContainer({ container_id: id, timeout: 2n }),
       holds: async () => (await stateOf(id)) === ContainerState.CONTAINER_EXITED,
     };
   };
   const removeAttempt = async (): Promise<Attempt> => {
-    const id = await (await runPod(crid, stack)).run();
+    const id = await (await runPod(suite.crid, suite.stack)).run();
     return {
-      call: () => crid.runtime.removeContainer({ container_id: id }),
+      call: () => suite.crid.runtime.removeContainer({ container_id: id }),
       holds: async () => (await stateOf(id)) === undefined,
     };
   };
   const stopPodAttempt = async (): Promise<Attempt> => {
-    const pod = await runPod(crid, stack);
+    const pod = await runPod(suite.crid, suite.stack);
     await pod.run();
     return {
-      call: () => crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id }),
+      call: () => suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id }),
       holds: async () => (await podState(pod.id)) === PodSandboxState.SANDBOX_NOTREADY,
     };
   };
   const removePodAttempt = async (): Promise<Attempt> => {
-    const pod = await runPod(crid, stack);
+    const pod = await runPod(suite.crid, suite.stack);
     await pod.run();
-    await crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
+    await suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
     return {
-      call: () => crid.runtime.removePodSandbox({ pod_sandbox_id: pod.id }),
+      call: () => suite.crid.runtime.removePodSandbox({ pod_sandbox_id: pod.id }),
       holds: async () => (await podState(pod.id)) === undefined,
     };
   };
@@ -132,7 +109,7 @@ describe('kill -9 of crid while it waits for a plugin', { timeout: 600_000 }, ()
   const ended = async (): Promise<number | string> => {
     const late = new AbortController();
     const alive = sleep(LIMIT_MS, 'still running', { signal: late.signal }).catch(() => 'aborted');
-    const end = await Promise.race([crid.ended(), alive]);
+    const end = await Promise.race([suite.crid.ended(), alive]);
     late.abort();
     return end;
   };
@@ -158,23 +135,23 @@ describe('kill -9 of crid while it waits for a plugin', { timeout: 600_000 }, ()
     test(`in ${hook}: the next start leaves nothing behind, and the retry of the call succeeds`, async () => {
       const { call, holds } = await attempt();
       const hang = (): Promise<never> => {
-        process.kill(crid.pid(), 'SIGKILL');
+        process.kill(suite.crid.pid(), 'SIGKILL');
         return new Promise(() => undefined);
       };
       const key = `${hook[0]!.toLowerCase()}${hook.slice(1)}` as keyof PluginHandlers;
-      const plugin = await joinWirePlugin(socket, '10-killer', () => ({ [key]: hang }), [hook]);
+      const plugin = await joinWirePlugin(suite.crid.nriSocket, '10-killer', () => ({ [key]: hang }), [hook]);
       await assert.rejects(call(), 'crid ends in the call');
       assert.equal(await ended(), 'SIGKILL');
       assert.deepEqual(plugin.calls, ['Synchronize', hook]);
       plugin.close();
-      await crid.start();
-      await crid.settled();
-      await assertTruth(crid, stack);
+      await suite.crid.start();
+      await suite.crid.settled();
+      await assertTruth(suite.crid, suite.stack);
       if (!(await holds())) await call();
       assert.ok(await holds(), 'the retry has succeeded');
-      await assertTruth(crid, stack);
-      await removeAllPods(crid);
-      await assertLeavesNothing(stack, nothing);
+      await assertTruth(suite.crid, suite.stack);
+      await removeAllPods(suite.crid);
+      await suite.assertNothingLeft();
     });
   }
 });

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { stringify } from 'smol-toml';
 import { ContainerState, NamespaceMode, PodSandboxState } from '../../../generated/runtime/v1/api.js';
 import { MAX_CONFIG_BYTES } from '../../../src/state/config-size.js';
@@ -11,11 +11,11 @@ import { canonicalJson, toGoJson } from '../../../src/state/go-json.js';
 import { freePort } from '../../../tools/stack/ports.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { containerdClients, recordSandbox } from '../../harness/containerd-clients.js';
-import { startCrid, type Crid } from '../../harness/crid.js';
-import { assertLeavesNothing, leaks, NAMESPACE, type Inventory } from '../../harness/leaks.js';
-import { containerConfig, podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
-import { testStack, type TestStack } from '../../harness/test-stack.js';
-import { assertFails } from '../rpc/suite.js';
+import type { Crid } from '../../harness/crid.js';
+import { assertLeavesNothing, leaks, NAMESPACE } from '../../harness/leaks.js';
+import { containerConfig, podConfig, removeAllPods, runPod } from '../../harness/pod.js';
+import type { TestStack } from '../../harness/test-stack.js';
+import { assertFails, startSuite } from '../rpc/suite.js';
 
 const MIB = 1 << 20;
 const DOCTOR_LIMIT_MS = 60_000;
@@ -43,84 +43,79 @@ function largestConfig(command: string[]): ReturnType<typeof containerConfig> {
 }
 
 describe('records at the bounds of what containerd can send', { timeout: 300_000 }, () => {
-  let stack: TestStack;
-  let crid: Crid;
-  let nothing: Inventory;
   let metrics: string;
 
-  before(async () => {
-    stack = await testStack();
-    metrics = `127.0.0.1:${await freePort()}`;
-    crid = await startCrid(stack, { config: { crid: { metrics_address: metrics } } });
-    await pullImage(crid);
-    await (await runPod(crid, stack)).remove();
-    nothing = await leaks(stack);
-  });
-  after(async () => {
-    await removeAllPods(crid);
-    await assertLeavesNothing(stack, nothing);
-    await crid.stop();
+  const suite = startSuite({
+    async crid() {
+      metrics = `127.0.0.1:${await freePort()}`;
+      return { config: { crid: { metrics_address: metrics } } };
+    },
   });
 
   const unreadableCount = async (): Promise<string | undefined> =>
     /^crid_unreadable_records (\d+)$/m.exec(await (await fetch(`http://${metrics}/metrics`)).text())?.[1];
 
   it('a container with the largest config fails its start with a long message, and is listed, read back and removed', async () => {
-    const pod = await runPod(crid, stack);
+    const pod = await runPod(suite.crid, suite.stack);
     const command = ['/no', ...Array.from({ length: 40 }, () => 'a'.repeat(98))].join('/');
     const config = largestConfig([command]);
     const request = { pod_sandbox_id: pod.id, sandbox_config: pod.config };
-    const { container_id: id } = await crid.runtime.createContainer({ ...request, config });
-    await assertFails(crid.runtime.startContainer({ container_id: id }), 'INVALID_ARGUMENT', 'config.command', command);
-    const statusNow = async () => (await crid.runtime.containerStatus({ container_id: id })).status;
+    const { container_id: id } = await suite.crid.runtime.createContainer({ ...request, config });
+    await assertFails(
+      suite.crid.runtime.startContainer({ container_id: id }),
+      'INVALID_ARGUMENT',
+      'config.command',
+      command,
+    );
+    const statusNow = async () => (await suite.crid.runtime.containerStatus({ container_id: id })).status;
     const failed = await statusNow();
     assert.deepEqual([failed?.state, failed?.reason], [ContainerState.CONTAINER_EXITED, 'StartError']);
-    await crid.restart();
-    await crid.settled();
+    await suite.crid.restart();
+    await suite.crid.settled();
     assert.deepEqual(await statusNow(), failed);
-    const { containers } = await crid.runtime.listContainers({});
+    const { containers } = await suite.crid.runtime.listContainers({});
     assert.deepEqual([containers.map((container) => container.id), await unreadableCount()], [[id], '0']);
-    await crid.runtime.removeContainer({ container_id: id });
+    await suite.crid.runtime.removeContainer({ container_id: id });
     await pod.remove();
-    await assertLeavesNothing(stack, nothing);
+    await suite.assertNothingLeft();
   });
 
   it('a config of one byte more is refused by its largest field, and nothing is created', async () => {
-    const pod = await runPod(crid, stack);
-    const withPod = await leaks(stack);
+    const pod = await runPod(suite.crid, suite.stack);
+    const withPod = await leaks(suite.stack);
     const config = largestConfig(['true']);
     const beyond = { ...config, args: ['x'] };
     const request = { pod_sandbox_id: pod.id, sandbox_config: pod.config, config: beyond };
     await assertFails(
-      crid.runtime.createContainer(request),
+      suite.crid.runtime.createContainer(request),
       'INVALID_ARGUMENT',
       'config.envs: ',
       `${MAX_CONFIG_BYTES}`,
     );
     const labels = Object.fromEntries(Array.from({ length: 1100 }, (_, index) => [`k${index}`, 'x'.repeat(4000)]));
-    const large = { config: await podConfig(stack, { labels }) };
-    await assertFails(crid.runtime.runPodSandbox(large), 'INVALID_ARGUMENT', 'config.labels: ');
-    await assertLeavesNothing(stack, withPod);
+    const large = { config: await podConfig(suite.stack, { labels }) };
+    await assertFails(suite.crid.runtime.runPodSandbox(large), 'INVALID_ARGUMENT', 'config.labels: ');
+    await assertLeavesNothing(suite.stack, withPod);
     await pod.remove();
   });
 
   it('serves beside records that cannot be sent together or at all; it names and counts them, and all other calls work', async () => {
-    await crid.stop();
-    const others = await largeRecords(stack);
-    const kept = join(stack.containerd.root, 'io.containerd.grpc.v1.cri', 'containers', others.containerId);
+    await suite.crid.stop();
+    const others = await largeRecords(suite.stack);
+    const kept = join(suite.stack.containerd.root, 'io.containerd.grpc.v1.cri', 'containers', others.containerId);
     try {
       await mkdir(kept, { recursive: true });
-      await crid.start();
-      await crid.settled();
+      await suite.crid.start();
+      await suite.crid.settled();
 
-      const { items } = await crid.runtime.listPodSandbox({});
+      const { items } = await suite.crid.runtime.listPodSandbox({});
       assert.deepEqual(items.map(({ id }) => id).sort(), others.podIds);
       assert.ok(items.every(({ state }) => state === PodSandboxState.SANDBOX_NOTREADY));
       const expected = [others.containerId.slice(0, 6), others.imageDigest.slice(0, 'sha256:'.length + 6)];
-      const { info } = await crid.runtime.status({ verbose: true });
+      const { info } = await suite.crid.runtime.status({ verbose: true });
       const { records } = JSON.parse(info['unreadableRecords'] ?? '') as { records: { id: string }[] };
-      const logged = (await crid.logLines()).filter(({ msg }) => /left alone$/.test(String(msg)));
-      const warnings = await doctorWarnings(stack, crid);
+      const logged = (await suite.crid.logLines()).filter(({ msg }) => /left alone$/.test(String(msg)));
+      const warnings = await doctorWarnings(suite.stack, suite.crid);
       assert.deepEqual(
         [
           records.map(({ id }) => id),
@@ -131,21 +126,21 @@ describe('records at the bounds of what containerd can send', { timeout: 300_000
         [expected, '2', [true, true], [true, true]],
       );
 
-      const pod = await runPod(crid, stack);
+      const pod = await runPod(suite.crid, suite.stack);
       const { stdout } = await pod.exec(await pod.run(), ['echo', 'works']);
-      const { images } = await crid.images.listImages({});
+      const { images } = await suite.crid.images.listImages({});
       assert.deepEqual([stdout, images.length > 0], ['works\n', true]);
       await pod.remove();
       // The record's directory must not be swept.
       assert.ok((await stat(kept)).isDirectory());
-      await removeAllPods(crid);
+      await removeAllPods(suite.crid);
     } finally {
       await rm(kept, { recursive: true, force: true });
       await others.remove();
     }
-    await crid.restart();
+    await suite.crid.restart();
     assert.equal(await unreadableCount(), '0');
-    await assertLeavesNothing(stack, nothing);
+    await suite.assertNothingLeft();
   });
 });
 

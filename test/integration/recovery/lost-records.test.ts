@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { after, afterEach, before, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 import { ContainerEventType, PodSandboxState } from '../../../generated/runtime/v1/api.js';
 import { until } from '../../../tools/stack/wait.js';
 import type { Containerd } from '../../../src/containerd/containerd.js';
-import { startCrid, type Crid } from '../../harness/crid.js';
-import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
-import { pullImage, removeAllPods, runPod } from '../../harness/pod.js';
-import { testStack, type TestStack } from '../../harness/test-stack.js';
+import type { Crid } from '../../harness/crid.js';
+import { runPod } from '../../harness/pod.js';
+import { startSuite } from '../rpc/suite.js';
 import { prompt } from './calls.js';
 import { foreignClient, signalUntilGone } from './processes.js';
 import { exited, pidOf } from './view.js';
@@ -40,80 +39,68 @@ const DEEDS: readonly { what: string; ends: boolean; act: (other: Containerd, id
 ];
 
 describe('another client removes the record or the task of a running container', { timeout: 300_000 }, () => {
-  let stack: TestStack;
-  let crid: Crid;
   let other: Containerd;
-  let nothing: Inventory;
-
-  before(async () => {
-    stack = await testStack();
-    crid = await startCrid(stack);
-    other = foreignClient(stack);
-    await pullImage(crid);
-    await (await runPod(crid, stack)).remove();
-    nothing = await leaks(stack);
+  const suite = startSuite({
+    isEmptiedAfterEach: true,
+    crid(stack) {
+      other = foreignClient(stack);
+      return {};
+    },
   });
-  afterEach(async () => {
-    await removeAllPods(crid);
-    await assertLeavesNothing(stack, nothing);
-  });
-  after(async () => {
-    other.close();
-    await crid.stop();
-  });
+  after(() => other.close());
 
   /** Asserts that the pod and its containers stop and are removed promptly, and that nothing is left. */
   const removePromptly = async (podId: string): Promise<void> => {
-    await crid.runtime.stopPodSandbox({ pod_sandbox_id: podId }, prompt());
-    await crid.runtime.removePodSandbox({ pod_sandbox_id: podId }, prompt());
-    await assertLeavesNothing(stack, nothing);
+    await suite.crid.runtime.stopPodSandbox({ pod_sandbox_id: podId }, prompt());
+    await suite.crid.runtime.removePodSandbox({ pod_sandbox_id: podId }, prompt());
+    await suite.assertNothingLeft();
   };
 
   for (const { what, ends, act } of DEEDS) {
     describe(what, () => {
       it('its exit is published, and it can be stopped and removed', async () => {
-        const pod = await runPod(crid, stack);
+        const pod = await runPod(suite.crid, suite.stack);
         const [container_id, left] = [await pod.run(), await pod.run()];
-        const pid = await pidOf(crid, container_id);
-        const stopped = stopEvent(crid, container_id);
+        const pid = await pidOf(suite.crid, container_id);
+        const stopped = stopEvent(suite.crid, container_id);
         for (const id of [container_id, left]) await act(other, id);
-        if (ends) await exited(crid, container_id);
-        await crid.runtime.stopContainer({ container_id, timeout: 1n }, prompt());
-        await exited(crid, container_id);
+        if (ends) await exited(suite.crid, container_id);
+        await suite.crid.runtime.stopContainer({ container_id, timeout: 1n }, prompt());
+        await exited(suite.crid, container_id);
         await stopped;
         assert.equal(existsSync(`/proc/${pid}`), false);
-        await crid.runtime.removeContainer({ container_id }, prompt());
+        await suite.crid.runtime.removeContainer({ container_id }, prompt());
         await removePromptly(pod.id);
       });
 
       if (!ends) {
         it('its process ends by itself: its exit is published, and its shim ends with the pod', async () => {
-          const pod = await runPod(crid, stack);
+          const pod = await runPod(suite.crid, suite.stack);
           const id = await pod.run();
-          const pid = await pidOf(crid, id);
+          const pid = await pidOf(suite.crid, id);
           await act(other, id);
           await signalUntilGone(pid, 'SIGKILL');
-          assert.equal((await exited(crid, id)).exit_code, 137);
+          assert.equal((await exited(suite.crid, id)).exit_code, 137);
           await removePromptly(pod.id);
         });
 
         it('a running container is removed at once', async () => {
-          const pod = await runPod(crid, stack);
+          const pod = await runPod(suite.crid, suite.stack);
           const container_id = await pod.run();
           await act(other, container_id);
-          await crid.runtime.removeContainer({ container_id }, prompt());
+          await suite.crid.runtime.removeContainer({ container_id }, prompt());
           await removePromptly(pod.id);
         });
       }
 
       it('crid restarts: its process is gone, and the pod can be removed', async () => {
-        const pod = await runPod(crid, stack);
+        const pod = await runPod(suite.crid, suite.stack);
         const [id, well] = [await pod.run(), await pod.run()];
-        const pid = await pidOf(crid, id);
-        await crid.kill9();
+        const pid = await pidOf(suite.crid, id);
+        await suite.crid.kill9();
         await act(other, id);
-        await crid.start();
-        await crid.settled();
+        await suite.crid.start();
+        await suite.crid.settled();
         assert.equal(existsSync(`/proc/${pid}`), false);
         const { stdout } = await pod.exec(well, ['echo', 'well']);
         assert.equal(stdout, 'well\n');
@@ -131,24 +118,24 @@ describe('another client removes the record or the task of a running container',
     };
 
     it('the pod is reported as not ready, and can be stopped and removed', async () => {
-      const pod = await runPod(crid, stack);
+      const pod = await runPod(suite.crid, suite.stack);
       await pod.run();
-      const stopped = stopEvent(crid, pod.id);
+      const stopped = stopEvent(suite.crid, pod.id);
       await deletePause(pod.id);
       await stopped;
-      const { status } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+      const { status } = await suite.crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
       assert.equal(status?.state, PodSandboxState.SANDBOX_NOTREADY);
       await removePromptly(pod.id);
     });
 
     it('crid restarts: the pod is not ready, and can be removed', async () => {
-      const pod = await runPod(crid, stack);
+      const pod = await runPod(suite.crid, suite.stack);
       await pod.run();
-      await crid.kill9();
+      await suite.crid.kill9();
       await deletePause(pod.id);
-      await crid.start();
+      await suite.crid.start();
       await until('the pod is not ready', LIMIT_MS, async () => {
-        const { status } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+        const { status } = await suite.crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
         return status?.state === PodSandboxState.SANDBOX_NOTREADY ? true : undefined;
       });
       await removePromptly(pod.id);

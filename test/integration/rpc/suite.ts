@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, before } from 'node:test';
+import { after, afterEach, before } from 'node:test';
 import { ClientError, Status } from 'nice-grpc';
 import { startCrid, type Crid, type CridOptions } from '../../harness/crid.js';
 import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
@@ -19,13 +19,19 @@ export interface Suite {
 export interface SuiteOptions {
   readonly crid?: (stack: TestStack) => Promise<CridOptions> | CridOptions;
   readonly withPod?: boolean;
+  /** Removes every pod after each test too, and fails it if anything is left behind. */
+  readonly isEmptiedAfterEach?: boolean;
 }
 
 /**
- * Starts crid before the first test of a file. After the last one it removes every pod, and fails if anything is left
- * behind.
+ * Starts crid before the first test of a file or of a `describe`. After the last one it removes every pod, and fails if
+ * anything is left behind.
  */
-export function startSuite({ crid: options = () => ({}), withPod = false }: SuiteOptions = {}): Suite {
+export function startSuite({
+  crid: options = () => ({}),
+  withPod = false,
+  isEmptiedAfterEach = false,
+}: SuiteOptions = {}): Suite {
   let made: { stack: TestStack; crid: Crid; baseline: Inventory; pod: RunningPod | undefined } | undefined;
   const parts = (): NonNullable<typeof made> => {
     assert.ok(made, 'crid has been started');
@@ -41,11 +47,15 @@ export function startSuite({ crid: options = () => ({}), withPod = false }: Suit
     await pullImage(crid);
     if (withPod) made.pod = await runPod(crid, stack);
   });
+  const empty = async (): Promise<void> => {
+    await removeAllPods(parts().crid);
+    await assertNothingLeft();
+  };
+  if (isEmptiedAfterEach) afterEach(empty);
   after(async () => {
     const { crid } = parts();
     try {
-      await removeAllPods(crid);
-      await assertNothingLeft();
+      await empty();
     } finally {
       await crid.stop();
       crid.close();
