@@ -1,15 +1,15 @@
 import type { ChildProcess } from 'node:child_process';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { inBackground } from '../base/background.js';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { clearSocket, listenProtected, socketPath } from '../base/protected-socket.js';
 import { withLimit } from '../base/time.js';
 import { durationMs, type NriConfig } from '../config/schema.js';
 import { discoverPlugins, launchPlugin, type PluginFile } from './launch-plugins.js';
 import { connectPlugin, type Launched, type Plugin, type PluginOptions } from './plugin.js';
 import { applyToOthers, type OtherContainers } from './other-containers.js';
 import { policyOf } from './plugin-policy.js';
+import { openPluginSocket } from './plugin-socket.js';
 import { pluginName } from './port.js';
 import type { Registry } from './registry.js';
 
@@ -21,6 +21,8 @@ export interface NriOptions {
   readonly others: OtherContainers;
   readonly onCall: PluginOptions['onCall'];
   readonly launchesPlugins: boolean;
+  /** How often crid looks whether the socket for plugins is still its own. */
+  readonly lookEveryMs?: number;
 }
 
 export interface NriService {
@@ -28,9 +30,6 @@ export interface NriService {
   close(): Promise<void>;
 }
 
-/** The plugins of a node are a few; connections beyond are refused. */
-const MAX_CONNECTIONS = 64;
-const DIRECTORY_MODE = 0o700;
 /** How long a launched plugin has to end after its connection has closed. */
 const END_MS = 1_000;
 
@@ -42,12 +41,17 @@ export async function startNri(options: NriOptions): Promise<NriService> {
   const { log, config, registry } = options;
   const children = new Set<ChildProcess>();
   if (options.launchesPlugins) await launchAll(options, children);
-  const listening = config.disable_connections ? undefined : await listen(options);
+  const socket = config.disable_connections
+    ? undefined
+    : await openPluginSocket({
+        ...{ log, address: config.socket_path, lookEveryMs: options.lookEveryMs },
+        onConnection: (plugin) => inBackground(log, 'registration of an NRI plugin', accept(options, plugin)),
+      });
   return {
     async close() {
-      await listening?.stop();
+      await socket?.stop();
       await Promise.all(registry.list().map((plugin) => plugin.shutDown()));
-      listening?.disconnect();
+      socket?.disconnect();
       await Promise.all([...children].map(end));
       log.debug('NRI has stopped');
     },
@@ -97,52 +101,6 @@ async function accept(options: NriOptions, socket: Socket, launched?: Launched):
   log.info({ plugin: plugin.name, launched: launched !== undefined }, 'an NRI plugin has registered');
   await applyToOthers(options, updates, [], plugin.name);
 }
-
-interface Listening {
-  /** Removes the socket, so that no plugin can connect. */
-  stop(): Promise<void>;
-  disconnect(): void;
-}
-
-/** Listens for plugins. Returns undefined if another runtime has the socket, or if it cannot be made. */
-async function listen(options: NriOptions): Promise<Listening | undefined> {
-  const { log, config } = options;
-  const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
-    inBackground(log, 'registration of an NRI plugin', accept(options, socket));
-  });
-  server.maxConnections = MAX_CONNECTIONS;
-  server.on('error', ({ message }) => log.warn({ err: message }, 'the NRI socket failed'));
-  try {
-    const path = socketPath(config.socket_path, 'nri.socket_path');
-    await clearSocket(path, 'nri.socket_path', DIRECTORY_MODE);
-    const remove = await listenProtected(path, 0, (hidden) => listening(server, hidden));
-    log.info({ socket: path }, 'NRI plugins may connect');
-    return {
-      async stop() {
-        await remove();
-        server.close();
-      },
-      disconnect: () => {
-        for (const socket of sockets) socket.destroy();
-      },
-    };
-  } catch (thrown) {
-    log.warn({ err: CriError.from(thrown).message }, 'NRI plugins cannot connect');
-    return undefined;
-  }
-}
-
-const listening = (server: Server, path: string): Promise<void> =>
-  new Promise((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(path, () => {
-      server.off('error', reject);
-      resolve();
-    });
-  });
 
 /** A plugin normally ends when its connection closes. */
 async function end(child: ChildProcess): Promise<void> {

@@ -7,6 +7,7 @@ import { withoutScheme } from '../../base/unix-socket.js';
 import { beginWait } from '../../base/waits.js';
 import { errnoName, fsError } from '../syscall/errno.js';
 import { kill, processExists } from './processes.js';
+import { unixSockets } from './unix-sockets.js';
 
 const ASK_MS = 100;
 
@@ -75,7 +76,7 @@ const LEFT_MS = 1_000;
 async function mayHaveClient(pid: number): Promise<boolean> {
   try {
     const own = new Set(await socketsOf(pid));
-    const sockets = (await readFile(`/proc/${pid}/net/unix`, 'utf8')).split('\n').map(parseSocket);
+    const sockets = await unixSockets(pid);
     const listening = new Set(
       sockets.filter(({ inode, listens, path }) => listens && path !== '' && own.has(inode)).map(({ path }) => path),
     );
@@ -92,18 +93,6 @@ async function socketsOf(pid: number): Promise<string[]> {
   const links = await Promise.all((await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => '')));
   return links.flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []);
 }
-
-/**
- * Parses a line of proc_pid_net(5), `unix`: `Num RefCount Protocol Flags Type St Inode Path`; accepted sockets have the
- * listener's path.
- */
-function parseSocket(line: string): { inode: string; listens: boolean; path: string } {
-  const [, , , flags = '0', , , inode = '', path = ''] = line.trim().split(/\s+/);
-  return { inode, listens: (Number.parseInt(flags, 16) & SO_ACCEPTCON) !== 0, path };
-}
-
-/** __SO_ACCEPTCON of linux/net.h */
-const SO_ACCEPTCON = 1 << 16;
 
 function tryKill(pid: number): void {
   try {

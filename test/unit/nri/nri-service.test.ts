@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -59,6 +60,55 @@ test('a socket that another runtime serves is left to it, also when crid stops',
   await service.close();
   const [answer] = (await once(connect(socket), 'data')) as [Buffer];
   assert.equal(answer.toString(), 'other');
+});
+
+/** Resolves when plugins can connect to crid; a connection of another server gets a text. */
+const isOurs = async (socket: string): Promise<boolean> => {
+  const client = connect(socket);
+  try {
+    await once(client, 'connect');
+    client.end();
+    return (await client.toArray()).length === 0;
+  } catch {
+    return false;
+  } finally {
+    client.destroy();
+  }
+};
+
+test('a socket that another runtime takes later is left to it, and taken back when that one has ended', async (t) => {
+  const socket = await socketIn(t);
+  const { service, warnings } = await start(socket, { lookEveryMs: 10, plugin_registration_timeout: '100ms' });
+  t.after(() => service.close());
+  assert.equal(await isOurs(socket), true);
+  await rm(socket);
+  const other = createServer((connection) => connection.on('error', () => undefined).end('other')).listen(socket);
+  await once(other, 'listening');
+  const lost = { err: `nri.socket_path: another server answers on "${socket}"` };
+  const isLost = (): boolean => JSON.stringify(warnings).includes(JSON.stringify(lost));
+  await until('crid has seen the other', isLost);
+  assert.equal(await isOurs(socket), false);
+  assert.equal(warnings.filter((each) => JSON.stringify(each) === JSON.stringify(lost)).length, 1);
+  other.close();
+  await until('crid listens again', () => existsSync(socket));
+  assert.equal(await isOurs(socket), true);
+});
+
+test('a socket whose server was killed is taken, and one that is removed is made again', async (t) => {
+  const socket = await socketIn(t);
+  await mkdir(dirname(socket));
+  const killed =
+    "require('node:net').createServer().listen(process.argv[1], () => process.kill(process.pid, 'SIGKILL'))";
+  spawnSync(process.execPath, ['-e', killed, socket]);
+  assert.equal(existsSync(socket), true);
+  const { service, warnings } = await start(socket, { lookEveryMs: 10, plugin_registration_timeout: '100ms' });
+  assert.equal(await isOurs(socket), true);
+  await rm(dirname(socket), { recursive: true });
+  await until('crid listens again', () => existsSync(socket));
+  assert.equal(await isOurs(socket), true);
+  await service.close();
+  assert.equal(existsSync(socket), false);
+  assert.doesNotMatch(JSON.stringify(warnings), /socket_path/);
 });
 
 test('a launched plugin that does not register is ended', async (t) => {
