@@ -96,10 +96,17 @@ export async function connectPlugin(socket: Socket, options: PluginOptions, laun
   trunk.onClose((reason) => registered.reject(reason));
   let instance = launched?.instance;
   let isRegistered = false;
+  let refusal = '';
   serveTtrpc(trunk, RUNTIME_SERVICE, RuntimeDefinition, {
     registerPlugin: async (request) => {
       if (isRegistered) throw new CriError('ALREADY_EXISTS', `plugin "${pluginName(instance!)}" is already registered`);
-      instance ??= checked(request);
+      try {
+        instance ??= checked(request);
+      } catch (thrown) {
+        // The plugin gets the error, and may register again.
+        refusal = `: ${CriError.from(thrown).message}`;
+        throw thrown;
+      }
       isRegistered = true;
       registered.resolve(instance);
       return {};
@@ -114,7 +121,7 @@ export async function connectPlugin(socket: Socket, options: PluginOptions, laun
   try {
     const limitMs = options.registrationTimeoutMs;
     const found = await withLimit(registered.promise, limitMs, (): never => {
-      throw new CriError('DEADLINE_EXCEEDED', `not registered within ${limitMs / 1000} s`);
+      throw new CriError('DEADLINE_EXCEEDED', `not registered within ${limitMs / 1000} s${refusal}`);
     });
     return await configured(trunk, client, found, options, launched?.config ?? '');
   } catch (thrown) {

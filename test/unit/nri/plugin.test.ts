@@ -52,6 +52,9 @@ describe('a registration', () => {
   test('that is late, and a Configure that fails, close the connection', async (t) => {
     const late = await connectFake(t, {}, { registrationTimeoutMs: 20 });
     await assert.rejects(late.plugin, { code: 'DEADLINE_EXCEEDED', message: 'not registered within 0.02 s' });
+    const refused = await connectFake(t, {}, { registrationTimeoutMs: 200 });
+    await assert.rejects(register(refused.fake, { name: 'a', index: 'x' }));
+    await assert.rejects(refused.plugin, { message: 'not registered within 0.2 s: plugin_idx: expected two digits' });
     const unknown = await connectFake(t, { configure: async () => ({ events: 2 ** 14, failure_policy: undefined }) });
     await register(unknown.fake, A);
     await assert.rejects(unknown.plugin, { message: 'events: 0x4000 has unknown events' });
