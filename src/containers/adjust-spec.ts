@@ -1,6 +1,7 @@
 import type { ContainerAdjustment, Mount } from '../../generated/nri/v1alpha1/api.js';
 import { MountPropagation } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
+import { exists } from '../host/files/files.js';
 import { mountOf, readMountInfo } from '../host/mount/mount-calls.js';
 import { applyAdjustment } from '../nri/adjust/apply-adjustment.js';
 import { propagationOf } from '../nri/adjust/apply-mounts.js';
@@ -35,7 +36,8 @@ export async function adjustedSpec(
   const { host, specOptions: options } = deps;
   const blockIo = deps.nri && (await readBlockIoClasses(deps));
   const podNamespaces = pod.config.linux?.security_context?.namespace_options;
-  const facts = { host, options, handler: handler.spec, podNamespaces, blockIo };
+  const resctrl = deps.nri && (await exists(RESCTRL));
+  const facts = { host, options, handler: handler.spec, podNamespaces, blockIo, resctrl };
   const adjusted = await deps.nri?.create(steps, { container, pod, spec, facts });
   if (!adjusted) return { spec, audit: [] };
   const { adjust, audit } = adjusted;
@@ -49,6 +51,9 @@ export async function adjustedSpec(
     return { spec: applyAdjustment(spec, adjust, { host, options, cdi, blockIo: resolved }), audit };
   });
 }
+
+/** A file of each mounted resctrl file system (the kernel's filesystems/resctrl.rst). */
+const RESCTRL = '/sys/fs/resctrl/schemata';
 
 /** Returns the class of an adjustment whose name has been checked; undefined for the empty name, which clears it. */
 async function blockIoOf(

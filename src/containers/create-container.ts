@@ -30,6 +30,7 @@ import { annotatedBlockIo, withBlockIo } from './block-io-class.js';
 import type { ContainerDeps } from './container-deps.js';
 import { withImageRefs } from './image-mounts.js';
 import { hasLastingMounts, prepareSnapshot } from './prepare-snapshot.js';
+import { refuseRdtClass } from './rdt-class.js';
 import { readRootfs } from './read-rootfs.js';
 import { specInput, type FromRootfs, type Subject } from './spec-input.js';
 
@@ -139,6 +140,7 @@ async function create(
   };
   const built = buildContainerSpec({ ...input, ...fromRootfs });
   const annotated = [config.metadata?.name ?? '', config.annotations, pod.config.annotations] as const;
+  refuseRdtClass(deps, ...annotated);
   const { spec, audit } = await adjustedSpec(deps, steps, {
     container: facts,
     pod,

@@ -30,7 +30,7 @@ import {
   checkRange,
 } from '../../spec/validate/text-checks.js';
 import { isBind, RELABEL } from './apply-mounts.js';
-import { checkNriResources, type ResourceFacts } from './check-resources.js';
+import { checkNriResources, checkRdtSupport, type ResourceFacts } from './check-resources.js';
 import { markedKey } from './removal.js';
 
 /** The facts of the runtime, the node and the pod on which it depends whether an adjustment can be applied. */
@@ -116,7 +116,7 @@ function checkLinux(linux: LinuxContainerAdjustment, facts: AdjustFacts): void {
   checkSysctls(Object.fromEntries(sysctls), facts.podNamespaces, 'adjust.linux.sysctl');
   if (Object.keys(linux.net_devices).length > 0) needs(runtimeFeatures.netDevices, 'net_devices');
   if (linux.scheduler) checkScheduler(linux.scheduler);
-  if (linux.rdt) checkRdt(linux.rdt, runtimeFeatures);
+  if (linux.rdt) checkRdt(linux.rdt, facts);
   if (linux.memory_policy) {
     const { mode, flags } = linux.memory_policy;
     checkEnum(mode, MpolMode, 'adjust.linux.memory_policy.mode');
@@ -191,15 +191,13 @@ function checkScheduler({ policy, flags, nice }: LinuxScheduler): void {
   checkRange(nice, -20, 19, 'adjust.linux.scheduler.nice');
 }
 
-function checkRdt(
-  { clos_id, schemata, enable_monitoring }: LinuxRdt,
-  { rdt }: SpecHandlerOptions['runtimeFeatures'],
-): void {
+function checkRdt({ clos_id, schemata, enable_monitoring }: LinuxRdt, facts: AdjustFacts): void {
+  const field = 'adjust.linux.rdt';
   if (clos_id) {
-    needs(rdt.enabled, 'rdt.clos_id');
+    checkRdtSupport(`${field}.clos_id`, facts);
     if (/[\n/]/.test(clos_id.value) || ['.', '..'].includes(clos_id.value))
-      throw invalidArgument('adjust.linux.rdt.clos_id', `"${clos_id.value}" is not the name of a group`);
+      throw invalidArgument(`${field}.clos_id`, `"${clos_id.value}" is not the name of a group`);
   }
-  if (schemata) needs(rdt.schemata, 'rdt.schemata');
-  if (enable_monitoring?.value) needs(rdt.monitoring, 'rdt.enable_monitoring');
+  if (schemata) checkRdtSupport(`${field}.schemata`, facts, 'schemata');
+  if (enable_monitoring?.value) checkRdtSupport(`${field}.enable_monitoring`, facts, 'monitoring');
 }

@@ -12,6 +12,8 @@ export interface ResourceFacts {
   readonly handler: Pick<SpecHandlerOptions, 'runtimeFeatures'>;
   /** The classes of the node, or why they cannot be read; undefined if none are configured. */
   readonly blockIo?: BlockIoClasses | CriError | undefined;
+  /** Whether the node has mounted the file system of RDT (resctrl). */
+  readonly resctrl?: boolean | undefined;
 }
 
 const MAX_SIGNED = 2n ** 63n - 1n;
@@ -51,9 +53,20 @@ export function checkNriResources(resources: LinuxResources, field: string, fact
     throw new CriError('FAILED_PRECONDITION', `${field}.hugepage_limits: this host has no hugetlb cgroup controller`);
   if (resources.blockio_class?.value)
     checkClass(resources.blockio_class.value, facts.blockIo, `${field}.blockio_class`);
-  if (resources.rdt_class?.value && !facts.handler.runtimeFeatures.rdt.enabled)
-    throw invalidArgument(`${field}.rdt_class`, 'the OCI runtime does not support it');
+  if (resources.rdt_class?.value) checkRdtSupport(`${field}.rdt_class`, facts);
 }
+
+/** runc with support of RDT fails the start of the container if the node has none. */
+export function checkRdtSupport(
+  field: string,
+  { handler, resctrl }: ResourceFacts,
+  feature: RdtFeature = 'enabled',
+): void {
+  if (!handler.runtimeFeatures.rdt[feature]) throw invalidArgument(field, 'the OCI runtime does not support it');
+  if (!resctrl) throw invalidArgument(field, 'this node has no resctrl file system');
+}
+
+type RdtFeature = keyof SpecHandlerOptions['runtimeFeatures']['rdt'];
 
 /** As `checkNriResources`, for a container that exists: its device rules and classes cannot be changed. */
 export function checkNriUpdate(resources: LinuxResources, field: string, facts: ResourceFacts): void {
