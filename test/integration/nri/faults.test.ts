@@ -10,7 +10,7 @@ import { containerConfig, removeAllPods, runPod, type RunningPod } from '../../h
 import { leaks, assertLeavesNothing } from '../../harness/leaks.js';
 import { withDeadline } from '../recovery/calls.js';
 import { startSuite } from '../rpc/suite.js';
-import { connectWirePlugin, joinWirePlugin, registerWirePlugin, type WirePlugin } from './wire-plugin.js';
+import { connectWirePlugin, joinWirePlugin, registerWirePlugin, untilCalled, type WirePlugin } from './wire-plugin.js';
 
 /** Plugins that fail in each way, on a real containerd, under each failure policy. */
 
@@ -232,10 +232,6 @@ describe('a plugin', () => {
     assert.deepEqual(await runPods(1), ['']);
   });
 });
-
-async function untilCalled(plugin: WirePlugin, call: string, times = 1): Promise<void> {
-  while (plugin.calls.filter((each) => each === call).length < times) await sleep(10);
-}
 
 /** Creates a container with a deadline that crid sees. */
 async function createIn(pod: RunningPod, timeoutMs: number): Promise<void> {

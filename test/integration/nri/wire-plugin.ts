@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { PluginDefinition, RuntimeDefinition, type PluginInstance } from '../../../generated/nri/v1alpha1/api.js';
 import { until } from '../../../tools/stack/wait.js';
 import { createTrunk, type Trunk } from '../../../src/ttrpc/trunk.js';
@@ -82,6 +83,11 @@ export async function joinWirePlugin(
   await registerWirePlugin(plugin, name);
   await until('the plugin is synchronized', LIMIT_MS, () => plugin.calls.includes('Synchronize') || undefined);
   return plugin;
+}
+
+/** Resolves when the plugin has got the call so often. */
+export async function untilCalled({ calls }: WirePlugin, call: string, times = 1): Promise<void> {
+  while (calls.filter((each) => each === call).length < times) await sleep(10);
 }
 
 const instanceOf = (name: string): PluginInstance => ({ index: name.slice(0, 2), name: name.slice(3) });
