@@ -148,3 +148,19 @@ test('a plugin in TypeScript that crid launches gets its configuration and adjus
   await crid.stop();
   crid.close();
 });
+
+test('a plugin in TypeScript that containerd itself launches gets its configuration and adjusts the container', async () => {
+  const [folder, configs] = ['plugins', 'conf.d'].map((name) => join(stack.dir, 'nri', name)) as [string, string];
+  await mkdir(folder, { recursive: true });
+  await mkdir(configs, { recursive: true });
+  await symlink(program, join(folder, '30-open-files'));
+  await writeFile(join(configs, 'open-files.conf'), '654\n');
+  await stack.containerd.stop();
+  await stack.containerd.start();
+  const cri = criClient(stack.containerd.socket);
+  await pullImage(cri);
+  assert.equal(await limitInContainer(cri), '654\n654');
+  assert.equal(await limitInContainer(cri, { [ANNOTATION]: '321' }), '321\n321');
+  await removeAllPods(cri);
+  cri.close();
+});
