@@ -2,7 +2,11 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withResolvers } from '../../src/base/async.js';
+import { withLimit } from '../../src/base/time.js';
 import { onDispose } from '../../tools/stack/disposers.js';
+import { connectPlugin } from '../../src/nri-plugin/index.js';
+import { criClient } from '../harness/cri-client.js';
 import { ensureGoProgram } from '../harness/go-program.js';
 import { createBench, createContainer, removePod, runPod, type Bench, type Part } from './bench.js';
 import { of, onEach, type Each, type Side } from './side.js';
@@ -18,13 +22,20 @@ const COUNTS: readonly (readonly [plugins: number, operation: string])[] = [
   [5, operation('5 plugins')],
 ];
 
+/** Starts of pods beside a plugin that is not asked about them: it does nothing, and then it hangs over another pod. */
+const BESIDE = [operation('a plugin of other pods, idle'), operation('a plugin of other pods, hanging')] as const;
+const WATCHED = 'watched';
+
 /**
  * Measures the start of a pod with one container beside plugins over upstream's stub, which take each event and add a
  * variable to each container. containerd always has NRI on; without plugins that costs it next to nothing.
+ *
+ * The last two operations compare crid with itself: the plugin that hangs, which containerd does not have, must not
+ * change the p95 of pods that it does not look at.
  */
 export const nri: Part = {
   name: 'nri',
-  operations: [OFF, ...COUNTS.map(([, name]) => name)],
+  operations: [OFF, ...COUNTS.map(([, name]) => name), ...BESIDE],
   isSlow: true,
   async run(bench) {
     const { servers } = bench;
@@ -51,8 +62,55 @@ export const nri: Part = {
       await measure(bench, inner, name);
     }
     await kill();
+    await besideHanging(bench, withSide);
   },
 };
+
+async function besideHanging(bench: Bench, withSide: (candidate: Side) => Bench): Promise<void> {
+  const { servers } = bench;
+  const socketPath = join(servers.folder, 'nri', 'beside.sock');
+  const policy = { request_timeout: '1h', exempt_namespaces: ['bench'] };
+  const config = { socket_path: socketPath, plugin_path: join(servers.folder, 'nri', 'none') };
+  const candidate = await servers.startCrid('candidate', 'nri beside', {
+    nri: { enabled: true, ...config, plugins: { hanging: policy } },
+  });
+  const inner = withSide(candidate);
+  const asked = withResolvers();
+  const plugin = await connectPlugin(
+    {
+      createContainer: () => {
+        asked.resolve();
+        return new Promise<void>(() => undefined);
+      },
+    },
+    { name: 'hanging', index: '10', socketPath },
+  );
+  let isClosed = false;
+  void plugin.closed.then(() => (isClosed = true));
+  const closePlugin = onDispose('the NRI plugin that hangs', () => plugin.close());
+  await measure(bench, inner, BESIDE[0]);
+  const { runtime, close } = criClient(candidate.socket);
+  const watched = await createIn(inner, { ...candidate, runtime }, WATCHED);
+  await withLimit(asked.promise, LIMIT_MS, (): never => {
+    throw new Error('the plugin that hangs is not asked');
+  });
+  await measure(bench, inner, BESIDE[1]);
+  if (isClosed) throw new Error('the plugin that hangs has been disconnected');
+  await closePlugin();
+  await watched.ended;
+  await runtime.stopPodSandbox({ pod_sandbox_id: watched.podId });
+  await runtime.removePodSandbox({ pod_sandbox_id: watched.podId });
+  close();
+}
+
+/** Runs a pod in a namespace, and begins to create a container in it. */
+async function createIn(bench: Bench, side: Side, namespace: string) {
+  const config = bench.requests(side).pod();
+  const pod = { ...config, metadata: { ...config?.metadata, namespace } };
+  const { pod_sandbox_id: podId } = await side.runtime.runPodSandbox({ config: pod });
+  const ended = createContainer(bench, side, { id: podId, config: pod }, 'main').catch(() => undefined);
+  return { podId, ended };
+}
 
 async function measure(bench: Bench, inner: Bench, name: string): Promise<void> {
   await onEach(inner.sides, (side) => side.images.pullImage({ image: { image: inner.images.warm } }));
