@@ -26,7 +26,7 @@ try {
 /** Prints each server's report, crid's last. Returns whether crid (or else the server that ran) is conformant. */
 async function main(options: Options): Promise<boolean> {
   if (process.getuid?.() !== 0) throw new Error('needs root: it starts a containerd, and pods with networks');
-  const excuses = excusesOf({ hasAppArmor: appArmorEnabled(), hasNri: true });
+  const excuses = excusesOf({ hasAppArmor: appArmorEnabled() });
   const reports = new Map<ServerName, Report>();
   for (const server of [...options.servers].sort().reverse()) {
     const found = await conformance(server, options);

@@ -10,8 +10,8 @@ export interface SuiteOptions extends Selection {
   readonly critest: string;
   /** The CRI socket under test. */
   readonly socket: string;
-  /** The socket for NRI plugins; without it, the specs of NRI skip themselves. */
-  readonly nriSocket?: string;
+  /** The socket for NRI plugins. */
+  readonly nriSocket: string;
   /** The folder for the log and the reports. */
   readonly folder: string;
   /** The runtime handler of the pods; "" for the default. */
@@ -37,7 +37,7 @@ export async function runSuite(options: SuiteOptions): Promise<{ report: Report;
   await writeFile(config, `runtime-endpoint: unix://${socket}\nimage-endpoint: unix://${socket}\n`);
   const code = await execute(critest, log, [
     ...['-config', config, '-runtime-endpoint', `unix://${socket}`, '-image-endpoint', `unix://${socket}`],
-    ...(nriSocket === undefined ? [] : ['-nri-socket', nriSocket]),
+    ...['-nri-socket', nriSocket],
     ...(handler ? ['-runtime-handler', handler] : []),
     ...['-ginkgo.no-color', '-ginkgo.v', '-ginkgo.json-report', json, '-ginkgo.timeout', `${limitMs}ms`],
     ...focus.flatMap((pattern) => ['-ginkgo.focus', pattern]),

@@ -1,16 +1,14 @@
 import type { Report, Spec } from './report.js';
 
-/** A spec that may be skipped because the machine lacks something, or the server as a whole. */
+/** A spec that may be skipped because the machine lacks something. */
 export interface Excuse {
   readonly spec: RegExp;
   readonly reason: string;
 }
 
-/** Returns the excuses for this machine. `hasNri`: whether critest gets the socket of NRI. */
-export const excusesOf = ({ hasAppArmor, hasNri }: { hasAppArmor: boolean; hasNri: boolean }): readonly Excuse[] => [
-  ...(hasNri ? [] : [{ spec: /\bNRI\b/, reason: 'NRI is off on this machine' }]),
-  ...(hasAppArmor ? [] : [{ spec: /\bAppArmor\b/, reason: 'this machine has no AppArmor' }]),
-];
+/** Returns the excuses for this machine. */
+export const excusesOf = ({ hasAppArmor }: { hasAppArmor: boolean }): readonly Excuse[] =>
+  hasAppArmor ? [] : [{ spec: /\bAppArmor\b/, reason: 'this machine has no AppArmor' }];
 
 /**
  * Turns a skip without an excuse into a failure: otherwise a server could pass the suite by having its specs skipped.

@@ -12,6 +12,8 @@ import type { ServerName } from '../conformance/options.js';
 /** The socket of the service, which is crid's default. */
 export const CRID_SOCKET = '/run/crid/crid.sock';
 export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
+/** The socket for NRI plugins of the server that runs, which is everyone's default. */
+export const NRI_SOCKET = '/var/run/nri/nri.sock';
 
 const NPM_LIMIT_MS = 300_000;
 const START_LIMIT_MS = 180_000;
@@ -60,9 +62,9 @@ export async function runningContainerd(machine: Machine): Promise<string> {
   return version.trim().split(' ')[2] ?? '';
 }
 
-/** Starts crid with a containerd without its CRI plugin, or a containerd that serves the CRI itself. */
+/** Starts crid with a containerd without its CRI plugin, or a containerd that serves the CRI itself; both serve NRI. */
 export async function startServer(machine: Machine, server: ServerName): Promise<string> {
-  const config = containerdConfig({ cri: server === 'reference' });
+  const config = containerdConfig({ cri: server === 'reference', nri: true });
   await machine.run(
     `systemctl stop crid 2>/dev/null
      printf %s ${quote(config)} >/etc/containerd/config.toml

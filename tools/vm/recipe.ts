@@ -130,9 +130,12 @@ const quota = (): Record<string, GuestFile> => ({
  */
 export const PACKAGED_CONFIG = 'usr/local/share/containerd/config.toml';
 
-/** containerd's configuration, with the systemd cgroup driver. containerd's CRI plugin is off unless `cri` is set. */
-export const containerdConfig = ({ cri = false } = {}): string => `version = 3
-disabled_plugins = ${JSON.stringify([...(cri ? [] : ['io.containerd.grpc.v1.cri']), 'io.containerd.nri.v1.nri'])}
+/**
+ * containerd's configuration, with the systemd cgroup driver. containerd's CRI plugin and NRI are off unless `cri` and
+ * `nri` are set. crid reads the same file.
+ */
+export const containerdConfig = ({ cri = false, nri = false } = {}): string => `version = 3
+disabled_plugins = ${JSON.stringify([...(cri ? [] : ['io.containerd.grpc.v1.cri']), ...(nri ? [] : ['io.containerd.nri.v1.nri'])])}
 
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["/usr/lib/cni"]

@@ -12,21 +12,15 @@ const skipping = report({
 });
 
 test('a spec that skips itself has failed, unless the machine lacks what it tests', () => {
-  assert.deepEqual(withoutExcuse(skipping, excusesOf({ hasAppArmor: false, hasNri: true })), {
+  assert.deepEqual(withoutExcuse(skipping, excusesOf({ hasAppArmor: false })), {
     ...skipping,
     skipped: [spec('[k8s.io] AppArmor should enforce', 'no AppArmor')],
     failed: [spec('b', 'skipped itself: image_id is empty')],
   });
   assert.deepEqual(
-    withoutExcuse(skipping, excusesOf({ hasAppArmor: true, hasNri: true })).failed.map(({ name }) => name),
+    withoutExcuse(skipping, excusesOf({ hasAppArmor: true })).failed.map(({ name }) => name),
     ['[k8s.io] AppArmor should enforce', 'b'],
   );
-});
-
-test('the specs of NRI may be skipped only where NRI is off', () => {
-  const nri = report({ skipped: [spec('[k8s.io] NRI should fail RunPodSandbox', 'NRI socket not configured')] });
-  assert.deepEqual(withoutExcuse(nri, excusesOf({ hasAppArmor: true, hasNri: false })), nri);
-  assert.equal(withoutExcuse(nri, excusesOf({ hasAppArmor: true, hasNri: true })).failed.length, 1);
 });
 
 test('a spec that only the other server passes is named, even if crid passes more', () => {
