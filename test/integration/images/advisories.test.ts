@@ -39,7 +39,7 @@ test('CVE-2026-53493, GHSA-pg57-6jwg-q645: annotations of a layer do not shift t
   const refused = await failure(images.pull(image));
   // containerd before 2.3.6 and 2.4.1 follows the URLs, and then cannot write the layer.
   if (refused !== 'no failure') {
-    assert.match(refused, /^(UNKNOWN|DATA_LOSS) .*failed to extract layer/);
+    assert.match(refused, /^UNKNOWN .*failed to extract layer/);
     return images.assertOnly([]);
   }
   const { image: status } = await images.status(image);
