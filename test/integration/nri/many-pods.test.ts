@@ -17,6 +17,7 @@ const [LOOKED_AT, EXEMPT] = ['test', 'exempt'] as const;
 /** Longer than the ten other pods take on a busy machine. */
 const LIMIT = `${limitMs(30_000)}ms`;
 const exempt_namespaces = [EXEMPT];
+const NOT_REGISTERED = 'ask NRI plugins: CreateContainer: the required NRI plugin "agent" is not registered';
 
 const withPlugins = (plugins: object): SuiteOptions => ({
   isEmptiedAfterEach: true,
@@ -137,7 +138,7 @@ describe('twenty pods beside a plugin that fails', { timeout: 600_000 }, () => {
     test(`that ${fault}, with the policy "fail": those that it looks at fail by its name, later ones go on`, async () => {
       const errors = errorsOf(await outcomesBeside(suite, '10-guard', fault));
       assert.deepEqual(
-        errors.filter((error) => !error.startsWith('NRI plugin 10-guard: CreateContainer: ')),
+        errors.filter((error) => !error.includes('NRI plugin 10-guard: CreateContainer: ')),
         [],
       );
       await (await runPod(suite.crid, suite.stack)).run();
@@ -155,19 +156,19 @@ describe('twenty pods beside a required plugin', { timeout: 600_000 }, () => {
     const { lookedAt, exempt } = await startPods(suite);
     assert.deepEqual(
       [errorsOf(await lookedAt), errorsOf(await exempt)],
-      [Array(EACH).fill('the required NRI plugin "agent" is not registered'), Array(EACH).fill('')],
+      [Array(EACH).fill(NOT_REGISTERED), Array(EACH).fill('')],
     );
   });
 
   test('that dies: those that it looks at fail by its name, until it is registered again', async () => {
     const errors = errorsOf(await outcomesBeside(suite, '10-agent', 'dies'));
     assert.deepEqual(
-      errors.filter((error) => !error.startsWith('NRI plugin 10-agent: CreateContainer: ')),
+      errors.filter((error) => !error.includes('NRI plugin 10-agent: CreateContainer: ')),
       [],
     );
     const pod = await runPod(suite.crid, suite.stack);
     const lost = await failureOf(pod.run());
-    assert.equal(lost.message, 'the required NRI plugin "agent" is not registered');
+    assert.equal(lost.message, NOT_REGISTERED);
     await join(suite.crid.nriSocket, '10-agent');
     await pod.run();
   });
