@@ -34,7 +34,7 @@ const FAULTS: Readonly<Record<string, (plugin: WirePlugin) => Promise<unknown>>>
     return hang();
   },
   async 'responds too late'(plugin) {
-    await plugin.closed();
+    await new Promise<void>((resolve) => plugin.trunk.onClose(() => resolve()));
     return { adjust: LATE, update: [], evict: [] };
   },
 };
