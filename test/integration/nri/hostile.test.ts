@@ -106,7 +106,7 @@ describe('a hostile plugin', { timeout: 600_000 }, () => {
     const handlers = () => ({ createContainer: async () => ({ adjust, update: [], evict: [] }) });
     const both = [await join('10-one', handlers), await join('20-two', handlers)];
     const pod = await runPod(suite.crid, suite.stack);
-    await assertFails(pod.run(), 'FAILED_PRECONDITION', '"10-one" and "20-two" both tried to set', 'oom');
+    await assertFails(pod.run(), 'FAILED_PRECONDITION', '"20-two" and "10-one" both tried to set OomScoreAdj');
     assert.deepEqual((await suite.crid.runtime.listContainers({})).containers, []);
     both[1]?.close();
     await until('the other has gone', LIMIT_MS, async () => (await registered()).length === 1 || undefined);
