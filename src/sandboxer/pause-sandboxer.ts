@@ -2,7 +2,7 @@ import { isCode } from '../base/errors.js';
 import { nowNs } from '../host/syscall/clock.js';
 import type { Containerd } from '../containerd/containerd.js';
 import { deleteOciContainer } from '../host/process/oci-runtime.js';
-import { killShim } from '../host/process/shims.js';
+import { CLEANUP_LIMIT_MS, killShim } from '../host/process/shims.js';
 import type { Steps } from '../operation/steps.js';
 import { specAny } from '../spec/spec-json.js';
 import { PAUSE } from '../state/pod-view.js';
@@ -10,12 +10,6 @@ import { SANDBOX_METADATA_EXTENSION } from '../state/stored.js';
 import { killAndDeleteTask } from './kill-task.js';
 import type { CreatedSandbox, Sandboxer, SandboxPlan, SandboxState, SandboxToStop } from './sandboxer.js';
 
-/**
- * containerd itself ends a shim whose create was cut off. It calls the shim twice, for at most 5 s each
- * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making. A
- * shim to which containerd is not connected is killed at once.
- */
-const CLEANUP_LIMIT_MS = 12_000;
 const NO_IO = { stdin: '', stdout: '', stderr: '', terminal: false };
 
 type PauseContainerd = Pick<Containerd, 'containers' | 'tasks' | 'snapshots' | 'namespace' | 'address'>;

@@ -9,6 +9,13 @@ import { errnoName, fsError } from '../syscall/errno.js';
 import { kill, processExists } from './processes.js';
 import { unixSockets } from './unix-sockets.js';
 
+/**
+ * containerd itself ends a shim whose create was cut off. It calls the shim twice, for at most 5 s each
+ * (`io.containerd.timeout.shim.cleanup`), and a shim that is killed meanwhile leaves the process that it was making. A
+ * shim to which containerd is not connected is killed at once.
+ */
+export const CLEANUP_LIMIT_MS = 12_000;
+
 const ASK_MS = 100;
 
 /** A shim as containerd starts it: `containerd-shim-runc-v2 -namespace NS -id ID -address SOCKET`. */
@@ -19,6 +26,13 @@ export interface ShimOf {
   readonly address: string;
 }
 
+export interface KillShimOptions {
+  readonly graceMs?: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Whether the shim serves other tasks, and has to stay. Asked only if there is a shim, also before it is killed. */
+  readonly isUsed?: () => Promise<boolean>;
+}
+
 /**
  * Kills the shim that was started for `id`, unless it ends by itself within `graceMs`; returns whether it killed the
  * shim. For a task that containerd has forgotten: an interrupted create may leave its shim, whether or not containerd
@@ -26,12 +40,14 @@ export interface ShimOf {
  */
 export async function killShim(
   shim: ShimOf,
-  { graceMs = 0, signal }: { graceMs?: number; signal?: AbortSignal | undefined } = {},
+  { graceMs = 0, signal, isUsed = () => Promise.resolve(false) }: KillShimOptions = {},
 ): Promise<boolean> {
   const endMs = performance.now() + graceMs;
   for (let pids = await pidsOf(shim); pids.length > 0; pids = await pidsOf(shim)) {
+    if (await isUsed()) return false;
     const outcome = await watch(pids, endMs, signal);
     if (outcome === 'gone') continue;
+    if (await isUsed()) return false;
     // Searches by command line again: another process may have the pid by now.
     const now = await pidsOf(shim);
     // containerd's own clean-up is a process with the same command line.

@@ -85,3 +85,18 @@ test('a shim without a connection is killed without a wait', async (t) => {
   assert.equal(await killShim(shim, { graceMs: GRACE_MS }), true);
   assert.deepEqual(await ended, [null, 'SIGKILL']);
 });
+
+test('a shim that serves other tasks stays, also when that shows only before the kill', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'crid-shims-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const { shim, child } = await listeningShim(t, folder);
+  const answers = [true, false, true];
+  const isUsed = (): Promise<boolean> => Promise.resolve(answers.shift() ?? false);
+  assert.equal(await killShim(shim, { graceMs: GRACE_MS, isUsed }), false);
+  assert.deepEqual(answers, [false, true]);
+  assert.equal(await killShim(shim, { graceMs: GRACE_MS, isUsed }), false);
+  assert.deepEqual([answers, child.exitCode, child.signalCode], [[], null, null]);
+  const ended = once(child, 'exit');
+  assert.equal(await killShim(shim, { graceMs: GRACE_MS, isUsed }), true);
+  assert.deepEqual(await ended, [null, 'SIGKILL']);
+});
