@@ -88,8 +88,12 @@ export function callMiddleware(settings: CallSettings) {
 function answeringProcess(method: string, subject: string, { describeShim }: CallSettings): string {
   const [id = ''] = subject.split('/');
   if (id === '' || !/^(tasks|controller)\./.test(method)) return 'containerd';
-  return describeShim?.(id) ?? 'containerd';
+  const shim = describeShim?.(id) ?? 'containerd';
+  return shim === NO_SHIM ? `containerd, without a shim so far,` : shim;
 }
+
+/** As `describeShim` says it, for instance while containerd starts the shim of a pod's first container. */
+const NO_SHIM = 'no shim';
 
 async function* attempts<Request, Response>(
   call: ClientMiddlewareCall<Request, Response>,

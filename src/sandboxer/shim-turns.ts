@@ -3,27 +3,32 @@ import { unlessAborted } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
 import type { CallOptions, Tasks } from '../containerd/containerd.js';
 
+interface Call {
+  readonly containerId: string;
+  readonly ended: Promise<void>;
+}
+
 /** The calls that run on the shim of one pod. */
 interface Turns {
   /** The number of calls that run or wait. */
   calls: number;
-  create: Promise<void> | undefined;
-  readonly deletes: Set<Promise<void>>;
+  create: Call | undefined;
+  readonly deletes: Set<Call>;
 }
 
 /**
  * Returns the tasks of a containerd, with turns for the pods that have no shim of their own. `podOf` returns such a pod
  * of a container. Its containers share a shim, which the first of them starts. containerd asks the shim to end after
  * each Delete and each failed Create, and the shim does not count a container that it is still creating. So a Create
- * runs alone, and Deletes run together. A shim that ends nevertheless, because another client has deleted a task,
- * fails a Create, which is sent once more.
+ * runs alone, and Deletes run together. A shim that ends nevertheless, because another client has deleted a task or a
+ * kill of crid has cut a Create off, fails a Create, which is sent once more; then it is UNAVAILABLE.
  */
 export function withShimTurns(tasks: Tasks, podOf: (containerId: string) => string | undefined): Tasks {
   const pods = new Map<string, Turns>();
 
   const inTurn = async <T>(
     kind: 'create' | 'delete',
-    pod: string,
+    { pod, containerId }: { readonly pod: string; readonly containerId: string },
     { signal }: Pick<CallOptions, 'signal'>,
     work: () => Promise<T>,
   ): Promise<T> => {
@@ -38,13 +43,14 @@ export function withShimTurns(tasks: Tasks, podOf: (containerId: string) => stri
         () => undefined,
         () => undefined,
       );
-      if (kind === 'create') turns.create = ended;
-      else turns.deletes.add(ended);
+      const call = { containerId, ended };
+      if (kind === 'create') turns.create = call;
+      else turns.deletes.add(call);
       try {
         return await running;
       } finally {
         if (kind === 'create') turns.create = undefined;
-        else turns.deletes.delete(ended);
+        else turns.deletes.delete(call);
       }
     } finally {
       turns.calls -= 1;
@@ -55,20 +61,22 @@ export function withShimTurns(tasks: Tasks, podOf: (containerId: string) => stri
   return {
     ...tasks,
     create(request, options = {}) {
-      const pod = podOf(request.containerId);
+      const { containerId } = request;
+      const pod = podOf(containerId);
       if (pod === undefined) return tasks.create(request, options);
-      return inTurn('create', pod, options, () =>
-        tasks.create(request, options).catch((thrown: unknown) => {
-          if (options.signal?.aborted || !isOfEndedShim(thrown)) throw thrown;
-          return tasks.create(request, options);
-        }),
+      const again = (thrown: unknown): ReturnType<Tasks['create']> => {
+        if (options.signal?.aborted || !isOfEndedShim(thrown)) throw thrown;
+        return tasks.create(request, options);
+      };
+      return inTurn('create', { pod, containerId }, options, () =>
+        tasks.create(request, options).catch(again).catch(ifShimHasEnded),
       );
     },
     delete(containerId, options = {}) {
       const pod = podOf(containerId);
       return pod === undefined
         ? tasks.delete(containerId, options)
-        : inTurn('delete', pod, options, () => tasks.delete(containerId, options));
+        : inTurn('delete', { pod, containerId }, options, () => tasks.delete(containerId, options));
     },
   };
 }
@@ -77,12 +85,20 @@ const isTaken = ({ create, deletes }: Turns, kind: 'create' | 'delete'): boolean
   create !== undefined || (kind === 'create' && deletes.size > 0);
 
 async function untilFree({ create, deletes }: Turns, pod: string, signal: AbortSignal | undefined): Promise<void> {
-  const endWait = beginWait(() => `the shim of pod ${pod} to create or delete other containers`);
+  const calls = create ? [create] : [...deletes];
+  const containers = calls.map(({ containerId }) => `container ${containerId}`).join(', ');
+  const endWait = beginWait(() => `the shim of pod ${pod} to ${create ? 'create' : 'delete'} ${containers}`);
   try {
-    await unlessAborted(Promise.all([create, ...deletes]), signal);
+    await unlessAborted(Promise.all(calls.map(({ ended }) => ended)), signal);
   } finally {
     endWait();
   }
+}
+
+function ifShimHasEnded(thrown: unknown): never {
+  if (!isOfEndedShim(thrown)) throw thrown;
+  const { message } = CriError.from(thrown);
+  throw new CriError('UNAVAILABLE', `the shim has ended during the create: ${message}`, { cause: thrown });
 }
 
 /**

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { withResolvers } from '../../../src/base/async.js';
 import { CriError } from '../../../src/base/errors.js';
+import { collectWaits, type Waits } from '../../../src/base/waits.js';
 import type { Tasks } from '../../../src/containerd/containerd.js';
 import { withShimTurns } from '../../../src/sandboxer/shim-turns.js';
 
@@ -78,13 +79,32 @@ test('a create that fails because the shim has ended is sent once more, and only
   await nextTurn();
   await end('create a2', ENDED);
   await end('create a2', ENDED);
-  await assert.rejects(second, /ttrpc: closed/);
+  await assert.rejects(second, (error: CriError) => {
+    assert.equal(error.code, 'UNAVAILABLE');
+    assert.match(error.message, /^the shim has ended during the create: tasks\.create: .*ttrpc: closed/);
+    return true;
+  });
   const third = create(tasks, 'a3');
   third.catch(() => undefined);
   await nextTurn();
   await end('create a3', NO_PROGRAM);
-  await assert.rejects(third, /\/nothing/);
+  await assert.rejects(third, NO_PROGRAM);
   assert.deepEqual(begun, ['create a1', 'create a1', 'create a2', 'create a2', 'create a3']);
+});
+
+test('a wait for a turn names the container that has it', async () => {
+  const { tasks, end } = heldTasks();
+  let waits: Waits | undefined;
+  const deleted = tasks.delete('a1');
+  const created = collectWaits(
+    () => create(tasks, 'a2'),
+    (found) => (waits = found),
+  );
+  await nextTurn();
+  assert.equal(waits?.describe(), 'the shim of pod a to delete container a1');
+  await end('delete a1');
+  await end('create a2');
+  await Promise.all([deleted, created]);
 });
 
 test('a create that waits ends with its signal, and does not keep the others waiting', async () => {
