@@ -1,6 +1,7 @@
 import { hostname as hostHostname } from 'node:os';
 import { join } from 'node:path';
 import { NamespaceMode, type PodSandboxConfig } from '../../generated/runtime/v1/api.js';
+import type { Any } from '../containerd/containerd.js';
 import { userNamespaceMappings, type UserNamespaceMappings } from '../spec/user/user-namespace.js';
 import { controllerSpec, type ControllerSpec } from '../spec/controller-spec.js';
 import type { NamespacePaths } from '../host/namespace/pin-namespaces.js';
@@ -74,5 +75,12 @@ export function pinnedNamespaces(
 }
 
 /** Returns what the pod's sandbox controller requires of containers; undefined when it returned no spec. */
-export const controllerSpecOf = ({ sandboxSpec, sandboxer }: Pod): ControllerSpec | undefined =>
-  sandboxSpec && controllerSpec(sandboxSpec, `sandboxer "${sandboxer}"`);
+export function controllerSpecOf({ sandboxSpec, sandboxer }: Pod): ControllerSpec | undefined {
+  if (!sandboxSpec) return undefined;
+  const known = parsedSpecs.get(sandboxSpec) ?? controllerSpec(sandboxSpec, `sandboxer "${sandboxer}"`);
+  parsedSpecs.set(sandboxSpec, known);
+  return known;
+}
+
+/** By the spec of a pod's record, which is the same object as long as the record has it. */
+const parsedSpecs = new WeakMap<Any, ControllerSpec>();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { NamespaceMode, NamespaceOption } from '../../../generated/runtime/v1/api.js';
 import { parseSpec } from '../../../src/spec/spec-json.js';
+import { controllerSpecOf } from '../../../src/state/pod-view.js';
 import type { MemoryCrid } from '../../harness/memory-node/memory-crid.js';
 import { APP_IMAGE, createMemoryNode, type MemoryNode, type NodeDump } from '../../harness/memory-node/memory-node.js';
 import { CALLER, containerRequest, runPinnedPod } from '../../harness/memory-node/requests.js';
@@ -86,6 +87,13 @@ test("a container joins the pod's bound namespaces and names no sandbox, also af
     assert.ok(joined[0]?.path?.endsWith(join(id, 'pinned-namespaces', 'uts')));
     await on.removeContainer({ container_id: app }, CALLER);
   }
+});
+
+test("the spec of a pod's record is parsed once, not for each container", async () => {
+  const pod = crid.state.pods.byId(await runPinnedPod(crid))!;
+  const first = controllerSpecOf(pod);
+  assert.ok(first?.namespaces.has('uts'));
+  assert.equal(controllerSpecOf({ ...pod, state: { phase: 'ready', pid: 1 } }), first);
 });
 
 test('a container that wants the process namespace of a pod without one is refused, and nothing is left', async () => {
