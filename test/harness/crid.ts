@@ -51,7 +51,7 @@ const STOP_LIMIT_MS = 60_000;
 export async function startCrid(stack: TestStack, options: CridOptions = {}): Promise<Crid> {
   const dir = await mkdtemp(join(stack.dir, 'crid-'));
   const [socket, logFile, config] = [join(dir, 'crid.sock'), join(dir, 'crid.log'), join(dir, 'crid.toml')];
-  const own = withSandboxer(options.config);
+  const own = withSandboxer(options.config, options.containerdConfig === undefined ? ['runc', 'crun'] : ['runc']);
   const nri = nriPaths(dir);
   await writeFile(
     config,

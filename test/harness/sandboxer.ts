@@ -6,6 +6,10 @@ import { NamespaceMode, type NamespaceOption } from '../../generated/runtime/v1/
  * asks: the default of the CRI, one namespace for a pod, needs a pause container.
  */
 export const SANDBOXER = process.env['CRID_SANDBOXER'] ?? '';
+export const IS_PINNED = SANDBOXER === 'pinned';
+
+/** The part of a pod's configuration by which it has a pause container however the tests run. */
+export const SHARED_PIDS = { linux: { security_context: { namespace_options: { pid: NamespaceMode.POD } } } };
 
 interface Linux {
   security_context?: { namespace_options?: Partial<Pick<NamespaceOption, 'pid'>> | undefined } | undefined;
@@ -14,7 +18,7 @@ interface Linux {
 /** Returns the `linux` part of a pod's or container's configuration, with the mode of its process namespace. */
 export function withOwnPids<T extends Linux>(linux: T | undefined): T {
   const given = linux ?? ({} as T);
-  if (SANDBOXER !== 'pinned' || given.security_context?.namespace_options?.pid !== undefined) return given;
+  if (!IS_PINNED || given.security_context?.namespace_options?.pid !== undefined) return given;
   return {
     ...given,
     security_context: {
@@ -24,11 +28,17 @@ export function withOwnPids<T extends Linux>(linux: T | undefined): T {
   };
 }
 
-/** Returns crid's configuration with this sandboxer for the handlers that name none. */
-export function withSandboxer(config: Readonly<Record<string, object>> = {}): Readonly<Record<string, object>> {
+/**
+ * Returns crid's configuration with this sandboxer for the handlers that name none. `handlers` are those of containerd's
+ * configuration.
+ */
+export function withSandboxer(
+  config: Readonly<Record<string, object>> = {},
+  handlers: readonly string[] = ['runc'],
+): Readonly<Record<string, object>> {
   if (SANDBOXER === '') return config;
   const runtime = (config['runtime'] ?? {}) as { containerd?: { runtimes?: Record<string, object> } };
-  const runtimes = runtime.containerd?.runtimes ?? { runc: {} };
+  const runtimes = { ...Object.fromEntries(handlers.map((name) => [name, {}])), ...runtime.containerd?.runtimes };
   const chosen = Object.entries(runtimes).map(([name, handler]) => [name, { sandboxer: SANDBOXER, ...handler }]);
   const containerd = { ...runtime.containerd, runtimes: Object.fromEntries(chosen) as object };
   return { ...config, runtime: { ...runtime, containerd } };

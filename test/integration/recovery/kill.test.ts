@@ -4,6 +4,7 @@ import { ContainerState, PodSandboxState } from '../../../generated/runtime/v1/a
 import { until } from '../../../tools/stack/wait.js';
 import { assertLeavesNothing, leaks, type Inventory } from '../../harness/leaks.js';
 import { containerConfig, podConfig, pullImage, removeAllPods, runPod, type RunningPod } from '../../harness/pod.js';
+import { SHARED_PIDS } from '../../harness/sandboxer.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 import { PHASES, startFaultyCrid, stepsOf, type FaultyCrid } from './faults.js';
 import { assertTruth } from './truth.js';
@@ -107,7 +108,7 @@ describe('kill -9 at each step, and a restart', { timeout: 850_000 }, () => {
 
   it('run pod sandbox, when all records exist and the pause process does not run yet', async () => {
     const idle = await leaks(stack);
-    const config = await podConfig(stack);
+    const config = await podConfig(stack, SHARED_PIDS);
     const seen = (await crid.logLines()).length;
     await crid.setFault('run pod sandbox/start pause task:before=hang');
     const call = crid.runtime.runPodSandbox({ config });
