@@ -5,8 +5,10 @@ import { ensureGoTool } from '../../tools/stack/gotools.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { startStack, type Stack } from '../../tools/stack/stack.js';
 import { spokenSteps } from '../../tools/stack/steps.js';
-import { startCrid } from '../harness/crid.js';
+import { startCrid, type Crid } from '../harness/crid.js';
+import { IS_PINNED, SANDBOXER } from '../harness/sandboxer.js';
 import { parseOptions, type Options, type ServerName } from './options.js';
+import { startOwnPids } from './own-pids.js';
 import { describeReport, type Report } from './report.js';
 import { runSuite } from './suite.js';
 import { behind, describeComparison, excusesOf, withoutExcuse } from './verdict.js';
@@ -61,7 +63,8 @@ async function conformance(server: ServerName, options: Options): Promise<Report
     const critest = await step('build critest', () => ensureGoTool(stack.layout, 'critest'));
     const { socket, nriSocket, stop } = await serve(server, stack);
     try {
-      const folder = join(projectRoot, 'build', 'conformance', containerd, server);
+      const name = server === 'crid' && SANDBOXER !== '' ? `crid-${SANDBOXER}` : server;
+      const folder = join(projectRoot, 'build', 'conformance', containerd, name);
       const { report, log } = await step('run critest (a minute or two)', () =>
         runSuite({ ...options, critest, socket, nriSocket, folder }),
       );
@@ -84,6 +87,24 @@ interface Server {
 async function serve(server: ServerName, stack: Stack): Promise<Server> {
   const { socket, nriSocket } = stack.containerd;
   if (server === 'reference') return { socket, nriSocket, stop: () => Promise.resolve() };
-  const crid = await step('start crid', () => startCrid(stack, { config: { crid: { log_level: 'info' } } }));
-  return { socket: crid.socket, nriSocket: crid.nriSocket, stop: crid.stop };
+  const config = { crid: { log_level: IS_PINNED ? 'debug' : 'info' } };
+  const crid = await step('start crid', () => startCrid(stack, { config }));
+  if (!IS_PINNED) return { socket: crid.socket, nriSocket: crid.nriSocket, stop: crid.stop };
+  const socketOfOwnPids = join(crid.dir, 'own-pids.sock');
+  const ownPids = await startOwnPids(crid.socket, socketOfOwnPids);
+  const stop = async (): Promise<unknown> => {
+    ownPids.close();
+    say(`  pods without a pause container: ${await pinnedPods(crid)}\n`);
+    return crid.stop();
+  };
+  return { socket: socketOfOwnPids, nriSocket: crid.nriSocket, stop };
+}
+
+/** Returns `73 of 90`: the pods without a pause container, of those that crid has run. */
+async function pinnedPods(crid: Crid): Promise<string> {
+  const done = (await crid.logLines()).filter(({ msg }) => msg === 'step done').map(({ step: name }) => name);
+  const [all = 0, withPause = 0] = ['create lease', 'create pause task'].map(
+    (name) => done.filter((each) => each === name).length,
+  );
+  return `${all - withPause} of ${all}`;
 }

@@ -1,3 +1,5 @@
+import { IS_PINNED } from '../harness/sandboxer.js';
+
 /** The selected specs: regular expressions over whole names, which begin with the suite's name. */
 export interface Selection {
   readonly focus: readonly string[];
@@ -8,14 +10,20 @@ export interface Selection {
 const BENCHMARKS = 'benchmark';
 const DIGEST = 'public image with digest should be pulled and removed';
 
+/** With one process namespace for each container, as `own-pids.ts` makes them, there is none of the pod. */
+const POD_PID = 'PodPID';
+const ALWAYS = [DIGEST, ...(IS_PINNED ? [POD_PID] : [])];
+
 const REASONS: Readonly<Record<string, string>> = {
   [BENCHMARKS]: 'a benchmark: it measures, and says nothing of conformance',
   [DIGEST]:
     'pulls an image by the digest that the original on the internet has, and the images here are of our own making',
+  [POD_PID]: 'containers that share their processes have a pause container, also with CRID_SANDBOXER=pinned',
 };
 
 /** The patterns to skip. Without a focus, they include the spec that cannot pass here. */
-export const skipped = ({ focus, skip }: Selection): readonly string[] => (focus.length > 0 ? skip : [DIGEST, ...skip]);
+export const skipped = ({ focus, skip }: Selection): readonly string[] =>
+  focus.length > 0 ? skip : [...ALWAYS, ...skip];
 
 /** Returns why a spec was not selected; undefined if it was. */
 export function whyLeftOut(name: string, selection: Selection): string | undefined {

@@ -8,6 +8,7 @@ import { copyCheckout } from '../../tools/vm/checkout.js';
 import { GuestPanicError, type Machine } from '../../tools/vm/machine.js';
 import { GUEST_ENVIRONMENT, useNode } from '../../tools/vm/node.js';
 import { quote } from '../../tools/vm/ssh.js';
+import { SANDBOXER } from '../harness/sandboxer.js';
 import type { Counts } from '../runner/run-files.js';
 import { conformance } from './conformance.js';
 import { buildPackages } from './debian.js';
@@ -69,7 +70,7 @@ async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions
   // The cadvisor of the tests' kubelet finds the containerd of the stack at the default socket.
   if (kinds.includes('kubelet'))
     await machine.run('systemctl stop crid containerd; rm -f /run/containerd/containerd.sock');
-  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} CRID_TEST_SLOWNESS=${SLOWNESS} node --enable-source-maps build/test/run.js --lanes 1 ${[...kinds, ...words].map(quote).join(' ')}`;
+  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} CRID_SANDBOXER=${quote(SANDBOXER)} CRID_TEST_SLOWNESS=${SLOWNESS} node --enable-source-maps build/test/run.js --lanes 1 ${[...kinds, ...words].map(quote).join(' ')}`;
   const { code, stdout } = await machine.answer(script, { timeoutMs: TESTS_LIMIT_MS, write: say });
   const counts = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(stdout);
   if (!counts) throw new Error(`the tests in the guest have ended with ${code} and no count`);

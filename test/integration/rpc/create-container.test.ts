@@ -9,6 +9,7 @@ import {
   type ContainerConfig,
 } from '../../../generated/runtime/v1/api.js';
 import { BUSYBOX, containerConfig, pullImage, runPod } from '../../harness/pod.js';
+import { SHARED_PIDS } from '../../harness/sandboxer.js';
 import { limitMs } from '../../harness/slowness.js';
 import { until } from '../../../tools/stack/wait.js';
 import { limitsOf } from './cgroup.js';
@@ -299,9 +300,10 @@ test('seccomp: the default profile, or none', async () => {
 
 test('containers of a pod share network, IPC and hostname; processes if requested', async () => {
   const KINDS = ['net', 'ipc', 'uts', 'mnt', 'pid'];
+  const pod = await runPod(suite.crid, suite.stack, SHARED_PIDS);
   const namespaces = async (options: object = {}): Promise<{ id: string; of: string[] }> => {
-    const id = await suite.pod.run({ linux: { security_context: { namespace_options: options } } });
-    const { stdout } = await suite.pod.exec(id, [
+    const id = await pod.run({ linux: { security_context: { namespace_options: options } } });
+    const { stdout } = await pod.exec(id, [
       'sh',
       '-c',
       `for n in ${KINDS.join(' ')}; do readlink /proc/self/ns/$n; done`,
@@ -325,7 +327,7 @@ test('containers of a pod share network, IPC and hostname; processes if requeste
       ['net', 'ipc', 'uts'],
     ],
   );
-  for (const { id } of [target, own, other, one, two]) await remove(id);
+  await pod.remove();
 });
 
 test("a pod of the node's process and IPC namespaces", async () => {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { until } from '../../../tools/stack/wait.js';
 import { runPod } from '../../harness/pod.js';
+import { SHARED_PIDS } from '../../harness/sandboxer.js';
 import { startSuite } from './suite.js';
 
 /** Tests of crid's log: one request through all layers, and the log level, which can be changed at run time. */
@@ -27,7 +28,7 @@ async function setLevel(level: string, msg: string): Promise<Line> {
 /** Returns the log lines of one RunPodSandbox and of the pod's removal. */
 async function linesOfAPod(): Promise<Line[]> {
   const before = (await suite.crid.logLines()).length;
-  await (await runPod(suite.crid, suite.stack)).remove();
+  await (await runPod(suite.crid, suite.stack, SHARED_PIDS)).remove();
   return (await suite.crid.logLines()).slice(before);
 }
 

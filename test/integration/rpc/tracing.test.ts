@@ -6,6 +6,7 @@ import { Metadata } from 'nice-grpc';
 import { until } from '../../../tools/stack/wait.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
 import { podConfig, pullImage, removeAllPods, runPod } from '../../harness/pod.js';
+import { SHARED_PIDS } from '../../harness/sandboxer.js';
 import { testStack, type TestStack } from '../../harness/test-stack.js';
 
 /** Spans as an OTLP receiver gets them over HTTP, in JSON. */
@@ -82,7 +83,7 @@ const rootOf = (rpc: string, more: (span: Told) => boolean = () => true): Promis
 
 test('a call is a span below its caller’s, each step one below it, each call to containerd one below that', async () => {
   const headers = Metadata({ traceparent: `00-${CALLER.traceId}-${CALLER.spanId}-01` });
-  const config = await podConfig(stack);
+  const config = await podConfig(stack, SHARED_PIDS);
   const { pod_sandbox_id: id } = await crid.runtime.runPodSandbox({ config }, { metadata: headers });
   const root = await rootOf('RunPodSandbox');
   assert.deepEqual(

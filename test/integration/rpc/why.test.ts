@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { run } from '../../../tools/stack/exec.js';
-import { shimsOf } from '../../../tools/stack/leftovers.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { until } from '../../../tools/stack/wait.js';
 import { ImageServiceDefinition, ImageSpec, RuntimeServiceDefinition } from '../../../generated/runtime/v1/api.js';
 import { podConfig, runPod } from '../../harness/pod.js';
+import { shimOfPod } from '../../harness/shim-of-pod.js';
 import { callWithin } from './deadline.js';
 import { createOddPlugin, type OddPlugin } from './odd-plugin.js';
 import { startProxy } from './registry-proxy.js';
@@ -85,7 +85,7 @@ test('a stopped shim, by its pid and state, for every call on a task', async () 
   const pod = await runPod(suite.crid, suite.stack);
   const [busy, other] = [await pod.run({ name: 'busy' }), await pod.run({ name: 'other' })];
   const late = await pod.create({ name: 'late' });
-  const shim = (await shimsOf(suite.stack.containerd.socket)).find(({ id }) => id === pod.id)!;
+  const shim = await shimOfPod(suite.crid, suite.stack, pod.id);
   const { execSync } = RuntimeServiceDefinition.methods;
   process.kill(shim.pid, 'SIGSTOP');
   const calls = [
@@ -116,7 +116,7 @@ test('a stopped shim, for a pod whose containers are to be stopped', async () =>
   const { runtime, socket } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
   const id = await pod.run({ name: 'busy' });
-  const shim = (await shimsOf(suite.stack.containerd.socket)).find((each) => each.id === pod.id)!;
+  const shim = await shimOfPod(suite.crid, suite.stack, pod.id);
   process.kill(shim.pid, 'SIGSTOP');
   const stopping = runtime.stopPodSandbox({ pod_sandbox_id: pod.id });
   try {
@@ -166,8 +166,10 @@ test('a stalled registry, for a pull', async (t) => {
 test('an operation that waits for another on the same container, with its step and the cause', async () => {
   const { runtime } = suite.crid;
   const pod = await runPod(suite.crid, suite.stack);
+  // Without a pause container, the first container brings the shim.
+  await pod.run({ name: 'first' });
   const id = await pod.create({ name: 'late' });
-  const shim = (await shimsOf(suite.stack.containerd.socket)).find((each) => each.id === pod.id)!;
+  const shim = await shimOfPod(suite.crid, suite.stack, pod.id);
   process.kill(shim.pid, 'SIGSTOP');
   const starting = runtime.startContainer({ container_id: id });
   try {

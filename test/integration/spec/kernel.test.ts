@@ -1,10 +1,12 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readlink, rmdir, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readlink, rmdir, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after } from 'node:test';
 import { NamespaceMode } from '../../../generated/runtime/v1/api.js';
+import type { OciSpec } from '../../../src/spec/oci.js';
 import { cgroupParent } from '../../../tools/stack/cgroup-driver.js';
 import { run } from '../../../tools/stack/exec.js';
+import { SHARED_PIDS } from '../../harness/sandboxer.js';
 import { isV2 } from '../rpc/cgroup.js';
 import { startSuite } from '../rpc/suite.js';
 import {
@@ -84,12 +86,15 @@ const resources = (more: Resources): ContainerPart => ({ linux: { resources: mor
 const file = (controller: string, name: string): string => `cat /sys/fs/cgroup/${controller}/${name}`;
 const shared = (kind: string): string => `readlink /proc/self/ns/${kind}`;
 const ofHost = (kind: string) => (): Promise<string> => readlink(`/proc/self/ns/${kind}`);
-const ofPause =
+const ofPod =
   (kind: string) =>
   async ({ pod }: Scene): Promise<string> => {
     const { info } = await suite.crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id, verbose: true });
-    const { pid } = JSON.parse(info['info'] ?? '') as { pid: number };
-    return readlink(`/proc/${pid}/ns/${kind}`);
+    const { pid, runtimeSpec } = JSON.parse(info['info'] ?? '') as { pid: number; runtimeSpec: OciSpec };
+    if (pid > 0) return readlink(`/proc/${pid}/ns/${kind}`);
+    const type = kind === 'net' ? 'network' : kind;
+    const bound = runtimeSpec.linux.namespaces.find((namespace) => namespace.type === type)?.path;
+    return `${kind}:[${(await stat(bound ?? 'no binding')).ino}]`;
   };
 const v1 = { skip: isV2 && 'reads the files of cgroup v1; test/vm/cgroups has those of v2' };
 const SWAP_LIMIT = 'memory.memsw.limit_in_bytes';
@@ -172,10 +177,11 @@ const kinds: Rule[] = [
   ...['net', 'ipc', 'uts'].map((kind) => ({
     name: `the ${kind} namespace is the pod’s`,
     command: shared(kind),
-    expected: ofPause(kind),
+    expected: ofPod(kind),
   })),
   {
     name: 'processes of the pod',
+    pod: 'shared pids',
     command: 'cat /proc/1/comm',
     expected: 'pause',
     config: context({ namespace_options: { pid: POD } }),
@@ -403,6 +409,7 @@ testRules(suite, [...cgroups, ...kinds, ...userNamespaces, ...devices], {
       ...namespaces({ namespace_options: { userns_options: userns } }).linux,
     },
   },
+  'shared pids': SHARED_PIDS,
   'node pid': namespaces({ namespace_options: { pid: NODE } }),
   'node net': namespaces({ namespace_options: { network: NODE } }),
   'node ipc': namespaces({ namespace_options: { ipc: NODE } }),
