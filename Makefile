@@ -15,7 +15,10 @@ endif
 export PATH := $(OTHER_NODE):$(PATH)
 endif
 
-.PHONY: help build check check-fast watch test unit integration conformance kubelet-test test-vm conformance-vm kubelet-test-vm vm matrix bench bench-scale bench-logs bench-streaming bench-hostile bench-start bench-restart soak soak-logs run dist test-dist test-arm64 generate format clean
+# The integration tests in which it matters how pods are run.
+PINNED := integration/pinned integration/rpc integration/spec integration/logs integration/streaming stats/stats recovery/kill recovery/hang recovery/containerd
+
+.PHONY: help build check check-fast watch test unit integration conformance test-pinned kubelet-test test-vm conformance-vm kubelet-test-vm vm matrix bench bench-scale bench-logs bench-streaming bench-hostile bench-start bench-restart picture soak soak-logs run dist test-dist test-arm64 generate format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -58,6 +61,11 @@ integration: build ## integration tests, on a private containerd and a registry 
 
 conformance: build ## critest against crid and against containerd's own CRI plugin, side by side
 	@$(NODE) build/test/conformance/main.js crid reference
+
+test-pinned: build ## integration tests, critest and the kubelet's tests, with pods without a pause container
+	@CRID_SANDBOXER=pinned $(NODE) build/test/run.js integration $(or $(WORDS),$(PINNED))
+	@CRID_SANDBOXER=pinned $(NODE) build/test/conformance/main.js crid
+	@CRID_SANDBOXER=pinned $(NODE) build/test/run.js kubelet
 
 kubelet-test: build ## tests with a real kubelet and static pods
 	@$(NODE) build/test/run.js kubelet
@@ -103,6 +111,9 @@ soak: build ## thousands of ExecSync, attach and exec; fails if memory, descript
 
 bench-scale: build ## the same calls with 10 to 1,000 containers, against containerd's own CRI plugin
 	@$(NODE) build/test/bench/main.js --only growth $(OPTIONS)
+
+picture: build ## time lines of a pod's start with and without a pause container, for docs/configuration.md
+	@$(NODE) build/test/bench/picture/main.js
 
 run: build ## start crid and a first pod; stays up until Ctrl-C
 	@$(NODE) build/tools/run.js
