@@ -7,7 +7,7 @@ const TEST_HOST = 'a test host is no node: its process may lack rights, and its 
 const EXEC_WHILE_ENDING = [
   'is exited, not running',
   'init process is not running',
-  'cannot exec in a stopped (state|container)',
+  'cannot exec in a (stopped|deleted) (state|container)',
   '(read|write) init-p: (broken pipe|connection reset by peer)',
   'error executing setns process',
   'procReady not received',
