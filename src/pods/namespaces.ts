@@ -21,7 +21,10 @@ export const createNamespaces = (directories: Directories): Namespaces => ({
   async create(pod) {
     const { id, config, netnsPath } = pod;
     const userNamespace = podUserNamespace(config);
-    if (userNamespace || isPinned(pod)) await ensureDirectory(directories.podState(id), 0o700);
+    if (userNamespace || isPinned(pod)) {
+      for (const directory of [directories.podState(id), directories.podNamespaces(id)])
+        await ensureDirectory(directory, 0o700);
+    }
     if (!isPinned(pod)) {
       // A sandbox controller finds the user namespace through the network namespace, and binds it to this path itself.
       const user = userNamespace && !hasController(pod) ? { user: directories.podNamespace(id, 'user') } : {};

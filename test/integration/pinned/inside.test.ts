@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { NamespaceMode, PodSandboxState } from '../../../generated/runtime/v1/api.js';
 import { startCrid, type Crid } from '../../harness/crid.js';
@@ -36,6 +37,8 @@ test('a pod has no process, no snapshot and no container until its first contain
   const added = (kind: (typeof KINDS)[number]): string[] =>
     after[kind].filter((entry) => !before[kind].includes(entry));
   assert.deepEqual([childrenOf(crid.pid()), ...KINDS.map(added)], [[], ...KINDS.map(() => [])]);
+  const bindings = join(stack.containerd.state, 'io.containerd.grpc.v1.cri', 'sandboxes', pod.id, 'pinned-namespaces');
+  assert.equal((statSync(bindings).mode & 0o7777).toString(8), '700');
   const { status } = await crid.runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
   assert.equal(status?.state, PodSandboxState.SANDBOX_READY);
   assert.match(status?.network?.ip ?? '', /^\d+\.\d+\.\d+\.\d+$/);
