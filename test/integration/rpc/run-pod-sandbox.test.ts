@@ -84,7 +84,7 @@ test('a pod has an address of the network, its names, DNS, sysctls, labels and a
         state: PodSandboxState.SANDBOX_READY,
         created_at: 0n,
         network: undefined,
-        linux: { namespaces: { options: undefined } },
+        linux: { namespaces: { options: pod.config.linux?.security_context?.namespace_options } },
         labels,
         annotations,
         runtime_handler: '',

@@ -9,6 +9,7 @@ import { run } from '../../../tools/stack/exec.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { until } from '../../../tools/stack/wait.js';
 import { runPod } from '../../harness/pod.js';
+import { SHARED_PIDS } from '../../harness/sandboxer.js';
 import { startSuite } from './suite.js';
 
 /** `crid trace` on a running crid. */
@@ -22,7 +23,7 @@ const trace = (...args: string[]): Promise<string> =>
 
 test('the life of a pod as text, as trace events and as a page; also when the pod is gone', async () => {
   const { runtime } = suite.crid;
-  const pod = await runPod(suite.crid, suite.stack);
+  const pod = await runPod(suite.crid, suite.stack, SHARED_PIDS);
   const container = await pod.run({ name: 'sleeper', command: ['sleep', '1000'] });
   await runtime.removePodSandbox({ pod_sandbox_id: pod.id });
 
