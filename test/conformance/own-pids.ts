@@ -43,13 +43,17 @@ function forward(stream: ServerHttp2Stream, headers: Headers, onward: ClientHttp
   const rewrite = REWRITES[String(headers[':path'])];
   if (rewrite) {
     buffer(stream)
-      .then((message) => request.end(rewrite(message)))
+      .then((message) => {
+        request.end(rewrite(message));
+      })
       .catch(() => request.close(constants.NGHTTP2_CANCEL));
   } else {
     stream.pipe(request);
   }
   let trailers: Headers = {};
-  request.on('trailers', (found) => (trailers = found));
+  request.on('trailers', (found: Headers) => {
+    trailers = found;
+  });
   stream.on('wantTrailers', () => stream.sendTrailers(trailers));
   request.on('response', (found, flags) => {
     if (stream.destroyed) return;

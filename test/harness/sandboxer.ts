@@ -29,8 +29,8 @@ export function withOwnPids<T extends Linux>(linux: T | undefined): T {
 }
 
 /**
- * Returns crid's configuration with this sandboxer for the handlers that name none. `handlers` are those of containerd's
- * configuration.
+ * Returns crid's configuration with this sandboxer for the handlers that name none. `handlers` are those of
+ * containerd's configuration.
  */
 export function withSandboxer(
   config: Readonly<Record<string, object>> = {},

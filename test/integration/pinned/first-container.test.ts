@@ -43,7 +43,7 @@ describe('the first container of a pod', { timeout: 600_000 }, () => {
     await crid.stop();
   });
 
-  // What a failed test has left would fail the others.
+  // The rest of a failed test would fail the others.
   afterEach(async () => {
     await runc.pass();
     await crid.clearFault();
