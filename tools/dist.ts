@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildPackages, emptyFolder, FORMATS, writeSums, type Format } from './dist/build.js';
-import { ARCHITECTURES, type Architecture } from './dist/contents.js';
+import { ARCHITECTURES, architectureOf } from './stack/architectures.js';
 import { run } from './stack/exec.js';
 import { projectRoot } from './stack/project.js';
 
@@ -45,12 +45,6 @@ async function ownVersion(): Promise<string> {
 
 async function commitTime(): Promise<string> {
   return (await run('git', ['log', '-1', '--format=%ct'], { cwd: projectRoot })).trim();
-}
-
-function architectureOf(name: string): Architecture {
-  const found = (Object.keys(ARCHITECTURES) as Architecture[]).find((each) => each === name);
-  if (!found) throw new Error(`--arch ${name}: expected one of ${Object.keys(ARCHITECTURES).join(', ')}`);
-  return found;
 }
 
 function formatOf(name: string): Format {

@@ -2,6 +2,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { program } from '../../src/command-line.js';
+import { ARCHITECTURES, type Architecture } from '../stack/architectures.js';
 import { projectRoot } from '../stack/project.js';
 import { bashCompletion } from './completion/bash.js';
 import { commandNodes } from './completion/commands.js';
@@ -10,14 +11,10 @@ import { ZSH_COMPLETION, zshCompletion } from './completion/zsh.js';
 import { configFile } from './config-file.js';
 import { contracts, joined, licenceOf, licenceTexts } from './licences.js';
 import { configurationPage, cridPage } from './man-pages.js';
-import { npmPackage } from './npm-parts.js';
+import { known, lock, lockedPackage, npmPackage } from './npm-parts.js';
 import { optionRows } from './option-table.js';
 import { goPart, npmPart, sbom, type NpmPart } from './sbom.js';
 import type { TreeFile } from './tree.js';
-
-/** Debian's names of the architectures, with Node's. */
-export const ARCHITECTURES = { amd64: 'x64', arm64: 'arm64' } as const;
-export type Architecture = keyof typeof ARCHITECTURES;
 
 export interface Edition {
   readonly version: string;
@@ -91,8 +88,8 @@ async function nativeParts(
   };
   const pins = {
     node: { name: `node-linux-${arch}`, version, integrity: known(integrity[arch], `node-linux-${arch}`) },
-    koffi: await locked('koffi'),
-    native: await locked(`@koromix/koffi-linux-${arch}`),
+    koffi: await lockedPackage('koffi'),
+    native: await lockedPackage(`@koromix/koffi-linux-${arch}`),
   };
   const [node, koffi, native] = [
     await npmPackage(pins.node),
@@ -167,18 +164,4 @@ async function clusterFiles(folder: string) {
   return Promise.all(
     names.map(async (name) => ({ path: `${folder}/${name}`, content: { text: await read(`${CLUSTERS}/${name}`) } })),
   );
-}
-
-function known(integrity: string | undefined, what: string): string {
-  if (!integrity) throw new Error(`no checksum of ${what} is known`);
-  return integrity;
-}
-
-type Lock = { packages: Record<string, { version: string; integrity: string } | undefined> };
-const lock = async (): Promise<Lock> => JSON.parse(await read('package-lock.json')) as Lock;
-
-async function locked(name: string): Promise<{ name: string; version: string; integrity: string }> {
-  const entry = (await lock()).packages[`node_modules/${name}`];
-  if (!entry) throw new Error(`package-lock.json has no ${name}`);
-  return { name, version: entry.version, integrity: known(entry.integrity, name) };
 }

@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
+import type { Architecture } from '../stack/architectures.js';
 import { projectRoot } from '../stack/project.js';
 import { ZSH_COMPLETION } from './completion/zsh.js';
-import type { Architecture, Contents, Edition } from './contents.js';
+import type { Contents, Edition } from './contents.js';
 import type { TreeFile } from './tree.js';
 
 const MAINTAINER = 'The crid maintainers <crid@users.noreply.github.com>';

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path';
 import { run, runWithRetries } from '../stack/exec.js';
 import { cacheFolder } from '../stack/layout.js';
+import { projectRoot } from '../stack/project.js';
 
 /** A package of npm's registry, with the checksum that its archive must have. */
 export interface NpmPackage {
@@ -14,6 +15,26 @@ export interface NpmPackage {
 
 const LIMIT_MS = 600_000;
 const TRIES = 3;
+
+/** The parts of package-lock.json that are read here, by the folder of each package. */
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly version: string; readonly integrity: string } | undefined>>;
+}
+
+export const lock = async (): Promise<Lock> =>
+  JSON.parse(await readFile(join(projectRoot, 'package-lock.json'), 'utf8')) as Lock;
+
+/** Returns a package in the version of package-lock.json. */
+export async function lockedPackage(name: string): Promise<NpmPackage> {
+  const entry = (await lock()).packages[`node_modules/${name}`];
+  if (!entry) throw new Error(`package-lock.json has no ${name}`);
+  return { name, version: entry.version, integrity: known(entry.integrity, name) };
+}
+
+export function known(integrity: string | undefined, what: string): string {
+  if (!integrity) throw new Error(`no checksum of ${what} is known`);
+  return integrity;
+}
 
 /**
  * Returns the folder of an unpacked package, which the cache keeps. No script of the package runs, and its archive must

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Architecture } from './architectures.js';
 import { run, runWithRetries, which } from './exec.js';
 import { compileArgs, goModule, type GoModule, type GoTool } from './go-modules.js';
 import type { Layout } from './layout.js';
@@ -22,7 +23,7 @@ export async function ensureGoTool(layout: Layout, tool: GoTool): Promise<string
   const path = goToolPath(layout, tool);
   if (existsSync(path)) return path;
   await withLock(`${path}.lock`, async () => {
-    if (!existsSync(path)) await build(tool, goModule(tool), join(path, '..'));
+    if (!existsSync(path)) await build(tool, goModule(tool), { folder: join(path, '..'), GOARCH: layout.architecture });
   });
   return path;
 }
@@ -33,12 +34,17 @@ interface Running {
   readonly timeoutMs: number;
 }
 
-async function build(tool: GoTool, from: GoModule, folder: string): Promise<void> {
+interface Target {
+  readonly folder: string;
+  readonly GOARCH: Architecture;
+}
+
+async function build(tool: GoTool, from: GoModule, { folder, GOARCH }: Target): Promise<void> {
   const go = goProgram();
   await mkdir(folder, { recursive: true });
   const work = await mkdtemp(join(folder, 'build-'));
   // A module may need a newer Go than the installed one, which Go then downloads as a module.
-  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'auto' };
+  const env = { ...process.env, GOARCH, CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'auto' };
   const sources = from.programs.map((name) => `${from.module}/cmd/${name}`);
   try {
     const downloading = { cwd: work, env, timeoutMs: DOWNLOAD_LIMIT_MS };
