@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rename, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { VERSION } from '../../src/version.js';
-import { DEBIAN_KEYRING, debianMirror } from '../../tools/stack/apt-mirror.js';
 import { run } from '../../tools/stack/exec.js';
+import { EXTRACT_NEEDS, extractPackages } from '../../tools/stack/extract.js';
 import { hasProgram, installHostPackages, missingPackages } from '../../tools/stack/host-packages.js';
-import { cacheFolder } from '../../tools/stack/layout.js';
-import { removeTree } from '../../tools/stack/leftovers.js';
 import { projectRoot } from '../../tools/stack/project.js';
 
 /**
@@ -18,10 +15,7 @@ import { projectRoot } from '../../tools/stack/project.js';
 
 const LIMIT_MS = 600_000;
 const EMULATOR = 'qemu-aarch64-static';
-const NEEDS = [
-  { package: 'qemu-user-static', isHere: hasProgram(EMULATOR) },
-  { package: 'mmdebstrap', isHere: hasProgram('mmdebstrap') },
-];
+const NEEDS = [{ package: 'qemu-user-static', isHere: hasProgram(EMULATOR) }, ...EXTRACT_NEEDS];
 /** A Debian with the C library that crid's Node.js needs. */
 const LIBRARIES = { suite: 'trixie', packages: ['libc6', 'libgcc-s1', 'libstdc++6'] };
 /**
@@ -72,25 +66,9 @@ const emulated = (args: readonly string[]): Promise<string> =>
   });
 
 /** Returns a folder with the libraries of arm64, and nothing else, because the emulator looks there for every path. */
-async function prepareLibraries(): Promise<string> {
-  const { suite, packages } = LIBRARIES;
-  const target = join(cacheFolder(process.env), `arm64-${suite}`);
-  if (existsSync(target)) return target;
-  const work = `${target}.new`;
-  await removeTree(work);
-  await mkdir(work, { recursive: true });
-  const root = join(work, 'root');
-  const source = `deb [signed-by=${DEBIAN_KEYRING}] ${await debianMirror()} ${suite} main`;
-  const options = ['--mode=root', '--variant=extract', '--quiet', '--architectures=arm64'];
-  const expired = '--aptopt=Acquire::Check-Valid-Until "false"';
-  await run('mmdebstrap', [...options, `--include=${packages.join(',')}`, expired, suite, root, source], {
-    timeoutMs: LIMIT_MS,
+const prepareLibraries = (): Promise<string> =>
+  extractPackages(`arm64-${LIBRARIES.suite}`, { architecture: 'arm64', ...LIBRARIES }, async (root, kept) => {
+    await mkdir(join(kept, 'usr'));
+    await rename(join(root, 'usr/lib'), join(kept, 'usr/lib'));
+    await symlink('usr/lib', join(kept, 'lib'));
   });
-  const kept = join(work, 'kept');
-  await mkdir(join(kept, 'usr'), { recursive: true });
-  await rename(join(root, 'usr/lib'), join(kept, 'usr/lib'));
-  await symlink('usr/lib', join(kept, 'lib'));
-  await rename(kept, target);
-  await removeTree(work);
-  return target;
-}
