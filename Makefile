@@ -14,11 +14,15 @@ $(error no Node.js $(NODE_VERSION))
 endif
 export PATH := $(OTHER_NODE):$(PATH)
 endif
+# `make test-vm ARCH=arm64` uses a node of that architecture.
+ON_ARCH := $(if $(ARCH),--arch $(ARCH))
+# Native calls, a container's life, exec over both protocols, logs and pods over kill -9.
+MUSL_WORDS := unit/host/ integration/rpc/container-life integration/streaming/exec.test integration/logs/kill integration/recovery/restart
 
 # The integration tests in which it matters how pods are run.
 PINNED := integration/pinned integration/rpc integration/spec integration/logs integration/streaming stats/stats recovery/kill recovery/hang recovery/containerd
 
-.PHONY: help build check check-fast watch test unit integration conformance test-pinned kubelet-test test-vm conformance-vm kubelet-test-vm vm matrix bench bench-scale bench-logs bench-streaming bench-hostile bench-start bench-restart picture soak soak-logs run dist test-dist test-arm64 generate format clean
+.PHONY: help build check check-fast watch test unit integration conformance test-pinned kubelet-test test-vm conformance-vm kubelet-test-vm vm matrix bench bench-scale bench-logs bench-streaming bench-hostile bench-start bench-restart picture soak soak-logs run dist test-dist test-arm64 test-musl generate format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -73,17 +77,17 @@ kubelet-test: build ## tests with a real kubelet and static pods
 matrix: build ## suites on each version of containerd and the kubelet; WORDS='critest+2.3' chooses
 	@$(NODE) build/test/matrix/main.js $(WORDS)
 
-test-vm: build ## tests in a VM with systemd, cgroup v2 and AppArmor; CRID_VM=DIR uses a running VM
-	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js test $(WORDS)
+test-vm: build ## tests in a VM with systemd, cgroup v2 and AppArmor; CRID_VM=DIR uses a running VM, ARCH=arm64 one for arm64
+	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js test $(ON_ARCH) $(WORDS)
 
 conformance-vm: build ## critest in that VM against crid and the CRI plugin, on runc and on crun
-	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js conformance
+	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js conformance $(ON_ARCH)
 
 kubelet-test-vm: build ## the kubelet's tests in that VM, with its own cgroup settings
-	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js kubelet $(WORDS)
+	@CRID_VM='$(CRID_VM)' $(NODE) build/test/vm/main.js kubelet $(ON_ARCH) $(WORDS)
 
 vm: build ## start that VM for a look inside; stays up until Ctrl-C
-	@$(NODE) build/tools/vm.js
+	@$(NODE) build/tools/vm.js $(ON_ARCH)
 
 bench: build ## each RPC against containerd's own CRI plugin; OPTIONS='--sandboxer NAME'
 	@$(NODE) build/test/bench/main.js $(OPTIONS)
@@ -126,6 +130,10 @@ test-dist: build ## build the packages twice and compare; run what they contain;
 
 test-arm64: build ## run the package for arm64 and its native calls in QEMU's emulation of a process; needs root and Debian
 	@$(NODE) --test build/test/dist/arm64.test.js
+
+test-musl: build ## crid and its native calls on a Node.js for musl, the C library of Alpine; needs root and Debian on x64
+	@node=$$($(NODE) build/tools/musl-node.js) && \
+	  PATH=$$node:$$PATH node --enable-source-maps build/test/run.js unit integration $(or $(WORDS),$(MUSL_WORDS))
 
 generate: node_modules/.package-lock.json ## generate generated/ from protos/
 	tools/generate.sh

@@ -34,7 +34,8 @@ interface Voice {
 export async function conformance(machine: Machine, options: ConformanceOptions, voice: Voice): Promise<Counts> {
   const { step } = voice;
   if (usesPackagedContainerd()) return onService(machine, options, voice);
-  const program = await step('build containerd', () => ensureGoTool(stackLayout(), 'containerd'));
+  const layout = stackLayout(process.env, machine.architecture);
+  const program = await step('build containerd', () => ensureGoTool(layout, 'containerd'));
   const giveBack = await replaceContainerd(machine, dirname(program));
   const counts = await onService(machine, options, voice).catch(async (error: unknown) => {
     await giveBack().catch((second: unknown) => voice.say(`${String(second)}\n`));
@@ -47,11 +48,13 @@ export async function conformance(machine: Machine, options: ConformanceOptions,
 async function onService(machine: Machine, options: ConformanceOptions, voice: Voice): Promise<Counts> {
   const { servers, handlers } = options;
   const { step, say } = voice;
-  const layout = stackLayout();
-  const critest = await step('build critest', () => ensureGoTool(layout, 'critest'));
+  const guest = stackLayout(process.env, machine.architecture);
+  const critest = await step('build critest', () => ensureGoTool(guest, 'critest'));
   // In the machine's folder, so that the sweep after a killed run finds the registry too.
   const dir = await mkdtemp(join(machine.dir, 'registry-'));
-  const registry = await step('start a registry', () => startRegistry(layout, { dir }));
+  const registry = await step('start a registry', () =>
+    startRegistry(stackLayout(), { dir, storage: guest.registry }),
+  );
   const total = { passed: 0, failed: 0, skipped: 0 };
   try {
     await pointToRegistry(machine, registry.url);

@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { VERSION } from '../../src/version.js';
 import { debianFile } from '../../tools/dist/debian.js';
+import type { Architecture } from '../../tools/stack/architectures.js';
 import { run } from '../../tools/stack/exec.js';
 import { projectRoot } from '../../tools/stack/project.js';
 import { EXCHANGE } from '../../tools/vm/checkout.js';
@@ -12,13 +13,14 @@ const BUILD_LIMIT_MS = 600_000;
 const folderOf = (of: string): string => join(EXCHANGE, 'packages', of);
 
 /** The path of the package, on the host and in the guest. */
-export const packageFile = (of: string): string => join(folderOf(of), debianFile(of, 'amd64'));
+export const packageFile = (of: string, architecture: Architecture = 'amd64'): string =>
+  join(folderOf(of), debianFile(of, architecture));
 
-/** Builds both packages on the host. */
-export async function buildPackages(): Promise<void> {
-  for (const of of Object.values(PACKAGE_VERSIONS)) {
+/** Builds the package in each version on the host. */
+export async function buildPackages(architecture: Architecture, versions: readonly string[]): Promise<void> {
+  for (const of of versions) {
     // Level 0 compresses nothing, because the emulated guest decompresses slowly.
-    const options = ['--arch', 'amd64', '--format', 'deb', '--level', '0', '--version', of, '--out', folderOf(of)];
+    const options = ['--arch', architecture, '--format', 'deb', '--level', '0', '--version', of, '--out', folderOf(of)];
     await run(process.execPath, [join(projectRoot, 'build/tools/dist.js'), ...options], {
       cwd: projectRoot,
       timeoutMs: BUILD_LIMIT_MS,

@@ -8,6 +8,7 @@ import type { Machine } from '../../tools/vm/machine.js';
 import { containerdConfig, containerdDropIn } from '../../tools/vm/recipe.js';
 import { quote } from '../../tools/vm/ssh.js';
 import type { ServerName } from '../conformance/options.js';
+import { buildPackages, PACKAGE_VERSIONS, packageFile } from './debian.js';
 
 /** The socket of the service, which is crid's default. */
 export const CRID_SOCKET = '/run/crid/crid.sock';
@@ -16,6 +17,7 @@ export const CONTAINERD_SOCKET = '/run/containerd/containerd.sock';
 export const NRI_SOCKET = '/var/run/nri/nri.sock';
 
 const NPM_LIMIT_MS = 300_000;
+const INSTALL_LIMIT_MS = 300_000;
 const START_LIMIT_MS = 180_000;
 
 /**
@@ -40,6 +42,17 @@ export async function installCrid(machine: Machine): Promise<void> {
   const unit = await readFile(join(projectRoot, 'packaging', 'crid.service'), 'utf8');
   await machine.run(`printf %s ${quote(unit)} >/etc/systemd/system/crid.service && systemctl daemon-reload`);
 }
+
+/** Installs this checkout in the guest as its Debian package, with the Node.js in it. */
+export async function installPackage(machine: Machine): Promise<void> {
+  const { own } = PACKAGE_VERSIONS;
+  await buildPackages(machine.architecture, [own]);
+  await machine.run(`dpkg -i ${quote(packageFile(own, machine.architecture))}`, { timeoutMs: INSTALL_LIMIT_MS });
+}
+
+/** The crid that `installPackage` installs, and its Node.js. */
+export const PACKAGED_CRID = '/usr/bin/crid';
+export const PACKAGED_NODE = '/usr/lib/crid/bin/node';
 
 /**
  * Makes the guest's containerd service run the programs of another folder, with the shim there. The returned function

@@ -1,3 +1,4 @@
+import { ownArchitecture, type Architecture } from '../../tools/stack/architectures.js';
 import { disposeAll } from '../../tools/stack/disposers.js';
 import { ensureGoTool } from '../../tools/stack/gotools.js';
 import { stackLayout } from '../../tools/stack/layout.js';
@@ -6,13 +7,13 @@ import { projectRoot } from '../../tools/stack/project.js';
 import { spokenSteps } from '../../tools/stack/steps.js';
 import { copyCheckout } from '../../tools/vm/checkout.js';
 import { GuestPanicError, type Machine } from '../../tools/vm/machine.js';
-import { GUEST_ENVIRONMENT, useNode } from '../../tools/vm/node.js';
+import { guestEnvironment, useNode } from '../../tools/vm/node.js';
 import { quote } from '../../tools/vm/ssh.js';
 import { SANDBOXER } from '../harness/sandboxer.js';
 import type { Counts } from '../runner/run-files.js';
 import { conformance } from './conformance.js';
-import { buildPackages } from './debian.js';
-import { installCrid } from './installed.js';
+import { buildPackages, PACKAGE_VERSIONS } from './debian.js';
+import { installCrid, installPackage, PACKAGED_CRID, PACKAGED_NODE } from './installed.js';
 import { parseOptions, type Options, type TestOptions } from './options.js';
 
 /**
@@ -48,14 +49,17 @@ say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 
 /** Runs the selected tests and suites on a node of their own. */
 async function runAll(options: Options): Promise<Counts> {
-  if (options.tests && needsKubelet(options.tests)) await step('build the kubelet', () => buildKubelet());
+  const { architecture } = options;
+  if (options.tests && needsKubelet(options.tests)) await step('build the kubelet', () => buildKubelet(architecture));
   if (options.tests && selects(options.tests, 'test/vm/package.test.js')) {
-    await step('build two versions of the Debian package', () => buildPackages());
+    const versions = Object.values(PACKAGE_VERSIONS);
+    await step('build two versions of the Debian package', () => buildPackages(architecture, versions));
   }
-  const machine = await useNode(step);
-  await step('install crid from its npm package', () => installCrid(machine));
+  const machine = await useNode(architecture, step);
+  if (options.packaged) await step('install crid from its Debian package', () => installPackage(machine));
+  else await step('install crid from its npm package', () => installCrid(machine));
   say(`${await describe(machine)}\n`);
-  const tests = options.tests ? await runTests(machine, options.tests) : NO_COUNTS;
+  const tests = options.tests ? await runTests(machine, options.tests, options.packaged) : NO_COUNTS;
   const suite = options.conformance ? await conformance(machine, options.conformance, { step, say }) : NO_COUNTS;
   return {
     passed: tests.passed + suite.passed,
@@ -65,12 +69,18 @@ async function runAll(options: Options): Promise<Counts> {
 }
 
 /** Runs the test runner in the guest. */
-async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions): Promise<Counts> {
+async function runTests(
+  machine: Machine,
+  { kinds, words, runtime }: TestOptions,
+  packaged: boolean,
+): Promise<Counts> {
   await step('copy this checkout to the node', () => copyCheckout(machine));
   // The cadvisor of the tests' kubelet finds the containerd of the stack at the default socket.
   if (kinds.includes('kubelet'))
     await machine.run('systemctl stop crid containerd; rm -f /run/containerd/containerd.sock');
-  const script = `cd ${quote(projectRoot)} && exec env ${GUEST_ENVIRONMENT} CRID_STACK_RUNTIME=${quote(runtime)} CRID_SANDBOXER=${quote(SANDBOXER)} CRID_TEST_SLOWNESS=${SLOWNESS} node --enable-source-maps build/test/run.js --lanes 1 ${[...kinds, ...words].map(quote).join(' ')}`;
+  const program = packaged ? ` CRID_TEST_PROGRAM=${PACKAGED_CRID}` : '';
+  const node = packaged ? PACKAGED_NODE : 'node';
+  const script = `cd ${quote(projectRoot)} && exec env ${guestEnvironment()} CRID_STACK_RUNTIME=${quote(runtime)} CRID_SANDBOXER=${quote(SANDBOXER)} CRID_TEST_SLOWNESS=${SLOWNESS}${program} ${node} --enable-source-maps build/test/run.js --lanes 1 ${[...kinds, ...words].map(quote).join(' ')}`;
   const { code, stdout } = await machine.answer(script, { timeoutMs: TESTS_LIMIT_MS, write: say });
   const counts = /(\d+) passed, (\d+) failed(?:, (\d+) skipped)?\s*$/.exec(stdout);
   if (!counts) throw new Error(`the tests in the guest have ended with ${code} and no count`);
@@ -87,11 +97,12 @@ function selects({ kinds, words }: TestOptions, file: string): boolean {
   return kinds.includes('vm') && words.some((word) => file.includes(word));
 }
 
-/** Builds programs on the host in the folder that the guest shares, because the guest has no compilers. */
-async function buildKubelet(): Promise<void> {
-  const layout = stackLayout();
+/** Builds programs on the host in the folder that the guest shares, because the guest has no Go. */
+async function buildKubelet(architecture: Architecture): Promise<void> {
+  const layout = stackLayout(process.env, architecture);
   await ensureGoTool(layout, 'kubelet');
-  await ensureProgram(layout, 'grpc-health');
+  // A node of another architecture has a C compiler.
+  if (architecture === ownArchitecture()) await ensureProgram(layout, 'grpc-health');
 }
 
 /** Returns the versions of the node's software, for the report. */

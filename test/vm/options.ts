@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { architectureOf, type Architecture } from '../../tools/stack/architectures.js';
 import type { ServerName } from '../conformance/options.js';
 import type { SuiteOptions } from '../conformance/suite.js';
 
@@ -21,13 +22,16 @@ export interface ConformanceOptions extends Pick<SuiteOptions, 'focus' | 'skip'>
 }
 
 export interface Options {
+  readonly architecture: Architecture;
+  /** Tests the Debian package with its own Node.js, instead of the checkout and the npm package. */
+  readonly packaged: boolean;
   readonly tests?: TestOptions;
   readonly conformance?: ConformanceOptions;
 }
 
-const USAGE = `usage: main.js test [--runtime NAME] [WORD]...
-       main.js kubelet [--runtime NAME] [WORD]...
-       main.js conformance [--server crid|reference]... [--handler NAME]... [--focus REGEXP]... [--skip REGEXP]...
+const USAGE = `usage: main.js test [--arch ARCH] [--runtime NAME] [WORD]...
+       main.js kubelet [--arch ARCH] [--runtime NAME] [WORD]...
+       main.js conformance [--arch ARCH] [--server crid|reference]... [--handler NAME]... [--focus REGEXP]... [--skip REGEXP]...
        main.js --ci`;
 
 /**
@@ -43,6 +47,15 @@ const CI_FOCUS = ['AppArmor', 'OOM', 'Security Context'];
 /** The number in critest v1.37, which docs/conformance.md also states. */
 const CI_SPECS = 49;
 
+/** The part that runs on arm64: native calls, a pod's life, exec over both protocols, logs, kill -9. */
+const ARM64_WORDS = [
+  ...['unit/host/', 'integration/rpc/container-life', 'integration/streaming/exec.test'],
+  ...['integration/logs/kill', 'integration/recovery/restart'],
+];
+const ARM64_KINDS = ['unit', 'integration'];
+/** critest's specs of the basic operations. */
+const ARM64_FOCUS = ['basic operations', 'runtime should support (exec|attach|portforward)', 'Container.*log'];
+
 const SERVERS: readonly ServerName[] = ['crid', 'reference'];
 const isServer = (name: string): name is ServerName => SERVERS.some((server) => server === name);
 
@@ -52,6 +65,7 @@ export function parseOptions(args: readonly string[]): Options {
     allowPositionals: true,
     options: {
       ci: { type: 'boolean', default: false },
+      arch: { type: 'string', default: 'amd64' },
       server: { type: 'string', multiple: true, default: [] },
       handler: { type: 'string', multiple: true, default: [] },
       runtime: { type: 'string', default: 'runc' },
@@ -61,18 +75,26 @@ export function parseOptions(args: readonly string[]): Options {
   });
   const [what, ...words] = positionals;
   const { focus, skip, runtime } = values;
+  const architecture = architectureOf(values.arch);
+  const node = { architecture, packaged: architecture !== 'amd64' };
   if (values.ci && what === undefined) {
     const conformance = { servers: ['crid'], handlers: ['runc'], focus: CI_FOCUS, skip } as const;
     const least = CI_SPECS;
     return {
+      ...node,
       tests: { kinds: KINDS, words: CI_WORDS, runtime },
       conformance: { ...conformance, ...(skip.length === 0 && { least }) },
     };
   }
-  if (what === 'test') return { tests: { kinds: KINDS, words: words.length > 0 ? words : WORDS, runtime } };
-  if (what === 'kubelet') return { tests: { kinds: ['kubelet'], words, runtime } };
+  if (what === 'test' && architecture === 'arm64') {
+    if (words.length > 0) return { ...node, tests: { kinds: [...ARM64_KINDS, 'vm'], words, runtime } };
+    const conformance = { servers: ['crid'], handlers: ['runc'], focus: ARM64_FOCUS, skip } as const;
+    return { ...node, tests: { kinds: ARM64_KINDS, words: ARM64_WORDS, runtime }, conformance };
+  }
+  if (what === 'test') return { ...node, tests: { kinds: KINDS, words: words.length > 0 ? words : WORDS, runtime } };
+  if (what === 'kubelet') return { ...node, tests: { kinds: ['kubelet'], words, runtime } };
   const servers = values.server.length > 0 ? values.server : SERVERS;
   if (what !== 'conformance' || words.length > 0 || !servers.every(isServer)) throw new Error(USAGE);
   const handlers = values.handler.length > 0 ? values.handler : ['runc', 'crun'];
-  return { conformance: { servers, handlers, focus, skip } };
+  return { ...node, conformance: { servers, handlers, focus, skip } };
 }

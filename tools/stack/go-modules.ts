@@ -19,7 +19,7 @@ const KUBELET = '1.37.2';
 /** The variables that choose versions. */
 export const VERSIONS = ['CRID_CONTAINERD', 'CRID_CRI_TOOLS', 'CRID_KUBELET'] as const;
 /** The value of CRID_CONTAINERD for the containerd of the Debian packages. */
-const PACKAGED = 'debian';
+export const PACKAGED = 'debian';
 const VERSION = /^v?(\d+\.\d+\.\d+(?:-[\w.]+)?)$/;
 
 /** Returns the module of a program, in the version of `CRID_CONTAINERD`, `CRID_CRI_TOOLS` or `CRID_KUBELET`. */

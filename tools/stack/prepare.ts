@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { IMAGE_NEEDS, installHostPackages, missingPackages, STACK_NEEDS } from './host-packages.js';
@@ -37,8 +37,9 @@ export async function prepareStack(layout: Layout, step: Step = silentSteps): Pr
 }
 
 async function fillRegistry(layout: Layout): Promise<void> {
-  await rm(layout.registry, { recursive: true, force: true });
   await mkdir(layout.registry, { recursive: true });
+  // In a VM the folder itself is a link to one that the host shares.
+  for (const name of await readdir(layout.registry)) await rm(join(layout.registry, name), { recursive: true });
   const dir = await mkdtemp(join(tmpdir(), 'crid-images-'));
   const registry = await startRegistry(layout, { dir });
   try {

@@ -1,6 +1,8 @@
 import { existsSync } from 'node:fs';
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { lockedPackage, npmPackage } from '../dist/npm-parts.js';
+import { ARCHITECTURES, ownArchitecture } from '../stack/architectures.js';
 import { run, which } from '../stack/exec.js';
 import { projectRoot } from '../stack/project.js';
 import type { Machine } from './machine.js';
@@ -22,6 +24,11 @@ const BUILD_TOOLS = new Set([
 /** Copies this checkout, with its build, to the guest's disk at the same path. */
 export async function copyCheckout(machine: Machine): Promise<void> {
   await unpackInGuest(machine, 'checkout', projectRoot, [...PARTS, ...(await packageFolders())]);
+  if (machine.architecture === ownArchitecture()) return;
+  // npm installs native parts for the host only.
+  const name = `@koromix/koffi-linux-${ARCHITECTURES[machine.architecture]}`;
+  const folder = await npmPackage(await lockedPackage(name));
+  await unpackInGuest(machine, 'native', folder, await readdir(folder), join(projectRoot, 'node_modules', name));
 }
 
 /** The parts of package-lock.json that are read here, by the folder of each package; "" is crid itself. */

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { ownArchitecture, type Architecture } from '../stack/architectures.js';
 import { DEBIAN_KEYRING, debianMirror } from '../stack/apt-mirror.js';
 import { run, runWithRetries, which } from '../stack/exec.js';
 import { hasProgram, installHostPackages, missingPackages, type HostNeed } from '../stack/host-packages.js';
@@ -9,6 +10,8 @@ import { withLock } from '../stack/lock.js';
 import { SUITE } from '../stack/package-list.js';
 import { INSTALLED } from '../stack/packages.js';
 import type { Step } from '../stack/steps.js';
+import { EMULATORS } from './emulator.js';
+import { FOREIGN_NEEDS, withForeignPrograms } from './foreign-programs.js';
 import type { VmLayout } from './layout.js';
 import {
   GUEST_STACK,
@@ -16,12 +19,11 @@ import {
   INITRD_FILES,
   KEPT_PROFILES,
   PACKAGED_CONFIG,
-  PACKAGES,
+  packages,
   type GuestFile,
 } from './recipe.js';
 
 const NEEDS: readonly HostNeed[] = [
-  { package: 'qemu-system-x86', isHere: hasProgram('qemu-system-x86_64') },
   { package: 'mmdebstrap', isHere: hasProgram('mmdebstrap') },
   { package: 'e2fsprogs', isHere: hasProgram('mke2fs') },
   { package: 'openssh-client', isHere: hasProgram('ssh') },
@@ -30,6 +32,8 @@ const NEEDS: readonly HostNeed[] = [
 const SHARE_NEEDS: readonly HostNeed[] = [{ package: 'virtiofsd', isHere: () => virtiofsd() !== undefined }];
 
 const BOOTSTRAP_LIMIT_MS = 900_000;
+/** The packages' scripts run in an emulation. */
+const FOREIGN_BOOTSTRAP_LIMIT_MS = 2_700_000;
 const TRIES = 2;
 const DISK = '20G';
 
@@ -41,18 +45,26 @@ export const virtiofsd = (): string | undefined =>
  * Makes sure that QEMU and the image exist. It takes a few minutes the first time, and a few milliseconds after that.
  */
 export async function prepareVm(layout: VmLayout, step: Step): Promise<void> {
+  const { architecture } = layout;
+  const needs = needsOf(architecture);
   const isWhole = async (): Promise<boolean> =>
-    existsSync(layout.image) && (await missingPackages([...NEEDS, ...SHARE_NEEDS])).length === 0;
+    existsSync(layout.image) && (await missingPackages([...needs, ...SHARE_NEEDS])).length === 0;
   if (await isWhole()) return;
   await withLock(`${layout.dir}.lock`, async () => {
-    for (const needs of [NEEDS, SHARE_NEEDS]) {
-      const missing = await missingPackages(needs);
+    for (const each of [needs, SHARE_NEEDS]) {
+      const missing = await missingPackages(each);
       if (missing.length > 0) await step(`install ${missing.join(', ')} with apt`, () => installHostPackages(missing));
     }
     if (!existsSync(layout.image)) {
-      await step(`make a node of Debian ${SUITE} in ${layout.dir}`, () => makeImage(layout));
+      await step(`make a node of Debian ${SUITE} for ${architecture} in ${layout.dir}`, () => makeImage(layout));
     }
   });
+}
+
+function needsOf(architecture: Architecture): readonly HostNeed[] {
+  const { package: name, program } = EMULATORS[architecture];
+  const foreign = architecture === ownArchitecture() ? [] : FOREIGN_NEEDS;
+  return [{ package: name, isHere: hasProgram(program) }, ...NEEDS, ...foreign];
 }
 
 async function makeImage(layout: VmLayout): Promise<void> {
@@ -62,7 +74,7 @@ async function makeImage(layout: VmLayout): Promise<void> {
   await removeTree(layout.dir);
   await mkdir(work, { recursive: true, mode: 0o700 });
   try {
-    await bootstrap(work, root);
+    await bootstrap(work, root, layout.architecture);
     const at = (path: string): string => join(work, path.slice(layout.dir.length + 1));
     await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'crid', '-f', at(layout.key)]);
     await configure(root, await readFile(`${at(layout.key)}.pub`, 'utf8'));
@@ -78,12 +90,14 @@ async function makeImage(layout: VmLayout): Promise<void> {
   }
 }
 
-async function bootstrap(work: string, root: string): Promise<void> {
+async function bootstrap(work: string, root: string, architecture: Architecture): Promise<void> {
   const before = beforeOf(work);
   await writeFiles(before, INITRD_FILES);
   const source = `deb [signed-by=${DEBIAN_KEYRING}] ${await debianMirror()} ${SUITE} main`;
   const args = [
-    ...['--mode=root', '--variant=minbase', '--quiet', `--include=${PACKAGES.join(',')}`],
+    ...['--mode=root', '--variant=minbase', '--quiet', `--include=${packages(architecture).join(',')}`],
+    // Without this check, mmdebstrap needs no program of its own to find that the other architecture's programs run.
+    ...[`--architectures=${architecture}`, '--skip=check/qemu'],
     // A mirror may be a snapshot whose Release file has expired; apt still checks its signature.
     '--aptopt=Acquire::Check-Valid-Until "false"',
     // The image is rebuilt after a crash of the host, so dpkg need not sync each file.
@@ -93,7 +107,9 @@ async function bootstrap(work: string, root: string): Promise<void> {
     ...[SUITE, root, source],
   ];
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  await runWithRetries(TRIES, 'mmdebstrap', args, { timeoutMs: BOOTSTRAP_LIMIT_MS, env });
+  const make = (timeoutMs: number): Promise<string> => runWithRetries(TRIES, 'mmdebstrap', args, { timeoutMs, env });
+  if (architecture === ownArchitecture()) await make(BOOTSTRAP_LIMIT_MS);
+  else await withForeignPrograms(() => make(FOREIGN_BOOTSTRAP_LIMIT_MS));
 }
 
 /** The folder of files that exist before the packages are installed. */

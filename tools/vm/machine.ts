@@ -2,12 +2,14 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Architecture } from '../stack/architectures.js';
 import { logTail, startDaemon, type Daemon } from '../stack/daemon.js';
 import { onDispose } from '../stack/disposers.js';
 import { run, which } from '../stack/exec.js';
 import { freePort } from '../stack/ports.js';
 import type { Step } from '../stack/steps.js';
 import { until } from '../stack/wait.js';
+import { EMULATORS } from './emulator.js';
 import { prepareVm, virtiofsd } from './image.js';
 import { vmLayout, type VmLayout } from './layout.js';
 import { readMachine, sweepMachines, writeMachine, type MachineFile } from './owner.js';
@@ -17,6 +19,7 @@ import { quote, runInGuest, sshMaster, sshOptions, type GuestAnswer, type GuestR
 export interface Machine {
   /** The host's folder of this run, with console and sockets. `attachMachine` takes it. */
   readonly dir: string;
+  readonly architecture: Architecture;
   /** Returns the stdout of a shell script. Throws an error with the end of its output if the exit code is not 0. */
   run(script: string, options?: Partial<GuestRun>): Promise<string>;
   /** Returns the result for any exit code. */
@@ -31,6 +34,7 @@ export class GuestPanicError extends Error {
 }
 
 export interface MachineOptions {
+  readonly architecture: Architecture;
   readonly step: Step;
   /** Folders of the host that the guest mounts writable at the same paths. */
   readonly shares: readonly string[];
@@ -53,8 +57,8 @@ const PANIC = /(Oops|Kernel panic)[^]*/;
 const SSH_FAILED = 255;
 
 export async function startMachine(options: MachineOptions): Promise<Machine> {
-  const { step, shares } = options;
-  const layout = vmLayout();
+  const { architecture, step, shares } = options;
+  const layout = vmLayout(architecture);
   if (process.getuid?.() !== 0)
     throw new Error('the node in a VM needs root: its image is made of device nodes and mounts');
   await prepareVm(layout, step);
@@ -66,13 +70,13 @@ export async function startMachine(options: MachineOptions): Promise<Machine> {
     await rm(dir, { recursive: true });
   });
   try {
-    const target = { dir, port: await freePort(), key: layout.key };
+    const target = { dir, port: await freePort(), key: layout.key, architecture };
     await writeMachine({ ...target, shares });
     for (const [index, share] of shares.entries()) daemons.push(await startShare(dir, index, share));
     await step('boot', async () => {
       const qemu = await startDaemon(
         'nice',
-        ['-n', '5', 'qemu-system-x86_64', ...qemuArguments(layout, target, options)],
+        ['-n', '5', EMULATORS[architecture].program, ...qemuArguments(layout, target, options)],
         {
           logFile: consoleOf(dir),
           // The folder of the unlinked file that receives the disk's changes.
@@ -100,7 +104,7 @@ export async function attachMachine(dir: string): Promise<Machine> {
 export const sshCommand = ({ dir, port, key }: MachineFile): string =>
   ['ssh', '-t', ...sshOptions({ dir, port, key }), 'root@127.0.0.1'].join(' ');
 
-function machineAt(target: SshTarget, dispose: () => Promise<void>): Machine {
+function machineAt(target: Omit<MachineFile, 'shares'>, dispose: () => Promise<void>): Machine {
   const answer = async (script: string, options: GuestRun): Promise<GuestAnswer> => {
     const given = await runInGuest(target, script, options);
     if (given.code !== SSH_FAILED) return given;
@@ -110,6 +114,7 @@ function machineAt(target: SshTarget, dispose: () => Promise<void>): Machine {
   };
   return {
     dir: target.dir,
+    architecture: target.architecture,
     answer,
     async run(script, options = {}) {
       const { code, stdout, stderr } = await answer(script, { timeoutMs: RUN_LIMIT_MS, ...options });
@@ -140,21 +145,21 @@ async function startShare(dir: string, index: number, share: string): Promise<Da
 }
 
 function qemuArguments(layout: VmLayout, { dir, port }: SshTarget, options: MachineOptions): string[] {
-  const { memoryMiB = 4096, cpus = 2, shares } = options;
+  const { architecture, memoryMiB = 4096, cpus = 2, shares } = options;
+  const { machine, cpu, console } = EMULATORS[architecture];
   // Without address randomization a program is loaded at the same address each time, so QEMU translates its code once,
   // not again for each process. After a panic QEMU ends, because it must not reboot, and ssh fails at once.
-  const kernel =
-    'panic=-1 norandmaps root=/dev/vda rw console=ttyS0 quiet net.ifnames=0 mitigations=off init_on_alloc=0 apparmor=1 security=apparmor';
+  const kernel = `panic=-1 norandmaps root=/dev/vda rw console=${console} quiet net.ifnames=0 mitigations=off init_on_alloc=0 apparmor=1 security=apparmor`;
   return [
     ...['-nodefaults', '-no-user-config', '-no-reboot', '-display', 'none', '-serial', 'stdio'],
     // Always use software emulation, so that every host behaves alike. Shares need memory that virtiofsd can map.
     ...[
       '-machine',
-      'q35,memory-backend=memory',
+      `${machine},memory-backend=memory`,
       '-accel',
       `tcg,thread=multi,tb-size=${TRANSLATED_MIB}`,
       '-cpu',
-      'max,la57=off',
+      cpu,
     ],
     ...['-smp', String(cpus), '-m', String(memoryMiB)],
     ...['-object', `memory-backend-memfd,id=memory,size=${memoryMiB}M,share=on`],

@@ -1,11 +1,13 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { Architecture } from '../stack/architectures.js';
 import { processes, statOf } from '../stack/leftovers.js';
 import type { SshTarget } from './ssh.js';
 
 /** The contents of `machine.json` in the folder of a running machine. */
 export interface MachineFile extends SshTarget {
+  readonly architecture: Architecture;
   readonly shares: readonly string[];
 }
 

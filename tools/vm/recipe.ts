@@ -1,6 +1,13 @@
-/** The packages of the node. They come from the same Debian suite as the stack's. */
-export const PACKAGES: readonly string[] = [
-  'linux-image-cloud-amd64',
+import { ownArchitecture, type Architecture } from '../stack/architectures.js';
+
+/** Returns the packages of the node. They come from the same Debian suite as the stack's. */
+export const packages = (architecture: Architecture): readonly string[] => [
+  `linux-image-cloud-${architecture}`,
+  ...PACKAGES,
+  ...(architecture === ownArchitecture() ? [] : MAKERS),
+];
+
+const PACKAGES = [
   'initramfs-tools',
   'zstd',
   'systemd-sysv',
@@ -29,6 +36,12 @@ export const PACKAGES: readonly string[] = [
   // For debugging.
   'strace',
 ];
+
+/**
+ * A host of another architecture cannot make the images and the programs of the tests, so the node makes them. Some
+ * unit tests run Python.
+ */
+const MAKERS = ['gcc', 'libc6-dev', 'busybox', 'patchelf', 'python3-minimal'];
 
 /** A file of the guest: its text, or the target of a symbolic link. */
 export type GuestFile = string | { readonly link: string };
