@@ -9,7 +9,7 @@ import { SUITE } from './stack/package-list.js';
 
 /**
  * `musl-node.js`: prints the folder of a Node.js on musl, the C library of Alpine Linux, for x64. The Node.js comes from
- * a wheel of PyPI, because no npm package has one, and musl from Debian. On this host, it runs like any program.
+ * a wheel of PyPI, because no npm package that the project uses has one, and musl from Debian. It runs on this host.
  */
 
 /** A wheel for musl 1.2 with a Node.js, libstdc++ and libgcc. */
@@ -42,6 +42,8 @@ async function make(target: string): Promise<void> {
     await chmod(node, 0o755);
     await run('patchelf', ['--set-interpreter', join(musl, LOADER), node]);
     await linkLibraries(join(work, `${WHEEL.name.replaceAll('-', '_')}.libs`));
+    await checkLibc(node);
+    await chmod(work, 0o755);
     await rename(work, target);
   } finally {
     await rm(work, { recursive: true, force: true });
@@ -78,6 +80,12 @@ async function linkLibraries(folder: string): Promise<void> {
     if (file === undefined) throw new Error(`the wheel of Node.js has no ${name}`);
     await symlink(file, join(folder, name));
   }
+}
+
+/** Fails if the program runs on glibc, on which the tests would pass too. */
+async function checkLibc(node: string): Promise<void> {
+  const glibc = (await run(node, ['-p', 'process.report.getReport().header.glibcVersionRuntime'])).trim();
+  if (glibc !== 'undefined') throw new Error(`${node} runs on glibc ${glibc}`);
 }
 
 async function hasPip(): Promise<boolean> {
