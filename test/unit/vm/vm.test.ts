@@ -53,13 +53,17 @@ test('on arm64, the package is tested; without words, a part of the tests and cr
   assert.throws(() => parseOptions(['test', '--arch', 'x64']), /--arch x64: expected one of amd64, arm64/);
 });
 
-test('the programs and the images of another architecture are in folders of their own', { skip: process.arch !== 'x64' }, () => {
-  const env = { XDG_CACHE_HOME: '/c', CRID_STACK_DIR: '/stack' };
-  assert.equal(stackLayout(env).goTools, '/stack/go');
-  const { dir, goTools } = stackLayout(env, 'arm64');
-  assert.match(dir, /^\/c\/crid\/stack-[0-9a-f]{12}$/);
-  assert.equal(goTools, '/c/crid/go-arm64');
-});
+test(
+  'the programs and the images of another architecture are in folders of their own',
+  { skip: process.arch !== 'x64' },
+  () => {
+    const env = { XDG_CACHE_HOME: '/c', CRID_STACK_DIR: '/stack' };
+    assert.equal(stackLayout(env).goTools, '/stack/go');
+    const { dir, goTools } = stackLayout(env, 'arm64');
+    assert.match(dir, /^\/c\/crid\/stack-[0-9a-f]{12}$/);
+    assert.equal(goTools, '/c/crid/go-arm64');
+  },
+);
 
 test('the files of the guest: paths below the root; containerd with and without its CRI plugin', () => {
   const paths = Object.keys(guestFiles('ssh-ed25519 KEY'));
