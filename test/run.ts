@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { disposeAll, onDispose } from '../tools/stack/disposers.js';
+import { limitMs } from './harness/slowness.js';
 import { runInLanes } from './runner/lanes.js';
 import { createOnStack, shortName } from './runner/on-stack.js';
 import { failure, noTests, runFiles, type Outcome } from './runner/run-files.js';
@@ -10,7 +11,7 @@ import { testFiles } from './runner/test-files.js';
  * contain one of the words. Its last line is `N passed, N failed`.
  */
 
-const UNIT_LIMIT_MS = 180_000;
+const UNIT_LIMIT_MS = limitMs(180_000);
 /** The files of `vm` run in the node that tools/vm starts. Otherwise they are integration tests. */
 const KINDS = ['unit', 'integration', 'kubelet', 'vm'] as const;
 type Kind = (typeof KINDS)[number];
