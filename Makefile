@@ -22,7 +22,7 @@ MUSL_WORDS := unit/host/ integration/rpc/container-life integration/streaming/ex
 # The integration tests in which it matters how pods are run.
 PINNED := integration/pinned integration/rpc integration/spec integration/logs integration/streaming stats/stats recovery/kill recovery/hang recovery/containerd
 
-.PHONY: help build check check-fast watch test unit integration conformance test-pinned kubelet-test test-vm conformance-vm kubelet-test-vm vm matrix bench bench-scale bench-logs bench-streaming bench-hostile bench-start bench-restart picture soak soak-logs run dist test-dist test-arm64 test-musl generate format clean
+.PHONY: help build check check-fast watch test unit integration conformance test-pinned kubelet-test test-vm conformance-vm kubelet-test-vm vm matrix bench bench-scale bench-logs bench-streaming bench-hostile bench-start bench-restart bench-package picture soak soak-logs run dist test-dist test-arm64 test-musl generate format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 24
@@ -109,6 +109,9 @@ bench-start: build ## time from a start to the first response, against a restart
 
 bench-restart: build ## gap of the socket at restarts of crid, with CPU time and memory
 	@$(NODE) build/test/bench/start/restart.js
+
+bench-package: build ## starts and memory of the packaged crid, beside the checkout's
+	@$(NODE) build/test/bench/start/packaged.js
 
 soak: build ## thousands of ExecSync, attach and exec; fails if memory, descriptors or files grow
 	@$(NODE) build/test/soak/main.js

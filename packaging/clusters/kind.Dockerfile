@@ -1,8 +1,9 @@
 # docker build --tag kind-crid --build-arg NODE=kindest/node:VERSION --file kind.Dockerfile FOLDER
-# FOLDER contains crid's Debian package.
+# FOLDER contains crid's Debian packages. BuildKit sets TARGETARCH: amd64 or arm64.
 ARG NODE=kindest/node:v1.36.1
 FROM ${NODE}
-COPY crid_*.deb /tmp/
+ARG TARGETARCH
+COPY crid_*_${TARGETARCH}.deb /tmp/
 # crid reads the image's containerd configuration. Only one of the two may serve pods.
 RUN dpkg -i /tmp/crid_*.deb \
   && rm /tmp/crid_*.deb \

@@ -1,4 +1,4 @@
-import { mkdir, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, realpath, rm, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import { readContainerdConfig } from '../config/containerd-config.js';
@@ -31,7 +31,11 @@ export function filesBelow(root: string): NodeFiles {
       const target = await realpath(at(path)).catch(() => at(path));
       await writeFileAtomic(target, text, { mode, owner: { uid, gid } });
     },
-    remove: (path) => translated(path, () => rm(at(path), { force: true })),
+    async remove(path) {
+      await translated(path, () => rm(at(path), { force: true }));
+      // A move may have made the folder of a drop-in. rmdir leaves a folder with other files alone.
+      if (dirname(path).endsWith('.d')) await rmdir(at(dirname(path))).catch(() => undefined);
+    },
     async containerdConfig(path) {
       const [read, files] = await Promise.all([
         readContainerdConfig(at(path), noFindings()),

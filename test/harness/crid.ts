@@ -18,6 +18,8 @@ export interface CridOptions {
   readonly containerdConfig?: string;
   /** Additional arguments of `crid serve`. */
   readonly args?: readonly string[];
+  /** Another program than CRID_TEST_PROGRAM or the checkout's. */
+  readonly program?: string;
 }
 
 /** A `crid serve` process of this test, over the stack's containerd. */
@@ -62,7 +64,7 @@ export async function startCrid(stack: TestStack, options: CridOptions = {}): Pr
 
   const start = async (): Promise<void> => {
     const started = await startDaemon(
-      process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid'),
+      options.program ?? process.env['CRID_TEST_PROGRAM'] ?? join(projectRoot, 'bin', 'crid'),
       [
         ...['serve', '--containerd-config', options.containerdConfig ?? stack.containerd.config],
         ...['--config', config, '--listen', socket, ...(options.args ?? [])],

@@ -21,12 +21,13 @@ export async function ensureGoProgram(name: string, modules: Modules): Promise<s
   return ensure(name, modules, { identity: await readFile(source), source });
 }
 
-/** As `ensureGoProgram`, for a program that is a package of one of the modules: it is built as it is. */
-export const ensureGoPackage = (name: string, modules: Modules): Promise<string> =>
-  ensure(basename(name), modules, { identity: name, package: name });
+/** As `ensureGoProgram`, for a program that is a package of one of the modules: it is built as it is, with Go's tags. */
+export const ensureGoPackage = (name: string, modules: Modules, tags: readonly string[] = []): Promise<string> =>
+  ensure(basename(name), modules, { identity: [name, ...tags].join(' '), package: name, tags });
 
 type Program = { readonly identity: string | Buffer } & (
-  { readonly source: string; readonly package?: undefined } | { readonly package: string }
+  | { readonly source: string; readonly package?: undefined }
+  | { readonly package: string; readonly tags: readonly string[] }
 );
 
 async function ensure(name: string, modules: Modules, program: Program): Promise<string> {
@@ -53,7 +54,8 @@ async function build(program: Program, goMod: string, path: string): Promise<voi
       await copyFile(program.source, join(work, 'main.go'));
       await go('mod', 'tidy');
     }
-    await go('build', '-ldflags', '-s -w', '-o', 'program', program.package ?? '.');
+    const what = program.package === undefined ? ['.'] : ['-tags', program.tags.join(','), program.package];
+    await go('build', '-ldflags', '-s -w', '-o', 'program', ...what);
     await rename(join(work, 'program'), path);
   } finally {
     await rm(work, { recursive: true, force: true });

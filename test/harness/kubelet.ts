@@ -47,6 +47,8 @@ const READY_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 20_000;
 /** The lowest verbosity that logs events ("Event occurred"). */
 const VERBOSITY = 3;
+/** Flags of every kubelet of the tests. */
+export const KUBELET_FLAGS: readonly string[] = ['--hostname-override', NODE, '--v', String(VERBOSITY)];
 
 export async function startKubelet(stack: TestStack, options: KubeletOptions): Promise<Kubelet> {
   const dir = await mkdtemp(join(stack.dir, 'kubelet-'));
@@ -62,10 +64,9 @@ export async function startKubelet(stack: TestStack, options: KubeletOptions): P
   let daemon: Daemon | undefined;
 
   const start = async (more: Readonly<Record<string, unknown>> = {}): Promise<void> => {
-    await writeFile(configFile, stringify({ ...configuration(options), ...fixed, ...more }));
+    await writeFile(configFile, stringify({ ...kubeletConfiguration(options), ...fixed, ...more }));
     const flags = ['--config', configFile, '--root-dir', root, '--cert-dir', join(dir, 'pki')];
-    const named = ['--hostname-override', NODE, '--v', String(VERBOSITY)];
-    daemon = await startDaemon(options.program, [...flags, ...named, ...cadvisor.flags], { logFile });
+    daemon = await startDaemon(options.program, [...flags, ...KUBELET_FLAGS, ...cadvisor.flags], { logFile });
     await ready(daemon, url, logFile);
   };
   const stop = async (): Promise<void> => daemon?.stop('SIGTERM', STOP_LIMIT_MS);
@@ -84,7 +85,12 @@ export async function startKubelet(stack: TestStack, options: KubeletOptions): P
 
 type Three = [string, string, string];
 
-const configuration = ({ socket, config, featureGates }: KubeletOptions): Record<string, unknown> => ({
+/** Returns a KubeletConfiguration without the fields that differ by kubelet: port, folders, resolv.conf. */
+export const kubeletConfiguration = ({
+  socket,
+  config,
+  featureGates,
+}: Omit<KubeletOptions, 'program'>): Record<string, unknown> => ({
   apiVersion: 'kubelet.config.k8s.io/v1beta1',
   kind: 'KubeletConfiguration',
   authentication: { anonymous: { enabled: true }, webhook: { enabled: false } },

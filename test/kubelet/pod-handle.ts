@@ -38,7 +38,7 @@ const EXEC_LIMIT_SECONDS = 60n;
 
 /** The kubelet and the CRI server of a pod. */
 export interface PodNode {
-  readonly kubelet: Kubelet;
+  readonly kubelet: Pick<Kubelet, 'manifests' | 'url' | 'log'>;
   /** Returns the pods that the kubelet knows. */
   pods(): Promise<Pod[]>;
   runtime(): CriClient['runtime'];

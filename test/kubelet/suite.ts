@@ -160,7 +160,10 @@ async function finish({ stack, crid, kubelet, registry, baseline }: Parts, expec
 }
 
 /** Removes every manifest and waits until the kubelet has stopped all pods and unmounted their volumes. */
-export async function removeManifests({ manifests, root }: Kubelet, { runtime }: CriClient): Promise<void> {
+export async function removeManifests(
+  { manifests, root }: Pick<Kubelet, 'manifests' | 'root'>,
+  { runtime }: CriClient,
+): Promise<void> {
   for (const name of await readdir(manifests)) await rm(join(manifests, name));
   await until('the kubelet has stopped all pods', limitMs(GONE_LIMIT_MS), async () => {
     const { items } = await runtime.listPodSandbox({});
@@ -177,7 +180,11 @@ export async function removeManifests({ manifests, root }: Kubelet, { runtime }:
  * Writes a manifest atomically, so that the kubelet never reads half of it. The kubelet ignores file names that begin
  * with a dot.
  */
-export async function writeManifest({ manifests }: Kubelet, name: string, manifest: object): Promise<void> {
+export async function writeManifest(
+  { manifests }: Pick<Kubelet, 'manifests'>,
+  name: string,
+  manifest: object,
+): Promise<void> {
   const partial = join(manifests, `.${name}`);
   await writeFile(partial, JSON.stringify(manifest));
   await rename(partial, join(manifests, `${name}.json`));

@@ -24,6 +24,9 @@ import { parseOptions, type Options, type TestOptions } from './options.js';
 const TESTS_LIMIT_MS = 5_400_000;
 /** How many times slower than its host the guest may be. */
 const SLOWNESS = 10;
+/** The files of test/vm/ that install crid's Debian packages, and those that run a kubelet. */
+const PACKAGE_TESTS = ['test/vm/package.test.js', 'test/vm/node-move.test.js'];
+const KUBELET_TESTS = ['test/vm/packaged.test.js', 'test/vm/node-move.test.js'];
 const NO_COUNTS: Counts = { passed: 0, failed: 0, skipped: 0 };
 
 const say = (text: string): void => void process.stdout.write(text);
@@ -51,7 +54,7 @@ say(`\n${total.passed} passed, ${total.failed} failed${skipped}\n`);
 async function runAll(options: Options): Promise<Counts> {
   const { architecture } = options;
   if (options.tests && needsKubelet(options.tests)) await step('build the kubelet', () => buildKubelet(architecture));
-  if (options.tests && selects(options.tests, 'test/vm/package.test.js')) {
+  if (options.tests && selects(options.tests, PACKAGE_TESTS)) {
     const versions = Object.values(PACKAGE_VERSIONS);
     await step('build two versions of the Debian package', () => buildPackages(architecture, versions));
   }
@@ -84,13 +87,14 @@ async function runTests(machine: Machine, { kinds, words, runtime }: TestOptions
   return { passed, failed, skipped: skippedThere };
 }
 
-/** Whether a selected test runs a kubelet; one file of test/vm/ does. */
+/** Whether a selected test runs a kubelet. */
 function needsKubelet(tests: TestOptions): boolean {
-  return tests.kinds.includes('kubelet') || selects(tests, 'test/vm/packaged.test.js');
+  return tests.kinds.includes('kubelet') || selects(tests, KUBELET_TESTS);
 }
 
-function selects({ kinds, words }: TestOptions, file: string): boolean {
-  return kinds.includes('vm') && words.some((word) => file.includes(word));
+/** Whether one of the files is selected. */
+function selects({ kinds, words }: TestOptions, files: readonly string[]): boolean {
+  return kinds.includes('vm') && files.some((file) => words.some((word) => file.includes(word)));
 }
 
 /** Builds programs on the host in the folder that the guest shares, because the guest has no Go. */

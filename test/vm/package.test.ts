@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readlink, rename, rm } from 'node:fs/promises';
+import { readlink } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { ContainerState, PodSandboxState } from '../../generated/runtime/v1/api.js';
 import { writeCerts } from '../../tools/stack/containerd-config.js';
-import { run, which } from '../../tools/stack/exec.js';
+import { which } from '../../tools/stack/exec.js';
 import { until } from '../../tools/stack/wait.js';
 import { criClient } from '../harness/cri-client.js';
 import { pullImage, removeAllPods, runPod, type RunningPod } from '../harness/pod.js';
 import { testStack } from '../harness/test-stack.js';
+import { bareNode, dpkg, type BareNode } from './bare-node.js';
 import { assertCountsOn, runCounting } from './counting.js';
 import { PACKAGE_VERSIONS, packageFile } from './debian.js';
 import { CRID_SOCKET } from './installed.js';
@@ -18,34 +19,21 @@ import { property, systemctl } from './unit.js';
 /** The Debian package on a node without Node.js: installed, upgraded, downgraded, removed and purged by dpkg. */
 const crid = criClient(CRID_SOCKET);
 const LIMIT_MS = 600_000;
-/** The node's Node.js, and the crid that the other tests use: they are renamed meanwhile. */
-const OTHERS = ['/usr/bin/node', '/usr/bin/npm', '/usr/local/bin/crid', '/etc/systemd/system/crid.service'];
-const CACHE = '/var/cache/crid';
-/** The folders that may have a file of a package. */
-const FOLDERS = ['/etc', '/opt', '/root', '/usr', '/var'];
-/** Written by containerd, CNI plugins, dpkg and systemd, whatever package is installed. */
-const NOT_OF_CRID = /^\/var\/(lib\/(containerd|cni)(\/|$)|lib\/dpkg\/[a-z]+-old$|log\/|cache\/node\/)/;
 
 let pod: RunningPod;
 let id = '';
 /** The pids of the container and of its pod's sandbox. */
 let pids: readonly number[];
-let filesBefore: ReadonlySet<string>;
+let node: BareNode;
 
 before(async () => {
   const stack = await testStack();
   await writeCerts('/etc/containerd/certs.d', stack.registry.url);
-  await systemctl('stop', 'crid');
-  await rm(CACHE, { recursive: true, force: true });
-  for (const path of OTHERS) if (existsSync(path)) await rename(path, aside(path));
-  await systemctl('daemon-reload');
-  filesBefore = new Set(await files());
+  node = await bareNode();
 });
 
 after(async () => {
-  await dpkg('--purge', 'crid');
-  for (const path of OTHERS) if (existsSync(aside(path))) await rename(aside(path), path);
-  await systemctl('daemon-reload');
+  await node.giveBack();
   await systemctl('start', 'crid');
   await removeAllPods(crid);
   crid.close();
@@ -59,6 +47,8 @@ test('dpkg -i starts and enables nothing; the service runs on the Node.js of the
   await systemctl('enable', '--now', 'crid');
   assert.equal(await readlink(`/proc/${await property('MainPID')}/exe`), '/usr/lib/crid/bin/node');
   assert.equal(await servedVersion(), PACKAGE_VERSIONS.own);
+  await systemctl('reload', 'crid');
+  await until('crid has reloaded', LIMIT_MS, async () => /; reloaded$/.test(await property('StatusText')) || undefined);
   await pullImage(crid);
   pod = await runPod(crid, await testStack());
   id = await runCounting(pod);
@@ -95,24 +85,10 @@ test('a crid that is installed again is enabled, and has the pod with every line
 
 test('dpkg --purge leaves no file of crid, no link and no pipe, and the container goes on', async () => {
   await dpkg('--purge', 'crid');
-  assert.deepEqual(
-    (await files()).filter((path) => !filesBefore.has(path)),
-    [],
-  );
+  assert.deepEqual(await node.added(), []);
   assert.deepEqual([await property('LoadState'), await property('NFileDescriptorStore')], ['not-found', '0']);
   assertRun();
 });
-
-const aside = (path: string): string => `${path}.aside`;
-
-/** Returns what dpkg and the package's scripts write to both streams. */
-const dpkg = (...args: string[]): Promise<string> =>
-  run('sh', ['-c', 'exec dpkg "$@" 2>&1', 'sh', ...args], { timeoutMs: LIMIT_MS });
-
-async function files(): Promise<string[]> {
-  const listed = await run('find', [...FOLDERS, '-xdev', '-print'], { timeoutMs: LIMIT_MS });
-  return listed.split('\n').filter((path) => path !== '' && !NOT_OF_CRID.test(path));
-}
 
 /** Waits: on a slow node the first start of a version can fail, and systemd starts it again. */
 const servedVersion = (): Promise<string> =>

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { ContainerState } from '../../generated/runtime/v1/api.js';
 import { run } from '../../tools/stack/exec.js';
@@ -19,6 +19,7 @@ import { property, systemctl } from './unit.js';
 /** crid as a node runs it: installed from its npm package, started by its unit, with the packaged containerd. */
 const crid = criClient(CRID_SOCKET);
 const LIMIT_MS = 300_000;
+const OWN_CONFIG = '/etc/crid/config.toml';
 const LAST = 2000;
 
 let pod: RunningPod;
@@ -131,6 +132,39 @@ for (const [name, leave, comeBack] of ABSENCES) {
   });
 }
 
+test('systemctl reload takes a right file; with a wrong one it fails, names the reason and changes nothing', async (t) => {
+  const before = [await property('MainPID'), await pidOf(crid, id)];
+  t.after(async () => {
+    await rm(dirname(OWN_CONFIG), { recursive: true });
+    await systemctl('reload', 'crid');
+  });
+  await mkdir(dirname(OWN_CONFIG));
+  await writeFile(OWN_CONFIG, '[crid]\nlog_level = "debug"\n');
+  await systemctl('reload', 'crid');
+  // systemd does not wait until crid has read the files.
+  await until('the level is in force', LIMIT_MS, async () => (await logLevel()) === 'debug' || undefined);
+  const status = `serving ${CRID_SOCKET}; reloaded`;
+  assert.equal(await property('StatusText'), status);
+
+  await writeFile(OWN_CONFIG, '[crid]\nlog_level = "trace"\n[runtime.cni]\nmax_conf_num = "many"\n');
+  const sinceSeconds = Math.floor(Date.now() / 1000);
+  await assert.rejects(systemctl('reload', 'crid'), /crid\.service/);
+  const journal = await run('journalctl', ['--unit', 'crid', '--since', `@${sinceSeconds}`, '--output', 'cat']);
+  assert.match(journal, /runtime\.cni\.max_conf_num: expected a whole number, received "many"/);
+  assert.deepEqual(
+    [await logLevel(), await property('StatusText'), await property('ActiveState')],
+    ['debug', status, 'active'],
+  );
+  assert.deepEqual([await property('MainPID'), await pidOf(crid, id)], before);
+  await assertCountsOn(pod);
+});
+
 test('crid doctor finds nothing wrong with the node', async () => {
   await run('/usr/local/bin/crid', ['doctor'], { timeoutMs: LIMIT_MS });
 });
+
+/** Returns the level that is in force. */
+async function logLevel(): Promise<string> {
+  const { info } = await crid.runtime.status({ verbose: true });
+  return (JSON.parse(info['cridConfig'] ?? '{}') as { crid: { log_level: string } }).crid.log_level;
+}

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
 import { defaultConfig } from '../../../src/config/schema.js';
+import { globExpression } from '../../../src/base/glob-expression.js';
+import { VERSION } from '../../../src/version.js';
+import { ARCHITECTURES, type Architecture } from '../../../tools/dist/contents.js';
+import { debianFile } from '../../../tools/dist/debian.js';
 import { projectRoot } from '../../../tools/stack/project.js';
 import { labelsOf, seriesOf, unknownIn } from './prom-query.js';
 import { registeredMetrics } from './registered.js';
@@ -74,52 +76,24 @@ test('a wrong metric, matcher and group are found', () => {
   );
 });
 
-test('promtool accepts the alert rules', (t) => {
-  const { error, status, stdout, stderr } = spawnSync('promtool', ['check', 'rules', pathOf('prometheus-rules.yaml')], {
-    encoding: 'utf8',
-  });
-  if (error) return t.skip('no promtool: it is in the package prometheus of Debian');
-  assert.equal(status, 0, stdout + stderr);
-});
-
-/** The age of the oldest operation at each minute, `_` where none runs. */
-const AGES = {
-  'create container': '_ _ 3 _ _ _ _ _ _ _ _ _ _ _ _ _',
-  'run pod sandbox': '2 9 1 4 30 7 2 2 8 5 1 9 3 4 6 2',
-  'pull image': '0+60x15',
-  'start container': '0 60 120 180 240 _ 30 _ _ _ _ _ _ _ _ _',
-};
-
-test('an operation is stuck by its age, and neither because a scrape saw it nor because the node is busy', (t) => {
-  const labels = (operation: string): string => `operation="${operation}", instance="node", job="crid"`;
-  const stuck = {
-    exp_labels: { operation: 'start container', instance: 'node', job: 'crid', severity: 'warning' },
-    exp_annotations: { summary: '"start container" took 4m 0s on node: crid why.' },
-  };
-  const alertsAt = (eval_time: string, exp_alerts: readonly object[]): object => ({
-    ...{ eval_time, alertname: 'CridOperationStuck', exp_alerts },
-  });
-  const folder = mkdtempSync(join(tmpdir(), 'crid-rules-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  const file = join(folder, 'test.yaml');
-  const input_series = Object.entries(AGES).flatMap(([operation, values]) => [
-    { series: `crid_operation_oldest_seconds{${labels(operation)}}`, values },
-    { series: `crid_operations_running{${labels(operation)}}`, values: values.replaceAll(/(?<!x)\b\d+/g, '1') },
-  ]);
-  const alert_rule_test = [alertsAt('3m', []), alertsAt('4m', [stuck]), alertsAt('8m', [stuck]), alertsAt('15m', [])];
-  const rule_files = [pathOf('prometheus-rules.yaml')];
-  const tests = [{ interval: '1m', input_series, alert_rule_test }];
-  writeFileSync(file, JSON.stringify({ rule_files, evaluation_interval: '1m', tests }));
-  const { error, status, stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' });
-  if (error) return t.skip('no promtool: it is in the package prometheus of Debian');
-  assert.equal(status, 0, stdout + stderr);
-});
-
 test('Fluent Bit reads the file that has the parser of its filter', () => {
   const value = (file: string, key: string) => new RegExp(`^ +${key} +(\\S+)$`, 'm').exec(read(file))?.[1] ?? '';
   const parsers = value('fluent-bit.conf', 'Parsers_File');
   assert.equal(parsers, 'fluent-bit-parsers.conf');
   assert.equal(value('fluent-bit.conf', 'Parser'), value(parsers, 'Name'));
+});
+
+test('kind.Dockerfile copies the package of its own architecture from the packages of `make dist`', () => {
+  const [, pattern = ''] = /^COPY (\S+) /m.exec(read('kind.Dockerfile')) ?? [];
+  const architectures = Object.keys(ARCHITECTURES) as Architecture[];
+  const copied = architectures.map((target) => {
+    const matches = globExpression(pattern.replace('${TARGETARCH}', target));
+    return architectures.map((each) => debianFile(VERSION, each)).filter((name) => matches?.test(name));
+  });
+  assert.deepEqual(
+    copied,
+    architectures.map((each) => [debianFile(VERSION, each)]),
+  );
 });
 
 test("the manifests of kubeadm, k3s and kind name crid's socket", () => {
