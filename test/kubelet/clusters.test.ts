@@ -31,7 +31,7 @@ describe('promtool', () => {
   before(async () => {
     // Without the tags it would have the clients of twenty clouds.
     const tags = ['remove_all_sd', 'enable_kubernetes_sd'];
-    program = await ensureGoPackage(`${module}/cmd/promtool`, { [module]: 'PROMVERSION' }, tags);
+    program = await ensureGoPackage(`${module}/cmd/promtool`, { [module]: 'v0.316.0' }, tags);
   });
   const promtool = (...args: string[]): Promise<string> => run(program, args, { timeoutMs: LIMIT_MS });
 
@@ -78,10 +78,13 @@ const AGES = {
 describe('kind', () => {
   const module = 'sigs.k8s.io/kind';
   let kind = '';
-  before(async () => void (kind = await ensureGoPackage(module, { [module]: 'KINDVERSION' })));
+  before(async () => void (kind = await ensureGoPackage(module, { [module]: 'v0.33.0' })));
   /** kind reads its file first. Then it fails, because this PATH has no docker. */
   const create = (config: string): Promise<string> =>
-    run(kind, ['create', 'cluster', '--config', config], { timeoutMs: LIMIT_MS, env: { PATH: '/nonexistent' } });
+    run(kind, ['create', 'cluster', '--config', config], {
+      timeoutMs: LIMIT_MS,
+      env: { ...process.env, PATH: '/nonexistent' },
+    });
 
   test('reads kind.yaml without an error', async (t) => {
     await assert.rejects(create(pathOf('kind.yaml')), /docker/);

@@ -37,7 +37,8 @@ test('missing files and folders are no error, and a write makes the folders', { 
 
 test('the folder of the last drop-in is removed with it, and no other folder', { skip: !isRoot }, async () => {
   const files = filesBelow(await mkdtemp(join(tmpdir(), 'crid-files-')));
-  for (const path of ['/etc/one.d/a', '/etc/two.d/a', '/etc/two.d/b', '/etc/three/a']) await files.write(path, newFile('x'));
+  for (const path of ['/etc/one.d/a', '/etc/two.d/a', '/etc/two.d/b', '/etc/three/a'])
+    await files.write(path, newFile('x'));
   for (const path of ['/etc/one.d/a', '/etc/two.d/a', '/etc/three/a']) await files.remove(path);
   assert.deepEqual(await files.names('/etc'), ['three', 'two.d']);
 });
