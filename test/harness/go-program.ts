@@ -7,7 +7,7 @@ import { cacheFolder } from '../../tools/stack/layout.js';
 import { withLock } from '../../tools/stack/lock.js';
 import { projectRoot } from '../../tools/stack/project.js';
 
-const LIMIT_MS = 600_000;
+const LIMIT_MS = 1_800_000;
 
 /** Versions of Go modules, such as `{ 'github.com/containerd/nri': 'v0.12.5' }`. */
 type Modules = Readonly<Record<string, string>>;
