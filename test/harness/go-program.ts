@@ -21,7 +21,7 @@ export async function ensureGoProgram(name: string, modules: Modules): Promise<s
   return ensure(name, modules, { identity: await readFile(source), source });
 }
 
-/** As `ensureGoProgram`, for a program that is a package of one of the modules: it is built as it is, with Go's tags. */
+/** As `ensureGoProgram`, for a program that is a package of one of the modules, built as it is with tags. */
 export const ensureGoPackage = (name: string, modules: Modules, tags: readonly string[] = []): Promise<string> =>
   ensure(basename(name), modules, { identity: [name, ...tags].join(' '), package: name, tags });
 
