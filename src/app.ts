@@ -318,6 +318,7 @@ async function handlerDeps({ settings, config, log, directories }: Base, ready: 
     accounts: createAccountCache(),
     processes: new WeakMap(),
     preparedRootfs: new WeakMap(),
+    podMounts: new WeakMap(),
   };
   const mirrored = await withMirrors(config, directories);
   const imageDeps: ImageDeps = {

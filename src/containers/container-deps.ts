@@ -16,7 +16,7 @@ import type { State } from '../state/state.js';
 import type { StatusFiles } from '../state/status-file.js';
 import type { Stdio } from '../stdio/stdio.js';
 import type { AppArmor } from './apparmor.js';
-import type { ContainerProcesses, PreparedRootfs } from './container-process.js';
+import type { ContainerProcesses, PodMounts, PreparedRootfs } from './container-process.js';
 import type { AccountCache } from './read-user.js';
 
 /** Dependencies of the operations on containers; the composition root makes them once. */
@@ -44,6 +44,7 @@ export interface ContainerDeps {
   readonly accounts: AccountCache;
   readonly processes: ContainerProcesses;
   readonly preparedRootfs: PreparedRootfs;
+  readonly podMounts: PodMounts;
   /** Undefined when NRI is off. */
   readonly nri: ContainerHooks | undefined;
   /** Undefined when SELinux is off or disabled by the configuration. */

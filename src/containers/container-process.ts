@@ -1,10 +1,11 @@
-import type { ContainerConfig } from '../../generated/runtime/v1/api.js';
+import type { ContainerConfig, PodSandboxConfig } from '../../generated/runtime/v1/api.js';
 import { CriError } from '../base/errors.js';
 import type { Any, Containerd, SnapshotMount } from '../containerd/containerd.js';
 import type { Steps } from '../operation/steps.js';
 import { execProcess } from '../spec/exec-process.js';
 import type { OciProcess } from '../spec/oci.js';
 import { parseSpec, processAny } from '../spec/spec-json.js';
+import type { ContainerSpecInput } from '../spec/types.js';
 import type { Container } from '../state/records.js';
 
 /**
@@ -18,6 +19,9 @@ export type ContainerProcesses = Pick<WeakMap<ContainerConfig, OciProcess>, 'get
  * container's config, as above.
  */
 export type PreparedRootfs = Pick<WeakMap<ContainerConfig, readonly SnapshotMount[]>, 'get' | 'set' | 'delete'>;
+
+/** The files of each pod that its containers mount. The key is the pod's config, which is one object, too. */
+export type PodMounts = Pick<WeakMap<PodSandboxConfig, Partial<ContainerSpecInput['podMounts']>>, 'get' | 'set'>;
 
 /** Returns the OCI process that Tasks.Exec takes for a command in the container. */
 export async function processOfExec(

@@ -6,7 +6,7 @@ import type {
 import { allEnded } from '../base/all-ended.js';
 import { CriError, invalidArgument, notFound } from '../base/errors.js';
 import { nowNs } from '../host/syscall/clock.js';
-import { ensureDirectory, removeTree } from '../host/files/files.js';
+import { ensureDirectory, ensureDirectoryNow, removeTree } from '../host/files/files.js';
 import type { SnapshotMount } from '../containerd/containerd.js';
 import { auditExtension } from '../nri/stored-audit.js';
 import type { Caller } from '../operation/operation.js';
@@ -237,7 +237,10 @@ const makeDirectories = (deps: Pick<ContainerDeps, 'directories'>, steps: Steps,
   const state = deps.directories.containerState(id);
   return steps.step(
     'make directories',
-    () => allEnded([ensureDirectory(root, 0o700), ensureDirectory(state, 0o700)]),
+    () => {
+      ensureDirectoryNow(state, 0o700);
+      return ensureDirectory(root, 0o700);
+    },
     () => removeTree([root, state]),
   );
 };

@@ -1,9 +1,9 @@
 import { realpath } from 'node:fs/promises';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { NamespaceMode, type ContainerConfig, type Device } from '../../generated/runtime/v1/api.js';
 import { CriError, invalidArgument } from '../base/errors.js';
 import { listDevices, statDevice, type Device as HostDevice } from '../host/files/device-nodes.js';
-import { exists } from '../host/files/files.js';
+import { exists, namesIn } from '../host/files/files.js';
 import { lookAt } from '../host/files/foreign-paths.js';
 import type { Steps } from '../operation/steps.js';
 import type { Handler } from '../sandboxer/handler.js';
@@ -41,7 +41,6 @@ export async function specInput(
   const { pid } = requireReady(pod).state;
   if (pid === 0 && pod.sandboxSpec === undefined)
     throw new CriError('UNAVAILABLE', `the shim of pod sandbox "${pod.id}" does not answer`);
-  const files = podFiles(deps.directories, pod.id, pod.config);
   const privileged = config.linux?.security_context?.privileged === true;
   const selinux = deps.selinux?.labels(config.linux?.security_context?.selinux_options, pod.processLabel);
   const appArmor = containerAppArmor(config.linux?.security_context, deps.host, deps.specOptions);
@@ -57,12 +56,7 @@ export async function specInput(
     ),
     config.devices.length > 0 ? steps.step('resolve devices', () => resolveDevices(config.devices)) : [],
     privileged && !handler.spec.privilegedWithoutHostDevices ? steps.step('list devices', hostDevices) : [],
-    existing({
-      hosts: files.hostsPath,
-      hostname: files.hostnamePath,
-      resolvConf: files.resolvConfPath,
-      shm: files.shmPath,
-    }),
+    podMountsOf(deps, pod),
     requestedSeccompProfiles(steps, config.linux?.security_context, deps),
     steps.step('read CDI specs', () => cdiEdits(deps, config)),
     steps.step('ensure AppArmor profile', () => deps.appArmor.ensure(appArmor)),
@@ -124,14 +118,27 @@ const resolvedDevice = (device: HostDevice, path: string, access: string): Resol
   access,
 });
 
-/** Returns the files of the pod that exist: a pod of another CRI server may lack some. */
-async function existing<K extends string>(paths: Record<K, string>): Promise<Partial<Record<K, string>>> {
-  const found = await Promise.all(
-    (Object.entries(paths) as [K, string][]).map(async ([key, path]) => {
-      return (await exists(path)) ? [[key, path] as const] : [];
-    }),
-  );
-  return Object.fromEntries(found.flat()) as Partial<Record<K, string>>;
+/**
+ * Returns the files of the pod that exist: a pod of another CRI server may lack some. crid makes them with the pod and
+ * removes them with it, so that only the first container looks.
+ */
+async function podMountsOf(
+  { directories, podMounts }: Pick<ContainerDeps, 'directories' | 'podMounts'>,
+  { id, config }: Pod,
+): Promise<Partial<ContainerSpecInput['podMounts']>> {
+  const known = podMounts.get(config);
+  if (known) return known;
+  const { hostsPath, hostnamePath, resolvConfPath, shmPath } = podFiles(directories, id, config);
+  const [names, hasShm] = await Promise.all([namesIn(directories.podRoot(id)), exists(shmPath)]);
+  const isThere = (path: string): boolean => names.includes(basename(path));
+  const found = {
+    ...(isThere(hostsPath) && { hosts: hostsPath }),
+    ...(isThere(hostnamePath) && { hostname: hostnamePath }),
+    ...(isThere(resolvConfPath) && { resolvConf: resolvConfPath }),
+    ...(hasShm && { shm: shmPath }),
+  };
+  podMounts.set(config, found);
+  return found;
 }
 
 function targetPid(deps: Pick<ContainerDeps, 'state'>, pod: Pod, config: ContainerConfig): number | undefined {

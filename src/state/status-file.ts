@@ -1,8 +1,8 @@
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { writeFileAtomic } from '../host/files/files.js';
+import { removeFile, writeFileAtomic } from '../host/files/files.js';
 import type { Directories } from './directories.js';
 import type { Container } from './records.js';
 import { toStoredStatus } from './status-conversion.js';
@@ -29,7 +29,7 @@ export function createStatusFiles(directories: Directories, log: Logger): Status
         return false;
       }
     },
-    remove: (id) => rm(pathOf(directories, id), { force: true }),
+    remove: (id) => removeFile(pathOf(directories, id)),
   };
 }
 

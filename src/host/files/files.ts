@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
-import { access, chmod, mkdir, open, realpath, rename, rm, rmdir } from 'node:fs/promises';
+import { chmodSync, mkdirSync } from 'node:fs';
+import { access, chmod, mkdir, open, readdir, realpath, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CriError } from '../../base/errors.js';
 import { isWithin, readMountInfo } from '../mount/mountinfo.js';
@@ -13,10 +14,33 @@ import { runTreeJob } from '../trees/tree-threads.js';
 export async function ensureDirectory(path: string, mode = 0o700): Promise<void> {
   await translated(path, async () => {
     const first = await mkdir(path, { recursive: true, mode });
-    await chmod(path, mode);
-    if (first === undefined) return;
-    for (let made = dirname(path); made.length >= first.length; made = dirname(made)) await chmod(made, mode);
+    for (const directory of notExact(path, first, mode)) await chmod(directory, mode);
   });
+}
+
+/** As `ensureDirectory`, on this thread: for a directory on a tmpfs, which never waits for a disk. */
+export function ensureDirectoryNow(path: string, mode = 0o700): void {
+  try {
+    const first = mkdirSync(path, { recursive: true, mode });
+    for (const directory of notExact(path, first, mode)) chmodSync(directory, mode);
+  } catch (thrown) {
+    throw fsError(thrown, path);
+  }
+}
+
+/** The bits that the kernel takes from the mode of each new file. */
+const UMASK = process.umask();
+
+/** Whether a new file with this mode gets exactly this mode. */
+const isKept = (mode: number): boolean => (mode & UMASK) === 0;
+
+/** Returns the directories whose mode is to be set. `first`: the first one that was made, undefined for none. */
+function notExact(path: string, first: string | undefined, mode: number): string[] {
+  if (first === undefined) return [path];
+  if (isKept(mode)) return [];
+  const all = [path];
+  for (let made = dirname(path); made.length >= first.length; made = dirname(made)) all.push(made);
+  return all;
 }
 
 export interface Owner {
@@ -43,7 +67,7 @@ export async function writeFileAtomic(
     try {
       // chown(2) may clear bits of the mode.
       if (owner) await file.chown(owner.uid, owner.gid);
-      await file.chmod(mode);
+      if (owner || !isKept(mode)) await file.chmod(mode);
       await file.writeFile(data);
       if (sync) await file.datasync();
       await file.close();
@@ -61,6 +85,23 @@ export const exists = (path: string): Promise<boolean> =>
   access(path).then(
     () => true,
     () => false,
+  );
+
+/** Returns the names in a directory; none when it is missing. */
+export const namesIn = (path: string): Promise<string[]> =>
+  translated(path, () =>
+    readdir(path).catch((thrown: unknown) => {
+      if (errnoName(thrown) !== 'ENOENT') throw thrown;
+      return [];
+    }),
+  );
+
+/** Removes a file that is not a directory. Succeeds when it is gone. */
+export const removeFile = (path: string): Promise<void> =>
+  translated(path, () =>
+    unlink(path).catch((thrown: unknown) => {
+      if (errnoName(thrown) !== 'ENOENT') throw thrown;
+    }),
   );
 
 /** Renames a file within its directory, and replaces the file that has the new name. */

@@ -193,6 +193,7 @@ function wire(containerd: MemoryClient, node: NodeParts, { hook }: StepControl) 
     accounts: createAccountCache(),
     processes: new WeakMap(),
     preparedRootfs: new WeakMap(),
+    podMounts: new WeakMap(),
   };
   const stop = createStop(containers);
   const remove = removeContainer(containers);

@@ -12,7 +12,8 @@ import {
   parseCgroupPaths,
 } from '../../../src/host/cgroup/cgroups.js';
 import { listDevices, statDevice } from '../../../src/host/files/device-nodes.js';
-import { ensureDirectory, removeTree, writeFileAtomic } from '../../../src/host/files/files.js';
+import type * as Files from '../../../src/host/files/files.js';
+import { removeTree } from '../../../src/host/files/files.js';
 import { mountTmpfs, unmount } from '../../../src/host/mount/mount-calls.js';
 import { makeFifo, openFifoRead, openFifoWrite, setPipeSize } from '../../../src/host/pipe/fifo.js';
 import { kill, processExists, processStartTime, signalNumber } from '../../../src/host/process/processes.js';
@@ -55,7 +56,11 @@ test('modes are exact whatever the umask', async (t) => {
   const umask = process.umask(0o077);
   t.after(() => process.umask(umask));
   const mode = (path: string): number => statSync(join(folder, path)).mode & 0o7777;
+  // Another instance of the module, which reads the umask when it is loaded.
+  const again = '../../../src/host/files/files.js?umask=077';
+  const { ensureDirectory, ensureDirectoryNow, writeFileAtomic } = (await import(again)) as typeof Files;
   await ensureDirectory(join(folder, 'a', 'b'), 0o755);
+  ensureDirectoryNow(join(folder, 'e', 'f'), 0o755);
   process.umask(0);
   await ensureDirectory(join(folder, 'c', 'd'));
   mkdirSync(join(folder, 'loose'), 0o777);
@@ -64,11 +69,15 @@ test('modes are exact whatever the umask', async (t) => {
   await writeFileAtomic(join(folder, 'file'), 'two', { mode: 0o600, sync: false });
   assert.deepEqual(
     {
-      modes: ['a', 'a/b', 'c', 'c/d', 'loose', 'file'].map(mode),
+      modes: ['a', 'a/b', 'c', 'c/d', 'e', 'e/f', 'loose', 'file'].map(mode),
       text: readFileSync(join(folder, 'file'), 'utf8'),
       names: readdirSync(folder).sort(),
     },
-    { modes: [0o755, 0o755, 0o700, 0o700, 0o700, 0o600], text: 'two', names: ['a', 'c', 'file', 'loose'] },
+    {
+      modes: [0o755, 0o755, 0o700, 0o700, 0o755, 0o755, 0o700, 0o600],
+      text: 'two',
+      names: ['a', 'c', 'e', 'file', 'loose'],
+    },
   );
 });
 
