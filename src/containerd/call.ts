@@ -1,15 +1,17 @@
-import type { Channel } from '@grpc/grpc-js';
-import { Metadata, type CallOptions as GrpcOptions, type ClientMiddlewareCall } from 'nice-grpc';
+import type { ClientHttp2Session, OutgoingHttpHeaders } from 'node:http2';
 import { currentContext } from '../base/context.js';
 import type { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
+import type { Span } from '../base/span.js';
 import { startTimer } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
-import type { Span } from '../base/span.js';
-import { waitReady } from './channel.js';
+import { VERSION } from '../version.js';
+import type { Channel } from './channel.js';
 import type { CallOptions } from './containerd.js';
+import { subjectOf } from './method-names.js';
+import type { Method } from './method.js';
+import { startStreaming, startUnary } from './rpc.js';
 import { isCutOff, isNeverSent, translateError, type Ended } from './translate-error.js';
-import { isLasting, isRead, isWait, methodName, subjectOf } from './method-names.js';
 
 /** The options that the adapters pass with a call, besides its request. */
 export interface CallExtras {
@@ -20,7 +22,6 @@ export interface CallExtras {
 
 export interface CallSettings {
   readonly channel: Channel;
-  readonly address: string;
   readonly namespace: string;
   readonly log: Logger;
   readonly defaultTimeoutMs: number;
@@ -42,52 +43,116 @@ export interface Endings {
 const NEVER_SENT_ATTEMPTS = 5;
 const READ_ATTEMPTS = 2;
 
+export interface Calls {
+  unary(method: Method, request: unknown, extras: CallExtras): Promise<unknown>;
+  /** `request`: a message, or an iterable of messages for a method whose requests are a stream. */
+  streaming(method: Method, request: unknown, extras: CallExtras): AsyncGenerator<unknown, void, void>;
+}
+
 /**
- * The middleware of every call: waits for the connection, sets the headers, applies the timeout, retries calls that can
- * be retried, translates errors, and logs one line.
+ * Every call to containerd: waits for the connection, sets the headers, applies the timeout, retries calls that can be
+ * retried, translates errors, and logs one line.
  */
-export function callMiddleware(settings: CallSettings) {
-  return async function* middleware<Request, Response>(
-    call: ClientMiddlewareCall<Request, Response>,
-    options: GrpcOptions & CallExtras,
-  ): AsyncGenerator<Response, Response | void, undefined> {
-    const startedMs = performance.now();
-    const method = methodName(call.method.path);
-    const subject = options.subject ?? (call.requestStream ? '' : subjectOf(call.request));
-    const timeoutMs = options.call?.timeoutMs ?? settings.defaultTimeoutMs;
-    const span = isWait(method)
-      ? undefined
-      : currentContext()?.span?.child(`containerd ${method}`, 'client', subject === '' ? {} : { subject });
-    const answering = (): string => answeringProcess(method, subject, settings);
-    const limits = startLimits(timeoutMs, options.call?.signal, settings.endings);
-    const endWait = beginWait(() => `${answering()} to answer ${method}`);
-    let failure: CriError | undefined;
-    try {
-      return yield* attempts(call, method, settings, {
-        metadata: headers(settings.namespace, options.call?.lease, span),
-        signal: limits.signal,
-        connectTimeoutMs: timeoutMs > 0 ? Math.min(timeoutMs, settings.connectTimeoutMs) : settings.connectTimeoutMs,
-      });
-    } catch (thrown) {
-      failure = translateError(thrown, { method, subject, ended: limits.ended(), timeoutMs, answering });
-      throw failure;
-    } finally {
+export function createCalls(settings: CallSettings): Calls {
+  return {
+    async unary(method, request, extras) {
+      const running = beginCall(settings, method, request, extras);
+      try {
+        const message = method.encode(request);
+        for (let attempt = 1; ; attempt++) {
+          try {
+            const sent = startUnary(await running.connected(), running.headers, message);
+            running.onEnd(sent.cancel);
+            return method.decode(await sent.response);
+          } catch (thrown) {
+            if (!mayTryAgain(thrown, method, attempt) || running.hasEnded()) throw thrown;
+          }
+        }
+      } catch (thrown) {
+        throw running.failed(thrown);
+      } finally {
+        running.end();
+      }
+    },
+    async *streaming(method, request, extras) {
+      const running = beginCall(settings, method, request, extras);
+      try {
+        for (let attempt = 1; ; attempt++) {
+          let isFirst = true;
+          try {
+            const outgoing = method.hasRequestStream ? encoded(method, request) : method.encode(request);
+            const sent = startStreaming(await running.connected(), running.headers, outgoing);
+            running.onEnd(sent.cancel);
+            for await (const message of sent.messages) {
+              isFirst = false;
+              yield method.decode(message);
+            }
+            return;
+          } catch (thrown) {
+            const again = isFirst && !method.hasRequestStream && mayTryAgain(thrown, method, attempt);
+            if (!again || running.hasEnded()) throw thrown;
+          }
+        }
+      } catch (thrown) {
+        throw running.failed(thrown);
+      } finally {
+        running.end();
+      }
+    },
+  };
+}
+
+async function* encoded(method: Method, requests: unknown): AsyncGenerator<Uint8Array, void, void> {
+  for await (const request of requests as AsyncIterable<unknown>) yield method.encode(request);
+}
+
+const mayTryAgain = (thrown: unknown, { isRead }: Method, attempt: number): boolean =>
+  (isNeverSent(thrown) && attempt < NEVER_SENT_ATTEMPTS) || (isCutOff(thrown) && isRead && attempt < READ_ATTEMPTS);
+
+/** A call with its span, its wait and its limits, all of which `end` ends. */
+function beginCall(settings: CallSettings, method: Method, request: unknown, extras: CallExtras) {
+  const startedMs = performance.now();
+  const { channel, log } = settings;
+  const { name } = method;
+  const subject = extras.subject ?? (method.hasRequestStream ? '' : subjectOf(request));
+  const timeoutMs = extras.call?.timeoutMs ?? settings.defaultTimeoutMs;
+  const span = method.isWait
+    ? undefined
+    : currentContext()?.span?.child(`containerd ${name}`, 'client', subject === '' ? {} : { subject });
+  const answering = (): string => answeringProcess(method, subject, settings);
+  const limits = startLimits(timeoutMs, extras.call?.signal, settings.endings);
+  const endWait = beginWait(() => `${answering()} to answer ${name}`);
+  let failure: CriError | undefined;
+  return {
+    headers: headersOf(method.path, settings.namespace, extras.call?.lease, span),
+    hasEnded: () => limits.ended() !== undefined,
+    onEnd: limits.onEnd,
+    async connected(): Promise<ClientHttp2Session> {
+      const connectMs = timeoutMs > 0 ? Math.min(timeoutMs, settings.connectTimeoutMs) : settings.connectTimeoutMs;
+      if (channel.session && limits.ended() === undefined) return channel.session;
+      const stop = new AbortController();
+      limits.onEnd(() => stop.abort());
+      return channel.connected(connectMs, stop.signal);
+    },
+    failed: (thrown: unknown): CriError =>
+      (failure = translateError(thrown, { method: name, subject, ended: limits.ended(), timeoutMs, answering })),
+    end(): void {
       endWait();
       limits.release();
       // The text of a pull's error may contain credentials until the caller redacts it, as the step's span has it.
-      span?.end(failure && isLasting(method) ? { code: failure.code, message: '' } : failure);
+      span?.end(failure && method.isLasting ? { code: failure.code, message: '' } : failure);
       const code = failure?.code ?? 'OK';
       const durationMs = Math.round((performance.now() - startedMs) * 100) / 100;
-      logOf(settings.log).debug({ method, subject, code, durationMs }, 'containerd call');
-      settings.onCall?.({ method, code, durationMs });
-    }
+      if (log.isLevelEnabled('debug')) logOf(log).debug({ method: name, subject, code, durationMs }, 'containerd call');
+      settings.onCall?.({ method: name, code, durationMs });
+    },
   };
 }
 
 /** Names the process that a call waits for. containerd forwards calls on tasks and sandboxes to the shim. */
-function answeringProcess(method: string, subject: string, { describeShim }: CallSettings): string {
+function answeringProcess({ asksShim }: Method, subject: string, { describeShim }: CallSettings): string {
   const [id = ''] = subject.split('/');
-  if (id === '' || !/^(tasks|controller)\./.test(method)) return 'containerd';
+  if (id === '' || !asksShim) return 'containerd';
   const shim = describeShim?.(id) ?? 'containerd';
   return shim === NO_SHIM ? `containerd, without a shim so far,` : shim;
 }
@@ -95,45 +160,32 @@ function answeringProcess(method: string, subject: string, { describeShim }: Cal
 /** As `describeShim` says it, for instance while containerd starts the shim of a pod's first container. */
 const NO_SHIM = 'no shim';
 
-async function* attempts<Request, Response>(
-  call: ClientMiddlewareCall<Request, Response>,
-  method: string,
-  { channel, address }: CallSettings,
-  { metadata, signal, connectTimeoutMs }: { metadata: Metadata; signal: AbortSignal; connectTimeoutMs: number },
-): AsyncGenerator<Response, Response | void, undefined> {
-  for (let attempt = 1; ; attempt++) {
-    let delivered = false;
-    try {
-      await waitReady(channel, address, connectTimeoutMs, signal);
-      if (!call.responseStream) return yield* call.next(call.request, { metadata, signal });
-      for await (const message of call.next(call.request, { metadata, signal })) {
-        delivered = true;
-        yield message;
-      }
-      return;
-    } catch (thrown) {
-      const again =
-        (isNeverSent(thrown) && attempt < NEVER_SENT_ATTEMPTS) ||
-        (isCutOff(thrown) && isRead(method) && attempt < READ_ATTEMPTS);
-      if (!again || delivered || call.requestStream || signal.aborted) throw thrown;
-    }
-  }
+function headersOf(
+  path: string,
+  namespace: string,
+  lease: string | undefined,
+  span: Span | undefined,
+): OutgoingHttpHeaders {
+  return {
+    ':method': 'POST',
+    ':path': path,
+    'content-type': 'application/grpc',
+    te: 'trailers',
+    'user-agent': `crid/${VERSION}`,
+    'containerd-namespace': namespace,
+    ...(lease !== undefined && lease !== '' && { 'containerd-lease': lease }),
+    ...span?.headers(),
+  };
 }
 
-function headers(namespace: string, lease: string | undefined, span: Span | undefined): Metadata {
-  const metadata = Metadata({ 'containerd-namespace': namespace });
-  if (lease !== undefined && lease !== '') metadata.set('containerd-lease', lease);
-  if (span) for (const [name, value] of Object.entries(span.headers())) metadata.set(name, value);
-  return metadata;
-}
-
-/** Combines timeout, caller and close into one signal and records the first. */
+/** Combines timeout, caller and close, and records the first of them that ends the call. */
 function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings: Endings) {
-  const controller = new AbortController();
   let why: Ended | undefined;
+  let stop = (): void => undefined;
   const end = (reason: Ended) => (): void => {
-    why ??= reason;
-    controller.abort();
+    if (why !== undefined) return;
+    why = reason;
+    stop();
   };
   const onAbort = end('cancelled');
   const timer = timeoutMs > 0 ? startTimer(timeoutMs, end('deadline')) : undefined;
@@ -142,8 +194,12 @@ function startLimits(timeoutMs: number, signal: AbortSignal | undefined, endings
   if (endings.closed) end('closed')();
   else if (signal?.aborted === true) onAbort();
   return {
-    signal: controller.signal,
     ended: () => why,
+    /** Sets what stops the call when it is ended; calls it at once if it has ended already. */
+    onEnd(next: () => void): void {
+      stop = next;
+      if (why !== undefined) next();
+    },
     release: (): void => {
       timer?.clear();
       forget();

@@ -1,63 +1,107 @@
+import { connect as connectHttp2, type ClientHttp2Session } from 'node:http2';
 import { connect } from 'node:net';
-import { connectivityState, type Channel } from '@grpc/grpc-js';
-import { createChannel } from 'nice-grpc';
 import { CriError } from '../base/errors.js';
-import { unlessAborted, wallMs } from '../base/time.js';
+import { sleep, unlessAborted, withLimit } from '../base/time.js';
 import { withoutScheme } from '../base/unix-socket.js';
 
-/** containerd refuses larger messages in both directions. */
-const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
-const PROBE_TIMEOUT_MS = 1000;
+/** A connection to containerd, which is made at the first call and again after it was lost. */
+export interface Channel {
+  /** The connection, if there is one now. */
+  readonly session: ClientHttp2Session | undefined;
+  /**
+   * Waits for the connection, at most `timeoutMs`. UNAVAILABLE with the socket's own error (ENOENT, ECONNREFUSED, …) if
+   * there is none by then. `signal` ends the wait early.
+   */
+  connected(timeoutMs: number, signal: AbortSignal): Promise<ClientHttp2Session>;
+  close(): void;
+}
 
-/** Opens the channel to containerd. It connects on first use and reconnects when the connection is lost. */
+const PROBE_TIMEOUT_MS = 1000;
+const FIRST_PAUSE_MS = 100;
+const LAST_PAUSE_MS = 500;
+
+/** Opens the channel to containerd on a unix socket. */
 export function openChannel(address: string): Channel {
-  return createChannel(`unix://${withoutScheme(address)}`, undefined, {
-    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-    // The defaults (1 s growing to 2 min) would delay reconnecting by seconds once containerd is back.
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 500,
-    'grpc.use_local_subchannel_pool': 1,
-    // crid does not read these statistics, which are kept for every call and message.
-    'grpc.enable_channelz': 0,
+  const path = withoutScheme(address);
+  let session: ClientHttp2Session | undefined;
+  let attempt: Promise<ClientHttp2Session> | undefined;
+  let pauseMs = 0;
+  let isClosed = false;
+
+  const connectOnce = async (): Promise<ClientHttp2Session> => {
+    try {
+      if (pauseMs > 0) await sleep(pauseMs);
+      const opened = await openSession(path);
+      const forget = (): void => {
+        if (session === opened) session = undefined;
+      };
+      opened.once('close', forget);
+      // Its calls go on, new ones need a new connection.
+      opened.once('goaway', forget);
+      if (isClosed) opened.destroy();
+      pauseMs = 0;
+      return (session = opened);
+    } catch (thrown) {
+      pauseMs = Math.min(LAST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pauseMs * 2));
+      throw thrown;
+    } finally {
+      attempt = undefined;
+    }
+  };
+
+  return {
+    get session() {
+      return session;
+    },
+    async connected(timeoutMs, signal) {
+      const endMs = performance.now() + timeoutMs;
+      const late = (): never => {
+        throw new CriError('DEADLINE_EXCEEDED', 'no connection in time');
+      };
+      for (;;) {
+        signal.throwIfAborted();
+        try {
+          // Waiting calls share the attempts.
+          return (
+            session ??
+            (await unlessAborted(withLimit((attempt ??= connectOnce()), endMs - performance.now(), late), signal))
+          );
+        } catch (thrown) {
+          if (signal.aborted) throw thrown;
+          if (performance.now() < endMs && !isClosed) continue;
+          throw new CriError('UNAVAILABLE', `containerd at ${address} is not reachable: ${await probe(path)}`);
+        }
+      }
+    },
+    close() {
+      isClosed = true;
+      session?.destroy();
+    },
+  };
+}
+
+/** Connects and waits for the server's first frame: a socket may accept connections before its server answers. */
+function openSession(path: string): Promise<ClientHttp2Session> {
+  return new Promise((resolve, reject) => {
+    const session = connectHttp2('http://localhost', {
+      createConnection: () => connect(path),
+      // Node otherwise fails calls when their messages need more than 10 MB together.
+      maxSessionMemory: Number.MAX_SAFE_INTEGER,
+    });
+    session.once('remoteSettings', () => {
+      // Calls hold the process while they run (rpc.ts).
+      session.unref();
+      resolve(session);
+    });
+    session.on('error', reject);
+    session.once('close', () => reject(new Error('the connection was closed')));
   });
 }
 
-/**
- * Waits until the channel is connected, at most `timeoutMs`. UNAVAILABLE with the socket's own error (ENOENT,
- * ECONNREFUSED, …) if it is not connected by then. `signal` ends the wait early.
- */
-export async function waitReady(
-  channel: Channel,
-  address: string,
-  timeoutMs: number,
-  signal: AbortSignal,
-): Promise<void> {
-  signal.throwIfAborted();
-  if (channel.getConnectivityState(true) === connectivityState.READY) return;
-  try {
-    await unlessAborted(connected(channel, new Date(wallMs() + timeoutMs), signal), signal);
-  } catch (thrown) {
-    if (signal.aborted) throw thrown;
-    throw new CriError('UNAVAILABLE', `containerd at ${address} is not reachable: ${await probe(address)}`);
-  }
-}
-
-async function connected(channel: Channel, deadline: Date, signal: AbortSignal): Promise<void> {
-  // getConnectivityState(true) reopens a closed channel, so check the signal first.
-  while (!signal.aborted) {
-    const state = channel.getConnectivityState(true);
-    if (state === connectivityState.READY) return;
-    await new Promise<void>((resolve, reject) => {
-      channel.watchConnectivityState(state, deadline, (error) => (error ? reject(error) : resolve()));
-    });
-  }
-}
-
-/** grpc-js does not expose the reason, so connect to the socket once more to find it. */
-function probe(address: string): Promise<string> {
+/** Connects to the socket once more to find the reason why there is no connection. */
+function probe(path: string): Promise<string> {
   return new Promise((resolve) => {
-    const socket = connect(withoutScheme(address));
+    const socket = connect(path);
     const answer = (reason: string): void => {
       socket.destroy();
       resolve(reason);

@@ -43,7 +43,6 @@ export function createContainerd(options: ContainerdOptions): Containerd {
   const connectionOf = (name: string): ClientOf =>
     createConnection({
       channel,
-      address,
       namespace: name,
       log,
       defaultTimeoutMs: options.defaultTimeoutMs ?? DEFAULT_TIMEOUT_MS,

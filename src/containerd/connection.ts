@@ -1,6 +1,7 @@
-import { createClientFactory, type Client, type CompatServiceDefinition } from 'nice-grpc';
-import { callMiddleware, type CallExtras, type CallSettings, type Endings } from './call.js';
+import type { Client, CompatServiceDefinition } from 'nice-grpc';
+import { createCalls, type CallExtras, type CallSettings, type Endings } from './call.js';
 import type { CallOptions } from './containerd.js';
+import { methodOf, type WireService } from './method.js';
 
 export type ServiceClient<Definition extends CompatServiceDefinition> = Client<Definition, CallExtras>;
 
@@ -10,8 +11,16 @@ export type ClientOf = <Definition extends CompatServiceDefinition>(
 ) => ServiceClient<Definition>;
 
 export function createConnection(settings: CallSettings): ClientOf {
-  const factory = createClientFactory().use(callMiddleware(settings));
-  return (definition) => factory.create(definition, settings.channel);
+  const { unary, streaming } = createCalls(settings);
+  return (definition) => {
+    const { fullName, methods } = definition as unknown as WireService;
+    const client = Object.entries(methods).map(([name, wire]) => {
+      const method = methodOf(fullName, wire);
+      const call = wire.requestStream || wire.responseStream ? streaming : unary;
+      return [name, (request: never, extras: CallExtras) => call(method, request, extras)] as const;
+    });
+    return Object.fromEntries(client) as never;
+  };
 }
 
 /** The extras of an ordinary call: the client's default timeout unless `options` has one. */

@@ -1,6 +1,6 @@
-import { ClientError } from 'nice-grpc';
 import { Code, CriError, type CodeName } from '../base/errors.js';
 import { redact } from './redact.js';
+import { RpcError } from './rpc.js';
 
 /** The reason why crid ended a call. */
 export type Ended = 'deadline' | 'cancelled' | 'closed';
@@ -33,7 +33,7 @@ export function translateError(thrown: unknown, call: FailedCall): CriError {
       break;
   }
   if (thrown instanceof CriError) return thrown.prefixed(call.method);
-  if (thrown instanceof ClientError) {
+  if (thrown instanceof RpcError) {
     // No cause: it would contain the unredacted text.
     const culprit = isFullDisk(thrown) ? "containerd's disk is full: " : '';
     return new CriError(codeOf(thrown), `${culprit}${call.method}: ${redact(thrown.details)}`);
@@ -43,20 +43,17 @@ export function translateError(thrown: unknown, call: FailedCall): CriError {
 
 /** Whether the connection was lost during the call: containerd may or may not have acted on it. */
 export const isCutOff = (thrown: unknown): boolean =>
-  thrown instanceof ClientError && codeOf(thrown) === 'UNAVAILABLE' && !isNeverSent(thrown);
+  thrown instanceof RpcError && codeOf(thrown) === 'UNAVAILABLE' && !isNeverSent(thrown);
 
 /** Whether the call found no connection: containerd has not received it, so even a write can be sent again. */
-export const isNeverSent = (thrown: unknown): boolean =>
-  thrown instanceof ClientError &&
-  Number(thrown.code) === Code.UNAVAILABLE &&
-  thrown.details.startsWith('No connection established');
+export const isNeverSent = (thrown: unknown): boolean => thrown instanceof RpcError && thrown.neverSent;
 
 const names = new Map<number, CodeName>(Object.entries(Code).map(([name, number]) => [number, name as CodeName]));
 
 /** ENOSPC and EDQUOT, which containerd returns as text without a code. */
-const isFullDisk = ({ details }: ClientError): boolean => /no space left on device|disk quota exceeded/.test(details);
+const isFullDisk = ({ details }: RpcError): boolean => /no space left on device|disk quota exceeded/.test(details);
 
-function codeOf(error: ClientError): CodeName {
+function codeOf(error: RpcError): CodeName {
   const { code, details } = error;
   const name = names.get(code) ?? 'UNKNOWN';
   // crid did not cancel the call, so containerd is stopping: it cancels the contexts of its handlers.

@@ -46,7 +46,6 @@ test('more events than the queue holds restart the subscription', async () => {
   const endings = createEndings();
   const clientOf = createConnection({
     channel,
-    address: fake.address,
     namespace: 'ours',
     log: silent,
     defaultTimeoutMs: 5000,
