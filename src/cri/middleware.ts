@@ -1,9 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { ServerError, type CallContext, type ServerMiddlewareCall } from 'nice-grpc';
 import { withContext, type RequestContext } from '../base/context.js';
-import { Code, CriError } from '../base/errors.js';
+import { CriError } from '../base/errors.js';
 import type { Logger } from '../base/log.js';
-import { shortened } from '../base/shortened.js';
 import type { Attributes, Span, Tracer } from '../base/span.js';
 import type { CallsUnderWay } from './calls-under-way.js';
 
@@ -17,55 +15,58 @@ export interface AnsweredCall {
   readonly durationMs: number;
 }
 
+export interface RequestOptions {
+  readonly log: Logger;
+  readonly tracer?: Tracer | undefined;
+  readonly onCall?: ((call: AnsweredCall) => void) | undefined;
+  readonly underWay?: CallsUnderWay | undefined;
+}
+
+/** An RPC that runs. */
+export interface RunningRequest {
+  /** Runs `work` with the request's context, also in everything that it awaits. */
+  within<T>(work: () => T): T;
+  /** The response, or undefined for a method that sends several messages. */
+  answered(response: unknown): void;
+  /** Returns the error to send. */
+  failed(thrown: unknown): CriError;
+}
+
 /**
- * Middleware of every RPC. It gives the request an id that appears in the log of each containerd call, logs one line at
- * the end of the call, and is the only place that translates an error to a gRPC status.
+ * Begins an RPC: it gets an id that appears in the log of each containerd call. Its end logs one line. `header` reads
+ * the client's headers.
  */
-export function requestMiddleware(options: {
-  log: Logger;
-  tracer?: Tracer | undefined;
-  onCall?: (call: AnsweredCall) => void;
-  underWay?: CallsUnderWay | undefined;
-}) {
-  return async function* <Request, Response>(
-    call: ServerMiddlewareCall<Request, Response>,
-    context: CallContext,
-  ): AsyncGenerator<Response, Response | void, undefined> {
-    const span = options.tracer?.start(
-      call.method.path.slice(1),
-      { 'rpc.system': 'grpc', ...spanAttributes(call.request) },
-      (name) => context.metadata.get(name)?.toString(),
-    );
-    const end = options.underWay?.begin();
-    const request = requestContext(options.log, call.method.path, span);
-    const startedMs = performance.now();
-    let failure: CriError | undefined;
-    let ids = idsIn(call.request);
-    try {
-      // A generator's body does not keep the asynchronous context of the code that iterates it, so each step enters it.
-      const steps = withContext(request, () => call.next(call.request as never, context));
-      for (;;) {
-        const step = await withContext(request, () => steps.next());
-        if (step.done) {
-          span?.set(spanAttributes(step.value));
-          ids = { ...ids, ...idsIn(step.value) };
-          return step.value;
-        }
-        yield step.value;
-      }
-    } catch (thrown) {
-      failure = CriError.from(thrown);
-      throw new ServerError(Code[failure.code], shortened(failure.message));
-    } finally {
-      end?.();
-      const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
-      const code = failure?.code ?? 'OK';
-      span?.end(failure);
-      options.onCall?.({ method: call.method.path, code, durationMs });
-      if (failure) request.log.warn({ ...ids, durationMs, code, err: failure.message }, 'call failed');
-      else if (!QUIET.test(call.method.path)) request.log.info({ ...ids, durationMs }, 'call answered');
-      else if (options.log.isLevelEnabled('debug')) request.log.debug({ ...ids, durationMs }, 'call answered');
-    }
+export function beginRequest(
+  { log, tracer, onCall, underWay }: RequestOptions,
+  path: string,
+  message: unknown,
+  header: (name: string) => string | undefined,
+): RunningRequest {
+  const span = tracer?.start(path.slice(1), { 'rpc.system': 'grpc', ...spanAttributes(message) }, header);
+  const endUnderWay = underWay?.begin();
+  const context = requestContext(log, path, span);
+  const startedMs = performance.now();
+  const end = (ids: Readonly<Record<string, string>>, failure: CriError | undefined): void => {
+    endUnderWay?.();
+    const durationMs = Math.round((performance.now() - startedMs) * 1000) / 1000;
+    const code = failure?.code ?? 'OK';
+    span?.end(failure);
+    onCall?.({ method: path, code, durationMs });
+    if (failure) context.log.warn({ ...ids, durationMs, code, err: failure.message }, 'call failed');
+    else if (!QUIET.test(path)) context.log.info({ ...ids, durationMs }, 'call answered');
+    else if (log.isLevelEnabled('debug')) context.log.debug({ ...ids, durationMs }, 'call answered');
+  };
+  return {
+    within: (work) => withContext(context, work),
+    answered(response) {
+      span?.set(spanAttributes(response));
+      end({ ...idsIn(message), ...idsIn(response) }, undefined);
+    },
+    failed(thrown) {
+      const failure = CriError.from(thrown);
+      end(idsIn(message), failure);
+      return failure;
+    },
   };
 }
 

@@ -1,20 +1,14 @@
-import { createServer as createGrpcServer, type ServiceImplementation, type ServiceDefinition } from 'nice-grpc';
-import type { Logger } from '../base/log.js';
-import type { Tracer } from '../base/span.js';
-import { withLimit } from '../base/time.js';
-import type { CallsUnderWay } from './calls-under-way.js';
-import { deadlineInterceptor, readFarDeadlines } from './deadline.js';
-import { requestMiddleware, type AnsweredCall } from './middleware.js';
-import type { Service } from './service.js';
+import type { IncomingHttpHeaders } from 'node:http2';
+import { inBackground } from '../base/background.js';
+import { CriError } from '../base/errors.js';
 import { clearSocket, listenProtected, socketPath } from '../base/protected-socket.js';
-
-const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
-const ASK_CLIENTS_MS = 20_000;
-/**
- * A client that misses a ping may be slow, or crid was paused, so wait 10 min. A write to a dead client fails at once
- * anyway.
- */
-const CLIENT_ANSWERS_WITHIN_MS = 10 * 60_000;
+import { startTimer, withLimit } from '../base/time.js';
+import type { Caller } from '../operation/operation.js';
+import type { Answer } from './answer.js';
+import { timeoutOf } from './deadline.js';
+import { beginRequest, type RequestOptions } from './middleware.js';
+import { createRpcServer, type RpcServer } from './rpc-server.js';
+import type { ServedMethod, Service } from './service.js';
 
 export interface CriServer {
   readonly path: string;
@@ -26,32 +20,29 @@ export interface CriServer {
 }
 
 /** Serves the given services on a unix socket of mode 0660. */
-export async function serve(options: {
-  listen: string;
-  socketGid: number;
-  services: readonly Service[];
-  log: Logger;
-  tracer?: Tracer | undefined;
-  onCall?: (call: AnsweredCall) => void;
-  underWay?: CallsUnderWay;
+export async function serve({
+  listen,
+  socketGid,
+  services,
+  ...options
+}: RequestOptions & {
+  readonly listen: string;
+  readonly socketGid: number;
+  readonly services: readonly Service[];
 }): Promise<CriServer> {
-  const path = socketPath(options.listen);
-  readFarDeadlines();
-  const server = createGrpcServer({
-    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-    // Node does not always notice that a killed client is gone.
-    'grpc.keepalive_time_ms': ASK_CLIENTS_MS,
-    'grpc.keepalive_timeout_ms': CLIENT_ANSWERS_WITHIN_MS,
-    // crid does not read channelz statistics, and grpc-js would keep them for every call and message.
-    'grpc.enable_channelz': 0,
-    interceptors: [deadlineInterceptor],
-  }).use(requestMiddleware(options));
-  for (const { definition, implementation } of options.services) {
-    server.add(definition, implementation as ServiceImplementation<ServiceDefinition>);
-  }
+  const path = socketPath(listen);
+  const methods = services.flatMap((service) => Object.values(service));
+  const server = createRpcServer(
+    new Map(
+      methods.map((method) => [
+        method.path,
+        (message, headers, answer) =>
+          inBackground(options.log, 'answering a call', serveCall(method, message, headers, answer, options)),
+      ]),
+    ),
+  );
   await clearSocket(path);
-  const removeSocket = await listenProtected(path, options.socketGid, (hidden) => server.listen(`unix:${hidden}`));
+  const removeSocket = await listenProtected(path, socketGid, (hidden) => server.listen(hidden));
   const stopOnce = async (timeoutMs: number): Promise<boolean> => {
     await removeSocket();
     return stop(server, timeoutMs);
@@ -60,9 +51,69 @@ export async function serve(options: {
   return { path, stop: (timeoutMs) => (stopping ??= stopOnce(timeoutMs)) };
 }
 
-async function stop(server: { shutdown(): Promise<void>; forceShutdown(): void }, timeoutMs: number): Promise<boolean> {
-  const shutdown = server.shutdown().then(() => true);
-  const finished = await withLimit(shutdown, timeoutMs, () => false);
-  if (!finished) server.forceShutdown();
+async function stop(server: RpcServer, timeoutMs: number): Promise<boolean> {
+  const closed = server.close().then(() => true);
+  const finished = await withLimit(closed, timeoutMs, () => false);
+  if (!finished) server.destroy();
   return finished;
 }
+
+/** Serves one call. Never rejects. */
+async function serveCall(
+  method: ServedMethod,
+  message: Buffer,
+  headers: IncomingHttpHeaders,
+  answer: Answer,
+  options: RequestOptions,
+): Promise<void> {
+  let request: unknown;
+  let timeoutMs: number | undefined;
+  try {
+    timeoutMs = timeoutOf(headers['grpc-timeout']);
+    request = method.decode(message);
+  } catch (thrown) {
+    return answer.fail(new CriError('INTERNAL', `cannot read the request: ${CriError.from(thrown).message}`));
+  }
+  const running = beginRequest(options, method.path, request, (name) => headers[name]?.toString());
+  const timer = timeoutMs === undefined ? undefined : startTimer(timeoutMs, () => answer.cutOff(tooLate()));
+  const caller: Caller = {
+    get signal() {
+      return answer.signal;
+    },
+    deadlineMs: timeoutMs === undefined ? undefined : performance.now() + timeoutMs,
+  };
+  try {
+    const response = method.responseStream
+      ? await sendAll(method, request, caller, answer, running.within)
+      : await running.within(() => method.handle(request, caller));
+    if (method.responseStream) answer.end();
+    else answer.finish(method.encode(response));
+    running.answered(response);
+  } catch (thrown) {
+    answer.fail(running.failed(thrown));
+  } finally {
+    timer?.clear();
+  }
+}
+
+/** A generator's body does not keep the context of the code that iterates it, so each step enters it. */
+async function sendAll(
+  method: ServedMethod,
+  request: unknown,
+  caller: Caller,
+  answer: Answer,
+  within: <T>(work: () => T) => T,
+): Promise<undefined> {
+  const messages = within(() => (method.handle(request, caller) as AsyncIterable<unknown>)[Symbol.asyncIterator]());
+  try {
+    for (;;) {
+      const step: IteratorResult<unknown, unknown> = await within(() => messages.next());
+      if (step.done || answer.isOver()) return;
+      await answer.send(method.encode(step.value));
+    }
+  } finally {
+    await within(() => messages.return?.());
+  }
+}
+
+const tooLate = (): CriError => new CriError('DEADLINE_EXCEEDED', 'deadline exceeded');

@@ -1,6 +1,4 @@
-import type { ServiceDefinition, CallContext } from 'nice-grpc';
 import type { Caller } from '../operation/operation.js';
-import { deadlineOf } from './deadline.js';
 
 /** Encodes one response: a generated message, or a faster encoder for long lists. */
 export interface Codec<T> {
@@ -24,13 +22,20 @@ export interface GeneratedService {
 type RequestOf<M extends GeneratedMethod> = ReturnType<M['requestType']['decode']>;
 type ResponseOf<M extends GeneratedMethod> = ReturnType<M['responseType']['decode']>;
 
-/** A service in the form that nice-grpc takes. */
-export interface Service {
-  readonly definition: Record<string, ServiceDefinition[string]>;
-  readonly implementation: Record<string, Implementation>;
+/** A method as the server serves it. */
+export interface ServedMethod {
+  /** `/runtime.v1.RuntimeService/Version` */
+  readonly path: string;
+  readonly responseStream: boolean;
+  decode(message: Uint8Array): unknown;
+  /** Encodes a response, or one of several. */
+  encode(response: unknown): Uint8Array;
+  /** Returns the response, or an iterable of the responses of a method that has several. */
+  handle(request: unknown, caller: Caller): Promise<unknown> | AsyncIterable<unknown>;
 }
 
-type Implementation = (request: unknown, context: CallContext) => Promise<unknown> | AsyncIterable<unknown>;
+/** The methods of a service by their names in the generated code. */
+export type Service = Readonly<Record<string, ServedMethod>>;
 
 /** A handler of a unary RPC. `caller` has the call's deadline and abort signal. */
 export type Handler<Request, Response> = (request: Request, caller: Caller) => Promise<Response> | Response;
@@ -56,13 +61,9 @@ export type Handlers<S extends GeneratedService> = {
       | Encoded<RequestOf<S['methods'][M]>, any>;
 };
 
-/**
- * A service with just the given methods. Responses are complete messages, so nice-grpc's pass over every field
- * (`fromPartial`) is skipped: it costs some 10 ms for a list of 2,000.
- */
+/** A service with just the given methods. */
 export function implement<S extends GeneratedService>(service: S, handlers: Handlers<S>): Service {
-  const definition: Service['definition'] = {};
-  const implementation: Service['implementation'] = {};
+  const methods: Record<string, ServedMethod> = {};
   for (const [key, handler] of Object.entries(handlers) as [
     string,
     Handler<unknown, unknown> | StreamHandler<unknown, unknown> | Encoded<unknown, unknown>,
@@ -71,30 +72,19 @@ export function implement<S extends GeneratedService>(service: S, handlers: Hand
     if (!method || !handler) continue;
     const { handle, codec } =
       typeof handler === 'function' ? { handle: handler, codec: method.responseType as Codec<unknown> } : handler;
-    definition[key] = {
-      ...definitionOf(service, method),
-      responseSerialize: (message: unknown) =>
-        message instanceof Uint8Array ? message : codec.encode(message).finish(),
+    methods[key] = {
+      path: pathOf(service, method),
+      responseStream: method.responseStream,
+      decode: (message) => method.requestType.decode(message),
+      encode: (response) => (response instanceof Uint8Array ? response : codec.encode(response).finish()),
+      handle: method.responseStream
+        ? async function* (request, caller) {
+            yield* (handle as StreamHandler<unknown, unknown>)(request, caller);
+          }
+        : async (request, caller) => handle(request, caller),
     };
-    implementation[key] = method.responseStream
-      ? async function* (request, context) {
-          yield* (handle as StreamHandler<unknown, unknown>)(request, callerOf(context));
-        }
-      : async (request, context) => handle(request, callerOf(context));
   }
-  return { definition, implementation };
+  return methods;
 }
 
-/** A method in the form that nice-grpc takes, with the codecs of the generated code. */
-export const definitionOf = ({ fullName }: GeneratedService, method: GeneratedMethod): ServiceDefinition[string] => ({
-  path: `/${fullName}/${method.name}`,
-  requestStream: method.requestStream,
-  responseStream: method.responseStream,
-  requestDeserialize: (bytes) => method.requestType.decode(bytes),
-  requestSerialize: (message: never) => method.requestType.encode(message).finish(),
-  responseDeserialize: (bytes) => method.responseType.decode(bytes),
-  responseSerialize: (message: never) => method.responseType.encode(message).finish(),
-  options: method.options,
-});
-
-export const callerOf = ({ signal, metadata }: CallContext): Caller => ({ signal, deadlineMs: deadlineOf(metadata) });
+export const pathOf = ({ fullName }: GeneratedService, { name }: GeneratedMethod): string => `/${fullName}/${name}`;

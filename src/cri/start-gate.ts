@@ -1,9 +1,8 @@
-import type { CallContext } from 'nice-grpc';
 import { CriError } from '../base/errors.js';
 import { startTimer } from '../base/time.js';
 import { collectWaits, type Waits } from '../base/waits.js';
-import { answerDueInMs } from '../operation/operation.js';
-import { callerOf, definitionOf, type GeneratedService, type Service } from './service.js';
+import { answerDueInMs, type Caller } from '../operation/operation.js';
+import { pathOf, type GeneratedService, type Service, type ServedMethod } from './service.js';
 
 /** How long a call waits for the start before it fails; a kubelet retries it. */
 const WAIT_MS = 2_000;
@@ -34,30 +33,36 @@ export function createStartGate(generated: readonly GeneratedService[], waitMs =
     const what = waits?.describe();
     return what === undefined ? 'crid is starting' : `crid is starting, waiting for ${what}`;
   };
-  const passed = async (index: number, context: CallContext): Promise<Service> => {
-    if (!opened && !failure) await waiting.wait(context);
+  const passed = async (index: number, caller: Caller): Promise<Service> => {
+    if (!opened && !failure) await waiting.wait(caller);
     if (!opened) throw new CriError('UNAVAILABLE', reason());
     return opened[index]!;
   };
+  const methodOf = async (index: number, key: string, name: string, caller: Caller): Promise<ServedMethod> => {
+    const method = (await passed(index, caller))[key];
+    if (!method) throw new CriError('UNIMPLEMENTED', `${name} is not implemented`);
+    return method;
+  };
+  const served = (service: GeneratedService, index: number, key: string): ServedMethod => {
+    const method = service.methods[key]!;
+    const find = (caller: Caller): Promise<ServedMethod> => methodOf(index, key, method.name, caller);
+    return {
+      path: pathOf(service, method),
+      responseStream: method.responseStream,
+      decode: (message) => method.requestType.decode(message),
+      encode: (response) => opened![index]![key]!.encode(response),
+      handle: method.responseStream
+        ? async function* (request: unknown, caller: Caller) {
+            yield* (await find(caller)).handle(request, caller) as AsyncIterable<unknown>;
+          }
+        : async (request, caller) => (await find(caller)).handle(request, caller),
+    };
+  };
 
   return {
-    services: generated.map((service, index) => ({
-      definition: mapMethods(service, (key, method) => ({
-        ...definitionOf(service, method),
-        responseSerialize: (message: unknown) => opened![index]!.definition[key]!.responseSerialize(message),
-      })),
-      implementation: mapMethods(service, (key, { name, responseStream }) => {
-        const handlerFor = async (context: CallContext): Promise<Service['implementation'][string]> => {
-          const handler = (await passed(index, context)).implementation[key];
-          if (!handler) throw new CriError('UNIMPLEMENTED', `${name} is not implemented`);
-          return handler;
-        };
-        if (!responseStream) return async (request, context) => (await handlerFor(context))(request, context);
-        return async function* (request: unknown, context: CallContext) {
-          yield* (await handlerFor(context))(request, context) as AsyncIterable<unknown>;
-        };
-      }),
-    })),
+    services: generated.map((service, index) =>
+      Object.fromEntries(Object.keys(service.methods).map((key) => [key, served(service, index, key)])),
+    ),
     async run(work) {
       try {
         return await collectWaits(work, (all) => (waits = all));
@@ -74,23 +79,18 @@ export function createStartGate(generated: readonly GeneratedService[], waitMs =
   };
 }
 
-const mapMethods = <T>(
-  { methods }: GeneratedService,
-  map: (key: string, method: GeneratedService['methods'][string]) => T,
-): Record<string, T> => Object.fromEntries(Object.entries(methods).map(([key, method]) => [key, map(key, method)]));
-
 /** Lets calls wait until `end`, but at most `waitMs` and not past the caller's own deadline. */
 function createWaiting(waitMs: number) {
   const ends = new Set<() => void>();
   return {
-    wait: (context: CallContext): Promise<void> =>
+    wait: (caller: Caller): Promise<void> =>
       new Promise((resolve) => {
         const end = (): void => {
           timer.clear();
           ends.delete(end);
           resolve();
         };
-        const timer = startTimer(Math.min(waitMs, answerDueInMs(callerOf(context)) ?? waitMs), end);
+        const timer = startTimer(Math.min(waitMs, answerDueInMs(caller) ?? waitMs), end);
         ends.add(end);
       }),
     end(): void {

@@ -138,11 +138,11 @@ test('calls of probes do not displace the others, and the spans of all calls are
 });
 
 test('a follower that does not read is cut off, and only its own call fails', async () => {
-  const readCalls = tracesService(recorder).implementation['readCalls'] as (
+  const readCalls = tracesService(recorder)['readCalls']?.handle as (
     request: unknown,
-    context: unknown,
+    caller: object,
   ) => AsyncIterable<unknown>;
-  const slow = readCalls({ last: 0, follow: true, reads: false }, { metadata: new Map() })[Symbol.asyncIterator]();
+  const slow = readCalls({ last: 0, follow: true, reads: false }, {})[Symbol.asyncIterator]();
   const record = (): void => recorder.start('runtime.v1.RuntimeService/StopPodSandbox', {}, () => undefined)?.end();
   const first = slow.next();
   record();
@@ -217,11 +217,11 @@ test('a follower gets each call once, reads only if it asks for them', () =>
   }));
 
 test('crid that records no calls says so, and contradicting options are refused', async () => {
-  const readCalls = tracesService(undefined).implementation['readCalls'] as (
+  const readCalls = tracesService(undefined)['readCalls']?.handle as (
     request: unknown,
-    context: unknown,
+    caller: object,
   ) => AsyncIterable<unknown>;
-  const first = readCalls({}, { metadata: new Map() })[Symbol.asyncIterator]().next();
+  const first = readCalls({}, {})[Symbol.asyncIterator]().next();
   await assert.rejects(first, { code: 'FAILED_PRECONDITION', message: /crid\.traced_calls is 0/ });
   await withClient(async (client) => {
     await assert.rejects(output(client, { follow: true, json: true }), { code: 'INVALID_ARGUMENT' });
