@@ -68,12 +68,12 @@ async function run(
   const unchanged = needsLease ? undefined : await renew(deps, steps, { ...fetching, lease: '' });
   if (unchanged) return pulled(unchanged);
   const [lease, undo] = await Promise.all([leasePull(deps.containerd, steps, LIMIT_MS), restorer(deps, steps, name)]);
-  const saved = await fetchImage(deps, steps, { ...fetching, lease }, undo);
+  const { saved, unpackedFor } = await fetchImage(deps, steps, { ...fetching, lease }, undo);
   const { target, id } = await readRecord(deps, steps, name, saved);
   const others = otherNames(reference, { id, target });
   // Unpacking must end before the records are created: if it failed in parallel, containerd could still create a record
   // after its call was cancelled and undone.
-  await unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking]);
+  await unpackFetched(deps, steps, imageOf(deps, id, name), [snapshotter, ...lacking], unpackedFor);
   await Promise.all(others.map((other) => nameImage(deps, steps, { name: other, target, like: name })));
   const image = imageOf(deps, id, name);
   releaseBesideAnswer(deps, lease, id);
@@ -99,13 +99,13 @@ async function renew(deps: ImageDeps, steps: Steps, fetching: Fetching): Promise
     return names.every((each) => isNamed(deps, { name: each, target, like: name })) ? entry : undefined;
   };
   if (!complete()) return undefined;
-  const saved = await fetchImage(deps, steps, fetching, await restorer(deps, steps, name));
+  const { saved, unpackedFor } = await fetchImage(deps, steps, fetching, await restorer(deps, steps, name));
   // Before 2.2 only the record says which image it is now.
   if (!saved) await steps.step('read record', () => images.refresh(name));
   const entry = complete();
   if (!entry || (saved && entry.record.target.digest !== saved.digest)) return undefined;
   const image = imageOf(deps, entry.content.id, name);
-  await unpackFetched(deps, steps, image, [snapshotter]);
+  await unpackFetched(deps, steps, image, [snapshotter], unpackedFor);
   return image;
 }
 
@@ -115,14 +115,18 @@ function imageOf(deps: Pick<ImageDeps, 'images'>, id: string, name: string): Loc
   throw new CriError('ABORTED', `image "${name}" was removed while it was pulled`);
 }
 
-/** Unpacks the image for the snapshotters for which containerd has only fetched it; does nothing for the others. */
+/**
+ * Unpacks the image for the snapshotters that do not have it; does nothing for the others. The pull has seen to that of
+ * `unpackedFor`.
+ */
 async function unpackFetched(
   deps: Pick<ImageDeps, 'unpacking'>,
   steps: Steps,
   image: LocalImage,
   snapshotters: readonly string[],
+  unpackedFor: string | undefined,
 ): Promise<void> {
-  for (const each of new Set(snapshotters)) await deps.unpacking.step(steps, image, each);
+  for (const each of new Set(snapshotters)) if (each !== unpackedFor) await deps.unpacking.step(steps, image, each);
 }
 
 interface Fetching {
@@ -135,16 +139,20 @@ interface Fetching {
   readonly lease: string;
 }
 
-/**
- * Fetches and unpacks with the transfer service, which creates the image record `name`. Returns the record's target, if
- * containerd reports it.
- */
+interface Fetched {
+  /** The target of the image record; undefined if containerd (before 2.2) does not report it. */
+  readonly saved: Descriptor | undefined;
+  /** The snapshotter that has all layers of the image now; undefined if containerd has only fetched them. */
+  readonly unpackedFor: string | undefined;
+}
+
+/** Fetches and unpacks with the transfer service, which creates the image record `name`. */
 async function fetchImage(
   deps: Pick<ImageDeps, 'config' | 'containerd' | 'log' | 'watchPull'>,
   steps: Steps,
   fetching: Fetching,
   undo: () => Promise<void>,
-): Promise<Descriptor | undefined> {
+): Promise<Fetched> {
   const timeoutMs = durationMs(deps.config.images.image_pull_progress_timeout);
   const watch = deps.watchPull({ reference: fetching.name, timeoutMs, log: logOf(deps.log) });
   return steps.step('fetch', (signal) => transfer(deps, fetching, watch, signal), undo, {
@@ -181,17 +189,19 @@ async function transfer(
   fetching: Fetching,
   watch: PullWatch,
   signal: AbortSignal,
-): Promise<Descriptor | undefined> {
+): Promise<Fetched> {
   const request = {
     ...(await registryRequest(deps.config, fetching.reference, fetching.credentials)),
     labels: imageLabels(deps.config.images, fetching.name),
     onProgress: watch.onProgress,
   };
   const stalled = watch.begin();
-  const pullFor = (snapshotter: string | undefined): Promise<Descriptor | undefined> =>
-    withAnySignal([signal, stalled], (ended) =>
+  const pullFor = async (snapshotter: string | undefined): Promise<Fetched> => {
+    const saved = await withAnySignal([signal, stalled], (ended) =>
       deps.containerd.transfer.pull({ ...request, snapshotter }, { signal: ended, lease: fetching.lease }),
     );
+    return { saved, unpackedFor: snapshotter };
+  };
   try {
     return await pullFor(fetching.snapshotter).catch((thrown: unknown) => {
       if (!NOT_UNPACKING.test(CriError.from(thrown).message)) throw thrown;

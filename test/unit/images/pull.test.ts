@@ -33,6 +33,7 @@ async function nodeWith(names: readonly string[], transfer: (node: Node) => Prom
   const node = createNode();
   const leases: string[] = [];
   const gets: string[] = [];
+  const stats: string[] = [];
   const { records, blobs } = node;
   for (const name of names) node.save(name, node.old);
   const containerd = {
@@ -58,7 +59,12 @@ async function nodeWith(names: readonly string[], transfer: (node: Node) => Prom
         yield await Promise.resolve(Buffer.from(blobs.get(digest) ?? missing(digest)));
       },
     },
-    snapshots: () => ({ stat: async () => ({ kind: 'committed' }) }),
+    snapshots: (snapshotter: string) => ({
+      stat: async () => {
+        stats.push(snapshotter);
+        return { kind: 'committed' };
+      },
+    }),
     leases: { create: async () => undefined, delete: async () => undefined },
     transfer: {
       pull: (_request: unknown, { lease = '' }: { lease?: string }) => {
@@ -80,7 +86,7 @@ async function nodeWith(names: readonly string[], transfer: (node: Node) => Prom
       { reference: parseReference(TAG, 'image'), snapshotter: 'overlayfs', auth: undefined },
       {},
     );
-  return { ...node, leases, gets, images, pull: pulls };
+  return { ...node, leases, gets, stats, images, pull: pulls };
 }
 
 type Node = ReturnType<typeof createNode>;
@@ -152,4 +158,18 @@ test('a failed pull restores a record that it has changed, and none that was rem
   });
   await assert.rejects(removed.pull(), { code: 'UNAVAILABLE' });
   assert.deepEqual([removed.records.has(TAG), removed.images.entry(TAG)], [false, undefined]);
+});
+
+test('the snapshots are looked at only when containerd has not unpacked the image itself', async () => {
+  const unpacked = await nodeWith(ALL_NAMES, async ({ save, old }) => save(TAG, old));
+  await unpacked.pull();
+  assert.deepEqual(unpacked.stats, []);
+  let calls = 0;
+  const fetched = await nodeWith(ALL_NAMES, async ({ save, old }) => {
+    // containerd has no unpack_config for the snapshotter.
+    if (++calls === 1) throw new CriError('UNKNOWN', 'no unpack platforms defined: invalid argument');
+    return save(TAG, old);
+  });
+  await fetched.pull();
+  assert.deepEqual([calls, fetched.stats], [2, ['overlayfs']]);
 });
