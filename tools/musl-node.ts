@@ -8,8 +8,8 @@ import { cacheFolder } from './stack/layout.js';
 import { SUITE } from './stack/package-list.js';
 
 /**
- * `musl-node.js`: prints the folder of a Node.js on musl, the C library of Alpine Linux, for x64. The Node.js comes from
- * a wheel of PyPI, because no npm package that the project uses has one, and musl from Debian. It runs on this host.
+ * `musl-node.js` prints the folder of a Node.js on musl, the C library of Alpine Linux, for x64. The Node.js comes from
+ * a wheel of PyPI, because no npm package that the project uses has one; musl comes from Debian. It runs on this host.
  */
 
 /** A wheel for musl 1.2 with a Node.js, libstdc++ and libgcc. */

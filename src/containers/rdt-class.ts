@@ -7,8 +7,8 @@ const POD_ANNOTATION = 'rdt.resources.beta.kubernetes.io/pod';
 const POD_ANNOTATION_OF_CONTAINER = 'rdt.resources.beta.kubernetes.io/container.';
 
 /**
- * Refuses a container whose annotations choose an RDT class, as containerd's CRI plugin does on a node without RDT:
- * FAILED_PRECONDITION, unless `ignore_rdt_not_enabled_errors` is set. crid does not read containerd's `rdt_config_file`.
+ * Refuses a container whose annotations choose an RDT class, with FAILED_PRECONDITION, as containerd's CRI plugin does
+ * on a node without RDT; `ignore_rdt_not_enabled_errors` allows it. crid does not read containerd's `rdt_config_file`.
  */
 export function refuseRdtClass(
   { config }: Pick<ContainerDeps, 'config'>,

@@ -54,7 +54,7 @@ const ARM64_WORDS = [
   ...['integration/logs/kill', 'integration/recovery/restart'],
 ];
 const ARM64_KINDS = ['unit', 'integration'];
-/** critest's specs of pods' and containers' lives, logs and streams, and of seccomp, whose tables are the processor's. */
+/** critest's specs of pods, containers, logs and streams, and of seccomp, whose tables are the processor's. */
 const ARM64_FOCUS = [
   ...['basic operations on (container|PodSandbox) ', 'should support log', 'should support seccomp'],
   'streaming interfaces .*(exec|attach|portforward \\[)',

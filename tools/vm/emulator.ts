@@ -1,6 +1,6 @@
 import type { Architecture } from '../stack/architectures.js';
 
-/** What QEMU and the kernel call the parts of a node's machine. */
+/** The names that QEMU and the kernel have for the parts of a node's machine. */
 interface Emulator {
   /** The Debian package of the program. */
   readonly package: string;

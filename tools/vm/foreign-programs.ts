@@ -9,7 +9,7 @@ const NAME = 'qemu-aarch64';
 /** The entry for binfmt_misc, in the package of the emulator. On a host with systemd it is in force already. */
 const ENTRY = `/usr/lib/binfmt.d/${NAME}.conf`;
 
-/** What this host needs to run programs of arm64 in a folder with an arm64 system. */
+/** The programs that this host needs to run programs of arm64 in a folder with an arm64 system. */
 export const FOREIGN_NEEDS: readonly HostNeed[] = [
   { package: 'qemu-user-static', isHere: hasProgram('qemu-aarch64-static') },
 ];

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterEach, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +14,7 @@ import { assertTruth } from '../recovery/truth.js';
 import { assertFails, startSuite } from '../rpc/suite.js';
 import { connectWirePlugin, joinWirePlugin, registerWirePlugin, untilCalled, type WirePlugin } from './wire-plugin.js';
 
-/** Plugins that abuse what they may do: connections, names, sizes, other plugins' fields, and the wait for Synchronize. */
+/** Plugins that abuse connections, names, sizes, other plugins' fields, and the wait for Synchronize. */
 
 const LIMIT_MS = 60_000;
 const ROUNDS = 100;
@@ -145,9 +146,9 @@ describe('a hostile plugin', { timeout: 600_000 }, () => {
     };
     const idle = Array.from({ length: MAX_CONNECTIONS }, open);
     await Promise.all(
-      idle.map(({ socket }) =>
-        socket.connecting ? new Promise((resolve) => socket.once('connect', resolve)) : undefined,
-      ),
+      idle.map(async ({ socket }) => {
+        if (socket.connecting) await once(socket, 'connect');
+      }),
     );
     await open().closed;
     await runOne();

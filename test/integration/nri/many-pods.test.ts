@@ -8,8 +8,8 @@ import { failureOf, startSuite, type Suite, type SuiteOptions } from '../rpc/sui
 import { joinWirePlugin, untilCalled, type WirePlugin } from './wire-plugin.js';
 
 /**
- * Twenty pods that are made while a plugin fails, under each policy: the plugin looks at half of them, and is exempt from
- * the other half, which must not wait for it.
+ * Twenty pods that are made while a plugin fails, under each policy. The plugin looks at half of them, and is exempt
+ * from the other half, which must not wait for it.
  */
 
 const EACH = 10;

@@ -27,7 +27,7 @@ const ANNOTATIONS: readonly [name: string, pod: object, container: object, isRef
   ['of the container', {}, { [CONTAINER]: 'gold' }, true],
 ];
 
-/** What a plugin sets, and what becomes of the container. */
+/** The fields that a plugin sets, and the container's fate on crid and on containerd. */
 const ADJUSTMENTS: readonly [name: string, adjust: Adjust, ours: Outcome, theirs: Outcome][] = [
   ['rdt_class', { linux: { resources: { rdt_class: { value: 'gold' } } } }, 'not created', 'not started'],
   ['rdt_class, empty', { linux: { resources: { rdt_class: { value: '' } } } }, 'runs', 'runs'],

@@ -11,7 +11,7 @@ import { pullImage, removeAllPods, runPod, type Container } from '../../harness/
 import { startStack, type Stack } from '../../harness/test-stack.js';
 import { failureOf } from '../rpc/suite.js';
 
-/** One table of the built-in validator, read by containerd's own CRI plugin and by crid, and the same adjustments. */
+/** The same adjustments at containerd's own CRI plugin and at crid, which read the same table of the validator. */
 
 const TABLE = `
 [plugins."io.containerd.nri.v1.nri".default_validator]
