@@ -17,14 +17,16 @@ const LOOKS_MS = 2_500;
 test('the shim of one id is killed, that of another id, namespace or containerd is not', async (t) => {
   const folder = await mkdtemp(join(tmpdir(), 'crid-shims-'));
   const program = join(folder, 'containerd-shim-test-v2');
+  // Another run of this test on the host has the same ids.
+  const namespace = `crid-test-${process.pid}`;
   await copyFile('/bin/bash', program);
-  const shim = (namespace: string, id: string, address: string) =>
-    spawn(program, ['-c', 'read -r', 'shim', '-namespace', namespace, '-id', id, '-address', address]);
-  const wanted = shim('crid-test', 'a', '/run/a.sock');
+  const shim = (of: string, id: string, address: string) =>
+    spawn(program, ['-c', 'read -r', 'shim', '-namespace', of, '-id', id, '-address', address]);
+  const wanted = shim(namespace, 'a', '/run/a.sock');
   const others = [
-    shim('crid-test', 'b', '/run/a.sock'),
+    shim(namespace, 'b', '/run/a.sock'),
     shim('other', 'a', '/run/a.sock'),
-    shim('crid-test', 'a', '/run/b.sock'),
+    shim(namespace, 'a', '/run/b.sock'),
   ];
   t.after(async () => {
     for (const other of others) other.kill('SIGKILL');
@@ -33,7 +35,7 @@ test('the shim of one id is killed, that of another id, namespace or containerd 
   await Promise.all([wanted, ...others].map((child) => once(child, 'spawn')));
 
   const ended = once(wanted, 'exit');
-  const target = { namespace: 'crid-test', id: 'a', address: 'unix:///run/a.sock' };
+  const target = { namespace, id: 'a', address: 'unix:///run/a.sock' };
   assert.equal(await killShim(target), true);
   assert.deepEqual(await ended, [null, 'SIGKILL']);
   assert.equal(await killShim(target), false);
