@@ -34,7 +34,7 @@ export interface MemoryAccount {
   readonly majorPageFaults: bigint;
   readonly kernel: bigint | undefined;
   readonly maxUsage: bigint | undefined;
-  /** How often the limit was reached. cgroup v1 only. */
+  /** How often the limit was reached. */
   readonly failures: bigint | undefined;
   readonly oomKills: bigint | undefined;
   readonly pressure: Pressure | undefined;

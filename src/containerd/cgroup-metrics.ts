@@ -89,7 +89,7 @@ function fromV2({ cpu, memory, pids, io, memory_events }: MetricsV2): CgroupUsag
       majorPageFaults: memory.pgmajfault,
       kernel: memory.kernel_stack + memory.slab + memory.sock,
       maxUsage: memory.max_usage,
-      failures: undefined,
+      failures: memory_events?.max,
       oomKills: memory_events?.oom_kill,
       pressure: pressureOf(memory.psi),
     },

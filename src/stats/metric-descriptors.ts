@@ -31,7 +31,7 @@ export const METRICS = {
   container_memory_kernel_usage: gauge('memory of the kernel for the container, in bytes'),
   container_memory_mapped_file: gauge('files mapped into memory, in bytes'),
   container_memory_swap: gauge('swap in use, in bytes'),
-  container_memory_failcnt: counter('how often the memory limit was hit; cgroup v1 only'),
+  container_memory_failcnt: counter('how often the memory limit was hit'),
   container_memory_usage_bytes: gauge('memory in use, page cache included, in bytes'),
   container_memory_max_usage_bytes: gauge('the most memory that was in use, in bytes'),
   container_memory_working_set_bytes: gauge('memory in use without inactive file pages, in bytes'),

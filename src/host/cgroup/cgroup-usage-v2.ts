@@ -50,6 +50,7 @@ function memoryOf(read: (name: string) => string | undefined, detail: boolean): 
   const usage = numberOf(read('memory.current'));
   if (usage === undefined) return undefined;
   const field = fieldsOf(read('memory.stat') ?? '');
+  const event = fieldsOf((detail ? read('memory.events') : undefined) ?? '');
   return {
     usage,
     limit: numberOf(read('memory.max')),
@@ -63,8 +64,8 @@ function memoryOf(read: (name: string) => string | undefined, detail: boolean): 
     // Kernels before 5.18 report only its parts.
     kernel: field('kernel') ?? (field('kernel_stack') ?? 0n) + (field('slab') ?? 0n) + (field('sock') ?? 0n),
     maxUsage: detail ? numberOf(read('memory.peak')) : undefined,
-    failures: undefined,
-    oomKills: detail ? fieldsOf(read('memory.events') ?? '')('oom_kill') : undefined,
+    failures: event('max'),
+    oomKills: event('oom_kill'),
     pressure: parsePressure(read('memory.pressure')),
   };
 }

@@ -60,7 +60,7 @@ const FULL = { avg10: 0, avg60: 0, avg300: 0, totalNs: 1_000n };
 const V2: CgroupUsage = {
   ...COMMON,
   cpu: { ...COMMON.cpu, pressure: { some: SOME, full: FULL } },
-  memory: { ...COMMON.memory, failures: undefined, oomKills: 1n, pressure: { some: SOME, full: FULL } },
+  memory: { ...COMMON.memory, failures: 6n, oomKills: 1n, pressure: { some: SOME, full: FULL } },
   swap: { usage: 20n, limit: undefined },
   ioPressure: { some: SOME, full: FULL },
 };
@@ -195,7 +195,7 @@ test('the metrics that a runtime reports itself are read the same way', () => {
       swap_limit: 2n ** 64n - 1n,
       psi,
     },
-    memory_events: { oom_kill: 1n },
+    memory_events: { max: 6n, oom_kill: 1n },
     pids: { current: 3n, limit: 100n },
     io: { usage: [{ major: 8n, minor: 16n, rbytes: 512n, wbytes: 1024n, rios: 1n, wios: 2n }], psi },
   });
