@@ -1,3 +1,5 @@
+import { CriError } from './errors.js';
+
 /**
  * The messages in the data of a gRPC call (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md,
  * "Length-Prefixed-Message"). crid and containerd send them without compression.
@@ -6,7 +8,7 @@
 /** The largest message in both directions: the limit of containerd, and that of a kubelet. */
 export const MAX_GRPC_BYTES = 16 * 1024 * 1024;
 /** A byte for the compression and the message's length in four. */
-export const PREFIX_BYTES = 5;
+const PREFIX_BYTES = 5;
 
 /** Returns a message with its prefix. */
 export function framed(message: Uint8Array): Buffer {
@@ -16,13 +18,6 @@ export function framed(message: Uint8Array): Buffer {
   frame.set(message, PREFIX_BYTES);
   return frame;
 }
-
-/** Returns the length of the first message with its prefix; undefined while the prefix is incomplete. */
-export const framedLength = (bytes: Buffer): number | undefined =>
-  bytes.length < PREFIX_BYTES ? undefined : PREFIX_BYTES + bytes.readUInt32BE(1);
-
-/** A message that is not the first byte's promise: compressed. */
-export const isCompressed = (frame: Buffer): boolean => frame[0] !== 0;
 
 /** The `grpc-message` of a status: percent-encoded UTF-8. */
 export const encodeStatusText = (text: string): string => encodeURI(Buffer.from(text).toString());
@@ -35,28 +30,84 @@ export function decodeStatusText(text: string): string {
   }
 }
 
-/** Collects the data of one message. */
-export interface MessageCollector {
-  /** Returns false when the data exceeds `MAX_GRPC_BYTES`. */
-  add(chunk: Buffer): boolean;
-  /** Returns the message; undefined when it is incomplete or compressed. */
-  message(): Buffer | undefined;
+/** Finds the messages in data that arrives in chunks. */
+export interface MessageReader {
+  /**
+   * Returns the messages that the chunk completes. RESOURCE_EXHAUSTED for a message larger than `MAX_GRPC_BYTES`; for a
+   * compressed one INTERNAL, or UNIMPLEMENTED if the reader knows the algorithm's name.
+   */
+  add(chunk: Buffer): Buffer[];
+  /** Whether there are bytes of a message that is not complete. */
+  hasRest(): boolean;
 }
 
-export function collectMessage(): MessageCollector {
-  const chunks: Buffer[] = [];
+/** `encoding`: the header `grpc-encoding` of a request (grpc's doc/compression.md). */
+export function createMessageReader(encoding = 'identity'): MessageReader {
+  // Joined once for each message: 16 MiB arrive in a thousand chunks.
+  let chunks: Buffer[] = [];
   let bytes = 0;
+  let frameBytes: number | undefined;
+  const joined = (): Buffer => {
+    const [first] = chunks;
+    const all = chunks.length === 1 && first ? first : Buffer.concat(chunks, bytes);
+    chunks = [all];
+    return all;
+  };
   return {
     add(chunk) {
       chunks.push(chunk);
       bytes += chunk.length;
-      return bytes <= MAX_GRPC_BYTES + PREFIX_BYTES;
+      const messages: Buffer[] = [];
+      while (bytes >= (frameBytes ?? PREFIX_BYTES)) {
+        const all = joined();
+        if (frameBytes === undefined) {
+          frameBytes = frameBytesOf(all, encoding);
+          continue;
+        }
+        messages.push(all.subarray(PREFIX_BYTES, frameBytes));
+        chunks = [all.subarray(frameBytes)];
+        bytes -= frameBytes;
+        frameBytes = undefined;
+      }
+      return messages;
+    },
+    hasRest: () => bytes > 0,
+  };
+}
+
+function frameBytesOf(prefix: Buffer, encoding: string): number {
+  if (prefix[0] !== 0) throw compressed(encoding);
+  const length = prefix.readUInt32BE(1);
+  if (length <= MAX_GRPC_BYTES) return PREFIX_BYTES + length;
+  throw new CriError('RESOURCE_EXHAUSTED', `received message larger than max (${length} vs. ${MAX_GRPC_BYTES})`);
+}
+
+const compressed = (encoding: string): CriError =>
+  encoding === 'identity'
+    ? new CriError('INTERNAL', 'received a compressed message without a grpc-encoding')
+    : new CriError('UNIMPLEMENTED', `received a message with grpc-encoding "${encoding}"; only identity is supported`);
+
+/** Collects the one message of a request or of a response. */
+export interface MessageCollector {
+  /** Fails as `MessageReader.add`, and with INTERNAL when data follows the message. */
+  add(chunk: Buffer): void;
+  /** Returns the message; INTERNAL when there is none, or only a part of it. */
+  message(): Buffer;
+}
+
+export function collectMessage(encoding?: string): MessageCollector {
+  const reader = createMessageReader(encoding);
+  let message: Buffer | undefined;
+  return {
+    add(chunk) {
+      const [first, second] = reader.add(chunk);
+      const isMore = second !== undefined || (message !== undefined && first !== undefined);
+      message ??= first;
+      if (isMore || (message && reader.hasRest())) throw new CriError('INTERNAL', 'received more than one message');
     },
     message() {
-      const [first] = chunks;
-      const frame = chunks.length === 1 && first ? first : Buffer.concat(chunks);
-      const isWhole = framedLength(frame) === frame.length && !isCompressed(frame);
-      return isWhole ? frame.subarray(PREFIX_BYTES) : undefined;
+      if (message) return message;
+      throw new CriError('INTERNAL', reader.hasRest() ? 'received a part of a message' : 'received no message');
     },
   };
 }

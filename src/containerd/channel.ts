@@ -23,24 +23,26 @@ const LAST_PAUSE_MS = 500;
 /** Opens the channel to containerd on a unix socket. */
 export function openChannel(address: string): Channel {
   const path = withoutScheme(address);
-  let session: ClientHttp2Session | undefined;
+  /** The newest connection, which may still be opening or have ended. */
+  let latest: ClientHttp2Session | undefined;
+  let isReady = false;
   let attempt: Promise<ClientHttp2Session> | undefined;
   let pauseMs = 0;
   let isClosed = false;
 
+  /** A connection that has ended says so before its event `close`; one that closes has calls left and takes no more. */
+  const session = (): ClientHttp2Session | undefined =>
+    isReady && latest && !latest.closed && !latest.destroyed ? latest : undefined;
   const connectOnce = async (): Promise<ClientHttp2Session> => {
     try {
+      isReady = false;
       if (pauseMs > 0) await sleep(pauseMs);
-      const opened = await openSession(path);
-      const forget = (): void => {
-        if (session === opened) session = undefined;
-      };
-      opened.once('close', forget);
-      // Its calls go on, new ones need a new connection.
-      opened.once('goaway', forget);
-      if (isClosed) opened.destroy();
+      if (isClosed) throw new CriError('CANCELLED', 'the channel is closed');
+      latest = openSession(path);
+      await firstFrame(latest);
+      isReady = true;
       pauseMs = 0;
-      return (session = opened);
+      return latest;
     } catch (thrown) {
       pauseMs = Math.min(LAST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, pauseMs * 2));
       throw thrown;
@@ -51,7 +53,7 @@ export function openChannel(address: string): Channel {
 
   return {
     get session() {
-      return session;
+      return session();
     },
     async connected(timeoutMs, signal) {
       const endMs = performance.now() + timeoutMs;
@@ -63,7 +65,7 @@ export function openChannel(address: string): Channel {
         try {
           // Waiting calls share the attempts.
           return (
-            session ??
+            session() ??
             (await unlessAborted(withLimit((attempt ??= connectOnce()), endMs - performance.now(), late), signal))
           );
         } catch (thrown) {
@@ -75,24 +77,27 @@ export function openChannel(address: string): Channel {
     },
     close() {
       isClosed = true;
-      session?.destroy();
+      latest?.destroy();
     },
   };
 }
 
-/** Connects and waits for the server's first frame: a socket may accept connections before its server answers. */
-function openSession(path: string): Promise<ClientHttp2Session> {
+const openSession = (path: string): ClientHttp2Session =>
+  connectHttp2('http://localhost', {
+    createConnection: () => connect(path),
+    // Node otherwise fails calls when their messages need more than 10 MB together.
+    maxSessionMemory: Number.MAX_SAFE_INTEGER,
+  });
+
+/** Waits for the server's first frame: a socket may accept connections before its server answers. */
+function firstFrame(session: ClientHttp2Session): Promise<void> {
   return new Promise((resolve, reject) => {
-    const session = connectHttp2('http://localhost', {
-      createConnection: () => connect(path),
-      // Node otherwise fails calls when their messages need more than 10 MB together.
-      maxSessionMemory: Number.MAX_SAFE_INTEGER,
-    });
     session.once('remoteSettings', () => {
       // Calls hold the process while they run (rpc.ts).
       session.unref();
-      resolve(session);
+      resolve();
     });
+    // Later errors end the session, which its calls see.
     session.on('error', reject);
     session.once('close', () => reject(new Error('the connection was closed')));
   });

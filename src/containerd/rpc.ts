@@ -5,15 +5,8 @@ import {
   type IncomingHttpHeaders,
   type OutgoingHttpHeaders,
 } from 'node:http2';
-import { Code } from '../base/errors.js';
-import {
-  collectMessage,
-  decodeStatusText,
-  framed,
-  framedLength,
-  MAX_GRPC_BYTES,
-  PREFIX_BYTES,
-} from '../base/grpc-message.js';
+import { Code, CriError } from '../base/errors.js';
+import { collectMessage, createMessageReader, decodeStatusText, framed } from '../base/grpc-message.js';
 
 /**
  * gRPC over HTTP/2 (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md), as far as containerd needs it:
@@ -41,28 +34,36 @@ export interface UnaryCall {
   cancel(): void;
 }
 
-/** Sends one message and receives one. The response rejects with an RpcError. */
+/** Sends one message and receives one. The response rejects with an RpcError, or a CriError for a bad message. */
 export function startUnary(session: ClientHttp2Session, headers: OutgoingHttpHeaders, message: Uint8Array): UnaryCall {
   const stream = request(session, headers);
   const ending = watchEnd(stream);
   const collected = collectMessage();
-  let isSettled = false;
-  let settle = (_failure?: RpcError): void => undefined;
-  const end = (failure: RpcError): void => {
+  let settle = (_failure?: Failure): void => undefined;
+  const end = (failure: Failure): void => {
     settle(failure);
     stream.close(constants.NGHTTP2_CANCEL);
   };
   const response = new Promise<Buffer>((resolve, reject) => {
+    let isSettled = false;
     settle = (ended) => {
       if (isSettled) return;
       isSettled = true;
       const failure = ended ?? ending.failure();
-      const message = failure ? undefined : collected.message();
-      if (message) resolve(message);
-      else reject(failure ?? new RpcError(Code.INTERNAL, 'the response has no message'));
+      if (failure) return reject(failure);
+      try {
+        resolve(collected.message());
+      } catch (thrown) {
+        reject(CriError.from(thrown));
+      }
     };
     stream.on('data', (chunk: Buffer) => {
-      if (!collected.add(chunk)) end(tooLarge());
+      if (isSettled) return;
+      try {
+        collected.add(chunk);
+      } catch (thrown) {
+        end(CriError.from(thrown));
+      }
     });
     stream.on('end', () => {
       if (ending.hasStatus()) settle();
@@ -73,8 +74,10 @@ export function startUnary(session: ClientHttp2Session, headers: OutgoingHttpHea
   return { response, cancel: () => end(new RpcError(Code.CANCELLED, 'cancelled')) };
 }
 
+type Failure = RpcError | CriError;
+
 export interface StreamingCall {
-  /** Yields each message of the server; throws an RpcError. It can be iterated only once. */
+  /** Yields each message of the server; fails as the response of a unary call. It can be iterated only once. */
   readonly messages: AsyncGenerator<Buffer, void, void>;
   /** Ends the messages with an error and tells the server. */
   cancel(): void;
@@ -87,48 +90,50 @@ export function startStreaming(
   outgoing: Uint8Array | AsyncIterable<Uint8Array>,
 ): StreamingCall {
   const stream = request(session, headers);
-  const ending = watchEnd(stream);
-  let cancelNow = (_failure: RpcError): void => undefined;
-  const cancelled = new Promise<never>((_, reject) => (cancelNow = reject));
-  cancelled.catch(() => undefined);
-  const cancel = (): void => {
-    cancelNow(new RpcError(Code.CANCELLED, 'cancelled'));
+  const incoming = receive(stream);
+  const end = (failure: Failure): void => {
+    incoming.fail(failure);
     stream.close(constants.NGHTTP2_CANCEL);
   };
-  send(stream, outgoing).catch(() => cancel());
-  return { messages: received(stream, ending, cancelled), cancel };
+  send(stream, outgoing).catch((thrown: unknown) => end(CriError.from(thrown)));
+  return { messages: incoming.messages(), cancel: () => end(new RpcError(Code.CANCELLED, 'cancelled')) };
 }
 
-type Step = IteratorResult<Buffer, undefined>;
-
-async function* received(
-  stream: ClientHttp2Stream,
-  ending: Ending,
-  cancelled: Promise<never>,
-): AsyncGenerator<Buffer, void, void> {
-  const chunks = stream.iterator({ destroyOnReturn: false })[Symbol.asyncIterator]() as AsyncIterator<
-    Buffer,
-    undefined
-  >;
-  let rest: Buffer = Buffer.alloc(0);
-  try {
-    for (;;) {
-      // The stream fails when its connection is lost; the end tells why.
-      const next = chunks.next().catch((): Step => ({ done: true, value: undefined }));
-      const step: Step = await Promise.race([next, cancelled]);
-      if (step.done) break;
-      rest = rest.length === 0 ? step.value : Buffer.concat([rest, step.value]);
-      for (let length = lengthOf(rest); length !== undefined; length = lengthOf(rest)) {
-        yield rest.subarray(PREFIX_BYTES, length);
-        rest = rest.subarray(length);
+/** Reads a stream only as fast as its messages are consumed. */
+function receive(stream: ClientHttp2Stream) {
+  const ending = watchEnd(stream);
+  const reader = createMessageReader();
+  let failure: Failure | undefined;
+  let isClosed = false;
+  let wake = (): void => undefined;
+  const onChange = (): void => wake();
+  stream.on('readable', onChange).on('end', onChange);
+  stream.once('close', () => {
+    isClosed = true;
+    wake();
+  });
+  return {
+    fail(reason: Failure): void {
+      failure ??= reason;
+      wake();
+    },
+    async *messages(): AsyncGenerator<Buffer, void, void> {
+      try {
+        while (!failure) {
+          const chunk = stream.read() as Buffer | null;
+          if (chunk) yield* reader.add(chunk);
+          else if (isClosed || (stream.readableEnded && ending.hasStatus())) break;
+          // A race with a promise of the whole call would keep each chunk until the call ends.
+          else await new Promise<void>((resolve) => (wake = resolve));
+        }
+        const reason = failure ?? ending.failure();
+        if (reason) throw reason;
+        if (reader.hasRest()) throw new CriError('INTERNAL', 'received a part of a message');
+      } finally {
+        stream.close(constants.NGHTTP2_CANCEL);
       }
-    }
-    if (!ending.hasStatus()) await Promise.race([ending.closed, cancelled]);
-    const failure = ending.failure();
-    if (failure) throw failure;
-  } finally {
-    stream.close(constants.NGHTTP2_CANCEL);
-  }
+    },
+  };
 }
 
 async function send(stream: ClientHttp2Stream, outgoing: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
@@ -147,6 +152,8 @@ function request(session: ClientHttp2Session, headers: OutgoingHttpHeaders): Cli
     const stream = session.request(headers);
     keepProcess(session, 1);
     stream.once('close', () => keepProcess(session, -1));
+    // The calls that run go on, and new ones need a new connection: this one has used its 2^30 numbers.
+    stream.once('error', (thrown) => isOutOfStreams(thrown) && session.close());
     return stream;
   } catch (thrown) {
     throw new RpcError(Code.UNAVAILABLE, `no connection: ${(thrown as Error).message}`, true);
@@ -167,7 +174,6 @@ interface Ending {
   hasStatus(): boolean;
   /** Returns why the call did not succeed, once the stream has ended. */
   failure(): RpcError | undefined;
-  readonly closed: Promise<void>;
 }
 
 function watchEnd(stream: ClientHttp2Stream): Ending {
@@ -182,7 +188,6 @@ function watchEnd(stream: ClientHttp2Stream): Ending {
   return {
     hasStatus: () => status !== undefined,
     failure: () => (status === undefined ? cutOff(stream, error) : statusError(status)),
-    closed: new Promise((resolve) => stream.once('close', () => resolve())),
   };
 }
 
@@ -197,16 +202,9 @@ function statusError(headers: IncomingHttpHeaders): RpcError | undefined {
 /** The stream has ended without a status: the connection was lost, or the server has reset the stream. */
 function cutOff({ rstCode }: ClientHttp2Stream, error: Error | undefined): RpcError {
   const why = error ? `: ${error.message}` : '';
-  const neverSent = rstCode === constants.NGHTTP2_REFUSED_STREAM;
+  const neverSent = rstCode === constants.NGHTTP2_REFUSED_STREAM || isOutOfStreams(error);
   return new RpcError(Code.UNAVAILABLE, `the call was cut off (HTTP/2 code ${rstCode})${why}`, neverSent);
 }
 
-/** Returns the length of the first message with its prefix; undefined while it is incomplete. */
-function lengthOf(bytes: Buffer): number | undefined {
-  const length = framedLength(bytes);
-  if (length !== undefined && length > MAX_GRPC_BYTES + PREFIX_BYTES) throw tooLarge();
-  return length === undefined || bytes.length < length ? undefined : length;
-}
-
-const tooLarge = (): RpcError =>
-  new RpcError(Code.RESOURCE_EXHAUSTED, `received message larger than max (${MAX_GRPC_BYTES} bytes)`);
+const isOutOfStreams = (error: Error | undefined): boolean =>
+  (error as NodeJS.ErrnoException | undefined)?.code === 'ERR_HTTP2_OUT_OF_STREAMS';

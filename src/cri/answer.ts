@@ -22,17 +22,28 @@ export interface Answer {
   cutOff(error: CriError): void;
 }
 
-const HEADERS = { ':status': constants.HTTP_STATUS_OK, 'content-type': 'application/grpc' };
+const HEADERS = {
+  ':status': constants.HTTP_STATUS_OK,
+  'content-type': 'application/grpc',
+  'grpc-accept-encoding': 'identity',
+};
 const OK = { 'grpc-status': '0' };
 
 export function createAnswer(stream: ServerHttp2Stream): Answer {
   let controller: AbortController | undefined;
-  let isOver = false;
+  let hasEnded = false;
   let trailers: Readonly<Record<string, string>> = OK;
 
+  /** A stream that its client has reset is closed before its event `close`; Node throws when it is answered then. */
+  const isOver = (): boolean => hasEnded || stream.closed || stream.destroyed;
+  const signal = (): AbortSignal => {
+    controller ??= new AbortController();
+    if (isOver()) controller.abort();
+    return controller.signal;
+  };
   stream.once('close', () => {
-    if (isOver) return;
-    isOver = true;
+    if (hasEnded) return;
+    hasEnded = true;
     controller?.abort();
   });
   const begin = (): void => {
@@ -42,45 +53,38 @@ export function createAnswer(stream: ServerHttp2Stream): Answer {
   };
 
   const fail = ({ code, message }: CriError): void => {
-    if (isOver) return;
-    isOver = true;
+    if (isOver()) return;
+    hasEnded = true;
     trailers = { 'grpc-status': String(Code[code]), 'grpc-message': encodeStatusText(shortened(message)) };
     if (stream.headersSent) stream.end();
     else stream.respond({ ...HEADERS, ...trailers }, { endStream: true });
-    // Data that still arrives is dropped.
     stream.resume();
   };
 
   return {
     // Most calls of a node do not look at it.
     get signal() {
-      controller ??= new AbortController();
-      if (isOver) controller.abort();
-      return controller.signal;
+      return signal();
     },
-    isOver: () => isOver,
+    isOver,
     finish(message) {
       checkSize(message);
-      if (isOver) return;
+      if (isOver()) return;
       begin();
-      isOver = true;
+      hasEnded = true;
       stream.end(framed(message));
     },
     async send(message) {
       checkSize(message);
-      if (isOver) return;
+      if (isOver()) return;
       begin();
-      if (stream.write(framed(message)) || isOver) return;
-      const left = new AbortController();
-      const onClose = (): void => left.abort();
-      stream.once('close', onClose);
-      await once(stream, 'drain', { signal: left.signal }).catch(() => undefined);
-      stream.off('close', onClose);
+      if (stream.write(framed(message)) || isOver()) return;
+      await once(stream, 'drain', { signal: signal() }).catch(() => undefined);
     },
     end() {
-      if (isOver) return;
+      if (isOver()) return;
       begin();
-      isOver = true;
+      hasEnded = true;
       stream.end();
     },
     fail,

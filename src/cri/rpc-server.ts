@@ -7,7 +7,7 @@ import {
   type ServerHttp2Stream,
 } from 'node:http2';
 import { CriError } from '../base/errors.js';
-import { collectMessage, MAX_GRPC_BYTES } from '../base/grpc-message.js';
+import { collectMessage } from '../base/grpc-message.js';
 import { createAnswer, type Answer } from './answer.js';
 
 /**
@@ -92,6 +92,7 @@ const HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE = 415;
 function receive(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, methods: ReadonlyMap<string, Serve>): void {
   // The stream's end tells the same, with or without an error before it.
   stream.on('error', () => undefined);
+  if (stream.closed || stream.destroyed) return;
   const path = headers[HTTP2_HEADER_PATH] ?? '';
   const isGrpc = String(headers[HTTP2_HEADER_CONTENT_TYPE]).startsWith('application/grpc');
   if (headers[HTTP2_HEADER_METHOD] !== 'POST' || !isGrpc) {
@@ -101,17 +102,16 @@ function receive(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, method
   const answer = createAnswer(stream);
   const serve = methods.get(String(path));
   if (!serve) return answer.fail(new CriError('UNIMPLEMENTED', `the server has no method ${String(path)}`));
-  const collected = collectMessage();
-  stream.on('data', (chunk: Buffer) => {
-    if (!collected.add(chunk)) answer.fail(tooLarge());
-  });
-  stream.on('end', () => {
+  const collected = collectMessage(headers['grpc-encoding']?.toString());
+  const orFail = (work: () => void): void => {
+    // Data that arrives after the status is dropped.
     if (answer.isOver()) return;
-    const message = collected.message();
-    if (message) serve(message, headers, answer);
-    else answer.fail(new CriError('INTERNAL', 'the request is no uncompressed message'));
-  });
+    try {
+      work();
+    } catch (thrown) {
+      answer.fail(CriError.from(thrown));
+    }
+  };
+  stream.on('data', (chunk: Buffer) => orFail(() => collected.add(chunk)));
+  stream.on('end', () => orFail(() => serve(collected.message(), headers, answer)));
 }
-
-const tooLarge = (): CriError =>
-  new CriError('RESOURCE_EXHAUSTED', `received message larger than max (${MAX_GRPC_BYTES} bytes)`);

@@ -1,9 +1,18 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { constants, createServer, type Http2Server, type ServerHttp2Stream } from 'node:http2';
+import {
+  constants,
+  createServer,
+  type ClientHttp2Session,
+  type Http2Server,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { CriError } from '../../../src/base/errors.js';
 import { framed, MAX_GRPC_BYTES } from '../../../src/base/grpc-message.js';
 import { openChannel } from '../../../src/containerd/channel.js';
 import { RpcError, startStreaming, startUnary } from '../../../src/containerd/rpc.js';
@@ -15,7 +24,7 @@ const NEVER = new AbortController().signal;
 async function connected(t: TestContext, answer: (stream: ServerHttp2Stream) => void) {
   const folder = await mkdtemp(join(tmpdir(), 'crid-rpc-'));
   const path = join(folder, 'socket');
-  const server: Http2Server = createServer();
+  const server: Http2Server = createServer({ maxSessionMemory: 100 });
   server.on('stream', (stream) => {
     stream.on('error', () => undefined);
     answer(stream);
@@ -38,10 +47,14 @@ function respond(stream: ServerHttp2Stream, pieces: readonly Buffer[], status: R
   stream.end();
 }
 
+setFlagsFromString('--expose-gc');
+const collectGarbage = runInNewContext('gc') as () => void;
+
 const failure = async (work: Promise<unknown>): Promise<string> =>
   work.then(
     () => 'no failure',
     (thrown: unknown) => {
+      if (thrown instanceof CriError) return `${thrown.code} ${thrown.message}`;
       assert.ok(thrown instanceof RpcError, String(thrown));
       return `${thrown.code} ${thrown.details}${thrown.neverSent ? ' (never sent)' : ''}`;
     },
@@ -82,7 +95,7 @@ test('the status decides, with its text decoded; a stream without one is cut off
       'no failure',
       '5 no ä',
       '9 not now',
-      '13 the response has no message',
+      'INTERNAL received no message',
       '2 no gRPC status, HTTP status 404',
       '14 the call was cut off (HTTP/2 code 7)',
       '14 the call was cut off (HTTP/2 code 2)',
@@ -101,7 +114,7 @@ test('a message above the limit fails the call', async (t) => {
     for (let sent = 0; sent <= MAX_GRPC_BYTES; sent += 1 << 20) stream.write(Buffer.alloc(1 << 20));
   });
   const session = await channel.connected(5_000, NEVER);
-  const tooLarge = `8 received message larger than max (${MAX_GRPC_BYTES} bytes)`;
+  const tooLarge = `RESOURCE_EXHAUSTED received message larger than max (${MAX_GRPC_BYTES + 1} vs. ${MAX_GRPC_BYTES})`;
   assert.equal(await failure(startUnary(session, HEADERS, Buffer.from('ask')).response), tooLarge);
   assert.equal(await failure(startStreaming(session, HEADERS, Buffer.from('ask')).messages.next()), tooLarge);
 });
@@ -132,6 +145,59 @@ test('a consumer that stops tells the server', async (t) => {
     break;
   }
   while (ended < 1) await new Promise(setImmediate);
+});
+
+test('a connection that has ended, or has no numbers left for calls, is not used again', async (t) => {
+  const channel = await connected(t, (stream) => respond(stream, [framed(Buffer.from('yes'))], { 'grpc-status': '0' }));
+  const first = await channel.connected(5_000, NEVER);
+  first.destroy();
+  // Before its event `close`.
+  assert.equal(channel.session, undefined);
+  const second = await channel.connected(5_000, NEVER);
+  assert.notEqual(second, first);
+  (second as ClientHttp2Session & { setNextStreamID(id: number): void }).setNextStreamID(2 ** 31 - 1);
+  assert.equal(await failure(startUnary(second, HEADERS, Buffer.from('ask')).response), 'no failure');
+  assert.match(await failure(startUnary(second, HEADERS, Buffer.from('ask')).response), /^14 .*\(never sent\)$/);
+  const third = await channel.connected(5_000, NEVER);
+  assert.notEqual(third, second);
+  assert.equal(await failure(startUnary(third, HEADERS, Buffer.from('ask')).response), 'no failure');
+});
+
+test('the messages of a long stream can be freed while it runs', async (t) => {
+  let server: ServerHttp2Stream | undefined;
+  const channel = await connected(t, (stream) => {
+    server = stream;
+    stream.respond({ ':status': 200 }, { waitForTrailers: true });
+    stream.write(framed(Buffer.alloc(4)));
+  });
+  const session = await channel.connected(5_000, NEVER);
+  const seen: WeakRef<ArrayBufferLike>[] = [];
+  const call = startStreaming(session, HEADERS, Buffer.from('ask'));
+  for await (const each of call.messages) {
+    seen.push(new WeakRef(each.buffer));
+    if (seen.length === 200) break;
+    // Each message is a chunk of its own.
+    setImmediate(() => server?.write(framed(Buffer.alloc(4))));
+    if (seen.length < 199) continue;
+    await new Promise(setImmediate);
+    collectGarbage();
+    const alive = new Set(seen.map((ref) => ref.deref()).filter(Boolean)).size;
+    assert.ok(alive < 20, `${alive} chunks are alive`);
+  }
+});
+
+test('an error of the outgoing messages ends the call', async (t) => {
+  const channel = await connected(t, (stream) => stream.respond({ ':status': 200 }, { waitForTrailers: true }));
+  const session = await channel.connected(5_000, NEVER);
+  async function* failing(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from('first');
+    await new Promise(setImmediate);
+    throw new CriError('INVALID_ARGUMENT', 'no second one');
+  }
+  assert.equal(
+    await failure(startStreaming(session, HEADERS, failing()).messages.next()),
+    'INVALID_ARGUMENT no second one',
+  );
 });
 
 async function* endless(): AsyncGenerator<Uint8Array> {

@@ -95,9 +95,13 @@ test('a client without gRPC or without HTTP/2 harms nobody', async (t) => {
       await statusOf({ ':method': 'POST', 'content-type': 'text/plain' }, Buffer.alloc(0)),
       await statusOf({ ':method': 'PUT', 'content-type': 'application/grpc' }, Buffer.alloc(0)),
       await statusOf(grpc, compressed),
+      await statusOf({ ...grpc, 'grpc-encoding': 'gzip' }, compressed),
+      await statusOf({ ...grpc, 'grpc-encoding': 'gzip' }, framed(Buffer.from(''))),
       await statusOf(grpc, framed(Buffer.from('xy')).subarray(0, 6)),
+      await statusOf(grpc, Buffer.alloc(0)),
+      await statusOf(grpc, Buffer.alloc(10)),
     ],
-    [415, 415, '13', '13'],
+    [415, 415, '13', '12', 200, '13', '13', '13'],
   );
   session.close();
   const socket = connectSocket(server.path);
