@@ -147,3 +147,8 @@ function buffers<T>(value: T): T {
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, buffers(inner as unknown)])) as T;
 }
+
+test('an error whose text is longer than 64 KiB arrives', async () => {
+  const id = 'x'.repeat(100_000);
+  assert.match(await failure(containerd.containers.get(id)), /^NOT_FOUND containers\.get: .*xxx/);
+});

@@ -1,12 +1,6 @@
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
-import {
-  constants,
-  createServer,
-  type ClientHttp2Session,
-  type Http2Server,
-  type ServerHttp2Stream,
-} from 'node:http2';
+import { constants, createServer, type ClientHttp2Session, type Http2Server, type ServerHttp2Stream } from 'node:http2';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';

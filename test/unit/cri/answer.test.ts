@@ -8,8 +8,12 @@ import { test, type TestContext } from 'node:test';
 import { CriError } from '../../../src/base/errors.js';
 import { createAnswer, type Answer } from '../../../src/cri/answer.js';
 
-/** Calls a server that runs `serve`, and resets the call when it tells. */
-async function resetDuring(t: TestContext, serve: (stream: ServerHttp2Stream) => void): Promise<void> {
+/** Calls a server that runs `serve`; resolves when its stream is closed. */
+async function called(
+  t: TestContext,
+  { resets }: { readonly resets: boolean },
+  serve: (stream: ServerHttp2Stream) => void,
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'crid-answer-'));
   const path = join(folder, 'socket');
   const server = createServer();
@@ -29,7 +33,7 @@ async function resetDuring(t: TestContext, serve: (stream: ServerHttp2Stream) =>
   });
   const call = session.request({ ':method': 'POST', ':path': '/a.B/C' });
   call.on('error', () => undefined);
-  call.once('ready', () => call.close(constants.NGHTTP2_CANCEL));
+  if (resets) call.once('ready', () => call.close(constants.NGHTTP2_CANCEL));
   await done;
 }
 
@@ -45,7 +49,7 @@ for (const [name, work] of Object.entries(ANSWERS)) {
   test(`${name} does nothing when the client has just reset the call, and the signal aborts`, async (t) => {
     let aborted = false;
     let result: unknown = 'not reached';
-    await resetDuring(t, (stream) => {
+    await called(t, { resets: true }, (stream) => {
       const answer = createAnswer(stream);
       answer.signal.addEventListener('abort', () => (aborted = true));
       // The stream has its reset, and its event `close` follows.
@@ -66,7 +70,7 @@ for (const [name, work] of Object.entries(ANSWERS)) {
 
 test('send waits for a client that does not read, until the deadline of the call', async (t) => {
   let sent: Promise<void> | undefined;
-  await resetDuring(t, (stream) => {
+  await called(t, { resets: false }, (stream) => {
     const answer = createAnswer(stream);
     sent = answer.send(Buffer.alloc(1 << 20));
     answer.cutOff(new CriError('DEADLINE_EXCEEDED', 'late'));
