@@ -17,6 +17,11 @@ export interface Channel {
 }
 
 const PROBE_TIMEOUT_MS = 1000;
+/**
+ * The text of an error arrives in a header. nghttp2 stops reading a connection for good, without a sign to Node, at a
+ * header above 64 KiB (NGHTTP2_HD_MAX_NV). containerd resets a call whose status is larger than this setting.
+ */
+const MAX_STATUS_BYTES = 65_000;
 const FIRST_PAUSE_MS = 100;
 const LAST_PAUSE_MS = 500;
 
@@ -87,6 +92,7 @@ const openSession = (path: string): ClientHttp2Session =>
     createConnection: () => connect(path),
     // Node otherwise fails calls when their messages need more than 10 MB together.
     maxSessionMemory: Number.MAX_SAFE_INTEGER,
+    settings: { maxHeaderListSize: MAX_STATUS_BYTES },
   });
 
 /** Waits for the server's first frame: a socket may accept connections before its server answers. */

@@ -201,9 +201,11 @@ function statusError(headers: IncomingHttpHeaders): RpcError | undefined {
 
 /** The stream has ended without a status: the connection was lost, or the server has reset the stream. */
 function cutOff({ rstCode }: ClientHttp2Stream, error: Error | undefined): RpcError {
+  // channel.ts has the setting that this limit comes from.
+  const hint = rstCode === constants.NGHTTP2_INTERNAL_ERROR ? ', perhaps for an error text longer than 64 KiB' : '';
   const why = error ? `: ${error.message}` : '';
   const neverSent = rstCode === constants.NGHTTP2_REFUSED_STREAM || isOutOfStreams(error);
-  return new RpcError(Code.UNAVAILABLE, `the call was cut off (HTTP/2 code ${rstCode})${why}`, neverSent);
+  return new RpcError(Code.UNAVAILABLE, `the call was cut off (HTTP/2 code ${rstCode}${hint})${why}`, neverSent);
 }
 
 const isOutOfStreams = (error: Error | undefined): boolean =>

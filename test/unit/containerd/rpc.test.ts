@@ -92,7 +92,7 @@ test('the status decides, with its text decoded; a stream without one is cut off
       'INTERNAL received no message',
       '2 no gRPC status, HTTP status 404',
       '14 the call was cut off (HTTP/2 code 7)',
-      '14 the call was cut off (HTTP/2 code 2)',
+      '14 the call was cut off (HTTP/2 code 2, perhaps for an error text longer than 64 KiB)',
       '14 the call was cut off (HTTP/2 code 8)',
     ],
   );
