@@ -30,6 +30,16 @@ export interface RegistryOptions {
   readonly known: () => Subject[];
 }
 
+/** The calls that only tell what has happened: no plugin's response can change anything for the next plugin. */
+const NOTICES: ReadonlySet<PluginCall> = new Set([
+  'PostCreateContainer',
+  'PostStartContainer',
+  'PostUpdateContainer',
+  'PostUpdatePodSandbox',
+  'RemoveContainer',
+  'RemovePodSandbox',
+]);
+
 /** Messages of the state that are made at a time, each with a call to containerd. */
 const MESSAGES_AT_ONCE = 16;
 
@@ -65,6 +75,7 @@ export function createRegistry({ log, config, known }: RegistryOptions): Registr
       .withLost(plugins, about.since)
       .filter((plugin) => plugin.wants(call) && !policyOf(config, plugin.instance).exempts(about.namespace));
     if (call === 'ValidateContainerAdjustment') return allEnded(asked.map((plugin) => askOne(plugin, call, about)));
+    if (NOTICES.has(call)) return allTold(asked.map((plugin) => askOne(plugin, call, about)));
     for (const plugin of asked) await askOne(plugin, call, about);
   };
 
@@ -103,6 +114,14 @@ export function createRegistry({ log, config, known }: RegistryOptions): Registr
       }
     },
   };
+}
+
+/** Waits for all. Throws the first failure by the order of the plugins, with the messages of the others. */
+async function allTold(tellings: readonly Promise<void>[]): Promise<void> {
+  const results = await Promise.allSettled(tellings);
+  const failures = results.flatMap((each) => (each.status === 'rejected' ? [CriError.from(each.reason)] : []));
+  const [first] = failures;
+  if (first) throw new CriError(first.code, failures.map(({ message }) => message).join('; '));
 }
 
 function createSnapshots() {

@@ -7,6 +7,7 @@ import { CriError } from '../../../src/base/errors.js';
 import { defaultConfig, type NriConfig } from '../../../src/config/schema.js';
 import type { Subject } from '../../../src/nri/port.js';
 import { createRegistry, type Registry } from '../../../src/nri/registry.js';
+import { until } from '../../harness/memory-node/memory-crid.js';
 import { silent } from '../containerd/fake-containerd.js';
 import { registered } from './fake-plugin.js';
 
@@ -217,6 +218,84 @@ describe('plugins', () => {
     assert.deepEqual([await create(registry, 'c'), await create(registry, 'd', 'kube-system')], [missing, 'ok']);
     await join(t, registry, '00-a');
     assert.equal(await create(registry, 'c'), 'ok');
+  });
+});
+
+describe('plugins that are only told', () => {
+  type Told = 'StartContainer' | 'PostStartContainer';
+  const tell = (registry: Registry, call: Told, id = 'c'): Promise<string> =>
+    registry
+      .ask(call, {
+        ...{ podId: 'p', namespace: 'default', time: { signal: NEVER } },
+        request: () => ({ pod: undefined, container: Container.fromPartial({ id }) }),
+      })
+      .then(
+        () => 'ok',
+        (thrown: unknown) => `${CriError.from(thrown).code}: ${CriError.from(thrown).message}`,
+      );
+  const refuse = (message: string) => async () => {
+    throw new CriError('PERMISSION_DENIED', message);
+  };
+
+  test('get a notice at the same time, and each its own calls in order', async (t) => {
+    const registry = registryWith();
+    const slow = withResolvers<Record<string, never>>();
+    const seen: string[] = [];
+    const recording = (name: string, answer: () => Promise<Record<string, never>> = async () => ({})) => ({
+      startContainer: async () => {
+        seen.push(`${name} start`);
+        return {};
+      },
+      postStartContainer: () => {
+        seen.push(`${name} started`);
+        return answer();
+      },
+    });
+    await join(t, registry, '00-a', recording('a', () => slow.promise));
+    await join(t, registry, '10-b', recording('b'));
+    const told = [tell(registry, 'StartContainer'), tell(registry, 'PostStartContainer')];
+    const next = tell(registry, 'StartContainer', 'd');
+    await until('both are told', () => seen.length === 4);
+    assert.deepEqual(seen, ['a start', 'b start', 'a started', 'b started']);
+    await until('only the slow one is waited for', () => registry.waitingOn('p') === 'NRI plugin 00-a');
+    slow.resolve({});
+    assert.deepEqual(await Promise.all([...told, next]), ['ok', 'ok', 'ok']);
+    assert.deepEqual(seen.slice(4), ['a start', 'b start']);
+  });
+
+  test('get a notice that an earlier one refuses, and the error names each that does', async (t) => {
+    const registry = registryWith();
+    const seen: string[] = [];
+    await join(t, registry, '00-a', { startContainer: refuse('no'), postStartContainer: refuse('no') });
+    await join(t, registry, '10-b', {
+      startContainer: async () => {
+        seen.push('start');
+        return {};
+      },
+      postStartContainer: async () => {
+        seen.push('started');
+        return {};
+      },
+    });
+    await join(t, registry, '20-c', { postStartContainer: refuse('nor I') });
+    assert.deepEqual(
+      [await tell(registry, 'StartContainer'), await tell(registry, 'PostStartContainer'), seen],
+      [
+        'PERMISSION_DENIED: NRI plugin 00-a: StartContainer: no',
+        'PERMISSION_DENIED: NRI plugin 00-a: PostStartContainer: no; NRI plugin 20-c: PostStartContainer: nor I',
+        ['started'],
+      ],
+    );
+  });
+
+  test('and are late are closed, and fail the notice only by their own policy', async (t) => {
+    const registry = registryWith({ b: { failure_policy: 'fail' } });
+    const hang = { postStartContainer: () => new Promise<never>(() => undefined), timeoutMs: LATE_MS };
+    for (const name of ['00-a', '10-b']) await join(t, registry, name, hang);
+    assert.deepEqual(
+      [await tell(registry, 'PostStartContainer'), registry.list().length],
+      ['DEADLINE_EXCEEDED: NRI plugin 10-b: PostStartContainer: no response within 0.4 s', 0],
+    );
   });
 });
 
