@@ -10,6 +10,7 @@ import { knownSubjects } from './known.js';
 import { startNri, type NriOptions, type NriService } from './nri-service.js';
 import type { OtherContainers } from './other-containers.js';
 import { createRegistry } from './registry.js';
+import { createStoredSpecs } from './stored-specs.js';
 
 /** A plugin's change of another container, for which an operation waits. */
 const OTHERS_LIMIT_MS = 10_000;
@@ -45,7 +46,11 @@ export function createNri(options: {
 }): Nri | undefined {
   const { config } = options;
   if (!config.enabled || config.disable) return undefined;
-  const registry = createRegistry({ ...options, known: () => knownSubjects(options) });
+  const registry = createRegistry({
+    ...options,
+    // Plugins that register are rare, so that nothing is kept for the next one.
+    known: () => knownSubjects({ state: options.state, specs: createStoredSpecs(options.containerd) }),
+  });
   let operations: Operations | undefined;
   let starting: Promise<NriService> | undefined;
   // No plugin is registered before the start, so none asks for a change.
@@ -56,6 +61,7 @@ export function createNri(options: {
   const hooks = createNriHooks({
     ...options,
     plugins: registry,
+    specs: createStoredSpecs(options.containerd),
     others,
     validate: defaultValidator(config.default_validator),
   });

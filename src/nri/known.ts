@@ -6,7 +6,7 @@ import { containerFor, podFor, type HookDeps } from './tell.js';
  * Returns what a plugin that registers is told: the pods, and the containers that have not ended. Pods that are being
  * undone are left out.
  */
-export function knownSubjects(deps: Pick<HookDeps, 'containerd'> & { readonly state: State }): Subject[] {
+export function knownSubjects(deps: Pick<HookDeps, 'specs'> & { readonly state: State }): Subject[] {
   const { pods, containers } = deps.state;
   return [
     ...pods

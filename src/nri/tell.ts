@@ -1,13 +1,10 @@
 import { setMaxListeners } from 'node:events';
 import type { Container as ContainerMessage, PodSandbox } from '../../generated/nri/v1alpha1/api.js';
-import { CriError, isCode } from '../base/errors.js';
+import { CriError } from '../base/errors.js';
 import { logOf, type Logger } from '../base/log.js';
 import { unlessAborted, withLimit } from '../base/time.js';
-import type { Containerd } from '../containerd/containerd.js';
 import { exists } from '../host/files/files.js';
 import type { Steps, StepOptions } from '../operation/steps.js';
-import type { OciSpec } from '../spec/oci.js';
-import { parseSpec } from '../spec/spec-json.js';
 import type { Container, Pod } from '../state/records.js';
 import type { State } from '../state/state.js';
 import { containerMessage } from './adjust/container-message.js';
@@ -15,6 +12,7 @@ import { podMessage } from './adjust/pod-message.js';
 import { inCallerTime } from './caller-time.js';
 import type { Validate } from './default-validator.js';
 import type { About, CallTime, PluginCall, PluginCalls, Plugins, Subject } from './port.js';
+import type { StoredSpecs } from './stored-specs.js';
 import type { Told } from './told.js';
 
 /** The parts that the hooks in the operations on pods and on containers share. */
@@ -22,7 +20,7 @@ import type { Told } from './told.js';
 export interface HookDeps {
   readonly plugins: Plugins;
   readonly told: Told;
-  readonly containerd: Pick<Containerd, 'containers'>;
+  readonly specs: StoredSpecs;
   readonly state: Pick<State, 'pods'>;
   readonly log: Logger;
   /** The built-in validator, if it is enabled. */
@@ -111,13 +109,13 @@ const stepOptions = (plugins: Plugins, podId: string): StepOptions => ({
 
 /** Returns a pod as plugins see it. `pid`: of a pod that is not published as ready yet. */
 export async function podFor(
-  { containerd }: Pick<HookDeps, 'containerd'>,
+  { specs }: Pick<HookDeps, 'specs'>,
   pod: Pod,
   signal: AbortSignal,
   pid?: number,
 ): Promise<PodSandbox> {
   const [spec, hasNetwork] = await Promise.all([
-    pod.sandboxer === undefined ? specOf(containerd, pod.id, signal) : undefined,
+    pod.sandboxer === undefined ? specs.ofPod(pod, signal) : undefined,
     pod.netnsPath !== '' && exists(pod.netnsPath),
   ]);
   return podMessage({ pod, pid: pid ?? (pod.state.phase === 'ready' ? pod.state.pid : 0), spec, hasNetwork });
@@ -125,7 +123,7 @@ export async function podFor(
 
 /** Returns a container as plugins see it, with its pod. `pid`: of a task that is created and not started. */
 export async function containerFor(
-  deps: Pick<HookDeps, 'containerd' | 'state'>,
+  deps: Pick<HookDeps, 'specs' | 'state'>,
   container: Container,
   signal: AbortSignal,
   pid?: number,
@@ -133,25 +131,10 @@ export async function containerFor(
   const pod = deps.state.pods.byId(container.podId);
   const [podSeen, spec] = await Promise.all([
     pod && podFor(deps, pod, signal),
-    specOf(deps.containerd, container.id, signal),
+    deps.specs.ofContainer(container, signal),
   ]);
   if (!spec) throw new CriError('NOT_FOUND', `container "${container.id}" has no spec in containerd`);
   return { pod: podSeen, container: containerMessage(container, spec, { ...container, pid }) };
-}
-
-/** Returns undefined when containerd has no such record any more, or one without a spec. */
-async function specOf(
-  { containers }: Pick<Containerd, 'containers'>,
-  id: string,
-  signal: AbortSignal,
-): Promise<OciSpec | undefined> {
-  try {
-    const { spec } = await containers.get(id, { signal });
-    return spec && parseSpec(spec);
-  } catch (thrown) {
-    if (isCode(thrown, 'NOT_FOUND')) return undefined;
-    throw thrown;
-  }
 }
 
 export const namespaceOf = (pod: Pod | undefined): string => pod?.config.metadata?.namespace ?? '';

@@ -1,6 +1,7 @@
 import type { LinuxNamespace, PodSandbox } from '../../../generated/nri/v1alpha1/api.js';
-import type { OciNamespace, OciSpec } from '../../spec/oci.js';
+import type { OciNamespace } from '../../spec/oci.js';
 import type { Pod } from '../../state/records.js';
+import type { PodSpec } from '../stored-specs.js';
 import { criResources, ociResources } from './resource-view.js';
 
 export interface PodFacts {
@@ -8,7 +9,7 @@ export interface PodFacts {
   /** The pid of the pause process; 0 when there is none. */
   readonly pid: number;
   /** The spec of the pause container; undefined when a sandbox controller keeps it to itself. */
-  readonly spec: OciSpec | undefined;
+  readonly spec: PodSpec | undefined;
   /** Whether the pod's network namespace is still there. */
   readonly hasNetwork: boolean;
 }

@@ -18,6 +18,7 @@ import { readPulledProfile } from '../../../src/images/profiles/read-pulled-prof
 import { createPullWatch } from '../../../src/images/pull-watch.js';
 import { createUnpacking } from '../../../src/images/unpacking.js';
 import { createNriHooks } from '../../../src/nri/create-hooks.js';
+import { createStoredSpecs } from '../../../src/nri/stored-specs.js';
 import type { Plugins } from '../../../src/nri/port.js';
 import { createOperations } from '../../../src/operation/operation.js';
 import type { Namespaces } from '../../../src/pods/namespaces.js';
@@ -176,6 +177,7 @@ function wire(containerd: MemoryClient, node: NodeParts, { hook }: StepControl) 
     createNriHooks({
       ...shared,
       plugins: node.plugins,
+      specs: createStoredSpecs(containerd),
       others: {
         update: (id, resources) => updateByPlugin(containers)(id, resources, {}),
         evict: (id) => stop(id, 0, {}),

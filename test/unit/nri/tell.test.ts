@@ -59,13 +59,11 @@ test('a stop that is being told is waited for, also when the notice of an earlie
   const asks = [withResolvers(), withResolvers()];
   const isNews = [true, true, false];
   let asked = 0;
-  const plain = (_key: string, value: unknown) => (typeof value === 'bigint' ? Number(value) : value);
-  const specBytes = Buffer.from(JSON.stringify(richSpec(), plain));
   const stops = createStopNotices({
     plugins: { wants: () => true, ask: () => asks[asked++]!.promise },
     told: { stop: () => isNews.shift() },
     state: { pods: { byId: () => undefined }, containers: { onChange: () => () => undefined } },
-    containerd: { containers: { get: async () => ({ spec: { value: specBytes } }) } },
+    specs: { ofContainer: async () => richSpec() },
     log: silent,
   } as unknown as Parameters<typeof createStopNotices>[0]);
   const container = {
