@@ -96,26 +96,36 @@ interface Listener {
 }
 
 async function listen(path: string, log: Logger, onSocket: (socket: Socket) => void): Promise<Listener> {
-  // Only to ask by a connection would leave an error in the log of the other runtime each time.
-  if ((await unixSockets()).some((socket) => socket.listens && socket.path === path))
+  // Only to ask by a connection would leave an error in the log of the other runtime each time. The kernel's list also
+  // has listeners whose file was removed, or is in another mount namespace.
+  const isListening = async (): Promise<boolean> =>
+    (await unixSockets()).some((socket) => socket.listens && socket.path === path);
+  if ((await fileAt(path)) !== undefined && (await isListening()))
     throw new CriError('ALREADY_EXISTS', `${OPTION}: another server answers on "${path}"`);
   await clearSocket(path, OPTION, DIRECTORY_MODE);
   const server = createServer(onSocket);
-  server.on('error', ({ message }) => log.warn({ err: message }, 'the NRI socket failed'));
-  const remove = await listenProtected(path, 0, (hidden) => listening(server, hidden));
-  const inodeNow = (): Promise<number | undefined> =>
-    lstat(path).then(
-      ({ ino }) => ino,
-      () => undefined,
-    );
-  const inode = await inodeNow();
-  return {
-    path,
-    isThere: async () => inode !== undefined && (await inodeNow()) === inode,
-    remove,
-    close: () => void server.close(),
-  };
+  try {
+    const remove = await listenProtected(path, 0, (hidden) => listening(server, hidden));
+    const own = await fileAt(path);
+    server.on('error', ({ message }) => log.warn({ err: message }, 'the NRI socket failed'));
+    return {
+      path,
+      isThere: async () => own !== undefined && (await fileAt(path)) === own,
+      remove,
+      close: () => void server.close(),
+    };
+  } catch (thrown) {
+    server.close();
+    throw thrown;
+  }
 }
+
+/** Identifies a file; undefined if there is none. A new file may get the inode of a removed one. */
+const fileAt = (path: string): Promise<string | undefined> =>
+  lstat(path, { bigint: true }).then(
+    ({ ino, birthtimeNs }) => `${ino} ${birthtimeNs}`,
+    () => undefined,
+  );
 
 const listening = (server: Server, path: string): Promise<void> =>
   new Promise((resolve, reject) => {

@@ -16,7 +16,7 @@ import { until } from '../../harness/memory-node/memory-crid.js';
 /** Starts NRI without plugins, with its socket below a new folder. Returns the warnings that it logs, too. */
 async function start(
   socket: string,
-  { launchesPlugins = true, ...more }: Partial<NriConfig & NriOptions> = {},
+  { launchesPlugins = true, lookEveryMs, ...more }: Partial<NriConfig & NriOptions> = {},
 ): Promise<{ service: NriService; warnings: unknown[] }> {
   const warnings: unknown[] = [];
   const ignore = (): void => undefined;
@@ -28,7 +28,7 @@ async function start(
     ...more,
   };
   const parts = { log, config, known: () => [] } as unknown as Parameters<typeof createRegistry>[0];
-  const options = { ...parts, version: '1.2.3', registry: createRegistry(parts), onCall: ignore, launchesPlugins };
+  const options = { ...parts, version: '1.2.3', registry: createRegistry(parts), onCall: ignore, launchesPlugins, lookEveryMs };
   const service = await startNri(options as unknown as NriOptions);
   return { service, warnings };
 }
@@ -83,6 +83,7 @@ test('a socket that another runtime takes later is left to it, and taken back wh
   assert.equal(await isOurs(socket), true);
   await rm(socket);
   const other = createServer((connection) => connection.on('error', () => undefined).end('other')).listen(socket);
+  t.after(() => other.close());
   await once(other, 'listening');
   const lost = { err: `nri.socket_path: another server answers on "${socket}"` };
   const isLost = (): boolean => JSON.stringify(warnings).includes(JSON.stringify(lost));
@@ -92,6 +93,19 @@ test('a socket that another runtime takes later is left to it, and taken back wh
   other.close();
   await until('crid listens again', () => existsSync(socket));
   assert.equal(await isOurs(socket), true);
+});
+
+test('a socket is made although a listener whose file was removed has the same path', async (t) => {
+  const socket = await socketIn(t);
+  await mkdir(dirname(socket));
+  const other = createServer().listen(socket);
+  t.after(() => other.close());
+  await once(other, 'listening');
+  await rm(socket);
+  const { service, warnings } = await start(socket, { plugin_registration_timeout: '100ms' });
+  assert.equal(await isOurs(socket), true);
+  assert.doesNotMatch(JSON.stringify(warnings), /socket_path/);
+  await service.close();
 });
 
 test('a socket whose server was killed is taken, and one that is removed is made again', async (t) => {
