@@ -56,7 +56,7 @@ export function checkNriResources(resources: LinuxResources, field: string, fact
   if (resources.rdt_class?.value) checkRdtSupport(`${field}.rdt_class`, facts);
 }
 
-/** runc with support of RDT fails the start of the container if the node has none. */
+/** On a node without RDT, runc 1.3.6 runs the container without its class and reports no error. */
 export function checkRdtSupport(
   field: string,
   { handler, resctrl }: ResourceFacts,

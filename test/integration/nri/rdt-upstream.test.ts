@@ -29,11 +29,11 @@ const ANNOTATIONS: readonly [name: string, pod: object, container: object, isRef
 
 /** The fields that a plugin sets, and the container's fate on crid and on containerd. */
 const ADJUSTMENTS: readonly [name: string, adjust: Adjust, ours: Outcome, theirs: Outcome][] = [
-  ['rdt_class', { linux: { resources: { rdt_class: { value: 'gold' } } } }, 'not created', 'not started'],
+  ['rdt_class', { linux: { resources: { rdt_class: { value: 'gold' } } } }, 'not created', 'runs'],
   ['rdt_class, empty', { linux: { resources: { rdt_class: { value: '' } } } }, 'runs', 'runs'],
-  ['rdt.clos_id', { linux: { rdt: { clos_id: { value: 'gold' } } } }, 'not created', 'not started'],
-  ['rdt.schemata', { linux: { rdt: { schemata: { value: ['L3:0=f'] } } } }, 'not created', 'not started'],
-  ['rdt.enable_monitoring', { linux: { rdt: { enable_monitoring: { value: true } } } }, 'not created', 'not started'],
+  ['rdt.clos_id', { linux: { rdt: { clos_id: { value: 'gold' } } } }, 'not created', 'runs'],
+  ['rdt.schemata', { linux: { rdt: { schemata: { value: ['L3:0=f'] } } } }, 'not created', 'runs'],
+  ['rdt.enable_monitoring', { linux: { rdt: { enable_monitoring: { value: true } } } }, 'not created', 'runs'],
   ['rdt.remove', { linux: { rdt: { remove: true } } }, 'runs', 'runs'],
 ];
 
