@@ -7,7 +7,7 @@ import { cacheFolder } from '../../tools/stack/layout.js';
 import { withLock } from '../../tools/stack/lock.js';
 import { projectRoot } from '../../tools/stack/project.js';
 
-const LIMIT_MS = 1_800_000;
+const LIMIT_MS = 600_000;
 
 /** Versions of Go modules, such as `{ 'github.com/containerd/nri': 'v0.12.5' }`. */
 type Modules = Readonly<Record<string, string>>;
@@ -21,13 +21,12 @@ export async function ensureGoProgram(name: string, modules: Modules): Promise<s
   return ensure(name, modules, { identity: await readFile(source), source });
 }
 
-/** As `ensureGoProgram`, for a program that is a package of one of the modules, built as it is with tags. */
-export const ensureGoPackage = (name: string, modules: Modules, tags: readonly string[] = []): Promise<string> =>
-  ensure(basename(name), modules, { identity: [name, ...tags].join(' '), package: name, tags });
+/** As `ensureGoProgram`, for a program that is a package of one of the modules: it is built as it is. */
+export const ensureGoPackage = (name: string, modules: Modules): Promise<string> =>
+  ensure(basename(name), modules, { identity: name, package: name });
 
 type Program = { readonly identity: string | Buffer } & (
-  | { readonly source: string; readonly package?: undefined }
-  | { readonly package: string; readonly tags: readonly string[] }
+  { readonly source: string; readonly package?: undefined } | { readonly package: string }
 );
 
 async function ensure(name: string, modules: Modules, program: Program): Promise<string> {
@@ -54,8 +53,7 @@ async function build(program: Program, goMod: string, path: string): Promise<voi
       await copyFile(program.source, join(work, 'main.go'));
       await go('mod', 'tidy');
     }
-    const what = program.package === undefined ? ['.'] : ['-tags', program.tags.join(','), program.package];
-    await go('build', '-ldflags', '-s -w', '-o', 'program', ...what);
+    await go('build', '-ldflags', '-s -w', '-o', 'program', program.package ?? '.');
     await rename(join(work, 'program'), path);
   } finally {
     await rm(work, { recursive: true, force: true });

@@ -8,7 +8,6 @@ import { run } from '../../tools/stack/exec.js';
 import { ensureGoTool } from '../../tools/stack/gotools.js';
 import { stackLayout } from '../../tools/stack/layout.js';
 import { projectRoot } from '../../tools/stack/project.js';
-import { ensureGoPackage } from '../harness/go-program.js';
 
 /** The files of packaging/clusters, read by the programs that they are for. */
 const pathOf = (name: string): string => join(projectRoot, 'packaging/clusters', name);
@@ -26,13 +25,8 @@ describe('kubeadm', () => {
 });
 
 describe('promtool', () => {
-  const module = 'github.com/prometheus/prometheus';
   let program = '';
-  before(async () => {
-    // Without the tags it would have the clients of twenty clouds.
-    const tags = ['remove_all_sd', 'enable_kubernetes_sd'];
-    program = await ensureGoPackage(`${module}/cmd/promtool`, { [module]: 'v0.316.0' }, tags);
-  });
+  before(async () => void (program = await ensureGoTool(stackLayout(), 'promtool')));
   const promtool = (...args: string[]): Promise<string> => run(program, args, { timeoutMs: LIMIT_MS });
 
   test('accepts the scrape configuration and the alert rules', async (t) => {
@@ -76,9 +70,8 @@ const AGES = {
 };
 
 describe('kind', () => {
-  const module = 'sigs.k8s.io/kind';
   let kind = '';
-  before(async () => void (kind = await ensureGoPackage(module, { [module]: 'v0.33.0' })));
+  before(async () => void (kind = await ensureGoTool(stackLayout(), 'kind')));
   /** kind reads its file first. Then it fails, because this PATH has no docker. */
   const create = (config: string): Promise<string> =>
     run(kind, ['create', 'cluster', '--config', config], {

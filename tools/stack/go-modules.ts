@@ -1,5 +1,5 @@
 /** The programs that are built from Go modules. `containerd` includes its shim and `ctr`. */
-export const goTools = ['containerd', 'crictl', 'critest', 'kubelet', 'kubeadm'] as const;
+export const goTools = ['containerd', 'crictl', 'critest', 'kubelet', 'kubeadm', 'promtool', 'kind'] as const;
 export type GoTool = (typeof goTools)[number];
 
 /** A version of a Go module, such as `v1.37.2`, and the programs that are built from it together. */
@@ -8,6 +8,8 @@ export interface GoModule {
   readonly version: string;
   /** The last one is complete only when all others are. */
   readonly programs: readonly string[];
+  /** Whether the module itself is the package of its only program. */
+  readonly isModule?: boolean;
 }
 
 /** The long-term support branch of containerd. */
@@ -15,6 +17,8 @@ const CONTAINERD = '2.3.7';
 /** crictl and critest. Their minor version is that of the CRI that crid serves. */
 const CRI_TOOLS = '1.37.0';
 const KUBELET = '1.37.2';
+const PROMETHEUS = '0.316.0';
+const KIND = '0.33.0';
 
 /** The variables that choose versions. */
 export const VERSIONS = ['CRID_CONTAINERD', 'CRID_CRI_TOOLS', 'CRID_KUBELET'] as const;
@@ -43,6 +47,10 @@ export function goModule(tool: GoTool, env: NodeJS.ProcessEnv = process.env): Go
     case 'crictl':
     case 'critest':
       return { module: 'sigs.k8s.io/cri-tools', version: version('CRID_CRI_TOOLS', CRI_TOOLS), programs: [tool] };
+    case 'promtool':
+      return { module: 'github.com/prometheus/prometheus', version: `v${PROMETHEUS}`, programs: [tool] };
+    case 'kind':
+      return { module: 'sigs.k8s.io/kind', version: `v${KIND}`, programs: [tool], isModule: true };
   }
 }
 
@@ -60,7 +68,11 @@ export function compileArgs(tool: GoTool, { module, version }: GoModule): string
     case 'critest':
       return ['test', '-c'];
     case 'crictl':
+    case 'kind':
       return build({});
+    case 'promtool':
+      // Without these tags it would have the clients of twenty clouds.
+      return build({}, '-tags', 'remove_all_sd,enable_kubernetes_sd');
     case 'containerd':
       // These snapshotters need C libraries.
       return build({ [`${module}/version.Version`]: version }, '-tags', 'no_btrfs no_zfs no_devmapper');

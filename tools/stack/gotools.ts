@@ -45,7 +45,7 @@ async function build(tool: GoTool, from: GoModule, { folder, GOARCH }: Target): 
   const work = await mkdtemp(join(folder, 'build-'));
   // A module may need a newer Go than the installed one, which Go then downloads as a module.
   const env = { ...process.env, GOARCH, CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'auto' };
-  const sources = from.programs.map((name) => `${from.module}/cmd/${name}`);
+  const sources = from.programs.map((name) => (from.isModule ? from.module : `${from.module}/cmd/${name}`));
   try {
     const downloading = { cwd: work, env, timeoutMs: DOWNLOAD_LIMIT_MS };
     await writeGoMod(go, from, downloading);
