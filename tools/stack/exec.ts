@@ -32,15 +32,18 @@ export function run(program: string, args: readonly string[], options: RunOption
 }
 
 /** The same with up to `tries` attempts, for programs that use the network. */
-export async function runWithRetries(
+export const runWithRetries = (
   tries: number,
   program: string,
   args: readonly string[],
   options: RunOptions = {},
-): Promise<string> {
+): Promise<string> => withRetries(tries, () => run(program, args, options));
+
+/** As `runWithRetries`, for work that has to prepare each attempt. */
+export async function withRetries<T>(tries: number, work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await run(program, args, options);
+      return await work();
     } catch (thrown) {
       if (attempt >= tries) throw thrown;
       await sleep(RETRY_PAUSE_MS);

@@ -3,7 +3,7 @@ import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, symlink, writeFi
 import { dirname, join } from 'node:path';
 import { ownArchitecture, type Architecture } from '../stack/architectures.js';
 import { DEBIAN_KEYRING, debianMirror } from '../stack/apt-mirror.js';
-import { run, runWithRetries, which } from '../stack/exec.js';
+import { run, which, withRetries } from '../stack/exec.js';
 import { hasProgram, installHostPackages, missingPackages, type HostNeed } from '../stack/host-packages.js';
 import { removeTree } from '../stack/leftovers.js';
 import { withLock } from '../stack/lock.js';
@@ -107,7 +107,12 @@ async function bootstrap(work: string, root: string, architecture: Architecture)
     ...[SUITE, root, source],
   ];
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const make = (timeoutMs: number): Promise<string> => runWithRetries(TRIES, 'mmdebstrap', args, { timeoutMs, env });
+  const make = (timeoutMs: number): Promise<string> =>
+    withRetries(TRIES, async () => {
+      // mmdebstrap refuses a folder that a failed attempt has filled.
+      await removeTree(root);
+      return run('mmdebstrap', args, { timeoutMs, env });
+    });
   if (architecture === ownArchitecture()) await make(BOOTSTRAP_LIMIT_MS);
   else await withForeignPrograms(() => make(FOREIGN_BOOTSTRAP_LIMIT_MS));
 }

@@ -28,7 +28,14 @@ async function start(
     ...more,
   };
   const parts = { log, config, known: () => [] } as unknown as Parameters<typeof createRegistry>[0];
-  const options = { ...parts, version: '1.2.3', registry: createRegistry(parts), onCall: ignore, launchesPlugins, lookEveryMs };
+  const options = {
+    ...parts,
+    version: '1.2.3',
+    registry: createRegistry(parts),
+    onCall: ignore,
+    launchesPlugins,
+    lookEveryMs,
+  };
   const service = await startNri(options as unknown as NriOptions);
   return { service, warnings };
 }

@@ -12,7 +12,11 @@ function counted(): { readonly specs: StoredSpecs; readonly reads: string[] } {
   const reads: string[] = [];
   const get = async (id: string): Promise<unknown> => {
     if (id === 'gone') throw new CriError('NOT_FOUND', id);
-    const spec = { annotations: { read: String(reads.push(id)) }, process: {}, linux: { namespaces: [], resources: {} } };
+    const spec = {
+      annotations: { read: String(reads.push(id)) },
+      process: {},
+      linux: { namespaces: [], resources: {} },
+    };
     return { spec: { value: Buffer.from(JSON.stringify(spec)) } };
   };
   return { reads, specs: createStoredSpecs({ containers: { get } } as unknown as Pick<Containerd, 'containers'>) };
