@@ -103,6 +103,19 @@ test('a plugin is told the life of a pod and its container, each event once and 
   assert.deepEqual([...plugins.announced], []);
 });
 
+test('the calls of a start read no record again, and have the resources of an update before it', async () => {
+  const plugins = memoryPlugins(plugin());
+  const { crid, app } = await created(plugins);
+  const reads = (): number => crid.calls.filter((call) => /^containers[./]get/i.test(call)).length;
+  const linux = LinuxContainerResources.fromPartial({ cpu_shares: 100n });
+  await crid.updateContainerResources({ container_id: app, linux, windows: undefined, annotations: {} }, CALLER);
+  const before = reads();
+  assert.ok(before > 0);
+  await crid.startContainer({ container_id: app }, CALLER);
+  const { container } = plugins.requests.at(-1)!;
+  assert.deepEqual([reads() - before, container?.linux?.resources?.cpu?.shares?.value], [0, 100n]);
+});
+
 test('the exit of a container is told as a stop, and not again by a stop or a removal', async () => {
   const plugins = memoryPlugins(plugin());
   const { crid, app } = await started(plugins);
