@@ -153,7 +153,7 @@ function request(session: ClientHttp2Session, headers: OutgoingHttpHeaders): Cli
     keepProcess(session, 1);
     stream.once('close', () => keepProcess(session, -1));
     // The calls that run go on, and new ones need a new connection: this one has used its 2^30 numbers.
-    stream.once('error', (thrown) => isOutOfStreams(thrown) && session.close());
+    stream.once('error', (thrown: Error) => isOutOfStreams(thrown) && session.close());
     return stream;
   } catch (thrown) {
     throw new RpcError(Code.UNAVAILABLE, `no connection: ${(thrown as Error).message}`, true);
