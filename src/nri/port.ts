@@ -59,9 +59,9 @@ export interface Plugins {
   /**
    * Makes one call to each plugin that wants it, in the order of their indexes, with the pod's turn: calls about one
    * pod never run side by side, and none runs while a plugin is told the state of the node. Only for
-   * ValidateContainerAdjustment, the Post and the Remove calls are plugins called at the same time. Rejects when a plugin answers with an error, or when its failure fails the
-   * request, and with DEADLINE_EXCEEDED when a plugin takes longer than the caller has left. A plugin that is lost
-   * after it was chosen has failed.
+   * ValidateContainerAdjustment, the Post and the Remove calls are plugins called at the same time. Rejects when a
+   * plugin answers with an error, or when its failure fails the request, and with DEADLINE_EXCEEDED when a plugin takes
+   * longer than the caller has left. A plugin that is lost after it was chosen has failed.
    */
   ask<C extends PluginCall>(call: C, about: About<C>): Promise<void>;
   /**

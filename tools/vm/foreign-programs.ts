@@ -17,7 +17,8 @@ export const FOREIGN_NEEDS: readonly HostNeed[] = [
 
 /**
  * Makes the kernel run programs of arm64 in QEMU's emulation of a process while `work` runs. The setting is the whole
- * host's; one that was there before stays. A signal removes it too, but not SIGKILL: a later run takes it for the host's.
+ * host's; one that was there before stays. A signal removes it too, but not SIGKILL: a later run takes it for the
+ * host's.
  */
 export async function withForeignPrograms<T>(work: () => Promise<T>): Promise<T> {
   const isMounted = existsSync(join(FOLDER, 'register'));
