@@ -107,7 +107,11 @@ describe("RDT classes beside containerd's CRI plugin", { skip, timeout: 300_000 
       const [found, reported] = [await outcome(crid), await outcome(reference)];
       adjust = undefined;
       assert.deepEqual([found.outcome, reported.outcome], [ours, theirs], `${found.message}\n${reported.message}`);
-      if (ours === 'not created') assert.match(found.message, /NRI plugin 10-adjuster: adjust\.linux\..*(resctrl|the OCI runtime does not support it)/);
+      if (ours === 'not created')
+        assert.match(
+          found.message,
+          /NRI plugin 10-adjuster: adjust\.linux\..*(resctrl|the OCI runtime does not support it)/,
+        );
     });
   }
 

@@ -251,7 +251,12 @@ describe('plugins that are only told', () => {
         return answer();
       },
     });
-    await join(t, registry, '00-a', recording('a', () => slow.promise));
+    await join(
+      t,
+      registry,
+      '00-a',
+      recording('a', () => slow.promise),
+    );
     await join(t, registry, '10-b', recording('b'));
     const told = [tell(registry, 'StartContainer'), tell(registry, 'PostStartContainer')];
     const next = tell(registry, 'StartContainer', 'd');
