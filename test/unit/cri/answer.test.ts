@@ -74,7 +74,7 @@ test('send waits for a client that does not read, until the deadline of the call
     const answer = createAnswer(stream);
     sent = answer.send(Buffer.alloc(1 << 20));
     answer.cutOff(new CriError('DEADLINE_EXCEEDED', 'late'));
-    void sent.then(() => stream.close());
+    void sent.then(() => stream.destroy());
   });
   await sent;
 });
