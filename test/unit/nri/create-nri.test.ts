@@ -9,7 +9,7 @@ type Options = Parameters<typeof createNri>[0];
 function isOn(config: Partial<Options['config']>): boolean {
   const listens = { onChange: () => () => undefined };
   const state = { pods: listens, containers: listens } as unknown as Options['state'];
-  const parts = { log: undefined, containerd: undefined, version: '', onCall: () => undefined } as unknown as Options;
+  const parts = { log: undefined, containerd: {}, version: '', onCall: () => undefined } as unknown as Options;
   return createNri({ ...parts, state, config: { ...defaultConfig().nri, ...config } }) !== undefined;
 }
 
