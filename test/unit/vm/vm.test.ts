@@ -27,7 +27,7 @@ test('the options of the runner', () => {
   assert.deepEqual(parseOptions(['conformance']).conformance?.servers, ['crid', 'reference']);
   const ci = parseOptions(['--ci']);
   assert.ok(ci.tests && ci.conformance && ci.conformance.focus.length > 0);
-  assert.equal(ci.conformance.least, 49);
+  assert.equal(ci.conformance.least, 51);
   for (const args of [[], ['conformance', '--server', 'other'], ['conformance', 'word'], ['other']]) {
     assert.throws(() => parseOptions(args), /usage/);
   }
