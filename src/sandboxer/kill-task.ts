@@ -17,17 +17,19 @@ const SEND_PAUSE_MS = 200;
  * Sends a signal to a task, again after a pause when the connection to its shim breaks. When the shim has ended,
  * containerd soon forgets the task, and the next try is NOT_FOUND.
  */
-export async function sendAgain(send: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+export async function sendAgain<T>(send: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await send();
     } catch (thrown) {
-      const isBroken = thrown instanceof CriError && ['UNAVAILABLE', 'UNKNOWN'].includes(thrown.code);
-      if (attempt === SEND_TRIES || !isBroken) throw thrown;
+      if (attempt === SEND_TRIES || !isBroken(thrown)) throw thrown;
       await sleep(SEND_PAUSE_MS * attempt, signal);
     }
   }
 }
+
+const isBroken = (thrown: unknown): boolean =>
+  thrown instanceof CriError && ['UNAVAILABLE', 'UNKNOWN'].includes(thrown.code);
 
 /** A task that runs ends much sooner after SIGKILL. */
 const ENDS_WITHIN_MS = 200;
@@ -93,16 +95,43 @@ async function untilEnded(containerd: Tasks, id: string, signal: AbortSignal | u
   });
 }
 
-/** Kills a task and deletes it. `found`: there was a task; `exit`: how it ended, if containerd knows. */
-export async function killAndDeleteTask(
-  containerd: Tasks,
-  id: string,
-  signal?: AbortSignal,
-): Promise<{ readonly found: boolean; readonly exit: Exit | undefined }> {
-  const killed = await killTask(containerd, id, signal);
+interface DeletedTask {
+  /** There was a task, whose processes have ended. */
+  readonly found: boolean;
+  /** How it ended, if containerd knows. */
+  readonly exit: Exit | undefined;
+}
+
+/** Kills a task and deletes it. */
+export async function killAndDeleteTask(containerd: Tasks, id: string, signal?: AbortSignal): Promise<DeletedTask> {
+  const remove = (): Promise<Exit | undefined> => containerd.tasks.delete(id, { signal, timeoutMs: LIMIT_MS });
+  let killed: boolean;
+  try {
+    killed = await killTask(containerd, id, signal);
+  } catch (thrown) {
+    if (!isBroken(thrown)) throw thrown;
+    return deleteUnreachable(remove, thrown, signal);
+  }
   // A task that has ended cannot be killed.
-  const exit = await containerd.tasks.delete(id, { signal, timeoutMs: LIMIT_MS });
+  const exit = await remove();
   return { found: killed || exit !== undefined, exit };
+}
+
+/**
+ * Deletes a task whose shim has ended. containerd keeps the task of a container that was in its pod's shim until it is
+ * deleted (`shimTask.delete` in containerd's core/runtime/v2/shim.go): it fails once more, and then has no such task.
+ */
+async function deleteUnreachable(
+  remove: () => Promise<Exit | undefined>,
+  reason: unknown,
+  signal: AbortSignal | undefined,
+): Promise<DeletedTask> {
+  try {
+    const exit = await sendAgain(remove, signal);
+    return { found: exit !== undefined, exit };
+  } catch {
+    throw reason;
+  }
 }
 
 /** Resumes a paused task. Succeeds when the task is gone, since the kill has been sent. */

@@ -91,6 +91,23 @@ describe('one of several shims hangs', { timeout: 240_000 }, () => {
     await assertLeavesNothing(stack, nothing);
   });
 
+  it('one is killed: its pod and the container that ran in it can be stopped and removed', async () => {
+    const { runtime } = crid;
+    const pod = await runPod(crid, stack);
+    const id = await pod.run();
+    const shim = (await shimsOf(stack.containerd.socket)).find((each) => each.id === pod.id);
+    assert.ok(shim, `no shim of pod ${pod.id}`);
+    process.kill(shim.pid, 'SIGKILL');
+    await until('the pod is not ready', LIMIT_MS, async () => {
+      const { status } = await runtime.podSandboxStatus({ pod_sandbox_id: pod.id });
+      return status?.state === PodSandboxState.SANDBOX_NOTREADY || undefined;
+    });
+    await runtime.stopContainer({ container_id: id, timeout: 5n }, prompt());
+    await runtime.stopPodSandbox({ pod_sandbox_id: pod.id }, prompt());
+    await runtime.removePodSandbox({ pod_sandbox_id: pod.id }, prompt());
+    await assertLeavesNothing(stack, nothing);
+  });
+
   it('crid starts while one hangs: its pod counts as ready, and its state is known once the shim continues', async () => {
     const { runtime } = crid;
     const pod = await runPod(crid, stack);

@@ -71,3 +71,20 @@ test('a task whose shim ends during the kill is gone when containerd has forgott
   assert.deepEqual(await killAndDeleteTask(containerd, 'id'), { found: false, exit: undefined });
   assert.equal(kills, 3);
 });
+
+test('a task that containerd cannot reach is deleted until containerd has forgotten it', async () => {
+  const closed = new CriError('UNKNOWN', 'ttrpc: closed');
+  const { containerd } = withTask('running');
+  containerd.tasks.kill = () => Promise.reject(closed);
+  let deletes = 0;
+  containerd.tasks.delete = () => (deletes++ === 0 ? Promise.reject(closed) : Promise.resolve(undefined));
+  assert.deepEqual(await killAndDeleteTask(containerd, 'id'), { found: false, exit: undefined });
+  assert.equal(deletes, 2);
+});
+
+test('when such a task cannot be deleted, the reason is that of the kill', async () => {
+  const { containerd } = withTask('running');
+  containerd.tasks.kill = () => Promise.reject(new CriError('UNAVAILABLE', 'no connection'));
+  containerd.tasks.delete = () => Promise.reject(new CriError('FAILED_PRECONDITION', 'the task runs'));
+  await assert.rejects(killAndDeleteTask(containerd, 'id'), { message: 'no connection' });
+});
