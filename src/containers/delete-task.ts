@@ -7,7 +7,7 @@ import { putBackRecord } from '../state/lost-record.js';
 import { isPinned } from '../state/pod-view.js';
 import type { ContainerDeps } from './container-deps.js';
 
-type CutOffDeps = Pick<ContainerDeps, 'containerd' | 'handlers' | 'operations' | 'state'>;
+export type CutOffDeps = Pick<ContainerDeps, 'containerd' | 'handlers' | 'operations' | 'state'>;
 
 /**
  * Kills a container's task, if there is one, and deletes it with its cgroup; returns how it ended. Without a task it

@@ -5,11 +5,12 @@ import { startTimer } from '../base/time.js';
 import { signalNumber } from '../host/process/processes.js';
 import type { Caller } from '../operation/operation.js';
 import type { Steps } from '../operation/steps.js';
-import { sendAgain, sendSigkill, untilKilled } from '../sandboxer/kill-task.js';
+import { isShimLost, sendAgain, sendSigkill, untilKilled } from '../sandboxer/kill-task.js';
 import { putBackRecord } from '../state/lost-record.js';
 import type { Container } from '../state/records.js';
 import { findRunning } from '../state/require.js';
 import type { ContainerDeps } from './container-deps.js';
+import { deleteTask, type CutOffDeps } from './delete-task.js';
 
 /** Time after SIGKILL for the kernel, the shim and containerd to report the exit. */
 const KILLED_WITHIN_MS = 2 * 60_000;
@@ -45,9 +46,7 @@ interface Stopping {
 }
 
 /** Creates the stop. There is only one, so that StopContainer and the pods' kills join each other. */
-export function createStop(
-  deps: Pick<ContainerDeps, 'containerd' | 'describeShim' | 'nri' | 'operations' | 'state'>,
-): Stop {
+export function createStop(deps: CutOffDeps & Pick<ContainerDeps, 'describeShim' | 'nri'>): Stop {
   const stopping = new Map<string, Stopping>();
 
   return async (id, graceMs, caller) => {
@@ -89,7 +88,7 @@ const underWay = (stopping: Stopping | undefined): Stopping | undefined =>
   stopping && stopping.killAtMs + 2 * KILLED_WITHIN_MS > performance.now() ? stopping : undefined;
 
 async function stopNow(
-  deps: Pick<ContainerDeps, 'containerd' | 'describeShim' | 'state'>,
+  deps: CutOffDeps & Pick<ContainerDeps, 'describeShim'>,
   steps: Steps,
   id: string,
   stopping: Stopping,
@@ -156,9 +155,12 @@ async function exitedBy(
   }
 }
 
-/** Sends a signal, also to a task whose record is gone from containerd. Succeeds when the process is already gone. */
+/**
+ * Sends a signal, also to a task whose record is gone from containerd. Succeeds when the process is already gone. When
+ * the shim has ended, nothing can be sent: the container is killed, its task deleted, and its exit code unknown.
+ */
 async function sendToContainer(
-  deps: Pick<ContainerDeps, 'containerd' | 'state'>,
+  deps: CutOffDeps,
   id: string,
   send: () => Promise<void>,
   abort: AbortSignal,
@@ -167,6 +169,7 @@ async function sendToContainer(
     try {
       return await sendAgain(send, abort);
     } catch (thrown) {
+      if (isShimLost(thrown)) return void (await deleteTask(deps, id, abort));
       if (!isCode(thrown, 'NOT_FOUND')) throw thrown;
       if (attempt === RECORD_TRIES || !(await putBackRecord(deps, id, { signal: abort }))) return;
     }

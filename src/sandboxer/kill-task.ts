@@ -31,6 +31,10 @@ export async function sendAgain<T>(send: () => Promise<T>, signal?: AbortSignal)
 const isBroken = (thrown: unknown): boolean =>
   thrown instanceof CriError && ['UNAVAILABLE', 'UNKNOWN'].includes(thrown.code);
 
+/** Whether containerd has no connection to a shim any more: Go's ttrpc.ErrClosed, which has no code of its own. */
+export const isShimLost = (thrown: unknown): boolean =>
+  thrown instanceof CriError && thrown.message.includes('ttrpc: closed');
+
 /** A task that runs ends much sooner after SIGKILL. */
 const ENDS_WITHIN_MS = 200;
 /** The pauses before each try to thaw a task that has not ended. */
@@ -109,7 +113,7 @@ export async function killAndDeleteTask(containerd: Tasks, id: string, signal?: 
   try {
     killed = await killTask(containerd, id, signal);
   } catch (thrown) {
-    if (!isBroken(thrown)) throw thrown;
+    if (!isShimLost(thrown)) throw thrown;
     return deleteUnreachable(remove, thrown, signal);
   }
   // A task that has ended cannot be killed.

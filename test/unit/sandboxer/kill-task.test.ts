@@ -84,7 +84,7 @@ test('a task that containerd cannot reach is deleted until containerd has forgot
 
 test('when such a task cannot be deleted, the reason is that of the kill', async () => {
   const { containerd } = withTask('running');
-  containerd.tasks.kill = () => Promise.reject(new CriError('UNAVAILABLE', 'no connection'));
+  containerd.tasks.kill = () => Promise.reject(new CriError('UNKNOWN', 'tasks.kill: ttrpc: closed'));
   containerd.tasks.delete = () => Promise.reject(new CriError('FAILED_PRECONDITION', 'the task runs'));
-  await assert.rejects(killAndDeleteTask(containerd, 'id'), { message: 'no connection' });
+  await assert.rejects(killAndDeleteTask(containerd, 'id'), { message: 'tasks.kill: ttrpc: closed' });
 });
