@@ -108,9 +108,7 @@ function machineAt(target: Omit<MachineFile, 'shares'>, dispose: () => Promise<v
   const answer = async (script: string, options: GuestRun): Promise<GuestAnswer> => {
     const given = await runInGuest(target, script, options);
     if (given.code !== SSH_FAILED) return given;
-    const panic = PANIC.exec(await readFile(consoleOf(target.dir), 'utf8'));
-    if (panic) throw new GuestPanicError(`the guest's kernel panicked: ${panic[0].slice(0, SHOWN_CHARS)}`);
-    throw new Error(`the node or the way to it is gone; its console ends with: ${logTail(consoleOf(target.dir))}`);
+    throw await lossOf(target.dir, 'the node or the way to it is gone');
   };
   return {
     dir: target.dir,
@@ -125,6 +123,13 @@ function machineAt(target: Omit<MachineFile, 'shares'>, dispose: () => Promise<v
     },
     dispose,
   };
+}
+
+/** Returns the report of a panic of the guest's kernel, or `what` with the end of the console. */
+async function lossOf(dir: string, what: string, cause?: unknown): Promise<Error> {
+  const panic = PANIC.exec(await readFile(consoleOf(dir), 'utf8'));
+  if (panic) return new GuestPanicError(`the guest's kernel panicked: ${panic[0].slice(0, SHOWN_CHARS)}`);
+  return new Error(`${what}; its console ends with: ${logTail(consoleOf(dir))}`, { cause });
 }
 
 const consoleOf = (dir: string): string => join(dir, 'console.log');
@@ -178,17 +183,18 @@ function qemuArguments(layout: VmLayout, { dir, port }: SshTarget, options: Mach
 async function connect(target: SshTarget, qemu: Daemon): Promise<Daemon> {
   const logFile = join(target.dir, 'ssh.log');
   let master: Daemon | undefined;
-  const isUp = async (): Promise<true | undefined> => {
-    if (qemu.hasEnded()) throw new Error('QEMU has ended');
+  const look = async (): Promise<'up' | 'ended'> => {
+    if (qemu.hasEnded()) return 'ended';
     if (!master || master.hasEnded()) master = await startDaemon('ssh', sshMaster(target), { logFile });
     await run(which('ssh') ?? 'ssh', [...sshOptions(target), '-O', 'check', 'root@127.0.0.1']);
-    return true;
+    return 'up';
   };
   try {
-    await until('the node answers', BOOT_LIMIT_MS, isUp, 500);
+    const state = await until('the node answers', BOOT_LIMIT_MS, look, 500);
+    if (state === 'ended') throw new Error('QEMU has ended');
   } catch (cause) {
     await master?.stop('SIGKILL', STOP_LIMIT_MS);
-    throw new Error(`boot: ${logTail(consoleOf(target.dir))}`, { cause });
+    throw await lossOf(target.dir, 'the node does not boot', cause);
   }
   if (!master) throw new Error('no connection to the node');
   return master;
