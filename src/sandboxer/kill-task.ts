@@ -3,6 +3,7 @@ import { CriError, isCode } from '../base/errors.js';
 import { SIGKILL } from '../base/signals.js';
 import { sleep, withLimit } from '../base/time.js';
 import type { Containerd, Exit } from '../containerd/containerd.js';
+import { isShimLost } from './ended-shim.js';
 
 type Tasks = Pick<Containerd, 'tasks'>;
 
@@ -30,10 +31,6 @@ export async function sendAgain<T>(send: () => Promise<T>, signal?: AbortSignal)
 
 const isBroken = (thrown: unknown): boolean =>
   thrown instanceof CriError && ['UNAVAILABLE', 'UNKNOWN'].includes(thrown.code);
-
-/** Whether containerd has no connection to a shim any more: Go's ttrpc.ErrClosed, which has no code of its own. */
-export const isShimLost = (thrown: unknown): boolean =>
-  thrown instanceof CriError && thrown.message.includes('ttrpc: closed');
 
 /** A task that runs ends much sooner after SIGKILL. */
 const ENDS_WITHIN_MS = 200;

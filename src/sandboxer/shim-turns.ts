@@ -2,6 +2,7 @@ import { CriError } from '../base/errors.js';
 import { unlessAborted } from '../base/time.js';
 import { beginWait } from '../base/waits.js';
 import type { CallOptions, Tasks } from '../containerd/containerd.js';
+import { isOfEndedShim } from './ended-shim.js';
 
 interface Call {
   readonly containerId: string;
@@ -99,14 +100,4 @@ function ifShimHasEnded(thrown: unknown): never {
   if (!isOfEndedShim(thrown)) throw thrown;
   const { message } = CriError.from(thrown);
   throw new CriError('UNAVAILABLE', `the shim has ended during the create: ${message}`, { cause: thrown });
-}
-
-/**
- * Whether a shim has ended during the call: containerd passes on the text of its connection to the shim. The texts of
- * an OCI runtime are of another kind, but often end in "no such file or directory", too.
- */
-function isOfEndedShim(thrown: unknown): boolean {
-  const { message } = CriError.from(thrown);
-  const isOfConnection = /ttrpc: closed|connection reset by peer|\bdial .*(connection refused|no such file)/;
-  return !message.includes('OCI runtime') && isOfConnection.test(message);
 }
